@@ -1,0 +1,65 @@
+"""Aggregates: run files -> tables of each phase -> dataset.
+
+Needs run files; makes manifests, results/<study>/phases and results/<study>/dataset. A manifest's
+name holds the digest of what it lists, so that an aggregate is made again exactly when that
+changes, whatever Snakemake remembers.
+"""
+
+
+rule phase_manifest:
+    output:
+        f"{PLAN.results}/phases/{{phase}}.manifest.{{digest}}.json",
+    log:
+        f"{PLAN.results}/logs/{{phase}}.manifest.{{digest}}.log",
+    params:
+        study=PLAN.file,
+        session=PLAN.session,
+    priority: 1_000_000
+    shell:
+        "python -m tandembench manifest {params.study:q} --session {params.session:q}"
+        " --phase {wildcards.phase:q} --output {output:q} 2> {log:q}"
+
+
+rule study_manifest:
+    output:
+        f"{PLAN.results}/manifest.{{digest}}.json",
+    log:
+        f"{PLAN.results}/logs/manifest.{{digest}}.log",
+    params:
+        study=PLAN.file,
+        session=PLAN.session,
+    priority: 1_000_000
+    shell:
+        "python -m tandembench manifest {params.study:q} --session {params.session:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule aggregate_phase:
+    input:
+        runs=phase_runs,
+        manifest=phase_manifest,
+    output:
+        runs=f"{PLAN.results}/phases/{{phase}}.parquet",
+        executions=f"{PLAN.results}/phases/{{phase}}.executions.parquet",
+    log:
+        f"{PLAN.results}/logs/{{phase}}.aggregate.log",
+    shell:
+        "python -m tandembench aggregate {input.manifest:q} --runs {output.runs:q}"
+        " --executions {output.executions:q} 2> {log:q}"
+
+
+rule dataset:
+    input:
+        runs=expand(rules.aggregate_phase.output.runs, phase=PLAN.study.phases),
+        executions=expand(
+            rules.aggregate_phase.output.executions, phase=PLAN.study.phases
+        ),
+        manifest=PLAN.manifest_file(),
+    output:
+        multiext(f"{DATASET}/", "runs.parquet", "executions.parquet", "datapackage.json"),
+    log:
+        f"{PLAN.results}/logs/dataset.log",
+    params:
+        folder=DATASET,
+    shell:
+        "python -m tandembench dataset {input.manifest:q} --output {params.folder:q} 2> {log:q}"

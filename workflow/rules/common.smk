@@ -1,0 +1,90 @@
+"""Reads the study once and offers it to the rules. Needs config/; makes nothing.
+
+`--configfile` names the study (config/study.yaml if left out), `--config session=s2` a session.
+"""
+
+import os
+import uuid
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from tandembench.errors import TandemError
+from tandembench.project import Plan, open_plan
+
+
+def read_plan() -> Plan:
+    """The study that this invocation is about; an error is one line."""
+    files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+    if len(files) > 1:
+        raise WorkflowError("name one study: --configfile takes one file here")
+    try:
+        plan = open_plan(
+            files[0] if files else "config/study.yaml", str(config.get("session", "s1"))
+        )
+    except TandemError as error:
+        raise WorkflowError(str(error)) from None
+    unknown = set(workflow.config_settings.config) - {"session"}
+    if unknown:
+        raise WorkflowError(
+            f"--config {min(unknown)}: unknown key; write it into the study's YAML (only "
+            "session can be given on the command line)"
+        )
+    return plan
+
+
+PLAN = read_plan()
+ORDER = PLAN.order()
+REPORT = f"reports/{PLAN.study.name}/technical_report.md"
+DATASET = f"{PLAN.results}/dataset"
+# A changed template or sentence makes a report again, and nothing else.
+REPORTING_CODE = [
+    os.path.relpath(file)
+    for folder, pattern in (("templates", "*.j2"), ("tandembench/report", "*.py"))
+    for file in sorted(Path(workflow.basedir, "workflow", folder).glob(pattern))
+]
+MODEL_FILE = "resources/models/{model}.gguf"
+
+# Which invocation measured a block; a job inherits it.
+os.environ.setdefault("TANDEMBENCH_INVOCATION", uuid.uuid4().hex[:12])
+
+
+wildcard_constraints:
+    config=r"[a-z0-9]+([_.-][a-z0-9]+)*",
+    repetition=r"[1-9][0-9]*",
+    digest=r"[0-9a-f]{12}",
+    phase=r"[a-z0-9]+([_.-][a-z0-9]+)*",
+    model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+
+
+def measure_threads(wildcards, input, attempt) -> int:
+    """All cores: two measurements never share the machine. Remote profiles use set-threads."""
+    return workflow.cores
+
+
+def block_spec(wildcards) -> str:
+    """The RunSpec of a block, the one string that Snakemake tracks."""
+    return PLAN.spec_json(wildcards.config, int(wildcards.repetition))
+
+
+def block_priority(wildcards) -> int:
+    """First in the seeded order is highest."""
+    return len(ORDER) - ORDER[wildcards.config, int(wildcards.repetition)]
+
+
+def block_models(wildcards) -> list[str]:
+    """The model files that a block needs; none if its servers run already."""
+    spec = PLAN.specs[wildcards.config]
+    if spec["engine"] != "embedded":
+        return []
+    return [MODEL_FILE.format(model=model) for model in spec["lock"]["models"]]
+
+
+def phase_runs(wildcards) -> list[str]:
+    """The run files of a phase, those of other sessions included."""
+    return PLAN.run_files(wildcards.phase) + PLAN.other_sessions(wildcards.phase)
+
+
+def phase_manifest(wildcards) -> str:
+    """The manifest of a phase."""
+    return PLAN.manifest_file(wildcards.phase)

@@ -1,0 +1,1 @@
+"""tandem-bench: what do LLM agents gain by running at once on local model servers?"""

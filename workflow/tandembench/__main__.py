@@ -1,0 +1,5 @@
+"""``python -m tandembench``."""
+
+from tandembench.cli import main
+
+main()

@@ -1,0 +1,20 @@
+"""The room of the agents: tasks do their work on result files, prompts tell the model of it.
+
+Done once, when a study is resolved: prompts go into the run specification as text, so that
+nothing here runs while the clocks do.
+"""
+
+from tandembench.agents.prompts import ANSWER, read_data, render_steps
+from tandembench.agents.tasks import TASKS, Figure, FileFacts, Inventory, figures, inventory
+
+__all__ = [
+    "ANSWER",
+    "TASKS",
+    "Figure",
+    "FileFacts",
+    "Inventory",
+    "figures",
+    "inventory",
+    "read_data",
+    "render_steps",
+]

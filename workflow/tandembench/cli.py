@@ -1,0 +1,132 @@
+"""The command line: each command reads its arguments and hands over to one room."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from tandembench.errors import TandemError
+
+
+class _Group(click.Group):
+    """Turns a TandemError into its one line and exit code; ``--debug`` shows the traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TandemError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"tandembench: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="tandembench")
+def main(debug: bool) -> None:
+    """Measures what LLM agents gain by running at once on local model servers."""
+
+
+_PATH = click.Path(path_type=Path)
+
+
+@main.command()
+@click.option("--spec", required=True, help="The RunSpec, canonical JSON.")
+@click.option("--session", default="s1", show_default=True, help="Label of the session.")
+@click.option("--output", required=True, type=_PATH, help="The run file to write.")
+@click.option("--models", type=_PATH, default=Path("resources/models"), show_default=True,
+              help="Folder of model files.")
+@click.option("--log", "log_path", required=True, type=_PATH, help="Log file, appended to.")
+@click.option("--parent", type=int, help="Process id without which the run ends.")
+def run(
+    spec: str, session: str, output: Path, models: Path, log_path: Path, parent: int | None
+) -> None:
+    """Measure one block: what the rule run_block calls."""
+    from tandembench.measure.run import run as measure  # noqa: PLC0415 - one room per command
+    from tandembench.servers.lifeline import die_with  # noqa: PLC0415
+
+    if parent is not None:
+        die_with(parent)
+    measure(spec, session, output, models, log_path)
+
+
+@main.command("fetch-model")
+@click.argument("model")
+@click.option("--output", required=True, type=_PATH, help="Where to put the file.")
+def fetch_model(model: str, output: Path) -> None:
+    """Fetch a MODEL that config/servers.lock.yaml pins, checked by size and SHA-256."""
+    from tandembench.project import locked_model  # noqa: PLC0415
+    from tandembench.servers.fetch import fetch_model as fetch  # noqa: PLC0415
+
+    fetch(locked_model(model), output)
+
+
+@main.command()
+@click.argument("study_file")
+@click.option("--session", default="s1", show_default=True, help="Label of the session.")
+@click.option("--phase", help="A phase; the whole study if left out.")
+@click.option("--output", required=True, type=_PATH, help="The manifest to write.")
+def manifest(study_file: str, session: str, phase: str | None, output: Path) -> None:
+    """Write what an aggregate is made from, and delete the manifests that it replaces."""
+    from tandembench.dataset.manifest import write_manifest  # noqa: PLC0415
+    from tandembench.project import open_plan  # noqa: PLC0415
+
+    plan = open_plan(study_file, session)
+    content = plan.phase_manifest(phase) if phase else plan.study_manifest()
+    write_manifest(content, output, plan.manifest_file(phase))
+
+
+@main.command()
+@click.argument("manifest_file", type=_PATH)
+@click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
+@click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
+def aggregate(manifest_file: Path, runs_file: Path, executions: Path) -> None:
+    """Compute the metrics of the run files that a phase's manifest names."""
+    from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
+
+    aggregate_phase(manifest_file, runs_file, executions)
+
+
+@main.command()
+@click.argument("manifest_file", type=_PATH)
+@click.option("--output", required=True, type=_PATH, help="The dataset's folder.")
+def dataset(manifest_file: Path, output: Path) -> None:
+    """Join the phases of a study into a dataset with its descriptor."""
+    from tandembench.dataset.build import build_dataset  # noqa: PLC0415
+
+    build_dataset(manifest_file, output)
+
+
+@main.command()
+@click.argument("dataset_folder", type=_PATH)
+@click.option("--output", required=True, type=_PATH, help="The Markdown file to write.")
+def report(dataset_folder: Path, output: Path) -> None:
+    """Render the technical report of a dataset."""
+    from tandembench.report import write_report  # noqa: PLC0415
+
+    write_report(dataset_folder, output)
+
+
+@main.group()
+def servers() -> None:
+    """What the studies measure."""
+
+
+@servers.command("lock")
+@click.argument("study_file")
+@click.option("--write", is_flag=True, help="Replace the entry in config/servers.lock.yaml.")
+def servers_lock(study_file: str, write: bool) -> None:
+    """Ask the Ollama servers of STUDY_FILE for their version and model digests."""
+    from tandembench.project import write_lock  # noqa: PLC0415
+    from tandembench.servers.lock import live_entry  # noqa: PLC0415
+
+    entry = live_entry(study_file)
+    if write:
+        write_lock("ollama", entry)
+    click.echo(json.dumps({"ollama": entry}, indent=2, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Every column of every table, declared once: name, type, unit, description.
+
+Units are also in the names (``_s``, ``_tokens``, ``_bytes``, ``_ns``); fractions run from 0 to 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from tandembench.metrics import RUN_METRICS
+
+Kind = Literal["text", "integer", "number", "boolean", "time", "json", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; ``unit`` is "" where there is none, ``required`` means never null."""
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    required: bool = False
+
+
+_STEP = pa.struct(
+    [
+        pa.field("request_ns", pa.int64(), metadata={"unit": "ns after t0"}),
+        pa.field("chunk_ns", pa.list_(pa.int64()), metadata={"unit": "ns after t0"}),
+        pa.field("end_ns", pa.int64(), metadata={"unit": "ns after t0"}),
+        pa.field("prompt_tokens", pa.int64()),
+        pa.field("answer_tokens", pa.int64()),
+        pa.field("cached_tokens", pa.int64()),
+        pa.field("stop_reason", pa.string()),
+        pa.field("load_s", pa.float64()),
+        pa.field("prompt_s", pa.float64()),
+        pa.field("decode_s", pa.float64()),
+        pa.field("error", pa.string()),
+        pa.field("text", pa.string()),
+    ]
+)
+_TYPES: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "json": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "time": pa.timestamp("us", tz="UTC"),
+    "steps": pa.list_(_STEP),
+}
+
+_KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
+
+KEYS = (
+    Column("session", "text", "", "label under which the block was measured", True),
+    Column("config_id", "text", "", "id of the config", True),
+    Column("repetition", "integer", "", "repetition of the config, from 1", True),
+    Column("attempt", "integer", "", "attempt at this repetition, from 1", True),
+)
+BLOCK = (
+    Column("scenario", "text", "", "scenario of the config", True),
+    Column("topology", "text", "", "serial, single, single_parallel or dual", True),
+    Column("n_agents", "integer", "", "number of agents", True),
+    Column("work_policy", "text", "", "fixed or natural", True),
+    Column("engine", "text", "", "what served the model", True),
+    Column("workload", "text", "", "equal where agents, options and work are: may be compared"),
+    Column("content", "text", "", "equal where all but the id is: an A/A pair"),
+    Column("started_at", "time", "UTC", "wall clock at the block's start", True),
+    Column("block_s", "number", "s", "first warm-up request to last byte"),
+    Column("order", "text", "", "order of the executions in the block"),
+    Column("invocation", "text", "", "id of the workflow's invocation"),
+    Column("boot_id", "text", "", "id of the machine's boot"),
+)
+EXECUTION = (
+    Column("agent", "text", "", "name of the agent", True),
+    Column("agent_index", "integer", "", "place of the agent in the config, from 0", True),
+    Column("mode", "text", "", "solo or concurrent", True),
+    Column("position", "integer", "", "place in the block's order, from 0"),
+    Column("endpoint", "text", "", "URL of the server"),
+    Column("server", "integer", "", "index of the server in the config, from 0"),
+    Column("engine_version", "text", "", "version of the engine, as it says"),
+    Column("model", "text", "", "model as asked for", True),
+    Column("model_digest", "text", "", "what identifies the model's weights"),
+    Column("options_asked", "json", "", "options that were sent, JSON"),
+    Column("options_effective", "json", "", "options that the server says it applied, JSON"),
+    Column("num_ctx_effective", "integer", "tokens", "context of a slot, as the server says"),
+    Column("slots", "integer", "", "slots of the server"),
+    Column("threads", "integer", "", "compute threads of the server"),
+    Column("wait_policy", "text", "", "how idle compute threads wait: default or passive"),
+    Column("max_tokens", "integer", "tokens", "answer tokens asked for, each step", True),
+    Column("work_effective", "text", "", "fixed, capped or natural: the work that was done"),
+    Column("nonce", "text", "", "12 digits that start the prompt"),
+    Column("seed", "integer", "", "sampling seed"),
+    Column("clock", "text", "", "where arrival times were taken"),
+    Column("client_cpu_s", "number", "s", "CPU of the client while it ran; a run's agents share it"),
+    Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
+    Column("cold", "boolean", "", "the server loaded the model inside this execution"),
+    Column("error", "text", "", "reason code; null if complete"),
+    Column("detail", "text", "", "what the fault said, sanitised"),
+)
+PHASE = Column("phase", "text", "", "phase under which the study lists the config", True)
+VALID = (
+    Column("valid", "boolean", "", "the whole block is complete; only then there are metrics", True),
+    Column("reason", "text", "", "why the block is void: agent, mode, reason code"),
+)
+RUN_FILE = (
+    *KEYS,
+    *BLOCK,
+    *EXECUTION,
+    Column("steps", "steps", "ns after t0", "LLM calls: stamps, counts, server's durations"),
+)
+EXECUTIONS = (
+    *KEYS,
+    PHASE,
+    *BLOCK,
+    *EXECUTION,
+    *VALID,
+    Column("n_steps", "integer", "", "LLM calls of the execution"),
+    Column("prompt_tokens", "integer", "tokens", "prompt tokens of all steps, the server's count"),
+    Column("cached_tokens", "integer", "tokens", "prompt tokens that came from a cache"),
+    Column("load_s", "number", "s", "model load, the server's figure, summed over steps"),
+    Column("prompt_s", "number", "s", "prompt evaluation, the server's figure, summed"),
+    Column("server_decode_s", "number", "s", "decoding after the first token, the server's, summed"),
+    Column("answer_tokens", "integer", "tokens", "answer tokens of all steps, the server's count"),
+    Column("duration_s", "number", "s", "d: first write to last chunk, summed over steps"),
+    Column("ttft_s", "number", "s", "first write of the first step to its first content"),
+    Column("first_token_s", "number", "s", "waits for first content, summed over steps"),
+    Column("decode_s", "number", "s", "first to last content, summed over steps"),
+    Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
+    Column("decode_rate_tokens_per_s", "number", "tokens/s", "(n-1)/(t_last-t_first), steps pooled"),
+    Column("gap_p50_s", "number", "s", "median gap between chunks"),
+    Column("gap_p90_s", "number", "s", "90th percentile of the gaps; null under 64 gaps"),
+    Column("gap_max_s", "number", "s", "longest gap between chunks"),
+    Column("solo_s", "number", "s", "s: what the same work takes alone; null in solos"),
+    Column("slowdown", "number", "1", "duration_s over solo_s; null in solos"),
+    Column("solo_basis", "text", "", "what solo_s rests on: paired, token_normalised or none"),
+)
+RUNS = (
+    *KEYS,
+    PHASE,
+    *BLOCK,
+    *VALID,
+    Column("cold", "boolean", "", "a model was loaded inside the run"),
+    Column("work_effective", "text", "", "fixed if every agent did fixed work, else capped, natural"),
+    Column("prompt_tokens", "integer", "tokens", "prompt tokens of all agents"),
+    Column("answer_tokens", "integer", "tokens", "answer tokens of all agents"),
+    Column("start_skew_s", "number", "s", "first to last agent's first write; null if serial"),
+    Column("client_cpu_s", "number", "s", "CPU of the client during the run"),
+    Column("foreign_cores", "number", "cores", "CPU that others used, the largest in the block"),
+    # Metrics of a run declare their unit and description beside their formulas.
+    *(
+        Column(name, _KIND_OF_UNIT.get(unit, "number"), unit, description)
+        for name, (unit, description) in RUN_METRICS.items()
+    ),
+)
+# What only the whole study can say of a run.
+STUDY_RUNS = (
+    *RUNS,
+    Column("reference_config_id", "text", "", "the config that makespan_ratio compares with"),
+    Column("makespan_ratio", "number", "1", "reference's wall_s over this one's, same round"),
+)
+
+
+def arrow_schema(columns: Sequence[Column], title: str) -> pa.Schema:
+    """The Arrow schema of a table; units and descriptions travel as field metadata."""
+    fields = [
+        pa.field(
+            column.name,
+            _TYPES[column.kind],
+            nullable=not column.required,
+            metadata={"unit": column.unit, "description": column.description},
+        )
+        for column in columns
+    ]
+    return pa.schema(fields, metadata={"title": title})

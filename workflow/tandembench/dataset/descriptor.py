@@ -1,0 +1,111 @@
+"""The descriptor: a Data Package (v2) that says what the tables are and what they were made by."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS, Column, Kind
+from tandembench.dataset.parquet import replacing
+from tandembench.errors import EXIT_CORRUPT, TandemError
+
+PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+_TYPES: dict[Kind, str] = {
+    "text": "string",
+    "json": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "time": "datetime",
+}
+
+
+def write_descriptor(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    runs: Sequence[Mapping[str, Any]],
+    executions: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Any],
+) -> None:
+    """Write ``datapackage.json`` beside the tables in ``folder``.
+
+    Times come from the data, so that the same run files give the same bytes. ``found`` holds the
+    distinct machines and digests of measuring code of the run files.
+    """
+    keys = [column.name for column in KEYS]
+    content = {
+        "$schema": PROFILE,
+        "name": manifest["study"],
+        "title": manifest["title"],
+        "created": max((run["started_at"] for run in runs), default=None),
+        "resources": [
+            _resource(folder / "runs.parquet", STUDY_RUNS, keys),
+            _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
+        ],
+        "study": {
+            key: manifest[key]
+            for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
+        }
+        | {"phases": manifest["phases"]},
+        "fingerprints": {
+            **found,
+            "analysing_code": manifest["analysing_code"],
+            "servers": _distinct(executions, ("engine", "engine_version")),
+            "models": _distinct(executions, ("model", "model_digest")),
+            "boots": sorted({run["boot_id"] for run in runs}),
+        },
+        "instrument": None,
+    }
+    with replacing(folder / "datapackage.json") as partial:
+        text = json.dumps(content, indent=1, sort_keys=True, default=_json_time)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def read_descriptor(folder: Path) -> dict[str, Any]:
+    """The descriptor of the dataset at ``folder``; TandemError if there is none."""
+    path = folder / "datapackage.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TandemError("no dataset", where=str(folder), fix="name a dataset's folder") from None
+    except ValueError:
+        raise TandemError(
+            "damaged descriptor", where=str(path), fix="make or copy the dataset again",
+            exit_code=EXIT_CORRUPT,
+        ) from None
+    return content
+
+
+def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {
+        "name": path.stem,
+        "path": path.name,
+        "format": "parquet",
+        "mediatype": "application/vnd.apache.parquet",
+        "bytes": len(data),
+        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "schema": {
+            "fields": [
+                {
+                    "name": column.name,
+                    "type": _TYPES[column.kind],
+                    "description": column.description,
+                    **({"unit": column.unit} if column.unit else {}),
+                    **({"constraints": {"required": True}} if column.required else {}),
+                }
+                for column in columns
+            ],
+            "primaryKey": list(keys),
+        },
+    }
+
+
+def _distinct(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    found = {tuple(row[name] for name in names) for row in rows}
+    return [dict(zip(names, values, strict=True)) for values in sorted(found, key=str)]
+
+
+def _json_time(value: Any) -> str:  # noqa: ANN401 - json's hook
+    return str(value.isoformat())

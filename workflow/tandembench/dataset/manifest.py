@@ -1,0 +1,40 @@
+"""Manifests: what an aggregate is made from, under a name that holds its digest."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tandembench.dataset.parquet import replacing
+from tandembench.errors import EXIT_CORRUPT, TandemError
+
+
+def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> None:
+    """Write ``content`` and delete the manifests that ``path`` replaces.
+
+    ``expected`` is the name that follows from ``content``: if it is not ``path``, the study has
+    changed since the workflow was planned.
+    """
+    if path.name != Path(expected).name:
+        raise TandemError(
+            "the study or the code changed while the workflow ran",
+            where=str(path), fix="run snakemake again",
+        )
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    stem = path.name.split("manifest.")[0]
+    for sibling in path.parent.glob(f"{stem}manifest.*.json"):
+        if sibling.name != path.name:
+            sibling.unlink(missing_ok=True)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest at ``path``; TandemError (exit 3) if it cannot be read."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fix = "delete it and run snakemake, which makes it again"
+        raise TandemError(
+            f"no manifest ({error})", where=str(path), fix=fix, exit_code=EXIT_CORRUPT
+        ) from None
+    return content

@@ -1,0 +1,399 @@
+"""The arithmetic room: section 3 of the design as pure functions, times in seconds since t0.
+
+Symbols: N agents; d_i duration of agent i while sharing; s_i the same alone; W wall time from the
+barrier release (t0) to the last chunk; S = sum d_i. "1" is the unit of plain ratios and fractions.
+Sources: TR114 2.2 (speedup, efficiency); Eyerman & Eeckhout 2008 (STP, ANTT); Jain et al. 1984
+(fairness); Shapley 1953 (equal split of an interaction). Sums are `math.fsum`: only the signed
+deltas depend on the order of the agents.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+SoloBasis = Literal["paired", "token_normalised", "none"]
+Row = dict[str, float | bool | str | None]
+Floats = Sequence[float]
+Solos = Sequence["Timing | None"]
+
+BASES_WEAKEST_FIRST: tuple[SoloBasis, ...] = ("none", "token_normalised", "paired")
+IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first_token", "rest"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One LLM call that answered; one without content is a failed execution, never a Step.
+
+    request_s: last non-empty request write; first_s, last_s: first content byte, last chunk with
+    content; end_s: last chunk; tokens, prompt_tokens: the server's counts, since a chunk is not a
+    token; chunk_s: stamps of the content chunks.
+    """
+
+    request_s: float
+    first_s: float
+    last_s: float
+    end_s: float
+    tokens: int
+    chunk_s: tuple[float, ...] = ()
+    prompt_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        ordered = self.request_s <= self.first_s <= self.last_s <= self.end_s
+        if not ordered or not math.isfinite(self.end_s - self.request_s) or self.tokens < 0:
+            raise ValueError(f"stamps out of order, or a negative token count: {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One execution, summed over its steps; importers, who have only the sums, leave `steps` empty.
+
+    first_token_s: waits for first content, summed; ttft_s: the wait of the first step only;
+    intervals: t, the sum of tokens - 1; decode_s: seconds that those intervals took.
+    """
+
+    duration_s: float
+    first_token_s: float
+    decode_s: float
+    intervals: int
+    answer_tokens: int
+    ttft_s: float | None
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        times = (self.duration_s, self.first_token_s, self.decode_s)
+        counted = 0 <= self.intervals <= self.answer_tokens
+        if not counted or not self.duration_s or not all(0 <= t < math.inf for t in times):
+            raise ValueError(f"no duration, or a time or count out of range: {self}")
+
+
+def timing(steps: Sequence[Step]) -> Timing:
+    """Sum the steps of one execution: d = sum(end - request); time between steps is in no part."""
+    return Timing(
+        duration_s=math.fsum(step.end_s - step.request_s for step in steps),
+        first_token_s=math.fsum(step.first_s - step.request_s for step in steps),
+        decode_s=math.fsum(step.last_s - step.first_s for step in steps),
+        # an answer of no tokens has no interval, not minus one
+        intervals=sum(max(step.tokens - 1, 0) for step in steps),
+        answer_tokens=sum(step.tokens for step in steps),
+        ttft_s=steps[0].first_s - steps[0].request_s,
+        steps=tuple(steps),
+    )
+
+
+def wall(executions: Sequence[Timing]) -> float:
+    """W = max end - t0, in s, over measured executions (t0 = 0); importers keep their source's."""
+    return max(step.end_s for execution in executions for step in execution.steps)
+
+
+def speedup_estimate(durations_s: Floats, wall_s: float) -> float:
+    """S/W, in 1, (0, N]: TR114 2.2. Cannot see contention: it is in every d_i already."""
+    return math.fsum(durations_s) / wall_s
+
+
+def efficiency_estimate(durations_s: Floats, wall_s: float) -> float:
+    """S/(N W), in 1, (0, 1]: TR114 2.2."""
+    return speedup_estimate(durations_s, wall_s) / len(durations_s)
+
+
+def imbalance_loss(durations_s: Floats, wall_s: float) -> float:
+    """(max d - mean d)/W, in 1, [0, (N-1)/N]: agents that end early leave their share idle."""
+    longest = max(durations_s)
+    return math.fsum(longest - d for d in durations_s) / (len(durations_s) * wall_s)
+
+
+def orchestration_loss(durations_s: Floats, wall_s: float, serial: bool = False) -> float:
+    """Time outside the agents: (W - max d)/W, or gaps/(N W) = (W - S)/(N W) if serial; [0, 1)."""
+    if serial:
+        return (wall_s - math.fsum(durations_s)) / (len(durations_s) * wall_s)
+    return (wall_s - max(durations_s)) / wall_s
+
+
+def sequencing_loss(n_agents: int) -> float:
+    """(N-1)/N, in 1, [0, 1): what a serial run loses to taking turns, whatever its gaps."""
+    return (n_agents - 1) / n_agents
+
+
+def imbalance_split(executions: Sequence[Timing], wall_s: float) -> dict[str, float]:
+    """Split `imbalance_loss` by cause, in 1; parts may be negative, their sum may not.
+
+    With d = first_token + t u + rest, u = decode_s/t and m = argmax d: token = 1/(N W) sum_j
+    (t_m - t_j)(u_m + u_j)/2, rate = 1/(N W) sum_j (u_m - u_j)(t_m + t_j)/2 (the two-player Shapley
+    shares of t u, hence no order of explanation), and (x_m - mean x)/W for the other two. Tied
+    longest agents are averaged.
+    """
+    longest = max(e.duration_s for e in executions)
+    tied = [e for e in executions if e.duration_s == longest]
+    shares = zip(*(_pair_shares(m, j) for m in tied for j in executions), strict=True)
+    scale = len(tied) * len(executions) * wall_s
+    return {k: math.fsum(share) / scale for k, share in zip(IMBALANCE_PARTS, shares, strict=True)}
+
+
+def _pair_shares(m: Timing, j: Timing) -> tuple[float, float, float, float]:
+    # an agent without intervals has no rate of its own: the other's makes the rate share zero,
+    # and its decode_s (one token in several chunks) falls to the rest
+    rates = [e.decode_s / e.intervals for e in (m, j) if e.intervals] or [0.0]
+    t_m, u_m, t_j, u_j = m.intervals, rates[0], j.intervals, rates[-1]
+    token, rate = (t_m - t_j) * (u_m + u_j) / 2, (u_m - u_j) * (t_m + t_j) / 2
+    first_token = m.first_token_s - j.first_token_s
+    rest = m.duration_s - j.duration_s - first_token - (t_m * u_m - t_j * u_j)
+    return token, rate, first_token, rest
+
+
+def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float | None]:
+    """s of one execution, in s, and what it rests on.
+
+    "paired": prompt and answer tokens agree in every step (unknown ones do not), s = the solo's d;
+    "token_normalised": else, sum over steps of ttft_solo + (n_run - 1) u_solo + rest_solo, that is
+    d_solo + (n_run - n_solo) u_solo; "none": no solo, n_solo < 2, or n_run/n_solo outside 0.5-2.
+    """
+    if solo is None or not run.steps or len(run.steps) != len(solo.steps):
+        return "none", None
+    both = list(zip(run.steps, solo.steps, strict=True))
+    if all(
+        r.tokens == s.tokens and r.prompt_tokens == s.prompt_tokens is not None for r, s in both
+    ):
+        return "paired", solo.duration_s
+    if any(s.tokens < 2 or not 0.5 <= r.tokens / s.tokens <= 2 for r, s in both):
+        return "none", None
+    changes = ((r.tokens - s.tokens) * (s.last_s - s.first_s) / (s.tokens - 1) for r, s in both)
+    total = math.fsum((solo.duration_s, *changes))
+    return ("token_normalised", total) if total > 0 else ("none", None)
+
+
+def slowdown(duration_s: float, solo_s: float) -> float:
+    """d_i/s_i, in 1, above 0; 1 = sharing costs this agent nothing (Eyerman & Eeckhout 2008)."""
+    return duration_s / solo_s
+
+
+def speedup_true(solo_s: Floats, wall_s: float) -> float:
+    """Sum s/W, in 1, above 0: a run against its own solos; = speedup_estimate * sum s / sum d."""
+    return math.fsum(solo_s) / wall_s
+
+
+def efficiency_true(solo_s: Floats, wall_s: float) -> float:
+    """Sum s/(N W), in 1, above 0; above 1 only where the run beat its solos."""
+    return speedup_true(solo_s, wall_s) / len(solo_s)
+
+
+def true_loss_split(solo_s: Floats, durations_s: Floats, wall_s: float, serial: bool) -> Row:
+    """1 - efficiency_true = work_imbalance + sequencing_loss + contention + orchestration_true.
+
+    Exactly; each in 1. At once: 1 - sum s/(N max s), in [0, 1 - 1/N]; 0; (sum s/N)(1/max s -
+    1/max d), negative if sharing helps; (sum s/N)(1/max d - 1/W), 0 or more. serial: 0; (N-1)/N;
+    (sum d - sum s)/(N W), what the turns lost to more than taking turns; (W - sum d)/(N W).
+    Without its own split, a serial run's turns would read as imbalance and orchestration.
+    """
+    n, total = len(solo_s), math.fsum(solo_s)
+    if serial:
+        return {
+            "work_imbalance": 0.0,
+            "sequencing_loss": sequencing_loss(n),
+            "contention": (math.fsum(durations_s) - total) / (n * wall_s),
+            "orchestration_true": orchestration_loss(durations_s, wall_s, serial),
+        }
+    ideal, longest, measured = (total / n / time for time in (max(solo_s), max(durations_s), wall_s))
+    return {
+        "work_imbalance": 1 - ideal,
+        "sequencing_loss": 0.0,
+        "contention": ideal - longest,
+        "orchestration_true": longest - measured,
+    }
+
+
+def makespan_ratio(reference_wall_s: float, wall_s: float) -> float:
+    """W_reference/W, in 1, above 0, at equal fixed work and hardware, paired by round."""
+    return reference_wall_s / wall_s
+
+
+def stp(slowdowns: Floats) -> float:
+    """System throughput, sum of 1/slowdown, in 1, about (0, N] (Eyerman & Eeckhout 2008)."""
+    return math.fsum(1 / value for value in slowdowns)
+
+
+def antt(slowdowns: Floats) -> float:
+    """Average normalised turnaround time, mean slowdown, in 1 (Eyerman & Eeckhout 2008)."""
+    return math.fsum(slowdowns) / len(slowdowns)
+
+
+def jain(slowdowns: Floats) -> float:
+    """Fairness (sum x)^2/(N sum x^2) of x = 1/slowdown, in 1, [1/N, 1] (Jain et al. 1984)."""
+    shares = [1 / value for value in slowdowns]
+    return math.fsum(shares) ** 2 / (len(shares) * math.fsum(x * x for x in shares))
+
+
+def decode_rate(execution: Timing) -> float | None:
+    """(n - 1)/(t_last - t_first), in tokens/s, summed over steps; None without an interval."""
+    timed = execution.intervals and execution.decode_s > 0
+    return execution.intervals / execution.decode_s if timed else None
+
+
+def server_rate(eval_tokens: int, eval_s: float) -> float | None:
+    """The server's own formula, eval tokens/eval seconds, in tokens/s; never mixed with ours."""
+    return eval_tokens / eval_s if eval_s > 0 else None
+
+
+def _difference(left: float | None, right: float | None) -> float | None:
+    return None if left is None or right is None else left - right
+
+
+def ttft_delta_s(first: Timing, second: Timing) -> float | None:
+    """First agent's ttft - second's (TR114's sign: collector - insight), in s."""
+    return _difference(first.ttft_s, second.ttft_s)
+
+
+def throughput_delta(first: Timing, second: Timing) -> float | None:
+    """Second agent's decode rate - first's (TR114's sign: insight - collector), in tokens/s."""
+    return _difference(decode_rate(second), decode_rate(first))
+
+
+def contention_ttft_rule(executions: Sequence[Timing], solo: Solos) -> bool | None:
+    """TR114's text: first token > 3 s later than solo in any agent; None while undecided."""
+    both = zip(executions, solo, strict=True)
+    rises = [_difference(run.ttft_s, alone.ttft_s if alone else None) for run, alone in both]
+    late = any(rise is not None and rise > 3.0 for rise in rises)
+    return late or (None if None in rises else False)
+
+
+def contention_speedup_rule(speedup: float, n_agents: int) -> bool | None:
+    """TR114's data: speedup_estimate < 1.5; the bound means something for N = 2 only."""
+    return speedup < 1.5 if n_agents == 2 else None
+
+
+@lru_cache
+def percentile_floor(p: float) -> int:
+    """Smallest n with P(Bin(n, 1-p) >= 2) >= 0.99: 64 for p = 0.9, 662 for 0.99; p in [0.5, 1)."""
+    if not 0.5 <= p < 1:
+        raise ValueError(f"p is a fraction in [0.5, 1), not {p}")
+    n = 2
+    while p**n + n * (1 - p) * p ** (n - 1) > 0.01:
+        n += 1
+    return n
+
+
+def percentile(values: Floats, p: float) -> float | None:
+    """Quantile at the fraction p, linear (Hyndman & Fan 1996, type 7); None under its floor."""
+    if len(values) < percentile_floor(p):
+        return None
+    low, weight = divmod((len(values) - 1) * p, 1)
+    below, above = sorted(values)[int(low) : int(low) + 2]
+    return below + weight * (above - below)
+
+
+RUN_METRICS: Mapping[str, tuple[str, str]] = {
+    "wall_s": ("s", "barrier release to the last chunk of the last agent, W"),
+    "sequential_estimate_s": ("s", "sum of durations measured while sharing, TR114's S"),
+    "speedup_estimate": ("1", "S/W, TR114's estimator, blind to contention"),
+    "efficiency_estimate": ("1", "S/(N W), TR114's estimator"),
+    "imbalance_loss": ("1", "part of 1 - efficiency_estimate: agents end apart; 0 if serial"),
+    "sequencing_loss": ("1", "part of both losses: taking turns, (N-1)/N; 0 unless serial"),
+    "orchestration_loss": ("1", "part of 1 - efficiency_estimate: time outside the agents"),
+    "imbalance_token": ("1", "part of imbalance_loss from unequal answer lengths"),
+    "imbalance_rate": ("1", "part of imbalance_loss from unequal decode rates"),
+    "imbalance_first_token": ("1", "part of imbalance_loss from unequal first-token waits"),
+    "imbalance_rest": ("1", "part of imbalance_loss from all other time"),
+    "solo_sum_s": ("s", "sum of solo references, the measured sequential time"),
+    "speedup_true": ("1", "solo_sum_s over wall_s"),
+    "efficiency_true": ("1", "speedup_true over N"),
+    "work_imbalance": ("1", "part of 1 - efficiency_true: unequal work; 0 if serial"),
+    "contention": ("1", "part of 1 - efficiency_true: sharing stretches the longest agent"),
+    "orchestration_true": ("1", "part of 1 - efficiency_true: time outside the agents"),
+    "slowdown_max": ("1", "largest slowdown of an agent"),
+    "slowdown_log_mean": ("1", "mean natural log of the slowdowns"),
+    "stp": ("1", "system throughput, sum of 1/slowdown"),
+    "antt": ("1", "average normalised turnaround time, mean slowdown"),
+    "jain": ("1", "Jain fairness of 1/slowdown"),
+    "aggregate_tokens_per_s": ("tokens/s", "answer tokens of all agents over wall_s"),
+    "makespan_per_token_s": ("s/token", "wall_s over answer tokens of all agents"),
+    "ttft_delta_s": ("s", "first agent's ttft minus the second's; N = 2"),
+    "throughput_delta_tokens_per_s": ("tokens/s", "second's decode rate minus first's; N = 2"),
+    "contention_ttft_rule": ("boolean", "first token > 3 s later than solo in any agent"),
+    "contention_speedup_rule": ("boolean", "speedup_estimate < 1.5; N = 2"),
+    "solo_basis": ("string", "weakest basis of the agents: paired, token_normalised or none"),
+}
+
+
+def execution_metrics(execution: Timing, solo: Timing | None = None) -> Row:
+    """One execution's row; `solo` is its solo counterpart, if it belongs to a run.
+
+    Gaps are between chunks, which may hold several tokens; the wait for the next step is no gap.
+    """
+    gaps = [b - a for step in execution.steps for a, b in pairwise(step.chunk_s)]
+    basis, solo_s = solo_reference(execution, solo)
+    return {
+        "duration_s": execution.duration_s,
+        "ttft_s": execution.ttft_s,
+        "first_token_s": execution.first_token_s,
+        "decode_s": execution.decode_s,
+        "rest_s": execution.duration_s - execution.first_token_s - execution.decode_s,
+        "answer_tokens": execution.answer_tokens,
+        "decode_rate_tokens_per_s": decode_rate(execution),
+        "gap_p50_s": percentile(gaps, 0.5),
+        "gap_p90_s": percentile(gaps, 0.9),
+        "gap_max_s": max(gaps, default=None),
+        "solo_s": solo_s,
+        "slowdown": None if solo_s is None else slowdown(execution.duration_s, solo_s),
+        "solo_basis": basis,
+    }
+
+
+def run_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool) -> Row:
+    """One run's row, keyed as `RUN_METRICS`: agents in study order, each with its solo or None.
+
+    None where undefined: true ones without every solo or for N = 1, pairwise ones unless N = 2.
+    """
+    if not concurrent or not 0 < wall_s < math.inf:
+        raise ValueError(f"a run needs an agent and a positive wall time, not {wall_s} s")
+    n = len(concurrent)
+    durations = [execution.duration_s for execution in concurrent]
+    tokens = sum(execution.answer_tokens for execution in concurrent)
+    speedup = speedup_estimate(durations, wall_s)
+    split = dict.fromkeys(IMBALANCE_PARTS, 0.0) if serial else imbalance_split(concurrent, wall_s)
+    pair = concurrent if n == 2 else None
+    row: Row = {
+        **dict.fromkeys(RUN_METRICS),
+        "wall_s": wall_s,
+        "sequential_estimate_s": math.fsum(durations),
+        "speedup_estimate": speedup,
+        "efficiency_estimate": efficiency_estimate(durations, wall_s),
+        "imbalance_loss": 0.0 if serial else imbalance_loss(durations, wall_s),
+        "sequencing_loss": sequencing_loss(n) if serial else 0.0,
+        "orchestration_loss": orchestration_loss(durations, wall_s, serial),
+        **split,
+        "aggregate_tokens_per_s": tokens / wall_s,
+        "makespan_per_token_s": wall_s / tokens if tokens else None,
+        "ttft_delta_s": ttft_delta_s(*pair) if pair else None,
+        "throughput_delta_tokens_per_s": throughput_delta(*pair) if pair else None,
+        "contention_speedup_rule": contention_speedup_rule(speedup, n),
+        "solo_basis": "none",
+    }
+    if n > 1:
+        row["contention_ttft_rule"] = contention_ttft_rule(concurrent, solo)
+        row |= _true_metrics(concurrent, solo, wall_s, serial)
+    return row
+
+
+def _true_metrics(
+    concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool
+) -> Row:
+    references = [solo_reference(r, s) for r, s in zip(concurrent, solo, strict=True)]
+    basis = min((b for b, _ in references), key=BASES_WEAKEST_FIRST.index)
+    alone = [s for _, s in references if s is not None]
+    if len(alone) < len(references):
+        return {"solo_basis": basis}
+    durations = [execution.duration_s for execution in concurrent]
+    slowdowns = [slowdown(d, s) for d, s in zip(durations, alone, strict=True)]
+    return {
+        "solo_sum_s": math.fsum(alone),
+        "speedup_true": speedup_true(alone, wall_s),
+        "efficiency_true": efficiency_true(alone, wall_s),
+        **true_loss_split(alone, durations, wall_s, serial),
+        "slowdown_max": max(slowdowns),
+        "slowdown_log_mean": math.fsum(math.log(value) for value in slowdowns) / len(slowdowns),
+        "stp": stp(slowdowns),
+        "antt": antt(slowdowns),
+        "jain": jain(slowdowns),
+        "solo_basis": basis,
+    }

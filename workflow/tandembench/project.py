@@ -1,0 +1,223 @@
+"""The edge of the study room: reads the files of a checkout and says what is to be measured.
+
+Used by the Snakefile and by the commands; asks no server anything, so dry runs work offline.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tandembench.agents import read_data, render_steps
+from tandembench.errors import TandemError
+from tandembench.study.model import Config, Study
+from tandembench.study.read import checked_yaml, read_study
+from tandembench.study.code import code_digest
+from tandembench.study.spec import Spec, block_order, canonical, config_spec, digest
+
+PACKAGE = Path(__file__).parent
+SCHEMAS = PACKAGE.parent / "schemas"
+LOCK_FILE = "config/servers.lock.yaml"
+# What a run file depends on beyond its RunSpec. Study and agents are not here: all that they
+# do is in the RunSpec itself.
+MEASURING_CODE = ("servers", "wire", "measure")
+ANALYSING_CODE = ("metrics.py", "stats", "dataset")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with the RunSpec of each config (by id) and the file names that follow.
+
+    ``elsewhere`` maps the other sessions that were measured to the names of their run files.
+    """
+
+    study: Study
+    file: str
+    session: str
+    specs: Mapping[str, Spec]
+    analysing_code: str
+    elsewhere: Mapping[str, Sequence[str]]
+
+    @property
+    def results(self) -> str:
+        """The folder of this study's results."""
+        return f"results/{self.study.name}"
+
+    def spec_json(self, config_id: str, repetition: int) -> str:
+        """The RunSpec of one block, canonical JSON."""
+        return canonical(self.specs[config_id] | {"repetition": repetition})
+
+    def run_file(self, config_id: str, repetition: int) -> str:
+        """Where one block's measurement goes; the digest of its RunSpec is in the name."""
+        key = digest(self.specs[config_id])
+        return f"{self.results}/runs/{self.session}/{config_id}.r{repetition}.{key}.parquet"
+
+    def run_files(self, phase: str | None = None) -> list[str]:
+        """The run files of one phase, or of all, config by config."""
+        return [
+            self.run_file(config.id, repetition)
+            for config in self.study.configs
+            if phase in (None, config.phase)
+            for repetition in range(1, self.study.repetitions + 1)
+        ]
+
+    def other_sessions(self, phase: str | None = None) -> list[str]:
+        """Run files of this same study that other sessions measured."""
+        wanted = {Path(file).name for file in self.run_files(phase)}
+        return [
+            f"{self.results}/runs/{session}/{name}"
+            for session, names in sorted(self.elsewhere.items())
+            for name in sorted(wanted.intersection(names))
+        ]
+
+    def order(self) -> dict[tuple[str, int], int]:
+        """The place of each (config id, repetition) in the order of measuring, from 0."""
+        return {block: place for place, block in enumerate(block_order(self.study))}
+
+    def phase_manifest(self, phase: str) -> dict[str, Any]:
+        """What the aggregate of one phase is made from."""
+        return {
+            "study": self.study.name,
+            "phase": phase,
+            "title": self.study.phases[phase],
+            "session": self.session,
+            "analysing_code": self.analysing_code,
+            "run_files": self.run_files(phase) + self.other_sessions(phase),
+        }
+
+    def study_manifest(self) -> dict[str, Any]:
+        """What the dataset of the study is made from."""
+        study = self.study
+        return {
+            "study": study.name,
+            "title": study.title,
+            "session": self.session,
+            "repetitions": study.repetitions,
+            "order": study.order,
+            "seed": study.seed,
+            "margin": study.margin,
+            "reference": study.reference,
+            "engine": study.engine,
+            "analysing_code": self.analysing_code,
+            "run_files": self.run_files() + self.other_sessions(),
+            "phases": {
+                phase: {
+                    "title": title,
+                    "manifest": self.manifest_file(phase),
+                    "configs": [c.id for c in study.configs if c.phase == phase],
+                }
+                for phase, title in study.phases.items()
+            },
+        }
+
+    def manifest_file(self, phase: str | None = None) -> str:
+        """The manifest of a phase, or of the whole study; its digest is in the name."""
+        if phase is None:
+            return f"{self.results}/manifest.{digest(self.study_manifest())}.json"
+        key = digest(self.phase_manifest(phase))
+        return f"{self.results}/phases/{phase}.manifest.{key}.json"
+
+
+def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan:
+    """Read a study and all that its RunSpecs depend on. Paths are relative to ``root``.
+
+    TandemError, one line, for anything that cannot be measured as it is written.
+    """
+    if not re.fullmatch(r"[a-z0-9]+([_.-][a-z0-9]+)*", session) or len(session) > 64:
+        fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
+        raise TandemError(f"session '{session}' is not allowed", where="--config", fix=fix)
+    study = read_study(_read(root / study_file, "study"), _schema("study"), study_file)
+    lock = _lock(root)
+    code = code_digest(_sources(MEASURING_CODE))
+    specs = {
+        config.id: config_spec(
+            study, config, _prompts(config, root), _locked(study, config, lock, study_file), code
+        )
+        for config in study.configs
+    }
+    runs = root / "results" / study.name / "runs"
+    elsewhere = {
+        folder.name: [file.name for file in folder.glob("*.parquet")]
+        for folder in (runs.iterdir() if runs.is_dir() else ())
+        if folder.name != session
+    }
+    analysing = code_digest(_sources(ANALYSING_CODE))
+    return Plan(study, study_file, session, specs, analysing, elsewhere)
+
+
+def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
+    """The lock's entry of a model file; TandemError if there is none."""
+    models: dict[str, dict[str, Any]] = _lock(root)["embedded"]["models"]
+    if model not in models:
+        raise TandemError(
+            f"no model '{model}'", where=LOCK_FILE, fix=f"pinned models: {', '.join(models)}"
+        )
+    return models[model]
+
+
+def _lock(root: Path) -> dict[str, Any]:
+    text = _read(root / LOCK_FILE, "servers lock")
+    return checked_yaml(text, _schema("servers.lock"), LOCK_FILE)
+
+
+def _read(path: Path, kind: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        fix = "name an existing file (--configfile config/quick.yaml)"
+        raise TandemError(f"no such {kind}", where=str(path), fix=fix) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TandemError(str(error), where=str(path), fix="make it readable, UTF-8") from None
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(SCHEMAS / f"{name}.schema.yaml")
+    return loaded
+
+
+def _sources(names: Sequence[str]) -> dict[str, str]:
+    paths = [PACKAGE / name for name in names]
+    files = [file for path in paths for file in ([path] if path.suffix else path.rglob("*.py"))]
+    return {str(file.relative_to(PACKAGE)): file.read_text(encoding="utf-8") for file in files}
+
+
+def _prompts(config: Config, root: Path) -> dict[str, tuple[str, ...]]:
+    return {
+        agent.name: _rendered(root, agent.task, agent.steps, agent.data or "config/agents/data")
+        for agent in config.agents
+    }
+
+
+@cache
+def _rendered(root: Path, task: str, steps: tuple[str, ...], data: str) -> tuple[str, ...]:
+    templates = [root / "config/agents" / step for step in steps]
+    return render_steps(task, templates, read_data(root / data))
+
+
+def _locked(
+    study: Study, config: Config, lock: Mapping[str, Any], study_file: str
+) -> dict[str, Any]:
+    """The lock entries that this config is measured with: its own engine and models only."""
+    where = f"{study_file}:{config.line}"
+    if study.engine not in lock:
+        fix = f"run: tandembench servers lock {study_file}"
+        raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=fix)
+    entry = lock[study.engine]
+    models = {agent.model for agent in config.agents}
+    for model in sorted(models):
+        if model not in entry["models"]:
+            known = ", ".join(entry["models"]) or "none"
+            what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
+            raise TandemError(what, where=where, fix=f"pinned models: {known}")
+    # Where a file was fetched from does not matter to what it measures; its digest does.
+    digests = {
+        model: pinned["sha256"] if isinstance(pinned, dict) else pinned
+        for model, pinned in entry["models"].items()
+        if model in models
+    }
+    return dict(entry) | {"models": digests}

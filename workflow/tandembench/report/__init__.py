@@ -1,0 +1,15 @@
+"""report: a dataset -> the technical report. Every number and sentence comes from the tables."""
+
+from pathlib import Path
+
+from tandembench.dataset.load import load_dataset
+from tandembench.dataset.parquet import replacing
+from tandembench.report.context import report_context
+from tandembench.report.render import render
+
+
+def write_report(dataset_folder: Path, output: Path) -> None:
+    """Render the report of the dataset at ``dataset_folder`` to ``output``, whole or not at all."""
+    text = render(report_context(load_dataset(dataset_folder)))
+    with replacing(output) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""study: YAML -> Study -> RunSpecs with digests. Pure: text in, values out."""

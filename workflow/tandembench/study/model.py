@@ -1,0 +1,59 @@
+"""What a study is, once its YAML has been read: frozen values, no behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Topology = Literal["serial", "single", "single_parallel", "dual"]
+SHARED: tuple[Topology, ...] = ("serial", "single", "single_parallel")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent of one config. ``options`` holds what is sent, under the study's names.
+
+    ``steps`` are template files under config/agents, ``data`` the folder that the task reads,
+    ``max_tokens`` the answer tokens of each step.
+    """
+
+    name: str
+    task: str
+    steps: tuple[str, ...]
+    data: str | None
+    model: str
+    options: Mapping[str, Any]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One cell of a study: who runs what, on which servers. ``line`` is where YAML lists it."""
+
+    id: str
+    phase: str
+    scenario: str
+    topology: Topology
+    agents: tuple[Agent, ...]
+    work_policy: Literal["fixed", "natural"]
+    servers: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A whole study, expanded. ``phases`` maps a phase's name to its title."""
+
+    name: str
+    title: str
+    seed: int
+    repetitions: int
+    retries: int
+    order: Literal["random", "by_config"]
+    margin: float
+    reference: Topology
+    engine: Literal["embedded", "ollama"]
+    threads_total: int | None
+    deadline_s: float
+    idle_s: float
+    phases: Mapping[str, str]
+    configs: tuple[Config, ...]
