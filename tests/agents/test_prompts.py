@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tandembench.agents import ANSWER, TASKS, prompts, read_data, render_steps
 from tandembench.errors import TandemError
 

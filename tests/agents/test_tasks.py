@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+
 from tandembench.agents import Figure, FileFacts, figures, inventory, read_data
 from tandembench.errors import EXIT_CORRUPT, TandemError
 

@@ -25,7 +25,8 @@ from ollama_standin import (
 from ruamel.yaml import YAML
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers import Effective, Server, ollama
+from tandembench.servers import ollama
+from tandembench.servers.model import Effective, Server
 from tandembench.wire import Ask, open_client, stream
 from tandembench.wire import ollama as driver
 

@@ -22,6 +22,7 @@ from ollama_standin import (
 )
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.text import sanitise
 from tandembench.wire import (
     Ask,
     Driver,
@@ -33,7 +34,6 @@ from tandembench.wire import (
     open_client,
     stream,
 )
-from tandembench.text import sanitise
 from tandembench.wire.client import MAX_LINE_BYTES
 
 T = TypeVar("T")

@@ -11,10 +11,12 @@ rule phase_manifest:
         f"{PLAN.results}/phases/{{phase}}.manifest.{{digest}}.json",
     log:
         f"{PLAN.results}/logs/{{phase}}.manifest.{{digest}}.log",
+    priority: 1_000_000
+    conda:
+        "../../environment.yaml"
     params:
         study=PLAN.file,
         session=PLAN.session,
-    priority: 1_000_000
     shell:
         "python -m tandembench manifest {params.study:q} --session {params.session:q}"
         " --phase {wildcards.phase:q} --output {output:q} 2> {log:q}"
@@ -25,10 +27,12 @@ rule study_manifest:
         f"{PLAN.results}/manifest.{{digest}}.json",
     log:
         f"{PLAN.results}/logs/manifest.{{digest}}.log",
+    priority: 1_000_000
+    conda:
+        "../../environment.yaml"
     params:
         study=PLAN.file,
         session=PLAN.session,
-    priority: 1_000_000
     shell:
         "python -m tandembench manifest {params.study:q} --session {params.session:q}"
         " --output {output:q} 2> {log:q}"
@@ -43,6 +47,8 @@ rule aggregate_phase:
         executions=f"{PLAN.results}/phases/{{phase}}.executions.parquet",
     log:
         f"{PLAN.results}/logs/{{phase}}.aggregate.log",
+    conda:
+        "../../environment.yaml"
     shell:
         "python -m tandembench aggregate {input.manifest:q} --runs {output.runs:q}"
         " --executions {output.executions:q} 2> {log:q}"
@@ -56,10 +62,12 @@ rule dataset:
         ),
         manifest=PLAN.manifest_file(),
     output:
-        multiext(f"{DATASET}/", "runs.parquet", "executions.parquet", "datapackage.json"),
+        runs=f"{PLAN.results}/dataset/runs.parquet",
+        executions=f"{PLAN.results}/dataset/executions.parquet",
+        descriptor=f"{PLAN.results}/dataset/datapackage.json",
     log:
         f"{PLAN.results}/logs/dataset.log",
-    params:
-        folder=DATASET,
+    conda:
+        "../../environment.yaml"
     shell:
-        "python -m tandembench dataset {input.manifest:q} --output {params.folder:q} 2> {log:q}"
+        "python -m tandembench dataset {input.manifest:q} --output {output.descriptor:q} 2> {log:q}"

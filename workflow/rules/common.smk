@@ -4,10 +4,17 @@
 """
 
 import os
+import sys
 import uuid
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# The package works from the checkout, installed or not, here and in the jobs. A PYTHONPATH from
+# outside could bring in other versions than the lock's, and is left out.
+PACKAGES = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent)
+sys.path.insert(0, PACKAGES)
+os.environ.update(PYTHONPATH=PACKAGES)
 
 from tandembench.errors import TandemError
 from tandembench.project import Plan, open_plan
@@ -36,12 +43,11 @@ def read_plan() -> Plan:
 PLAN = read_plan()
 ORDER = PLAN.order()
 REPORT = f"reports/{PLAN.study.name}/technical_report.md"
-DATASET = f"{PLAN.results}/dataset"
 # A changed template or sentence makes a report again, and nothing else.
 REPORTING_CODE = [
     os.path.relpath(file)
     for folder, pattern in (("templates", "*.j2"), ("tandembench/report", "*.py"))
-    for file in sorted(Path(workflow.basedir, "workflow", folder).glob(pattern))
+    for file in sorted(Path(PACKAGES, folder).glob(pattern))
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 

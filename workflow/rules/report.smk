@@ -3,13 +3,13 @@
 
 rule report:
     input:
-        rules.dataset.output,
+        **rules.dataset.output,
         made_by=REPORTING_CODE,
     output:
         REPORT,
     log:
         f"{PLAN.results}/logs/report.log",
-    params:
-        dataset=DATASET,
+    conda:
+        "../../environment.yaml"
     shell:
-        "python -m tandembench report {params.dataset:q} --output {output:q} 2> {log:q}"
+        "python -m tandembench report {input.descriptor:q} --output {output:q} 2> {log:q}"

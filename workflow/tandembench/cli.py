@@ -36,8 +36,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--spec", required=True, help="The RunSpec, canonical JSON.")
 @click.option("--session", default="s1", show_default=True, help="Label of the session.")
 @click.option("--output", required=True, type=_PATH, help="The run file to write.")
-@click.option("--models", type=_PATH, default=Path("resources/models"), show_default=True,
-              help="Folder of model files.")
+@click.option(
+    "--models",
+    type=_PATH,
+    default=Path("resources/models"),
+    show_default=True,
+    help="Folder of model files.",
+)
 @click.option("--log", "log_path", required=True, type=_PATH, help="Log file, appended to.")
 @click.option("--parent", type=int, help="Process id without which the run ends.")
 def run(
@@ -91,22 +96,24 @@ def aggregate(manifest_file: Path, runs_file: Path, executions: Path) -> None:
 
 @main.command()
 @click.argument("manifest_file", type=_PATH)
-@click.option("--output", required=True, type=_PATH, help="The dataset's folder.")
+@click.option(
+    "--output", required=True, type=_PATH, help="The descriptor to write; tables beside it."
+)
 def dataset(manifest_file: Path, output: Path) -> None:
     """Join the phases of a study into a dataset with its descriptor."""
     from tandembench.dataset.build import build_dataset  # noqa: PLC0415
 
-    build_dataset(manifest_file, output)
+    build_dataset(manifest_file, output.parent)
 
 
 @main.command()
-@click.argument("dataset_folder", type=_PATH)
+@click.argument("dataset", type=_PATH)
 @click.option("--output", required=True, type=_PATH, help="The Markdown file to write.")
-def report(dataset_folder: Path, output: Path) -> None:
-    """Render the technical report of a dataset."""
+def report(dataset: Path, output: Path) -> None:
+    """Render the technical report of DATASET, a folder or its datapackage.json."""
     from tandembench.report import write_report  # noqa: PLC0415
 
-    write_report(dataset_folder, output)
+    write_report(dataset.parent if dataset.name == "datapackage.json" else dataset, output)
 
 
 @main.group()
@@ -119,12 +126,12 @@ def servers() -> None:
 @click.option("--write", is_flag=True, help="Replace the entry in config/servers.lock.yaml.")
 def servers_lock(study_file: str, write: bool) -> None:
     """Ask the Ollama servers of STUDY_FILE for their version and model digests."""
-    from tandembench.project import write_lock  # noqa: PLC0415
-    from tandembench.servers.lock import live_entry  # noqa: PLC0415
+    from tandembench.project import LOCK_FILE, load_study  # noqa: PLC0415
+    from tandembench.servers.lock import live_entry, write_entry  # noqa: PLC0415
 
-    entry = live_entry(study_file)
+    entry = live_entry(load_study(study_file))
     if write:
-        write_lock("ollama", entry)
+        write_entry("ollama", entry, Path(LOCK_FILE))
     click.echo(json.dumps({"ollama": entry}, indent=2, sort_keys=True))
 
 

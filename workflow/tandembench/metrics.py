@@ -194,7 +194,9 @@ def true_loss_split(solo_s: Floats, durations_s: Floats, wall_s: float, serial: 
             "contention": (math.fsum(durations_s) - total) / (n * wall_s),
             "orchestration_true": orchestration_loss(durations_s, wall_s, serial),
         }
-    ideal, longest, measured = (total / n / time for time in (max(solo_s), max(durations_s), wall_s))
+    ideal, longest, measured = (
+        total / n / time for time in (max(solo_s), max(durations_s), wall_s)
+    )
     return {
         "work_imbalance": 1 - ideal,
         "sequencing_loss": 0.0,
@@ -375,9 +377,7 @@ def run_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial
     return row
 
 
-def _true_metrics(
-    concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool
-) -> Row:
+def _true_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool) -> Row:
     references = [solo_reference(r, s) for r, s in zip(concurrent, solo, strict=True)]
     basis = min((b for b, _ in references), key=BASES_WEAKEST_FIRST.index)
     alone = [s for _, s in references if s is not None]

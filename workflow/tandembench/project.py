@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from tandembench.agents import read_data, render_steps
 from tandembench.errors import TandemError
+from tandembench.study.code import code_digest
 from tandembench.study.model import Config, Study
 from tandembench.study.read import checked_yaml, read_study
-from tandembench.study.code import code_digest
 from tandembench.study.spec import Spec, block_order, canonical, config_spec, digest
 
 PACKAGE = Path(__file__).parent
@@ -104,14 +104,15 @@ class Plan:
             "engine": study.engine,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),
-            "phases": {
-                phase: {
+            "phases": [
+                {
+                    "name": phase,
                     "title": title,
                     "manifest": self.manifest_file(phase),
                     "configs": [c.id for c in study.configs if c.phase == phase],
                 }
                 for phase, title in study.phases.items()
-            },
+            ],
         }
 
     def manifest_file(self, phase: str | None = None) -> str:
@@ -130,7 +131,7 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
     if not re.fullmatch(r"[a-z0-9]+([_.-][a-z0-9]+)*", session) or len(session) > 64:
         fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
         raise TandemError(f"session '{session}' is not allowed", where="--config", fix=fix)
-    study = read_study(_read(root / study_file, "study"), _schema("study"), study_file)
+    study = load_study(study_file, root)
     lock = _lock(root)
     code = code_digest(_sources(MEASURING_CODE))
     specs = {
@@ -147,6 +148,11 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
     }
     analysing = code_digest(_sources(ANALYSING_CODE))
     return Plan(study, study_file, session, specs, analysing, elsewhere)
+
+
+def load_study(study_file: str, root: Path = Path()) -> Study:
+    """Read a study alone, without what it is measured with."""
+    return read_study(_read(root / study_file, "study"), _schema("study"), study_file)
 
 
 def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:

@@ -4,11 +4,10 @@ Done once, when a study is resolved: prompts go into the run specification as te
 nothing here runs while the clocks do.
 """
 
-from tandembench.agents.prompts import ANSWER, read_data, render_steps
+from tandembench.agents.prompts import read_data, render_steps
 from tandembench.agents.tasks import TASKS, Figure, FileFacts, Inventory, figures, inventory
 
 __all__ = [
-    "ANSWER",
     "TASKS",
     "Figure",
     "FileFacts",

@@ -1,0 +1,1 @@
+"""dataset: run files -> tables with a descriptor. Nothing outside this room touches Parquet."""

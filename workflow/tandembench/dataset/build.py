@@ -19,7 +19,7 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     runs: list[Row] = []
     executions: list[Row] = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
-    for phase in manifest["phases"]:
+    for phase in (phase["name"] for phase in manifest["phases"]):
         runs += read_rows(phases / f"{phase}.parquet")
         executions += read_rows(phases / f"{phase}.executions.parquet")
         for key, values in read_note(phases / f"{phase}.parquet").items():

@@ -94,7 +94,9 @@ EXECUTION = (
     Column("nonce", "text", "", "12 digits that start the prompt"),
     Column("seed", "integer", "", "sampling seed"),
     Column("clock", "text", "", "where arrival times were taken"),
-    Column("client_cpu_s", "number", "s", "CPU of the client while it ran; a run's agents share it"),
+    Column(
+        "client_cpu_s", "number", "s", "CPU of the client while it ran; a run's agents share it"
+    ),
     Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
     Column("cold", "boolean", "", "the server loaded the model inside this execution"),
     Column("error", "text", "", "reason code; null if complete"),
@@ -102,7 +104,9 @@ EXECUTION = (
 )
 PHASE = Column("phase", "text", "", "phase under which the study lists the config", True)
 VALID = (
-    Column("valid", "boolean", "", "the whole block is complete; only then there are metrics", True),
+    Column(
+        "valid", "boolean", "", "the whole block is complete; only then there are metrics", True
+    ),
     Column("reason", "text", "", "why the block is void: agent, mode, reason code"),
 )
 RUN_FILE = (
@@ -122,14 +126,18 @@ EXECUTIONS = (
     Column("cached_tokens", "integer", "tokens", "prompt tokens that came from a cache"),
     Column("load_s", "number", "s", "model load, the server's figure, summed over steps"),
     Column("prompt_s", "number", "s", "prompt evaluation, the server's figure, summed"),
-    Column("server_decode_s", "number", "s", "decoding after the first token, the server's, summed"),
+    Column(
+        "server_decode_s", "number", "s", "decoding after the first token, the server's, summed"
+    ),
     Column("answer_tokens", "integer", "tokens", "answer tokens of all steps, the server's count"),
     Column("duration_s", "number", "s", "d: first write to last chunk, summed over steps"),
     Column("ttft_s", "number", "s", "first write of the first step to its first content"),
     Column("first_token_s", "number", "s", "waits for first content, summed over steps"),
     Column("decode_s", "number", "s", "first to last content, summed over steps"),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
-    Column("decode_rate_tokens_per_s", "number", "tokens/s", "(n-1)/(t_last-t_first), steps pooled"),
+    Column(
+        "decode_rate_tokens_per_s", "number", "tokens/s", "(n-1)/(t_last-t_first), steps pooled"
+    ),
     Column("gap_p50_s", "number", "s", "median gap between chunks"),
     Column("gap_p90_s", "number", "s", "90th percentile of the gaps; null under 64 gaps"),
     Column("gap_max_s", "number", "s", "longest gap between chunks"),
@@ -143,7 +151,9 @@ RUNS = (
     *BLOCK,
     *VALID,
     Column("cold", "boolean", "", "a model was loaded inside the run"),
-    Column("work_effective", "text", "", "fixed if every agent did fixed work, else capped, natural"),
+    Column(
+        "work_effective", "text", "", "fixed if every agent did fixed work, else capped, natural"
+    ),
     Column("prompt_tokens", "integer", "tokens", "prompt tokens of all agents"),
     Column("answer_tokens", "integer", "tokens", "answer tokens of all agents"),
     Column("start_skew_s", "number", "s", "first to last agent's first write; null if serial"),

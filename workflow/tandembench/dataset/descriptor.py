@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS, Column, Kind
-from tandembench.dataset.parquet import replacing
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.files import replacing
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _TYPES: dict[Kind, str] = {
@@ -71,7 +71,9 @@ def read_descriptor(folder: Path) -> dict[str, Any]:
         raise TandemError("no dataset", where=str(folder), fix="name a dataset's folder") from None
     except ValueError:
         raise TandemError(
-            "damaged descriptor", where=str(path), fix="make or copy the dataset again",
+            "damaged descriptor",
+            where=str(path),
+            fix="make or copy the dataset again",
             exit_code=EXIT_CORRUPT,
         ) from None
     return content

@@ -22,7 +22,7 @@ class Dataset:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as described."""
+    """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
     descriptor = read_descriptor(folder)
     tables = {}
     for resource in descriptor["resources"]:
@@ -31,8 +31,10 @@ def load_dataset(folder: Path) -> Dataset:
         found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         if found != resource["hash"]:
             raise TandemError(
-                f"{found}, but datapackage.json says {resource['hash']}", where=str(path),
-                fix="make or copy the dataset again", exit_code=EXIT_CORRUPT,
+                f"{found}, but datapackage.json says {resource['hash']}",
+                where=str(path),
+                fix="make or copy the dataset again",
+                exit_code=EXIT_CORRUPT,
             )
         tables[resource["name"]] = table.to_pandas()
     return Dataset(tables["runs"], tables["executions"], descriptor)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.parquet import replacing
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.files import replacing
 
 
 def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> None:
@@ -18,7 +18,8 @@ def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> Non
     if path.name != Path(expected).name:
         raise TandemError(
             "the study or the code changed while the workflow ran",
-            where=str(path), fix="run snakemake again",
+            where=str(path),
+            fix="run snakemake again",
         )
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")

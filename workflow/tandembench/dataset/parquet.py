@@ -1,9 +1,6 @@
 """Parquet in and out: zstd, page checksums, whole files or none."""
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tandembench.dataset.columns import Column, arrow_schema
-from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.files import replacing
 
 _NOTE_KEY = b"tandembench"
 
@@ -36,28 +34,6 @@ def write_table(
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Any:  # noqa: ANN401 - contextmanager hides the iterator
-    """A temporary path that becomes ``path``, fsynced, if the body ends well; else nothing."""
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        partial = Path(name)
-        os.fchmod(descriptor, 0o644)
-        yield partial
-        os.fsync(descriptor)
-        os.replace(partial, path)
-    except OSError as error:
-        what = f"cannot write ({error.strerror or error})"
-        fix = "free some space or make the folder writable; the old file is intact"
-        raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
-    finally:
-        if partial is not None:
-            os.close(descriptor)
-            partial.unlink(missing_ok=True)
 
 
 def read_table(path: Path) -> pa.Table:

@@ -1,0 +1,1 @@
+"""measure: one block from servers up to a run file. Imports nothing that it does not need."""

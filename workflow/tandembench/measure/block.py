@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandembench.measure.machine import foreign_cpu_s
-from tandembench.servers import Effective, Server, effective
+from tandembench.servers.model import Effective, Server
+from tandembench.servers.open import effective
 from tandembench.study.spec import ANSWER
 from tandembench.wire import DRIVERS, Ask, Client, Driver, StreamRecord, stream
 
@@ -81,8 +82,8 @@ async def measure_block(
 ) -> Block:
     """Measure one block of ``spec`` on ``servers``; ``tell`` hears of each execution's end.
 
-    A failed stream comes back inside the block and ends it. With one agent there is one execution, since a
-    solo would be the same thing twice.
+    A failed stream comes back inside the block and ends it. With one agent there is one
+    execution, since a solo would be the same thing twice.
     """
     started_ns = time.monotonic_ns()
     driver = DRIVERS[spec["engine"]]
@@ -145,8 +146,14 @@ async def _warm_up(
             max_tokens=_WARM_UP_TOKENS,
             fixed=True,
         )
-        await stream(client, server.url + driver.PATH, _encode(driver, ask), driver.event,
-                     spec["deadline_s"], spec["idle_s"])
+        await stream(
+            client,
+            server.url + driver.PATH,
+            _encode(driver, ask),
+            driver.event,
+            spec["deadline_s"],
+            spec["idle_s"],
+        )
 
     await asyncio.gather(*(one(index, agent) for index, agent in enumerate(spec["agents"])))
 
@@ -210,8 +217,9 @@ async def _release(
                 answer = json.dumps(records[-1].text)[1:-1]
                 body = _encode(driver, ask).replace(ANSWER.encode(), answer.encode())
             records.append(
-                await stream(client, one.url, body, driver.event, spec["deadline_s"],
-                             spec["idle_s"])
+                await stream(
+                    client, one.url, body, driver.event, spec["deadline_s"], spec["idle_s"]
+                )
             )
             if records[-1].error:
                 break
@@ -253,4 +261,3 @@ async def _release(
         )
         for one, steps in zip(prepared, flat, strict=True)
     ]
-

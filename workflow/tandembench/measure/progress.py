@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -30,9 +31,9 @@ def execution_line(label: str, execution: Execution) -> str:
         return f"{head} failed ({last.error}) after {len(last.chunk_ns)} chunks {last.detail}"
     tokens = sum(step.final.answer_tokens or 0 for step in execution.steps)
     intervals = sum(max((step.final.answer_tokens or 0) - 1, 0) for step in execution.steps)
-    decode_s = sum(
-        step.chunk_ns[-1] - step.chunk_ns[0] for step in execution.steps if step.chunk_ns
-    ) / 1e9
+    decode_s = (
+        sum(step.chunk_ns[-1] - step.chunk_ns[0] for step in execution.steps if step.chunk_ns) / 1e9
+    )
     rate = f"{intervals / decode_s:.1f} tokens/s" if decode_s > 0 else "no rate"
     first_s = (execution.steps[0].chunk_ns[0] - execution.steps[0].request_ns) / 1e9
     return f"{head} {tokens} tokens, {rate}, first token after {first_s:.2f} s"
@@ -53,7 +54,7 @@ def time_left(output: Path) -> str:
     if len(recent) < 2 or left == 0:
         return f"{len(present)} of {len(names)} blocks"
     # The median of the last gaps: one pause over night must not count.
-    gaps = sorted(b - a for a, b in zip(recent, recent[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(recent))
     minutes = left * gaps[len(gaps) // 2] / 60
     return f"{len(present)} of {len(names)} blocks, about {minutes:.0f} min left"
 

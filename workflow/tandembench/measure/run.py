@@ -13,7 +13,8 @@ from tandembench.measure.block import Block, Execution, is_cold, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import boot_id, fingerprint
 from tandembench.measure.progress import Tell, execution_line, teller, time_left
-from tandembench.servers import Server, ServerFault, open_servers
+from tandembench.servers.model import Server, ServerFault
+from tandembench.servers.open import open_servers
 from tandembench.study.spec import content_digest, workload_digest
 from tandembench.wire import open_client
 

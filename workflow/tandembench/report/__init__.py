@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tandembench.dataset.load import load_dataset
-from tandembench.dataset.parquet import replacing
+from tandembench.files import replacing
 from tandembench.report.context import report_context
 from tandembench.report.render import render
 

@@ -4,7 +4,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ DISTURBED_CORES = 0.1
 def report_context(dataset: Dataset) -> Values:
     """The report's content: headline, environment, phases, topologies, controls, limits."""
     study = dataset.descriptor["study"]
-    valid = cast(pd.DataFrame, dataset.runs[dataset.runs["valid"]])
+    valid = dataset.runs[dataset.runs["valid"]]
     margin = float(study["margin"])
     groups = _topology_groups(valid, _first_tokens(dataset.executions), study["reference"], margin)
     return {
@@ -34,9 +35,7 @@ def report_context(dataset: Dataset) -> Values:
         "environment": _environment(dataset),
         "topology_groups": groups,
         "headline": _headline(groups, study["reference"]),
-        "phases": [
-            _phase(name, phase, dataset.runs, valid) for name, phase in study["phases"].items()
-        ],
+        "phases": [_phase(phase, dataset.runs, valid) for phase in study["phases"]],
         "controls": _controls(valid, margin),
         "factors": _factors(dataset.executions),
         "failures": _failures(dataset.runs),
@@ -87,7 +86,10 @@ def _environment(dataset: Dataset) -> Values:
 def _distinct(values: "pd.Series[Any]") -> str:
     """Distinct values in order, as "1, 2"; "-" if none is known."""
     known = sorted({value for value in values if value is not None and not pd.isna(value)})
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in known) or "-"
+    return (
+        ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in known)
+        or "-"
+    )
 
 
 def _span(values: "pd.Series[Any]") -> str:
@@ -108,12 +110,12 @@ def _mean(values: "pd.Series[Any]") -> float | None:
     return None if known.empty else float(known.mean())
 
 
-def _phase(name: str, phase: Values, runs: pd.DataFrame, valid: pd.DataFrame) -> Values:
+def _phase(phase: Values, runs: pd.DataFrame, valid: pd.DataFrame) -> Values:
     """One phase: a row per config, as TR114 lays it out, and the same rows on the truth."""
     rows = []
     for config_id in phase["configs"]:
         attempts = runs[runs["config_id"] == config_id]
-        own = cast(pd.DataFrame, valid[valid["config_id"] == config_id])
+        own = valid[valid["config_id"] == config_id]
         logs = [float(value) for value in own["slowdown_log_mean"].dropna()]
         slowdown = mean_interval(logs) if logs else None
         rows.append(
@@ -136,7 +138,7 @@ def _phase(name: str, phase: Values, runs: pd.DataFrame, valid: pd.DataFrame) ->
                 **{part: _mean(own[part]) for part in ESTIMATE_PARTS + TRUE_PARTS},
             }
         )
-    return {"name": name, "title": phase["title"], "rows": rows}
+    return {"name": phase["name"], "title": phase["title"], "rows": rows}
 
 
 ESTIMATE_PARTS = (
@@ -148,7 +150,7 @@ ESTIMATE_PARTS = (
     "sequencing_loss",
     "orchestration_loss",
 )
-TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")  # and sequencing_loss
+TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")
 
 
 def _peak(values: "pd.Series[Any]") -> float | None:
@@ -191,8 +193,7 @@ def _topology_groups(
         if same["topology"].nunique() < 2:
             continue
         rows = [
-            _topology_row(str(config_id), cast(pd.DataFrame, own), margin)
-            | {"ttft_s": first_tokens[str(config_id)]}
+            _topology_row(str(config_id), own, margin) | {"ttft_s": first_tokens[str(config_id)]}
             for config_id, own in same.groupby("config_id", sort=False)
         ]
         rows.sort(key=lambda row: (TOPOLOGIES.index(row["topology"]), row["config_id"]))
@@ -247,7 +248,7 @@ def _controls(valid: pd.DataFrame, margin: float) -> Values:
     pairs = []
     for _, same in valid.groupby("content", sort=False):
         ids = sorted(same["config_id"].unique())
-        for first, second in zip(ids, ids[1:], strict=False):
+        for first, second in pairwise(ids):
             walls = same.pivot_table(
                 index=["session", "repetition"], columns="config_id", values="wall_s"
             )
@@ -291,7 +292,9 @@ def _failures(runs: pd.DataFrame) -> list[Values]:
     failed = runs[~runs["valid"]]
     return [
         {str(key): value for key, value in row.items()}
-        for row in failed[["config_id", "session", "repetition", "attempt", "reason"]].to_dict("records")
+        for row in failed[["config_id", "session", "repetition", "attempt", "reason"]].to_dict(
+            "records"
+        )
     ]
 
 

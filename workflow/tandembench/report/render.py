@@ -1,4 +1,4 @@
-"""Context -> Markdown, by Jinja. Formats numbers and makes foreign text harmless; decides nothing."""
+"""Context -> Markdown, by Jinja: formats numbers, makes foreign text harmless, decides nothing."""
 
 import math
 from collections.abc import Mapping

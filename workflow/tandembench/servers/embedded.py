@@ -1,14 +1,9 @@
-"""The embedded engine: llama.cpp's own server, one process of this module per server.
-
-As a program (``python -m tandembench.servers.embedded PARENT SETTINGS``) it is that process: it
-prints its URL when it is ready and serves until it is told to stop or its parent dies.
-"""
+"""The embedded engine: llama.cpp's own server, started here, one process per server."""
 
 import hashlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -19,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers.lifeline import die_with
 from tandembench.servers.model import Effective, Server, ServerFault
 from tandembench.wire import Client, ask_json
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
+_PROGRAM = "tandembench.servers.llama_process"
 _THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_")
 
 
@@ -59,7 +54,7 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
 
 
 def check_locked(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
-    """The SHA-256 of each model file of ``spec``; TandemError with both values if not the lock's."""
+    """The SHA-256 of each model file of ``spec``; TandemError with both values on a mismatch."""
     installed, locked = version("xllamacpp"), spec["lock"]["version"]
     if installed != locked:
         raise _mismatch("xllamacpp", installed, locked, "install requirements.lock")
@@ -68,7 +63,9 @@ def check_locked(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
         path = model_file(models, model)
         if not path.is_file():
             raise TandemError(
-                "no model file", where=str(path), fix="run snakemake, which fetches it",
+                "no model file",
+                where=str(path),
+                fix="run snakemake, which fetches it",
                 exit_code=EXIT_ENVIRONMENT,
             )
         with path.open("rb") as file:
@@ -125,7 +122,9 @@ async def effective(client: Client, server: Server) -> Effective:
 def _mismatch(what: str, live: str, locked: str, fix: str) -> TandemError:
     return TandemError(
         f"{what} is {live}, but config/servers.lock.yaml says {locked}",
-        where="servers", fix=f"{fix}, or change the lock on purpose", exit_code=EXIT_ENVIRONMENT,
+        where="servers",
+        fix=f"{fix}, or change the lock on purpose",
+        exit_code=EXIT_ENVIRONMENT,
     )
 
 
@@ -133,8 +132,8 @@ def _start(settings: Mapping[str, Any], log: IO[str]) -> subprocess.Popen[bytes]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_THREAD_VARIABLES)}
     if settings["wait_policy"] == "passive":
         environment["OMP_WAIT_POLICY"] = "PASSIVE"
-    return subprocess.Popen(  # noqa: S603 - this module itself, no shell
-        [sys.executable, "-m", __name__, str(os.getpid()), json.dumps(settings)],
+    return subprocess.Popen(  # noqa: S603 - our own program, no shell
+        [sys.executable, "-m", _PROGRAM, str(os.getpid()), json.dumps(settings)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -170,34 +169,3 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _serve(settings: Mapping[str, Any]) -> None:
-    import xllamacpp  # noqa: PLC0415 - 30 MB that only this process needs
-
-    params = xllamacpp.CommonParams()
-    params.model.path = settings["path"]
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.n_parallel = settings["slots"]
-    params.n_ctx = settings["num_ctx"] * settings["slots"]
-    params.n_gpu_layers = settings["num_gpu"]
-    params.cpuparams.n_threads = settings["threads"]
-    params.cpuparams_batch.n_threads = settings["threads"]
-    params.n_batch = params.n_ubatch = 512
-    params.endpoint_metrics = params.endpoint_props = params.endpoint_slots = True
-    params.ui = False
-    params.fit_params = False
-    params.cache_ram_mib = 0
-    params.verbosity = 0
-    server = xllamacpp.Server(params)
-    print(server.listening_address, flush=True)
-    while True:
-        signal.pause()
-
-
-if __name__ == "__main__":
-    # Ctrl-C is the parent's to handle; SIGTERM keeps its default, which ends every thread at once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with(int(sys.argv[1]))
-    _serve(json.loads(sys.argv[2]))

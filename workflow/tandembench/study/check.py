@@ -22,7 +22,7 @@ def _is_number(_checker: TypeChecker, value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_Validator = extend(
+_Validator = extend(  # type: ignore[no-untyped-call]  # its stub lacks annotations
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine(
         "number", _is_number

@@ -41,12 +41,18 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
     if values["engine"] == "ollama":
         if "threads_total" in values:
             raise _fault(
-                "threads_total: Ollama sets its own threads", ("threads_total",), lines, where,
+                "threads_total: Ollama sets its own threads",
+                ("threads_total",),
+                lines,
+                where,
                 "leave it out",
             )
     elif "servers" in values:
         raise _fault(
-            "servers: engine embedded starts its own", ("servers",), lines, where,
+            "servers: engine embedded starts its own",
+            ("servers",),
+            lines,
+            where,
             "leave it out, or set engine: ollama",
         )
     configs: dict[str, Config] = {}
@@ -57,7 +63,10 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
                 if config.id in configs:
                     raise _fault(
                         f"two configs with the id '{config.id}' (the other in line "
-                        f"{configs[config.id].line})", path, lines, where,
+                        f"{configs[config.id].line})",
+                        path,
+                        lines,
+                        where,
                         "give one of them an id of its own (key id)",
                     )
                 configs[config.id] = config
@@ -114,12 +123,12 @@ def _entry_configs(
         identifier = entry.get("id") or _generated_id(entry, topology, options, axes)
         if len(identifier) > _MAX_ID:
             raise fault(f"the id '{identifier}' is over {_MAX_ID} characters", "set fewer options")
-        if topology in SHARED and study["engine"] == "embedded":
-            if len({agent.model for agent in agents}) > 1:
-                raise fault(
-                    f"{topology} with two models: an embedded server holds one",
-                    "use topology: dual, or one model",
-                )
+        embedded = study["engine"] == "embedded"
+        if topology in SHARED and embedded and len({agent.model for agent in agents}) > 1:
+            raise fault(
+                f"{topology} with two models: an embedded server holds one",
+                "use topology: dual, or one model",
+            )
         yield Config(
             id=identifier,
             phase=phase,
@@ -133,7 +142,9 @@ def _entry_configs(
 
 
 def _work(study: Values, phase: str, entry: Values, fault: Fault) -> Values:
-    work: Values | None = entry.get("work") or study["phases"][phase].get("work") or study.get("work")
+    work: Values | None = (
+        entry.get("work") or study["phases"][phase].get("work") or study.get("work")
+    )
     if work is None:
         raise fault("no work policy", "add work: {policy: fixed, tokens: 64} to the study")
     return work
@@ -172,9 +183,7 @@ def _agents(
     return tuple(agents)
 
 
-def _options_by_agent(
-    entry: Values, options: Values, n: int, fault: Fault
-) -> list[dict[str, Any]]:
+def _options_by_agent(entry: Values, options: Values, n: int, fault: Fault) -> list[dict[str, Any]]:
     scenario = entry["scenario"]
     lists = {name: value for name, value in options.items() if isinstance(value, list)}
     if scenario != "chimera_homo" and n < 2:

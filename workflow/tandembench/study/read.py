@@ -5,7 +5,7 @@ from typing import Any
 
 from tandembench.study.check import check
 from tandembench.study.expand import expand
-from tandembench.study.model import Agent, Config, Study
+from tandembench.study.model import Study
 from tandembench.study.strict_yaml import parse
 
 

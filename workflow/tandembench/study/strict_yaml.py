@@ -52,7 +52,7 @@ def _plain_tag(event: Any) -> bool:  # noqa: ANN401 - ruamel's events share no t
 
 
 def _first_clause(problem: str) -> str:
-    return problem.split(" with value")[0].split(" (original")[0]
+    return problem.partition(" with value")[0].partition(" (original")[0]
 
 
 def _fault(what: str, mark: Any, where: str, fix: str) -> TandemError:  # noqa: ANN401

@@ -16,8 +16,6 @@ from tandembench.wire.record import Event, Final, StreamRecord
 Client = httpx.AsyncClient
 CLOCK = "httpx_read"
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
-# llama-server drops a connection that was idle for 5 s; a request must not meet that.
-KEEPALIVE_S = 2.0
 MAX_LINE_BYTES = 4 << 20
 _MAX_REFUSAL_BYTES = 500
 _MAX_NUMBER = 1e15
@@ -52,7 +50,8 @@ def open_client() -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},
-        limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_S),
+        # llama-server may close a kept connection while the next request is on its way.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
     )
 
 

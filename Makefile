@@ -1,0 +1,47 @@
+# make quick: minutes, to a first report. make study: the whole study. make test: every check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quick study test test-full clean
+
+help:
+	@echo "make quick   measure the quick study and write reports/quick/technical_report.md (minutes)"
+	@echo "make study   measure the whole study and write reports/study/technical_report.md (an hour)"
+	@echo "make test    every check: format, lint, types, tests (minutes)"
+
+setup: $(READY)
+
+# pip as the lock says and nothing else: no resolver, hashes checked, no build of unknown origin.
+$(READY): requirements.lock requirements-build.lock pyproject.toml | system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-build-isolation -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: system
+system:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || [ "$$(uname -s)" != Linux ] || \
+	  { echo "make: libgomp.so.1 is missing: install the package libgomp1 (Debian, Ubuntu) or libgomp (Fedora)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libstdc++.so.6")' 2>/dev/null || [ "$$(uname -s)" != Linux ] || \
+	  { echo "make: libstdc++.so.6 is missing: install the package libstdc++6 (Debian, Ubuntu) or libstdc++ (Fedora)" >&2; exit 1; }
+
+quick: $(READY)
+	$(RUN) --configfile config/quick.yaml
+	@echo "The report: reports/quick/technical_report.md"
+
+study: $(READY)
+	$(RUN) --configfile config/study.yaml
+	@echo "The report: reports/study/technical_report.md"
+
+test: $(READY)
+	. $(BIN)/activate && sh tests/check.sh
+
+clean:
+	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

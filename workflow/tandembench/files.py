@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path``, fsynced, if the body ends well; else nothing."""
+    partial = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
+        os.fchmod(descriptor, 0o644)
+        yield partial
+        os.fsync(descriptor)
+        partial.replace(path)
+    except OSError as error:
+        what = f"cannot write ({error.strerror or error})"
+        fix = "free some space or make the folder writable; the old file is intact"
+        raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
+    finally:
+        if partial is not None:
+            os.close(descriptor)
+            partial.unlink(missing_ok=True)
