@@ -1,6 +1,52 @@
-"""Lets tests import what they share: modules that lie beside this file."""
+"""What tests share: the repository, the real model, and small RunSpecs of the real study."""
 
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from tandembench.project import open_plan
+
+REPOSITORY = Path(__file__).parents[1]
+MODEL = "smollm2-135m-instruct-q4_1"
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout under test."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Path:
+    """The real model, fetched by the workflow's own rule if it is not there yet."""
+    target = f"resources/models/{MODEL}.gguf"
+    if not (REPOSITORY / target).exists():
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock"]
+            + ["--configfile", "config/quick.yaml", "--", target],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return REPOSITORY / target
+
+
+@pytest.fixture
+def small_spec(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Make a RunSpec of the quick study, by config id, with short answers."""
+    monkeypatch.chdir(REPOSITORY)
+    plan = open_plan("config/quick.yaml")
+
+    def make(config_id: str, tokens: int = 6, **changes: Any) -> dict[str, Any]:
+        spec = {**plan.specs[config_id], "repetition": 1, **changes}
+        spec["agents"] = [{**agent, "max_tokens": tokens} for agent in spec["agents"]]
+        return spec
+
+    return make

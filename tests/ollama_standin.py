@@ -314,14 +314,14 @@ async def listening(handle: Handler, host: str = "127.0.0.1") -> AsyncIterator[s
 
 
 @asynccontextmanager
-async def standin(**settings: Any) -> AsyncIterator[str]:  # noqa: ANN401 - fields of Standin
+async def standin(**settings: Any) -> AsyncIterator[str]:
     """A stand-in with these fields of Standin, in this event loop; its URL."""
     async with listening(Standin(**settings).handle) as url:
         yield url
 
 
 @contextmanager
-def standin_thread(**settings: Any) -> Iterator[str]:  # noqa: ANN401 - fields of Standin
+def standin_thread(**settings: Any) -> Iterator[str]:
     """The same on a thread of its own, for callers without an event loop."""
     started = threading.Event()
     where: dict[str, Any] = {}

@@ -216,7 +216,7 @@ def test_two_names_of_one_server_are_no_dual() -> None:
 def test_two_hosts_with_one_address_are_one_server(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
 
-    def aliased(host: str | bytes, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - getaddrinfo's
+    def aliased(host: str | bytes, *rest: Any, **more: Any) -> Any:
         return resolve("127.0.0.1" if "box" in str(host) else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", aliased)

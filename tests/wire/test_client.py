@@ -130,7 +130,7 @@ def repeats(head: bytes, piece: bytes, pause_s: float = 0.0) -> Handler:
     return handle
 
 
-def outcome(handler: Handler, **limits: Any) -> StreamRecord:  # noqa: ANN401 - call's
+def outcome(handler: Handler, **limits: Any) -> StreamRecord:
     """What comes of one call to a server of raw bytes."""
 
     async def measure() -> StreamRecord:

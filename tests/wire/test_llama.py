@@ -19,7 +19,7 @@ END = {
 }
 
 
-def data(**message: Any) -> bytes:  # noqa: ANN401 - any JSON
+def data(**message: Any) -> bytes:
     return b"data: " + json.dumps(message).encode()
 
 

@@ -33,7 +33,7 @@ END = {
 }
 
 
-def line(**message: Any) -> bytes:  # noqa: ANN401 - any JSON
+def line(**message: Any) -> bytes:
     return json.dumps(message).encode()
 
 

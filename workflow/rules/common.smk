@@ -8,8 +8,6 @@ import sys
 import uuid
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 # The package works from the checkout, installed or not, here and in the jobs. A PYTHONPATH from
 # outside could bring in other versions than the lock's, and is left out.
 PACKAGES = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent)
@@ -21,23 +19,27 @@ from tandembench.project import Plan, open_plan
 
 
 def read_plan() -> Plan:
-    """The study that this invocation is about; an error is one line."""
+    """The study that this invocation is about. A mistake in it is one line, and the end."""
     files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
-    if len(files) > 1:
-        raise WorkflowError("name one study: --configfile takes one file here")
+    unknown = set(workflow.config_settings.config) - {"session"}
     try:
-        plan = open_plan(
+        if len(files) > 1:
+            raise TandemError(
+                "several studies",
+                where="--configfile",
+                fix="name one file for each snakemake",
+            )
+        if unknown:
+            raise TandemError(
+                f"unknown key '{min(unknown)}'",
+                where="--config",
+                fix="only session can be given there; write the rest into the study's YAML",
+            )
+        return open_plan(
             files[0] if files else "config/study.yaml", str(config.get("session", "s1"))
         )
     except TandemError as error:
-        raise WorkflowError(str(error)) from None
-    unknown = set(workflow.config_settings.config) - {"session"}
-    if unknown:
-        raise WorkflowError(
-            f"--config {min(unknown)}: unknown key; write it into the study's YAML (only "
-            "session can be given on the command line)"
-        )
-    return plan
+        sys.exit(f"tandembench: {error}")
 
 
 PLAN = read_plan()

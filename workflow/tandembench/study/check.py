@@ -1,16 +1,18 @@
 """A JSON schema's complaints as one line each: file, line, key, what is wrong, what to write."""
 
 import difflib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, TypeChecker
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from tandembench.errors import TandemError
-from tandembench.study.strict_yaml import Lines
+from tandembench.study.strict_yaml import Lines, Path
+from tandembench.text import sanitise
 
 
 def _is_integer(_checker: TypeChecker, value: object) -> bool:
@@ -46,15 +48,19 @@ def check(
     return defaults | dict(values)
 
 
+def line_of(path: Path, lines: Lines) -> int:
+    """The line of ``path``, or of what it would stand in if it is missing."""
+    return next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
+
+
 def _complaint(error: ValidationError, lines: Lines, where: str) -> TandemError:
-    # An option may be one value or a list of them: name what is wrong inside the nearer branch.
-    inner = best_match(error.context) if error.context else None
-    if inner is not None and isinstance(error.instance, list | dict) and inner.path:
-        inner.parent = error
+    # An option may be one value or a list of them: name what is wrong inside the list.
+    inner = max(error.context or [], key=lambda branch: len(branch.path), default=None)
+    if inner is not None and inner.path:
         return _complaint(inner, lines, where)
     path = tuple(error.absolute_path)
     rule: Any = error.schema
-    what, fix = f"{_short(error.instance)} is not allowed", _expected(error)
+    what, fix = f"{_short(error.instance)} is not allowed", f"expected {_expected(error)}"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = list(rule.get("properties", {}))
         extra = next(key for key in error.instance if key not in known)
@@ -64,25 +70,25 @@ def _complaint(error: ValidationError, lines: Lines, where: str) -> TandemError:
         fix = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
     elif error.validator == "required" and isinstance(error.instance, dict):
         missing = next(key for key in rule["required"] if key not in error.instance)
-        what, fix = f"key '{missing}' is missing", f"add it: {_described(rule, missing)}"
-    line = next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
-    key = ".".join(map(str, path))
-    return TandemError(f"{key}: {what}" if key else what, where=f"{where}:{line}", fix=fix)
+        what = f"key '{missing}' is missing"
+        fix = f"add it: {rule['properties'][missing]['description']}"
+    elif "propertyNames" in error.relative_schema_path:
+        path = (*path, error.instance)
+    # The line says which entry of a list it is; its number, counted from 0, would only confuse.
+    key = sanitise(".".join(name for name in path if isinstance(name, str)))
+    where = f"{where}:{line_of(path, lines)}"
+    return TandemError(f"{key}: {what}" if key else what, where=where, fix=fix)
 
 
 def _expected(error: ValidationError) -> str:
     node: Any = error
     while node is not None:
-        if isinstance(node.schema, dict) and "description" in node.schema:
-            return f"expected {node.schema['description']}"
+        if "description" in node.schema:
+            return str(node.schema["description"])
         node = node.parent
-    return f"expected {error.validator} {error.validator_value}"
-
-
-def _described(rule: Mapping[str, Any], key: str) -> str:
-    return str(rule.get("properties", {}).get(key, {}).get("description", key))
+    return "what config/README.md says"
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,20 +1,26 @@
 """YAML without its traps: text in, plain values and their line numbers out.
 
-YAML 1.2 (``no`` is a word, not False), no duplicate keys, no aliases, no tags, 1 MiB at most.
+YAML 1.2 (``no`` is a word, not False), no duplicate keys, no anchors, aliases, merge keys, tags
+or dates, one line and 1000 characters a value, 1 MiB at most.
 """
 
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.reader import ReaderError
 
 from tandembench.errors import TandemError
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+MAX_CHARACTERS = 1000
 Path = tuple[str | int, ...]
 Lines = dict[Path, int]
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\s].*)?")
 
 
 def parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
@@ -22,37 +28,72 @@ def parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
 
     ``where`` names the source in errors. TandemError if it is not a mapping or not strict.
     """
-    if len(text.encode()) > MAX_BYTES:
-        raise TandemError("over 1 MiB", where=where, fix="split it")
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        raise TandemError("over 1 MiB", where=where, fix="split it into several files")
     try:
-        for event in YAML(typ="rt").parse(text):
-            if isinstance(event, AliasEvent):
-                raise _fault("an alias (*name)", event.start_mark, where, "write the value out")
-            if getattr(event, "tag", None) and not _plain_tag(event):
-                raise _fault("a tag (!name)", event.start_mark, where, "leave it out")
+        _check_events(text, where)
         tree = YAML(typ="rt").load(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"a character that YAML forbids (U+{error.character:04X})"
+        raise TandemError(what, where=f"{where}:{line}", fix="delete it") from None
     except MarkedYAMLError as error:
-        what = " ".join(str(error.problem).split())
-        mark = error.problem_mark or error.context_mark
-        fix = "remove one of the two" if "duplicate" in what else "mend the YAML there"
-        raise _fault(_first_clause(what), mark, where, fix) from None
-    except YAMLError as error:
-        what = " ".join(str(error).split())[:120]
-        raise TandemError(what, where=where, fix="mend the YAML there") from None
+        what, fix = _in_words(" ".join(str(error.problem).split()))
+        raise _fault(what, error.problem_mark or error.context_mark, where, fix) from None
     if not isinstance(tree, CommentedMap):
-        raise TandemError("not a mapping", where=where, fix="write 'key: value' lines")
+        what = "nothing in it" if tree is None else "not a mapping"
+        raise TandemError(what, where=f"{where}:1", fix="write 'key: value' lines")
     lines: Lines = {(): 1}
     values: dict[str, Any] = _plain(tree, (), lines, where)
     return values, lines
 
 
-def _plain_tag(event: Any) -> bool:  # noqa: ANN401 - ruamel's events share no type
-    # The parser marks a quoted scalar with the tag "!": no tag that anybody wrote.
-    return str(event.tag) == "!"
+def _check_events(text: str, where: str) -> None:
+    """Refuse what YAML allows and a study does not need."""
+    depth = 0
+    for event in YAML(typ="rt").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        found = _trap(event, depth)
+        if found:
+            raise _fault(found[0], event.start_mark, where, found[1])
 
 
-def _first_clause(problem: str) -> str:
-    return problem.partition(" with value")[0].partition(" (original")[0]
+def _trap(event: Any, depth: int) -> tuple[str, str] | None:  # noqa: ANN401, PLR0911 - any event
+    if depth > MAX_DEPTH:
+        return f"over {MAX_DEPTH} levels deep", "remove some brackets"
+    if getattr(event, "version", None) or getattr(event, "tags", None):
+        return "a % directive above this line", "delete it"
+    if isinstance(event, AliasEvent):
+        return f"an alias (*{event.anchor})", "write the value out"
+    if getattr(event, "anchor", None):
+        return f"an anchor (&{event.anchor})", "delete it and write the value out where it is used"
+    if getattr(event, "tag", None):
+        return f"a tag ({event.tag})", "delete it"
+    value = getattr(event, "value", "")
+    if len(value) > MAX_CHARACTERS:
+        return f"a value of {len(value)} characters", f"shorten it to {MAX_CHARACTERS}"
+    if "\n" in value:
+        return "a text of several lines", "write it in one line"
+    odd = next((character for character in value if not character.isprintable()), None)
+    if odd:
+        return f"an invisible character (U+{ord(odd):04X})", "delete it"
+    if event.start_mark is not None and getattr(event, "style", "") is None:
+        if value == "<<":
+            return "a merge key (<<)", "write its keys out"
+        if _DATE.fullmatch(value):
+            return f"{value} is a date in YAML", f"quote it: '{value}'"
+    return None
+
+
+def _in_words(problem: str) -> tuple[str, str]:
+    """The parser's complaint and its fix, as a reader who never saw a parser needs them."""
+    if "duplicate key" in problem:
+        return problem.partition(" with value")[0].removeprefix("found "), "remove one of the two"
+    if r"'\t'" in problem:
+        return "a tab", "use spaces"
+    if "another document" in problem:
+        return "a second document begins here", "keep one in the file"
+    return f"no valid YAML: {problem}", "check indentation, brackets and quotes there and above"
 
 
 def _fault(what: str, mark: Any, where: str, fix: str) -> TandemError:  # noqa: ANN401
@@ -67,7 +108,8 @@ def _plain(node: Any, path: Path, lines: Lines, where: str) -> Any:  # noqa: ANN
         for key, value in node.items():
             line = node.lc.key(key)[0] + 1
             if not isinstance(key, str):
-                raise TandemError(f"key {key!r}", where=f"{where}:{line}", fix="quote it")
+                what = f"the key {'null' if key is None else str(key).lower()} is not text"
+                raise TandemError(what, where=f"{where}:{line}", fix="write a name there")
             lines[(*path, key)] = line
             result[key] = _plain(value, (*path, key), lines, where)
         return result
@@ -78,7 +120,4 @@ def _plain(node: Any, path: Path, lines: Lines, where: str) -> Any:  # noqa: ANN
     for kind in (bool, int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    if node is None:
-        return None
-    line = lines.get(path, 1)
-    raise TandemError(f"a {type(node).__name__}", where=f"{where}:{line}", fix="quote it")
+    return None

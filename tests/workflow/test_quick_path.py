@@ -1,0 +1,286 @@
+"""The whole way, for real: a small study through Snakemake, on real servers, to its report."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+STUDY = """\
+name: tiny
+title: "A tiny study"
+seed: 7
+repetitions: 2
+model: smollm2-135m-instruct-q4_1
+work: {policy: fixed, tokens: 8}
+agents:
+  collector: {task: inventory, steps: [collector.j2]}
+  insight: {task: figures, steps: [insight.j2]}
+phases:
+  servers:
+    configs:
+      - scenario: chimera_homo
+        axes: {topology: [serial, single]}
+        options: {num_ctx: 512, temperature: 0.8}
+  sharing:
+    configs:
+      - scenario: chimera_homo
+        axes: {topology: [single_parallel, dual]}
+        options: {num_ctx: 512, temperature: 0.8}
+"""
+FILE = "config/tiny.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
+    """What Snakemake says; it must end well, or must not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", FILE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert (done.returncode == 0) is ok, said
+    return said
+
+
+def planned(folder: Path) -> list[str]:
+    """The jobs of a dry run, by what they make; the default targets make nothing."""
+    said = snakemake(folder, "--dry-run")
+    jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    output: (.*)$", said, re.MULTILINE)
+    names = []
+    for rule, output in jobs:
+        first = Path(output.split(", ")[0]).name
+        what = re.sub(r"\.[0-9a-f]{12}\.(parquet|json)$", "", first)
+        names.append(f"{rule} {what}")
+    return sorted(names)
+
+
+def copy_checkout(repository: Path, target: Path) -> Path:
+    """The files under version control, or about to be, and the model."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (repository / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(repository / name, target / name)
+    (target / FILE).write_text(STUDY, encoding="utf-8")
+    (target / "resources").mkdir(exist_ok=True)
+    (target / "resources/models").symlink_to(repository / "resources/models")
+    return target
+
+
+@pytest.fixture(scope="module")
+def measured(repository: Path, model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the tiny study has been measured."""
+    assert model_file.exists()
+    # Spaces and letters beyond ASCII: a user's folder may be called anything.
+    folder = copy_checkout(repository, tmp_path_factory.mktemp("a checköut"))
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def checkout(measured: Path, tmp_path: Path) -> Path:
+    """The measured checkout, to be changed."""
+    return Path(shutil.copytree(measured, tmp_path / "checkout", symlinks=True))
+
+
+def edit(checkout: Path, change: Callable[[str], str]) -> None:
+    path = checkout / FILE
+    before = path.read_text(encoding="utf-8")
+    after = change(before)
+    assert after != before
+    path.write_text(after, encoding="utf-8")
+
+
+def test_the_study_is_measured_and_told(measured: Path) -> None:
+    runs = pd.read_parquet(measured / "results/tiny/dataset/runs.parquet")
+    assert len(runs) == 8
+    assert runs["valid"].all(), runs[["config_id", "reason"]]
+    by_topology = runs.groupby("topology")
+    estimate = by_topology["speedup_estimate"].mean()
+    # What TR114's number says follows from the topology alone, whatever the machine does.
+    assert 0.95 < estimate["serial"] <= 1.0
+    assert 1.3 < estimate["single"] < 1.7
+    assert 1.7 < estimate["single_parallel"] <= 2.0
+    # One server has no more to give than one agent uses.
+    truth = by_topology["speedup_true"].median()
+    assert all(truth[name] < 1.4 for name in ("serial", "single", "single_parallel"))
+    assert (runs["answer_tokens"] == 16).all()
+    assert (runs["work_effective"] == "fixed").all()
+    assert (runs["start_skew_s"].dropna() < 0.05).all()
+
+    report = (measured / "reports/tiny/technical_report.md").read_text(encoding="utf-8")
+    assert report.startswith("# A tiny study")
+    for row in runs.itertuples():
+        assert str(row.config_id) in report
+    assert "What the estimator cannot see" in report
+    descriptor = json.loads((measured / "results/tiny/dataset/datapackage.json").read_text())
+    assert descriptor["name"] == "tiny"
+
+
+def test_a_reader_can_recompute_a_run_from_its_raw_file(measured: Path) -> None:
+    runs = pd.read_parquet(measured / "results/tiny/dataset/runs.parquet")
+    (path,) = (measured / "results/tiny/runs/s1").glob("homo-c512-dual.r1.*.parquet")
+    raw = pd.read_parquet(path).set_index(["mode", "agent"])
+    (row,) = runs[(runs["config_id"] == "homo-c512-dual") & (runs["repetition"] == 1)].itertuples()
+
+    def duration(mode: str, agent: str) -> float:
+        (step,) = raw.loc[(mode, agent), "steps"]
+        return float(step["end_ns"] - step["request_ns"]) / 1e9
+
+    ends = [raw.loc[("concurrent", a), "steps"][0]["end_ns"] for a in ("collector", "insight")]
+    wall_s = max(ends) / 1e9
+    solos = duration("solo", "collector") + duration("solo", "insight")
+    shared = duration("concurrent", "collector") + duration("concurrent", "insight")
+    assert row.wall_s == pytest.approx(wall_s)
+    assert row.speedup_true == pytest.approx(solos / wall_s)
+    assert row.speedup_estimate == pytest.approx(shared / wall_s)
+
+
+def test_no_two_blocks_overlap(measured: Path) -> None:
+    runs = pd.read_parquet(measured / "results/tiny/dataset/runs.parquet")
+    ordered = runs.sort_values("started_at")
+    ends = ordered["started_at"] + pd.to_timedelta(ordered["block_s"], unit="s")
+    assert (ordered["started_at"].iloc[1:].to_numpy() >= ends.iloc[:-1].to_numpy()).all()
+    # rounds: every config once before any comes again
+    assert ordered["repetition"].tolist() == [1] * 4 + [2] * 4
+
+
+def test_a_second_run_has_nothing_to_do(checkout: Path) -> None:
+    assert "Nothing to be done" in snakemake(checkout)
+
+
+NOTHING: list[str] = []
+STUDY_JOBS = ["dataset runs.parquet", "report technical_report.md", "study_manifest manifest"]
+
+
+def phase_jobs(*phases: str) -> list[str]:
+    return [
+        f"{rule} {phase}{suffix}"
+        for phase in phases
+        for rule, suffix in (("aggregate_phase", ".parquet"), ("phase_manifest", ".manifest"))
+    ]
+
+
+def blocks(*configs: str, repetitions: Sequence[int] = (1, 2)) -> list[str]:
+    return [f"run_block {config}.r{r}" for config in configs for r in repetitions]
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        (lambda text: text + "# a comment\n", NOTHING),
+        (lambda text: text.replace("seed: 7\nrepetitions: 2", "repetitions: 2\nseed: 7"), NOTHING),
+        (
+            lambda text: text.replace(
+                "axes: {topology: [serial, single]}\n        options: {num_ctx: 512,",
+                "axes: {topology: [serial, single]}\n        options: {top_k: 30, num_ctx: 512,",
+            ),
+            blocks("homo-c512-serial", "homo-c512-single") + phase_jobs("servers") + STUDY_JOBS,
+        ),
+        (
+            lambda text: text.replace("repetitions: 2", "repetitions: 3"),
+            blocks(
+                *(f"homo-c512-{t}" for t in ("serial", "single", "single_parallel", "dual")),
+                repetitions=[3],
+            )
+            + phase_jobs("servers", "sharing")
+            + STUDY_JOBS,
+        ),
+        (
+            lambda text: text.replace("[single_parallel, dual]", "[dual]"),
+            phase_jobs("sharing") + STUDY_JOBS,
+        ),
+    ],
+    ids=["comment", "key order", "one option", "repetitions", "config removed"],
+)
+@pytest.mark.parametrize("forgotten", [False, True], ids=["", "no .snakemake"])
+def test_only_what_changed_runs_again(
+    checkout: Path, change: Callable[[str], str], jobs: list[str], forgotten: bool
+) -> None:
+    edit(checkout, change)
+    if forgotten:
+        shutil.rmtree(checkout / ".snakemake")
+    assert planned(checkout) == sorted(jobs)
+
+
+def test_an_option_changed_and_changed_back_leaves_nothing_stale(checkout: Path) -> None:
+    edit(checkout, lambda text: text.replace("[single_parallel, dual]", "[dual]"))
+    snakemake(checkout)
+    runs = pd.read_parquet(checkout / "results/tiny/dataset/runs.parquet")
+    assert "homo-c512-single_parallel" not in set(runs["config_id"])
+    edit(checkout, lambda text: text.replace("[dual]", "[single_parallel, dual]"))
+    shutil.rmtree(checkout / ".snakemake")
+    assert planned(checkout) == sorted(phase_jobs("sharing") + STUDY_JOBS)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (lambda text: text.replace("repetitions:", "repetitons:"), 4, "did you mean 'repetitions'"),
+        (lambda text: text.replace("seed: 7", "seed: 7\nseed: 8"), None, "seed"),
+        (lambda text: text.replace("repetitions: 2", "repetitions: many"), 4, "1 to 1000"),
+    ],
+    ids=["unknown key", "duplicate key", "bad value"],
+)
+def test_a_mistake_in_the_study_is_one_line_before_anything_runs(
+    measured: Path, tmp_path: Path, change: Callable[[str], str], line: int | None, words: str
+) -> None:
+    checkout = Path(shutil.copytree(measured, tmp_path / "checkout", symlinks=True))
+    edit(checkout, change)
+    told = snakemake(checkout, "--dry-run", ok=False).splitlines()[-1]
+    assert FILE in told
+    assert words in told
+    if line is not None:
+        assert told.startswith(f"tandembench: {FILE}:{line}: ")
+
+
+def test_nothing_goes_on_measuring_after_kill_9_of_snakemake(
+    repository: Path, model_file: Path, tmp_path: Path
+) -> None:
+    assert model_file.exists()
+    folder = copy_checkout(repository, tmp_path / "checkout")
+    edit(folder, lambda text: text.replace("tokens: 8", "tokens: 300"))
+    arguments = ["-m", "snakemake", "--cores", "1", "--configfile", FILE]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as workflow:
+        family = _servers_up(workflow.pid)
+        os.kill(workflow.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+    assert not list(folder.glob("results/tiny/runs/*/*.parquet"))
+
+
+def _servers_up(pid: int) -> list[psutil.Process]:
+    """All descendants of Snakemake, as soon as a model server is among them."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        family = psutil.Process(pid).children(recursive=True)
+        try:
+            if any("tandembench.servers.llama_process" in p.cmdline() for p in family):
+                return family
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("no server ever came up")
