@@ -1,0 +1,96 @@
+"""A study on running Ollama servers, from the lock to the report, with stand-ins as servers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkouts import copy_checkout, snakemake
+from ollama_standin import digest_of, standin_thread
+
+FILE = "config/attached.yaml"
+STUDY = """\
+name: attached
+title: "Stand-ins for Ollama (simulated)"
+repetitions: 1
+engine: ollama
+model: tiny
+servers: {{dual: [{0}, {1}], single: [{0}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [collector.j2]}}
+  insight: {{task: figures, steps: [insight.j2]}}
+phases:
+  servers:
+    configs:
+      - scenario: chimera_homo
+        axes: {{topology: [serial, single, dual]}}
+        options: {{num_ctx: 512, temperature: 0.8}}
+"""
+
+
+def tandembench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tandembench", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Path:
+    return copy_checkout(repository, tmp_path / "checkout")
+
+
+def test_from_the_lock_to_the_report(checkout: Path) -> None:
+    with standin_thread() as one, standin_thread() as other:
+        (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
+        unlocked = snakemake(checkout, FILE, "--dry-run", ok=False).splitlines()[-1]
+        assert "run: tandembench servers lock config/attached.yaml --write" in unlocked
+        assert tandembench(checkout, "servers", "lock", FILE, "--write").returncode == 0
+        lock = (checkout / "config/servers.lock.yaml").read_text(encoding="utf-8")
+        assert digest_of("tiny:latest") in lock
+        assert "# of the xllamacpp package" in lock  # comments stay
+        snakemake(checkout, FILE)
+    executions = pd.read_parquet(checkout / "results/attached/dataset/executions.parquet")
+    assert executions["valid"].all(), executions["reason"].unique()
+    assert set(executions["model_digest"]) == {digest_of("tiny:latest")}
+    assert set(executions["engine"]) == {"ollama"}
+    # the stand-in, like Ollama, raises a small context
+    assert set(executions["num_ctx_effective"]) == {2048}
+    dual = executions[executions["topology"] == "dual"]
+    assert set(dual["endpoint"]) == {one, other}
+    runs = pd.read_parquet(checkout / "results/attached/dataset/runs.parquet")
+    # every answer reached its cap, so the work was equal and topologies can be compared
+    assert set(runs["work_effective"]) == {"fixed"}
+    assert runs["makespan_ratio"].notna().all()
+    report = (checkout / "reports/attached/technical_report.md").read_text(encoding="utf-8")
+    assert "ollama" in report
+    assert "512" in report
+    assert "2048" in report
+
+
+def test_another_server_than_the_locked_one_stops_the_study_with_both_values(
+    checkout: Path,
+) -> None:
+    with standin_thread() as one, standin_thread() as other:
+        (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
+        tandembench(checkout, "servers", "lock", FILE, "--write")
+        lock = checkout / "config/servers.lock.yaml"
+        text = lock.read_text(encoding="utf-8")
+        lock.write_text(text.replace("0.12.10", "0.11.0"), encoding="utf-8")
+        said = snakemake(checkout, FILE, ok=False)
+    assert "Ollama is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
+    assert not list(checkout.glob("results/attached/runs/*/*.parquet"))
+
+
+def test_a_server_that_is_not_there_stops_the_study_and_names_its_url(checkout: Path) -> None:
+    with standin_thread() as one, standin_thread() as other:
+        (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
+        tandembench(checkout, "servers", "lock", FILE, "--write")
+    said = snakemake(checkout, FILE, ok=False)
+    assert f"tandembench: {one}" in said
+    assert "Traceback" not in said
