@@ -53,13 +53,12 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
     ]
 
 
-def check_locked(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
-    """The SHA-256 of each model file of ``spec``; TandemError with both values on a mismatch."""
+def check_installed(spec: Mapping[str, Any], models: Path) -> None:
+    """TandemError unless the locked engine is installed and every model file is there."""
     installed, locked = version("xllamacpp"), spec["lock"]["version"]
     if installed != locked:
         raise _mismatch("xllamacpp", installed, locked, "install requirements.lock")
-    digests = {}
-    for model, pinned in spec["lock"]["models"].items():
+    for model in spec["lock"]["models"]:
         path = model_file(models, model)
         if not path.is_file():
             raise TandemError(
@@ -68,6 +67,13 @@ def check_locked(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
                 fix="run snakemake, which fetches it",
                 exit_code=EXIT_ENVIRONMENT,
             )
+
+
+def check_models(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
+    """The SHA-256 of each model file of ``spec``; TandemError with both values on a mismatch."""
+    digests = {}
+    for model, pinned in spec["lock"]["models"].items():
+        path = model_file(models, model)
         with path.open("rb") as file:
             digests[model] = hashlib.file_digest(file, "sha256").hexdigest()
         if digests[model] != pinned:
@@ -86,13 +92,15 @@ def running(spec: Mapping[str, Any], models: Path, log: IO[str]) -> Iterator[lis
 
     What the servers write goes to ``log``. ServerFault if one does not come up.
     """
-    digests = check_locked(spec, models)
+    check_installed(spec, models)
     settings = layout(spec, len(os.sched_getaffinity(0)))
     processes = []
     try:
         for one in settings:
             path = str(model_file(models, one["model"]).resolve())
             processes.append(_start(one | {"path": path}, log))
+        # Hashed while the servers load: it takes as long as they do.
+        digests = check_models(spec, models)
         yield [
             Server(
                 index=index,
