@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study test test-full clean
+.PHONY: help setup quick study test clean
 
 help:
 	@echo "make quick   measure the quick study and write reports/quick/technical_report.md (minutes)"

@@ -1,0 +1,57 @@
+"""What make says where something is missing, and that CI and make run the same checks."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "package"),
+    [("libgomp.so.1", "libgomp1"), ("libstdc++.so.6", "libstdc++6"), ("version_info", "Python 3.")],
+)
+def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
+    repository: Path, tmp_path: Path, missing: str, package: str
+) -> None:
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-build.lock"):
+        shutil.copy(repository / name, tmp_path)
+    # A Python that finds everything but the one thing.
+    crippled = tmp_path / "python"
+    crippled.write_text(
+        f'#!/bin/sh\ncase "$*" in *{missing}*) exit 1;; esac\nexec {sys.executable} "$@"\n'
+    )
+    crippled.chmod(0o755)
+    done = make(tmp_path, "quick", f"PYTHON={crippled}")
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(told) == 1
+    assert package in told[0]
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_every_target_is_explained(repository: Path) -> None:
+    said = make(repository).stdout
+    assert all(f"make {target} " in said for target in ("quick", "study", "test"))
+
+
+def test_ci_runs_what_make_test_runs(repository: Path) -> None:
+    script = (repository / ".ci/run").read_text(encoding="utf-8")
+    assert script.rstrip().endswith("make test")
+    checks = (repository / "tests/check.sh").read_text(encoding="utf-8")
+    for tool in (
+        "ruff check",
+        "ruff format --check",
+        "snakefmt --check",
+        "--lint",
+        "mypy",
+        "pytest",
+    ):
+        assert tool in checks
