@@ -222,12 +222,16 @@ def test_a_mistake_in_the_study_is_one_line_before_anything_runs(
         assert told.startswith(f"tandembench: {FILE}:{line}: ")
 
 
-def test_nothing_goes_on_measuring_after_kill_9_of_snakemake(
+def test_kill_9_of_snakemake_leaves_nothing_measuring_and_one_command_to_go_on(
     repository: Path, model_file: Path, tmp_path: Path
 ) -> None:
     assert model_file.exists()
     folder = copy_checkout(repository, tmp_path / "checkout")
-    (folder / FILE).write_text(STUDY.replace("tokens: 8", "tokens: 300"), encoding="utf-8")
+    short = STUDY.replace("[serial, single]", "[serial]").replace(
+        "[single_parallel, dual]", "[dual]"
+    )
+    short = short.replace("repetitions: 2", "repetitions: 1").replace("tokens: 8", "tokens: 40")
+    (folder / FILE).write_text(short, encoding="utf-8")
     arguments = ["-m", "snakemake", "--cores", "1", "--configfile", FILE]
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -240,6 +244,11 @@ def test_nothing_goes_on_measuring_after_kill_9_of_snakemake(
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     assert not list(folder.glob("results/tiny/runs/*/*.parquet"))
+    # as the README says
+    snakemake(folder, FILE, "--unlock")
+    snakemake(folder, FILE)
+    assert len(list(folder.glob("results/tiny/runs/*/*.parquet"))) == 2
+    assert (folder / "reports/tiny/technical_report.md").exists()
 
 
 def _servers_up(pid: int) -> list[psutil.Process]:
