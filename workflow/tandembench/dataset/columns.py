@@ -88,7 +88,7 @@ EXECUTION = (
     Column("num_ctx_effective", "integer", "tokens", "context of a slot, as the server says"),
     Column("slots", "integer", "", "slots of the server"),
     Column("threads", "integer", "", "compute threads of the server"),
-    Column("wait_policy", "text", "", "how idle compute threads wait: default or passive"),
+    Column("wait_policy", "text", "", "how idle compute threads wait: brief or passive"),
     Column("max_tokens", "integer", "tokens", "answer tokens asked for, each step", True),
     Column("work_effective", "text", "", "fixed, capped or natural: the work that was done"),
     Column("nonce", "text", "", "12 digits that start the prompt"),

@@ -20,6 +20,10 @@ from tandembench.wire import Client, ask_json
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 _PROGRAM = "tandembench.servers.llama_process"
+# How compute threads wait for each other. OpenMP's default spins for milliseconds: as fast as
+# `brief` on an idle machine, but beside one busy foreign process two threads on two cores fell
+# from 95 tokens/s to 5, some requests to none; with a brief spin to 28 (10 trials).
+_WAITING = {"brief": {"GOMP_SPINCOUNT": "1000"}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 _THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_")
 
 
@@ -37,7 +41,7 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
     shares = [[agent] for agent in agents] if dual else [agents]
     threads = max(1, total // len(shares))
     slots = len(agents) if spec["topology"] == "single_parallel" else 1
-    # Spinning threads are the fast default, and a collapse where they outnumber the cores.
+    # Threads that outnumber the cores must sleep at once: to spin is a collapse there.
     passive = threads > 1 and threads * len(shares) > cores
     default_ctx = spec["lock"]["default_num_ctx"]
     return [
@@ -47,7 +51,7 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
             "num_gpu": max(agent["options"].get("num_gpu", 0) for agent in share),
             "slots": slots,
             "threads": threads,
-            "wait_policy": "passive" if passive else "default",
+            "wait_policy": "passive" if passive else "brief",
         }
         for share in shares
     ]
@@ -138,8 +142,7 @@ def _mismatch(what: str, live: str, locked: str, fix: str) -> TandemError:
 
 def _start(settings: Mapping[str, Any], log: IO[str]) -> subprocess.Popen[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_THREAD_VARIABLES)}
-    if settings["wait_policy"] == "passive":
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    environment |= _WAITING[settings["wait_policy"]]
     return subprocess.Popen(  # noqa: S603 - our own program, no shell
         [sys.executable, "-m", _PROGRAM, str(os.getpid()), json.dumps(settings)],
         stdin=subprocess.DEVNULL,
