@@ -6,7 +6,7 @@ Used by the Snakefile and by the commands; asks no server anything, so dry runs 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ from tandembench.study.code import code_digest
 from tandembench.study.model import Config, Study
 from tandembench.study.read import checked_yaml, read_study
 from tandembench.study.spec import Spec, block_order, canonical, config_spec, digest
+from tandembench.text import sanitise
 
 PACKAGE = Path(__file__).parent
 SCHEMAS = PACKAGE.parent / "schemas"
+NO_STUDY = "name an existing study, such as config/quick.yaml"
 LOCK_FILE = "config/servers.lock.yaml"
+DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec. Study and agents are not here: all that they
 # do is in the RunSpec itself.
 MEASURING_CODE = ("servers", "wire", "measure")
@@ -129,14 +132,20 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
     TandemError, one line, for anything that cannot be measured as it is written.
     """
     if not re.fullmatch(r"[a-z0-9]+([_.-][a-z0-9]+)*", session) or len(session) > 64:
-        fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
-        raise TandemError(f"session '{session}' is not allowed", where="--config", fix=fix)
+        fix = "use small letters and digits, joined by single '_', '.' or '-', 64 at most"
+        what = f"session={sanitise(session, 80)} is not allowed"
+        raise TandemError(what, where="--config", fix=fix)
     study = load_study(study_file, root)
     lock = _lock(root)
     code = code_digest(_sources(MEASURING_CODE))
+    rendered = cache(partial(_rendered, root))  # of this call only: files may change between two
     specs = {
         config.id: config_spec(
-            study, config, _prompts(config, root), _locked(study, config, lock, study_file), code
+            study,
+            config,
+            {a.name: rendered(a.task, a.steps, a.data or DATA) for a in config.agents},
+            _locked(study, config, lock, study_file),
+            code,
         )
         for config in study.configs
     }
@@ -152,7 +161,7 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
 
 def load_study(study_file: str, root: Path = Path()) -> Study:
     """Read a study alone, without what it is measured with."""
-    return read_study(_read(root / study_file, "study"), _schema("study"), study_file)
+    return read_study(_read(root / study_file, NO_STUDY), _schema("study"), study_file)
 
 
 def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
@@ -166,18 +175,20 @@ def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
 
 
 def _lock(root: Path) -> dict[str, Any]:
-    text = _read(root / LOCK_FILE, "servers lock")
+    text = _read(root / LOCK_FILE, "run in the folder of the checkout, which has it")
     return checked_yaml(text, _schema("servers.lock"), LOCK_FILE)
 
 
-def _read(path: Path, kind: str) -> str:
+def _read(path: Path, if_missing: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        fix = "name an existing file (--configfile config/quick.yaml)"
-        raise TandemError(f"no such {kind}", where=str(path), fix=fix) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TandemError(str(error), where=str(path), fix="make it readable, UTF-8") from None
+        raise TandemError("no such file", where=str(path), fix=if_missing) from None
+    except UnicodeDecodeError:
+        raise TandemError("not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
 @cache
@@ -192,14 +203,6 @@ def _sources(names: Sequence[str]) -> dict[str, str]:
     return {str(file.relative_to(PACKAGE)): file.read_text(encoding="utf-8") for file in files}
 
 
-def _prompts(config: Config, root: Path) -> dict[str, tuple[str, ...]]:
-    return {
-        agent.name: _rendered(root, agent.task, agent.steps, agent.data or "config/agents/data")
-        for agent in config.agents
-    }
-
-
-@cache
 def _rendered(root: Path, task: str, steps: tuple[str, ...], data: str) -> tuple[str, ...]:
     templates = [root / "config/agents" / step for step in steps]
     return render_steps(task, templates, read_data(root / data))
@@ -211,15 +214,17 @@ def _locked(
     """The lock entries that this config is measured with: its own engine and models only."""
     where = f"{study_file}:{config.line}"
     if study.engine not in lock:
-        fix = f"run: tandembench servers lock {study_file}"
+        fix = f"run: tandembench servers lock {study_file} --write"
         raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=fix)
     entry = lock[study.engine]
     models = {agent.model for agent in config.agents}
     for model in sorted(models):
         if model not in entry["models"]:
-            known = ", ".join(entry["models"]) or "none"
             what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
-            raise TandemError(what, where=where, fix=f"pinned models: {known}")
+            fix = f"pinned models: {', '.join(entry['models']) or 'none'}"
+            if study.engine == "ollama":
+                fix = f"run: tandembench servers lock {study_file} --write ({fix})"
+            raise TandemError(what, where=where, fix=fix)
     # Where a file was fetched from does not matter to what it measures; its digest does.
     digests = {
         model: pinned["sha256"] if isinstance(pinned, dict) else pinned

@@ -48,9 +48,12 @@ def check(
     return defaults | dict(values)
 
 
-def line_of(path: Path, lines: Lines) -> int:
-    """The line of ``path``, or of what it would stand in if it is missing."""
-    return next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
+def fault_at(path: Path, what: str, fix: str, lines: Lines, where: str) -> TandemError:
+    """The error that names ``path`` and its line: that of what it would stand in, if missing."""
+    line = next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
+    # The line says which entry of a list it is; its number, counted from 0, would only confuse.
+    key = sanitise(".".join(name for name in path if isinstance(name, str)))
+    return TandemError(f"{key}: {what}" if key else what, where=f"{where}:{line}", fix=fix)
 
 
 def _complaint(error: ValidationError, lines: Lines, where: str) -> TandemError:
@@ -73,11 +76,8 @@ def _complaint(error: ValidationError, lines: Lines, where: str) -> TandemError:
         what = f"key '{missing}' is missing"
         fix = f"add it: {rule['properties'][missing]['description']}"
     elif "propertyNames" in error.relative_schema_path:
-        path = (*path, error.instance)
-    # The line says which entry of a list it is; its number, counted from 0, would only confuse.
-    key = sanitise(".".join(name for name in path if isinstance(name, str)))
-    where = f"{where}:{line_of(path, lines)}"
-    return TandemError(f"{key}: {what}" if key else what, where=where, fix=fix)
+        path = (*path, str(error.instance))
+    return fault_at(path, what, fix, lines, where)
 
 
 def _expected(error: ValidationError) -> str:

@@ -36,11 +36,19 @@ def _serialise(node: object) -> str:
         return f"{type(node).__name__}({','.join(parts)})"
     if isinstance(node, list):
         return f"[{','.join(map(_serialise, node))}]"
-    return f"{type(node).__name__}:{node!r}"
+    # ASCII: which characters repr escapes depends on the Unicode tables of the Python version.
+    return f"{type(node).__name__}:{node!a}"
 
 
 def _fields(node: ast.AST) -> list[tuple[str, object]]:
     fields = sorted(ast.iter_fields(node))
+    if isinstance(node, ast.JoinedStr):
+        # Python 3.12 alone ends a format such as {x:{width}} with an empty text.
+        return [("values", [part for part in node.values if not _is_empty_text(part)])]
     if not isinstance(node, _WITH_DOCSTRING) or ast.get_docstring(node, clean=False) is None:
         return fields
     return [(name, node.body[1:] if name == "body" else value) for name, value in fields]
+
+
+def _is_empty_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == ""

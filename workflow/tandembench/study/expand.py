@@ -2,12 +2,14 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tandembench.errors import TandemError
+from tandembench.study.check import fault_at
 from tandembench.study.model import SHARED, Agent, Config, Study, Topology
-from tandembench.study.strict_yaml import Lines
+from tandembench.study.strict_yaml import Lines, Path
 
 _SCENARIO_SHORT = {
     "baseline_vs_chimera": "bvc",
@@ -27,9 +29,11 @@ _LETTERS = {
     "model": "",
 }
 _ALWAYS_NAMED = ("num_gpu", "num_ctx")
+_FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
 _MAX_ID = 64
 Values = Mapping[str, Any]
-Fault = Callable[[str, str], TandemError]
+# (key path, what, fix) -> the error with its line.
+Fault = Callable[[Path, str, str], TandemError]
 
 
 def expand(values: Values, lines: Lines, where: str) -> Study:
@@ -38,37 +42,25 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
     ``where`` is the file's name and ``lines`` its key lines, for errors. TandemError names file,
     line, key and fix of the first thing that cannot be measured as it is written.
     """
-    if values["engine"] == "ollama":
-        if "threads_total" in values:
-            raise _fault(
-                "threads_total: Ollama sets its own threads",
-                ("threads_total",),
-                lines,
-                where,
-                "leave it out",
-            )
-    elif "servers" in values:
-        raise _fault(
-            "servers: engine embedded starts its own",
-            ("servers",),
-            lines,
-            where,
-            "leave it out, or set engine: ollama",
-        )
+
+    def fault(path: Path, what: str, fix: str) -> TandemError:
+        return fault_at(path, what, fix, lines, where)
+
+    if values["engine"] == "ollama" and "threads_total" in values:
+        raise fault(("threads_total",), "Ollama sets its own threads", "leave it out")
+    if values["engine"] == "embedded" and "servers" in values:
+        fix = "leave it out, or set engine: ollama"
+        raise fault(("servers",), "engine embedded starts its own servers", fix)
     configs: dict[str, Config] = {}
     for phase, body in values["phases"].items():
         for index, entry in enumerate(body["configs"]):
             path = ("phases", phase, "configs", index)
-            for config in _entry_configs(values, phase, entry, path, lines, where):
+            for config in _entry_configs(values, phase, entry, path, lines[path], fault):
                 if config.id in configs:
-                    raise _fault(
-                        f"two configs with the id '{config.id}' (the other in line "
-                        f"{configs[config.id].line})",
-                        path,
-                        lines,
-                        where,
-                        "give one of them an id of its own (key id)",
-                    )
+                    what = f"two configs have the id '{config.id}' (the other is in line "
+                    what += f"{configs[config.id].line})"
+                    fix = "give one of them an id of its own: key id, in an entry without axes"
+                    raise fault(path, what, fix)
                 configs[config.id] = config
     return Study(
         name=values["name"],
@@ -88,143 +80,161 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
     )
 
 
-def _fault(
-    what: str, path: tuple[str | int, ...], lines: Lines, where: str, fix: str
-) -> TandemError:
-    line = next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
-    return TandemError(what, where=f"{where}:{line}", fix=fix)
-
-
 def _entry_configs(
-    study: Values,
-    phase: str,
-    entry: Values,
-    path: tuple[str | int, ...],
-    lines: Lines,
-    where: str,
+    study: Values, phase: str, entry: Values, path: Path, line: int, fault: Fault
 ) -> Iterator[Config]:
     axes = entry.get("axes", {})
     if axes and "id" in entry:
-        raise _fault("id: this entry has axes", path, lines, where, "leave id out")
+        raise fault((*path, "id"), "an entry with axes gets generated ids", "leave id out")
     for name in axes:
         if name in entry.get("options", {}) or name in entry:
-            raise _fault(
-                f"axes.{name}: also set beside the axes", path, lines, where, "keep one of the two"
-            )
+            raise fault((*path, "axes", name), "also set beside the axes", "keep one of the two")
+    names = _names(study, entry, path, fault)
+    work = _work(study, phase, entry, names, path, line, fault)
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
         topology: Topology = chosen.pop("topology", entry.get("topology", "dual"))
-        options = dict(entry.get("options", {})) | chosen
-
-        def fault(what: str, fix: str) -> TandemError:
-            return _fault(what, path, lines, where, fix)
-
-        agents = _agents(study, phase, entry, options, fault)
+        options = {
+            name: _one_spelling(name, value)
+            for name, value in (dict(entry.get("options", {})) | chosen).items()
+        }
+        by_agent = _options_by_agent(entry, options, len(names), path, fault)
+        agents = tuple(map(partial(_agent, study, work["tokens"]), names, by_agent))
         identifier = entry.get("id") or _generated_id(entry, topology, options, axes)
         if len(identifier) > _MAX_ID:
-            raise fault(f"the id '{identifier}' is over {_MAX_ID} characters", "set fewer options")
-        embedded = study["engine"] == "embedded"
-        if topology in SHARED and embedded and len({agent.model for agent in agents}) > 1:
-            raise fault(
-                f"{topology} with two models: an embedded server holds one",
-                "use topology: dual, or one model",
-            )
+            what = f"the generated id '{identifier}' is over {_MAX_ID} characters"
+            raise fault(path, what, "write it as an entry without axes and with an id of its own")
+        models = dict.fromkeys(agent.model for agent in agents)
+        if topology in SHARED and study["engine"] == "embedded" and len(models) > 1:
+            what = f"{topology} has one server, which holds one model, not {' and '.join(models)}"
+            raise fault((*path, "topology"), what, "use topology: dual, or one model")
         yield Config(
             id=identifier,
             phase=phase,
             scenario=entry["scenario"],
             topology=topology,
             agents=agents,
-            work_policy=_work(study, phase, entry, fault)["policy"],
-            servers=_servers(study, topology, len(agents), fault),
-            line=lines[path],
+            work_policy=work["policy"],
+            servers=_servers(study, topology, len(agents), path, fault),
+            line=line,
         )
 
 
-def _work(study: Values, phase: str, entry: Values, fault: Fault) -> Values:
-    work: Values | None = (
-        entry.get("work") or study["phases"][phase].get("work") or study.get("work")
+def _one_spelling(name: str, value: Any) -> Any:  # noqa: ANN401 - an option's, of any type
+    """1 and 1.0 as 1.0, -0.0 as 0.0: equal temperatures get one id and one digest."""
+    if name not in _FRACTIONS:
+        return value
+    return [abs(float(one)) for one in value] if isinstance(value, list) else abs(float(value))
+
+
+def _names(study: Values, entry: Values, path: Path, fault: Fault) -> list[str]:
+    names: list[str] = entry.get("agents", list(study["agents"])[:2])
+    for name in names:
+        if name not in study["agents"]:
+            raise fault((*path, "agents"), *_no_agent(name, study))
+    if len(set(names)) < len(names):
+        fix = "list different agents; two alike are declared under two names"
+        raise fault((*path, "agents"), "one name twice", fix)
+    return names
+
+
+def _no_agent(name: str, study: Values) -> tuple[str, str]:
+    known = ", ".join(study["agents"])
+    return f"'{name}' is not an agent of this study", f"known agents: {known}"
+
+
+def _work(
+    study: Values,
+    phase: str,
+    entry: Values,
+    names: Sequence[str],
+    path: Path,
+    line: int,
+    fault: Fault,
+) -> Values:
+    """The nearest work policy: the entry's own, else its phase's, else the study's."""
+    levels: list[tuple[Path, Values]] = [
+        (path, entry),
+        (path[:2], study["phases"][phase]),
+        ((), study),
+    ]
+    level, work = next(
+        ((level, holder["work"]) for level, holder in levels if "work" in holder), ((), None)
     )
     if work is None:
-        raise fault("no work policy", "add work: {policy: fixed, tokens: 64} to the study")
-    return work
-
-
-def _agents(
-    study: Values, phase: str, entry: Values, options: Values, fault: Fault
-) -> tuple[Agent, ...]:
-    names = entry.get("agents", list(study["agents"])[:2])
-    unknown = [name for name in names if name not in study["agents"]]
-    if unknown:
-        raise fault(
-            f"agents: '{unknown[0]}' is not an agent of this study",
-            f"known agents: {', '.join(study['agents'])}",
-        )
-    if len(set(names)) < len(names):
-        raise fault("agents: one name twice", "declare a second agent under another name")
-    tokens = _work(study, phase, entry, fault)["tokens"]
-    if isinstance(tokens, dict):
+        fix = "add work: {policy: fixed, tokens: 64} to the study, its phase or the config"
+        raise fault((*path, "work"), "no work policy", fix)
+    tokens = (*level, "work", "tokens")
+    if isinstance(work["tokens"], dict):
+        for name in work["tokens"]:
+            if name not in study["agents"]:
+                raise fault((*tokens, name), *_no_agent(name, study))
         for name in names:
-            if name not in tokens:
-                raise fault(f"work.tokens: no number for agent '{name}'", "add it")
-    agents = []
-    for name, own in zip(names, _options_by_agent(entry, options, len(names), fault), strict=True):
-        agents.append(
-            Agent(
-                name=name,
-                task=study["agents"][name]["task"],
-                steps=tuple(study["agents"][name]["steps"]),
-                data=study["agents"][name].get("data"),
-                model=own.pop("model", study["model"]),
-                options=own,
-                max_tokens=tokens[name] if isinstance(tokens, dict) else tokens,
-            )
-        )
-    return tuple(agents)
+            if name not in work["tokens"]:
+                what = f"no number for agent '{name}' of the config in line {line}"
+                raise fault(tokens, what, "add one")
+    return dict(work)
 
 
-def _options_by_agent(entry: Values, options: Values, n: int, fault: Fault) -> list[dict[str, Any]]:
+def _agent(study: Values, tokens: int | Values, name: str, own: Values) -> Agent:
+    declared = study["agents"][name]
+    return Agent(
+        name=name,
+        task=declared["task"],
+        steps=tuple(declared["steps"]),
+        data=declared.get("data"),
+        model=own.get("model", study["model"]),
+        options={option: value for option, value in own.items() if option != "model"},
+        max_tokens=tokens if isinstance(tokens, int) else tokens[name],
+    )
+
+
+def _options_by_agent(
+    entry: Values, options: Values, n: int, path: Path, fault: Fault
+) -> list[Values]:
     scenario = entry["scenario"]
     lists = {name: value for name, value in options.items() if isinstance(value, list)}
+
+    def key(name: str) -> Path:
+        return (*path, "axes" if name in entry.get("axes", {}) else "options", name)
+
     if scenario != "chimera_homo" and n < 2:
-        raise fault(f"{scenario} with one agent", "name two agents or more")
+        raise fault((*path, "agents"), f"{scenario} with one agent", "name two agents or more")
     if scenario != "chimera_hetero":
-        if lists:
-            raise fault(
-                f"options.{next(iter(lists))}: a list, but {scenario} has one value for all",
-                "write one value, or scenario: chimera_hetero",
-            )
-        first: dict[str, Any] = {} if scenario == "baseline_vs_chimera" else dict(options)
-        return [first] + [dict(options) for _ in range(n - 1)]
+        for name in lists:
+            what = f"one value per agent, but {scenario} has one for all"
+            raise fault(key(name), what, "write one value, or scenario: chimera_hetero")
+        return [options if i or scenario == "chimera_homo" else {} for i in range(n)]
     for name, value in lists.items():
         if len(value) != n:
-            raise fault(
-                f"options.{name}: {len(value)} values for {n} agents", "write one per agent"
-            )
+            what = f"a list of {len(value)} for {n} agents"
+            raise fault(key(name), what, "write one value per agent")
     if all(len(set(value)) == 1 for value in lists.values()):
-        raise fault(
-            "chimera_hetero with equal options for all agents",
-            "give one option a list of different values, or write chimera_homo",
-        )
+        what = "chimera_hetero, but all agents have equal options"
+        fix = "give an option one value per agent, not all equal, or write chimera_homo"
+        raise fault((*path, "scenario"), what, fix)
     return [
         {name: value[i] if name in lists else value for name, value in options.items()}
         for i in range(n)
     ]
 
 
-def _servers(study: Values, topology: Topology, n: int, fault: Fault) -> tuple[str, ...]:
+def _servers(
+    study: Values, topology: Topology, n: int, path: Path, fault: Fault
+) -> tuple[str, ...]:
     if study["engine"] == "embedded":
         return ()
     key = "single" if topology == "serial" else topology
     urls = study.get("servers", {}).get(key, [])
     wanted = n if topology == "dual" else 1
     if len(urls) < wanted or (topology != "dual" and len(urls) > 1):
-        raise fault(
-            f"servers.{key}: {len(urls)} URLs for topology {topology}",
-            f"list {wanted} under servers.{key}",
-        )
+        needs = "one URL" if wanted == 1 else f"{wanted} URLs"
+        what = f"{topology} needs {needs} here, but servers.{key} has {len(urls)}"
+        fix = f"list {wanted} under servers.{key}, such as http://127.0.0.1:11434"
+        raise fault((*path, "topology"), what, fix)
     if len(set(urls[:wanted])) < wanted:
-        raise fault("servers.dual: one URL twice is one server", "list different servers")
+        fix = "list the URLs of different servers"
+        raise fault(("servers", "dual"), "one URL twice is one server, not two", fix)
     return tuple(urls[:wanted])
 
 
@@ -242,4 +252,4 @@ def _generated_id(entry: Values, topology: Topology, options: Values, axes: Valu
 
 
 def _slug(value: object) -> str:
-    return re.sub(r"[^a-z0-9.]+", ".", f"{value}".lower()).strip(".")
+    return re.sub(r"[^a-z0-9]+", ".", f"{value}".lower()).strip(".")

@@ -68,7 +68,8 @@ def _trap(event: Any, depth: int) -> tuple[str, str] | None:  # noqa: ANN401, PL
     if getattr(event, "anchor", None):
         return f"an anchor (&{event.anchor})", "delete it and write the value out where it is used"
     if getattr(event, "tag", None):
-        return f"a tag ({event.tag})", "delete it"
+        tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+        return f"a tag ({tag})", "delete it"
     value = getattr(event, "value", "")
     if len(value) > MAX_CHARACTERS:
         return f"a value of {len(value)} characters", f"shorten it to {MAX_CHARACTERS}"

@@ -1,0 +1,501 @@
+"""Expansion: axes, ids, each agent's options, servers, work; and what cannot be measured."""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from study_texts import BASE, HEAD, REPOSITORY, complaint, read, swapped, with_configs
+
+from tandembench.study.model import Agent, Config, Study
+
+OPTIONS = ("num_gpu", "num_ctx", "temperature")
+PHASES = {"1": "core", "2": "temperature", "3": "validation"}
+HERE = "phases.one.configs"
+OLLAMA = "engine: ollama\n"
+
+
+def shipped(name: str) -> Study:
+    return read((REPOSITORY / f"config/{name}.yaml").read_text(encoding="utf-8"))
+
+
+def configs(*entries: str, top: str = "") -> tuple[Config, ...]:
+    return read(with_configs(*entries, top=top)).configs
+
+
+def ids(*entries: str) -> list[str]:
+    return [config.id for config in configs(*entries)]
+
+
+def told(*entries: str, top: str = "") -> str:
+    return complaint(with_configs(*entries, top=top))
+
+
+# The shipped studies
+
+
+def test_phases_1_to_3_are_the_30_configs_of_technical_report_114() -> None:
+    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
+    if not folder:
+        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with config_matrix_published.csv")
+    with Path(folder, "config_matrix_published.csv").open(encoding="utf-8", newline="") as file:
+        published = list(csv.DictReader(file))
+    study = shipped("study")
+
+    def options(agent: Agent) -> tuple[str, ...]:
+        if not agent.options:
+            return ("default", "default", "default")
+        assert set(agent.options) == set(OPTIONS)
+        return tuple(str(agent.options[name]) for name in OPTIONS)
+
+    expanded = Counter(
+        (config.phase, config.scenario, *options(config.agents[0]), *options(config.agents[1]))
+        for config in study.configs
+        if config.phase in PHASES.values()
+    )
+    wanted = Counter(
+        (
+            PHASES[row["phase"]],
+            row["scenario"],
+            *(row[f"{agent}_{name}"] for agent in "ab" for name in OPTIONS),
+        )
+        for row in published
+    )
+    assert len(published) == 30
+    assert expanded == wanted
+    assert {row["runs"] for row in published} == {str(study.repetitions)}
+
+
+def test_counts_ids_and_agents_of_the_whole_study() -> None:
+    study = shipped("study")
+    names = [config.id for config in study.configs]
+
+    counts = Counter(config.phase for config in study.configs)
+    assert (counts["core"], counts["temperature"], counts["validation"]) == (18, 9, 3)
+    assert list(study.phases)[:3] == ["core", "temperature", "validation"]
+    assert study.repetitions == 5
+    assert len(set(names)) == len(names)
+    for name in (
+        "bvc-g60-c512",
+        "hetero-g80x100-c512x1024",
+        "homo-g120-c1024",
+        "homo-g80-c2048-t1.0",
+        "validation-homo-g80-c2048-t1.0",
+        "hetero-g80x100-c512x1024-single_parallel",
+        "homo-g80-c512-serial",
+    ):
+        assert name in names
+    for config in study.configs:
+        if config.phase in PHASES.values():
+            assert config.topology == "dual"
+            assert [agent.name for agent in config.agents] == ["collector", "insight"]
+        if config.scenario == "baseline_vs_chimera":
+            assert config.agents[0].options == {}
+            assert set(config.agents[1].options) == set(OPTIONS)
+        elif config.scenario == "chimera_homo":
+            assert config.agents[0].options == config.agents[1].options != {}
+        else:
+            assert config.agents[0].options != config.agents[1].options
+
+
+def test_answer_caps_keep_the_ratio_of_answer_lengths_of_technical_report_114() -> None:
+    for config in shipped("study").configs:
+        if config.phase in PHASES.values():
+            collector, insight = config.agents
+            ratio = collector.max_tokens / insight.max_tokens
+            assert config.work_policy == "natural"
+            assert ratio == pytest.approx(398 / 610, rel=0.01)
+        else:
+            assert config.work_policy == "fixed"
+            assert len({agent.max_tokens for agent in config.agents}) == 1
+
+
+def test_the_quick_study_has_all_scenarios_and_topologies_at_equal_work() -> None:
+    study = shipped("quick")
+
+    assert len({config.scenario for config in study.configs}) == 3
+    assert {config.topology for config in study.configs} == {
+        "serial",
+        "single",
+        "single_parallel",
+        "dual",
+    }
+    assert {config.work_policy for config in study.configs} == {"fixed"}
+    assert len({agent.max_tokens for config in study.configs for agent in config.agents}) == 1
+
+
+# Axes and ids
+
+
+def test_axes_become_every_combination_the_last_changing_fastest() -> None:
+    found = configs(
+        "{scenario: chimera_homo, options: {temperature: 0.8},"
+        " axes: {num_ctx: [512, 1024], num_gpu: [0, 80], topology: [dual, serial]}}"
+    )
+
+    assert [config.id for config in found] == [
+        "homo-g0-c512-dual",
+        "homo-g0-c512-serial",
+        "homo-g80-c512-dual",
+        "homo-g80-c512-serial",
+        "homo-g0-c1024-dual",
+        "homo-g0-c1024-serial",
+        "homo-g80-c1024-dual",
+        "homo-g80-c1024-serial",
+    ]
+    assert [config.topology for config in found] == ["dual", "serial"] * 4
+    assert found[2].agents[1].options == {"num_gpu": 80, "num_ctx": 512, "temperature": 0.8}
+    assert {config.line for config in found} == {14}
+
+
+@pytest.mark.parametrize(
+    ("entry", "identifier"),
+    [
+        ("{scenario: chimera_homo}", "homo"),
+        ("{scenario: chimera_homo, options: {temperature: 0.5, num_ctx: 512}}", "homo-c512"),
+        ("{scenario: chimera_homo, topology: dual, options: {num_gpu: 1}}", "homo-g1"),
+        ("{scenario: chimera_homo, topology: single_parallel}", "homo-single_parallel"),
+        ("{scenario: baseline_vs_chimera, axes: {temperature: [1]}}", "bvc-t1.0"),
+        ("{scenario: chimera_hetero, options: {num_ctx: [512, 64]}}", "hetero-c512x64"),
+        (
+            "{scenario: chimera_hetero, options: {num_gpu: 9}, axes: {temperature: [[0, 1.5]]}}",
+            "hetero-g9-t0.0x1.5",
+        ),
+        (
+            "{scenario: chimera_homo, axes: {seed: [7], top_p: [0.9], top_k: [40], min_p: [0.05],"
+            " repeat_penalty: [1.1], model: ['Org/Gemma3_a.-b:1B']}}",
+            "homo-p0.9-k40-m0.05-r1.1-s7-org.gemma3.a.b.1b",
+        ),
+        ("{scenario: chimera_homo, id: my.own_name-1, topology: serial}", "my.own_name-1"),
+    ],
+)
+def test_ids(entry: str, identifier: str) -> None:
+    assert ids(entry) == [identifier]
+    # A generated id is one that could be written: read back, it is taken as it stands.
+    assert ids(f"{{scenario: chimera_homo, id: {identifier}}}") == [identifier]
+
+
+def test_two_configs_with_one_id_name_both_lines() -> None:
+    entry = "{scenario: chimera_homo, options: {num_gpu: 1}}"
+    fix = "give one of them an id of its own: key id, in an entry without axes"
+
+    assert told(entry, "{scenario: chimera_homo}", entry) == (
+        f"my.yaml:16: {HERE}: two configs have the id 'homo-g1' (the other is in line 14); {fix}"
+    )
+    text = with_configs(entry) + "  two:\n    configs:\n" + f"      - {entry}\n"
+    assert complaint(text) == (
+        "my.yaml:17: phases.two.configs: two configs have the id 'homo-g1' "
+        f"(the other is in line 14); {fix}"
+    )
+    assert told("{scenario: chimera_homo, axes: {model: ['a/b', 'a:b']}}") == (
+        f"my.yaml:14: {HERE}: two configs have the id 'homo-a.b' (the other is in line 14); {fix}"
+    )
+
+
+def test_two_ids_with_equal_contents_are_replicates() -> None:
+    one, other = configs("{id: a, scenario: chimera_homo}", "{id: b, scenario: chimera_homo}")
+    assert one.agents == other.agents
+
+
+def test_an_id_has_64_characters_at_most() -> None:
+    entry = "{{scenario: chimera_hetero, axes: {{model: [[{}, {}]]}}}}"
+    one, other = "m" * 28, "n" * 28
+
+    assert [len(identifier) for identifier in ids(entry.format(one, other))] == [64]
+    assert told(entry.format(one, other + "n")) == (
+        f"my.yaml:14: {HERE}: the generated id 'hetero-{one}x{other}n' is over 64 characters; "
+        "write it as an entry without axes and with an id of its own"
+    )
+    assert ids(f"{{scenario: chimera_homo, id: {'a' * 64}}}") == ["a" * 64]
+    assert told(f"{{scenario: chimera_homo, id: {'a' * 65}}}").endswith("64 characters at most")
+
+
+def test_equal_fractions_are_one_value_however_they_are_written() -> None:
+    (one,) = configs("{scenario: chimera_homo, options: {temperature: 1, min_p: -0.0}}")
+    (other,) = configs("{scenario: chimera_homo, options: {temperature: 1.0, min_p: 0}}")
+    (both,) = configs("{scenario: chimera_hetero, options: {top_p: [1, 0]}}")
+
+    assert str(one.agents) == str(other.agents)
+    assert repr(one.agents[0].options["temperature"]) == "1.0"
+    assert repr([agent.options["top_p"] for agent in both.agents]) == "[1.0, 0.0]"
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        (
+            "{id: a, scenario: chimera_homo, axes: {num_gpu: [1]}}",
+            "id: an entry with axes gets generated ids; leave id out",
+        ),
+        (
+            "{scenario: chimera_homo, options: {num_gpu: 3}, axes: {num_gpu: [1]}}",
+            "axes.num_gpu: also set beside the axes; keep one of the two",
+        ),
+        (
+            "{scenario: chimera_homo, topology: dual, axes: {topology: [single]}}",
+            "axes.topology: also set beside the axes; keep one of the two",
+        ),
+    ],
+)
+def test_an_axis_is_set_in_one_place(entry: str, line: str) -> None:
+    assert told(entry) == f"my.yaml:14: {HERE}.{line}"
+
+
+# Scenarios and agents
+
+THREE = "  third:\n    task: figures\n    steps: [a.j2, sub/b.j2]\n    data: my/data\n"
+
+
+def test_scenarios_give_each_agent_its_options() -> None:
+    text = with_configs(
+        "{id: a, scenario: baseline_vs_chimera, agents: [third, insight, collector],"
+        " options: {top_k: 1}}",
+        "{id: b, scenario: chimera_hetero, agents: [insight, third],"
+        " options: {top_k: [1, 2], seed: 3, model: [x, y]}}",
+        "{id: c, scenario: chimera_homo, options: {model: z}}",
+        "{id: d, scenario: chimera_homo, agents: [third]}",
+    ).replace("phases:", THREE + "phases:")
+    a, b, c, d = read(text).configs
+
+    assert [(agent.name, dict(agent.options)) for agent in a.agents] == [
+        ("third", {}),
+        ("insight", {"top_k": 1}),
+        ("collector", {"top_k": 1}),
+    ]
+    assert [(agent.name, agent.model, dict(agent.options)) for agent in b.agents] == [
+        ("insight", "x", {"top_k": 1, "seed": 3}),
+        ("third", "y", {"top_k": 2, "seed": 3}),
+    ]
+    assert [(agent.name, agent.model, dict(agent.options)) for agent in c.agents] == [
+        ("collector", "z", {}),
+        ("insight", "z", {}),
+    ]
+    assert d.agents == (
+        Agent("third", "figures", ("a.j2", "sub/b.j2"), "my/data", "m", {}, max_tokens=32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        *(
+            (
+                f"{{scenario: {scenario}, options: {{num_gpu: [1, 2]}}}}",
+                f"options.num_gpu: one value per agent, but {scenario} has one for all; "
+                "write one value, or scenario: chimera_hetero",
+            )
+            for scenario in ("chimera_homo", "baseline_vs_chimera")
+        ),
+        (
+            "{scenario: chimera_homo, axes: {num_ctx: [64, [64, 65]]}}",
+            "axes.num_ctx: one value per agent, but chimera_homo has one for all; "
+            "write one value, or scenario: chimera_hetero",
+        ),
+        (
+            "{scenario: chimera_hetero, options: {num_gpu: [1, 2, 3]}}",
+            "options.num_gpu: a list of 3 for 2 agents; write one value per agent",
+        ),
+        (
+            "{scenario: chimera_hetero, axes: {num_gpu: [[1]]}}",
+            "axes.num_gpu: a list of 1 for 2 agents; write one value per agent",
+        ),
+        *(
+            (
+                f"{{scenario: chimera_hetero, options: {options}}}",
+                "scenario: chimera_hetero, but all agents have equal options; "
+                "give an option one value per agent, not all equal, or write chimera_homo",
+            )
+            for options in ("{}", "{num_gpu: 3}", "{num_gpu: [3, 3]}", "{top_p: [1, 1.0], seed: 2}")
+        ),
+        (
+            "{scenario: chimera_homo, agents: [collector, insihgt]}",
+            "agents: 'insihgt' is not an agent of this study; known agents: collector, insight",
+        ),
+        (
+            "{scenario: chimera_homo, agents: [collector, collector]}",
+            "agents: one name twice; list different agents; two alike are declared under two names",
+        ),
+        (
+            "{scenario: baseline_vs_chimera, agents: [insight]}",
+            "agents: baseline_vs_chimera with one agent; name two agents or more",
+        ),
+        (
+            "{scenario: chimera_hetero, agents: [insight], options: {num_gpu: [1]}}",
+            "agents: chimera_hetero with one agent; name two agents or more",
+        ),
+        *(
+            (
+                "{scenario: chimera_hetero, options: {model: [x, y]}, topology: " + shared + "}",
+                f"topology: {shared} has one server, which holds one model, not x and y; "
+                "use topology: dual, or one model",
+            )
+            for shared in ("serial", "single", "single_parallel")
+        ),
+        (
+            "{scenario: baseline_vs_chimera, options: {model: x},"
+            " axes: {topology: [dual, single]}}",
+            "topology: single has one server, which holds one model, not m and x; "
+            "use topology: dual, or one model",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(entry: str, line: str) -> None:
+    assert told(entry) == f"my.yaml:14: {HERE}.{line}"
+
+
+def test_a_fault_in_options_names_their_own_line() -> None:
+    text = swapped("num_gpu: 80", "num_gpu: [80, 90]")
+    assert complaint(text).startswith(f"my.yaml:15: {HERE}.options.num_gpu: one value per agent")
+
+
+# Work
+
+
+def test_the_nearest_work_policy_counts() -> None:
+    study = read(
+        HEAD
+        + """\
+      - {id: a, scenario: chimera_homo}
+      - {id: b, scenario: chimera_homo, work: {policy: natural, tokens: {collector: 1, insight: 2}}}
+  two:
+    work: {policy: natural, tokens: 7}
+    configs:
+      - {id: c, scenario: chimera_homo}
+      - {id: d, scenario: chimera_homo, work: {policy: fixed, tokens: 9}}
+"""
+    )
+
+    assert [
+        (config.id, config.phase, config.work_policy, *(a.max_tokens for a in config.agents))
+        for config in study.configs
+    ] == [
+        ("a", "one", "fixed", 32, 32),
+        ("b", "one", "natural", 1, 2),
+        ("c", "two", "natural", 7, 7),
+        ("d", "two", "fixed", 9, 9),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "work: {policy: fixed, tokens: 32}\n",
+            "",
+            f"13: {HERE}.work: no work policy; "
+            "add work: {policy: fixed, tokens: 64} to the study, its phase or the config",
+        ),
+        (
+            "tokens: 32",
+            "tokens: {collector: 5}",
+            "3: work.tokens: no number for agent 'insight' of the config in line 14; add one",
+        ),
+        (
+            "tokens: 32",
+            "tokens: {collector: 5, insight: 5, insihgt: 6}",
+            "3: work.tokens.insihgt: 'insihgt' is not an agent of this study; "
+            "known agents: collector, insight",
+        ),
+        (
+            "    configs:\n",
+            "    work:\n      policy: fixed\n      tokens: {insight: 5}\n    configs:\n",
+            "15: phases.one.work.tokens: "
+            "no number for agent 'collector' of the config in line 17; add one",
+        ),
+        (
+            "        options: {num_gpu: 80, num_ctx: 512}\n",
+            "        work: {policy: fixed, tokens: {insight: 5}}\n",
+            f"15: {HERE}.work.tokens: "
+            "no number for agent 'collector' of the config in line 14; add one",
+        ),
+    ],
+)
+def test_faults_of_work_name_the_policy_that_counts(old: str, new: str, line: str) -> None:
+    assert complaint(swapped(old, new)) == f"my.yaml:{line}"
+
+
+# Engines and servers
+
+
+def test_servers_follow_from_the_topology() -> None:
+    top = OLLAMA + (
+        "servers:\n"
+        "  dual: ['http://a:1', 'http://a:2', 'http://a:3']\n"
+        "  single: ['http://b:1']\n"
+        "  single_parallel: ['http://c:1']\n"
+    )
+    found = configs(
+        "{scenario: chimera_homo, axes: {topology: [serial, single, single_parallel, dual]}}",
+        "{scenario: chimera_hetero, id: two, topology: single, options: {model: [x, y]}}",
+        top=top,
+    )
+
+    assert [config.servers for config in found] == [
+        ("http://b:1",),
+        ("http://b:1",),
+        ("http://c:1",),
+        ("http://a:1", "http://a:2"),
+        ("http://b:1",),
+    ]
+    assert configs("{scenario: chimera_homo}")[0].servers == ()
+
+
+@pytest.mark.parametrize(
+    ("topology", "servers", "line"),
+    [
+        *(
+            (
+                "dual",
+                servers,
+                f"14: {HERE}.topology: dual needs 2 URLs here, but servers.dual has {n}; "
+                "list 2 under servers.dual, such as http://127.0.0.1:11434",
+            )
+            for servers, n in (
+                ("{}", 0),
+                ("{single: ['http://a:1']}", 0),
+                ("{dual: ['http://a']}", 1),
+            )
+        ),
+        *(
+            (
+                topology,
+                "{single: ['http://a:1', 'http://a:2'], dual: ['http://a:1']}",
+                f"14: {HERE}.topology: {topology} needs one URL here, but servers.{key} has {n}; "
+                f"list 1 under servers.{key}, such as http://127.0.0.1:11434",
+            )
+            for topology, key, n in (
+                ("single", "single", 2),
+                ("serial", "single", 2),
+                ("single_parallel", "single_parallel", 0),
+            )
+        ),
+        (
+            "dual",
+            "{dual: ['http://a:1', 'http://a:1']}",
+            "16: servers.dual: one URL twice is one server, not two; "
+            "list the URLs of different servers",
+        ),
+    ],
+)
+def test_each_topology_needs_its_servers(topology: str, servers: str, line: str) -> None:
+    entry = f"{{scenario: chimera_homo, topology: {topology}}}"
+    assert told(entry, top=f"{OLLAMA}servers: {servers}\n") == f"my.yaml:{line}"
+
+
+def test_keys_of_the_other_engine_are_refused() -> None:
+    assert complaint(BASE + "servers: {single: ['http://a:1']}\n") == (
+        "my.yaml:16: servers: engine embedded starts its own servers; "
+        "leave it out, or set engine: ollama"
+    )
+    assert complaint(BASE + OLLAMA + "threads_total: 2\n") == (
+        "my.yaml:17: threads_total: Ollama sets its own threads; leave it out"
+    )
+    assert read(BASE + "threads_total: 2\n").threads_total == 2
+
+
+def test_titles_fall_back_to_names() -> None:
+    study = read(BASE)
+    assert (study.title, dict(study.phases)) == ("small", {"one": "one"})
+    study = read(BASE.replace("  one:\n", "  one:\n    title: First\n") + "title: All\n")
+    assert (study.title, dict(study.phases)) == ("All", {"one": "First"})
