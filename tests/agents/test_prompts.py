@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tandembench.agents import ANSWER, TASKS, prompts, read_data, render_steps
+from tandembench.agents import TASKS, prompts, read_data, render_steps
 from tandembench.errors import TandemError
+from tandembench.study.spec import ANSWER
 
 AGENTS = Path(__file__).parents[2] / "config" / "agents"
 DATA = {"b.csv": "run,latency_s\nr1,4\n", "a.csv": "run,latency_s\nr1,1\nr2,2.5\n"}

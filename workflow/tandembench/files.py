@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +12,15 @@ from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path``, fsynced, if the body ends well; else nothing."""
+    """A temporary path that becomes ``path``, fsynced, if the body ends well; else nothing.
+
+    A file has one writer at a time: what an earlier, killed one left behind is swept.
+    """
     partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            stale.unlink(missing_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         partial = Path(name)
         os.fchmod(descriptor, 0o644)

@@ -2,10 +2,11 @@
 
 import re
 
-# C0 and C1 controls, zero-width and bidirectional characters, and halves of surrogate pairs, which
-# no file can hold.
+# C0 and C1 controls, invisible and bidirectional characters (tags included, which can carry a
+# whole hidden text), and halves of surrogate pairs, which no file can hold.
 _UNSAFE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
+    r"\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 

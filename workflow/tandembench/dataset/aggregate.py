@@ -1,13 +1,15 @@
 """Run files of one phase -> its tables of runs and executions, metrics computed."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.columns import BLOCK, EXECUTION, EXECUTIONS, KEYS, RUNS
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_note, read_rows, write_table
+from tandembench.dataset.parquet import read_file, write_table
+from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.metrics import Step, Timing, execution_metrics, run_metrics, timing, wall
 
 Row = dict[str, Any]
@@ -22,14 +24,16 @@ def aggregate_phase(manifest_file: Path, runs_file: Path, executions_file: Path)
     machines: list[Row] = []
     codes: set[str] = set()
     for name in manifest["run_files"]:
-        note = read_note(Path(name))
+        rows, note = read_file(Path(name))
+        if not {"spec", "machine"} <= note.keys():
+            fix = "delete it and run snakemake, which measures it again"
+            raise TandemError("not a run file", where=name, fix=fix, exit_code=EXIT_CORRUPT)
         machine = {key: value for key, value in note["machine"].items() if key != "load_1min"}
         if machine not in machines:
             machines.append(machine)
         codes.add(note["spec"]["code"])
-        by_attempt = sorted(read_rows(Path(name)), key=_attempt)
-        for _, rows in groupby(by_attempt, key=_attempt):
-            run, of_agents = block_rows(list(rows), manifest["phase"])
+        for _, of_attempt in groupby(sorted(rows, key=_attempt), key=_attempt):
+            run, of_agents = block_rows(list(of_attempt), manifest["phase"])
             runs.append(run)
             executions += of_agents
     found = {"machines": machines, "measuring_code": sorted(codes)}
@@ -43,13 +47,18 @@ def block_rows(raw: Sequence[Mapping[str, Any]], phase: str) -> tuple[Row, list[
     A block counts only whole: if one execution failed or is missing, none has metrics.
     """
     raw = sorted(raw, key=lambda row: (row["mode"] != "solo", row["agent_index"]))
-    reason = _void_reason(raw)
     solo: dict[str, Timing] = {}
     concurrent: dict[str, Timing] = {}
-    if reason is None:
-        for row in raw:
-            place = solo if row["mode"] == "solo" else concurrent
+    reason = _void_reason(raw)
+    for row in () if reason else raw:
+        place = solo if row["mode"] == "solo" else concurrent
+        try:
             place[row["agent"]] = timing([_step(step) for step in row["steps"]])
+        except ValueError:
+            # an answer that came before its request was out: nothing that can be timed
+            reason = reason or f"{row['agent']} {row['mode']}: bad_stamps"
+    if reason:
+        solo, concurrent = {}, {}
     shared = {"phase": phase, "valid": reason is None, "reason": reason}
     executions = [
         _picked(row, (*KEYS, *BLOCK, *EXECUTION))
@@ -81,13 +90,25 @@ def _attempt(row: Mapping[str, Any]) -> int:
 
 
 def _void_reason(raw: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why the block is void; None if every execution is there and complete."""
+    """Why the block is void; None if every execution is there, once and complete."""
     for row in raw:
-        if row["error"]:
-            return f"{row['agent']} {row['mode']}: {row['error']}"
+        if reason := row["error"] or _gap(row["steps"] or ()):
+            return f"{row['agent']} {row['mode']}: {reason}"
+    names = {row["agent_index"]: row["agent"] for row in raw}
+    found = Counter((row["mode"], row["agent_index"]) for row in raw)
     n = raw[0]["n_agents"]
-    expected = n if n == 1 else 2 * n
-    return None if len(raw) == expected else f"{len(raw)} of {expected} executions"
+    for execution in product(("solo", "concurrent") if n > 1 else ("concurrent",), range(n)):
+        mode, index = execution
+        if found.pop(execution, 0) != 1:
+            return f"{names.get(index, f'agent {index}')} {mode}: missing or there twice"
+    return None if not found else "executions of agents that the config does not have"
+
+
+def _gap(steps: Sequence[Mapping[str, Any]]) -> str | None:
+    """What an execution without an error lacks all the same, under the client's reason codes."""
+    if not all(step["chunk_ns"] for step in steps) or not steps:
+        return "empty"
+    return "no_token_count" if None in [step["answer_tokens"] for step in steps] else None
 
 
 def _step(step: Mapping[str, Any]) -> Step:

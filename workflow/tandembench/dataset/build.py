@@ -1,5 +1,6 @@
 """Phases of a study -> its dataset: two tables and the descriptor that vouches for them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from tandembench.dataset.aggregate import Row
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_note, read_rows, write_table
+from tandembench.dataset.parquet import read_file, read_rows, write_table
 from tandembench.metrics import makespan_ratio
 
 
@@ -20,9 +21,10 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     executions: list[Row] = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
     for phase in (phase["name"] for phase in manifest["phases"]):
-        runs += read_rows(phases / f"{phase}.parquet")
+        of_phase, note = read_file(phases / f"{phase}.parquet")
+        runs += of_phase
         executions += read_rows(phases / f"{phase}.executions.parquet")
-        for key, values in read_note(phases / f"{phase}.parquet").items():
+        for key, values in note.items():
             found[key] += [value for value in values if value not in found[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
@@ -33,27 +35,37 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:
     """The runs with makespan_ratio against the ``reference`` topology, paired by round.
 
-    Null without a valid reference in the same session and round, for other workloads, and where
-    the work was not fixed: a shorter answer is no faster server.
+    Null without a comparable run of the workload's reference config in the same session and
+    round, and where the work was not fixed: a shorter answer is no faster server.
     """
-    walls: dict[tuple[Any, ...], tuple[str, float]] = {}
-    for run in sorted(runs, key=lambda run: str(run["config_id"]), reverse=True):
-        if run["topology"] == reference and _comparable(run):
-            walls[_round(run)] = (run["config_id"], run["wall_s"])
+    references = _reference_configs(runs, reference)
+    walls = {
+        _round(run): run["wall_s"]
+        for run in runs
+        if _comparable(run) and references.get(run["workload"]) == run["config_id"]
+    }
     rows = []
     for run in runs:
-        config_id, wall_s = walls.get(_round(run), (None, None))
-        known = wall_s is not None and _comparable(run)
-        rows.append(
-            {
-                **run,
-                "reference_config_id": config_id if known else None,
-                "makespan_ratio": makespan_ratio(wall_s, run["wall_s"])
-                if known and wall_s is not None
-                else None,
-            }
-        )
+        wall_s = walls.get(_round(run)) if _comparable(run) else None
+        found: Row = {"reference_config_id": None, "makespan_ratio": None}
+        if wall_s is not None:
+            found["reference_config_id"] = references[run["workload"]]
+            found["makespan_ratio"] = makespan_ratio(wall_s, run["wall_s"])
+        rows.append({**run, **found})
     return rows
+
+
+def _reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
+    """One reference config for each workload: most comparable runs, then the smallest id."""
+    counts = Counter(
+        (run["workload"], run["config_id"])
+        for run in runs
+        if run["topology"] == reference and _comparable(run)
+    )
+    chosen: dict[str, str] = {}
+    for workload, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
+        chosen.setdefault(workload, config_id)
+    return chosen
 
 
 def _comparable(run: Mapping[str, Any]) -> bool:

@@ -5,12 +5,14 @@ Units are also in the names (``_s``, ``_tokens``, ``_bytes``, ``_ns``); fraction
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 
 from tandembench.metrics import RUN_METRICS
+from tandembench.study.model import Topology
 
+TOPOLOGIES: tuple[str, ...] = get_args(Topology)
 Kind = Literal["text", "integer", "number", "boolean", "time", "json", "steps"]
 
 
@@ -51,6 +53,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     "steps": pa.list_(_STEP),
 }
 
+# A metric that is no number says so in place of its unit.
 _KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
 
 KEYS = (
@@ -161,7 +164,12 @@ RUNS = (
     Column("foreign_cores", "number", "cores", "CPU that others used, the largest in the block"),
     # Metrics of a run declare their unit and description beside their formulas.
     *(
-        Column(name, _KIND_OF_UNIT.get(unit, "number"), unit, description)
+        Column(
+            name,
+            _KIND_OF_UNIT.get(unit, "number"),
+            "" if unit in _KIND_OF_UNIT else unit,
+            description,
+        )
         for name, (unit, description) in RUN_METRICS.items()
     ),
 )

@@ -31,14 +31,16 @@ def write_descriptor(
     """Write ``datapackage.json`` beside the tables in ``folder``.
 
     Times come from the data, so that the same run files give the same bytes. ``found`` holds the
-    distinct machines and digests of measuring code of the run files.
+    distinct machines and digests of measuring code of the run files. ``digest`` is of all the
+    rest, since no file vouches for the descriptor.
     """
     keys = [column.name for column in KEYS]
-    content = {
+    created = max((run["started_at"] for run in runs), default=None)
+    content: dict[str, Any] = {
         "$schema": PROFILE,
         "name": manifest["study"],
         "title": manifest["title"],
-        "created": max((run["started_at"] for run in runs), default=None),
+        "created": created.isoformat() if created else None,
         "resources": [
             _resource(folder / "runs.parquet", STUDY_RUNS, keys),
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
@@ -51,25 +53,28 @@ def write_descriptor(
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],
-            "servers": _distinct(executions, ("engine", "engine_version")),
-            "models": _distinct(executions, ("model", "model_digest")),
-            "boots": sorted({run["boot_id"] for run in runs}),
+            "servers": _identities(executions, "engine", "engine_version"),
+            "models": _identities(executions, "model", "model_digest"),
+            "boots": sorted({run["boot_id"] for run in runs if run["boot_id"]}),
         },
         "instrument": None,
     }
+    content["digest"] = _digest(content)
     with replacing(folder / "datapackage.json") as partial:
-        text = json.dumps(content, indent=1, sort_keys=True, default=_json_time)
+        text = json.dumps(content, indent=1, sort_keys=True)
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_descriptor(folder: Path) -> dict[str, Any]:
-    """The descriptor of the dataset at ``folder``; TandemError if there is none."""
+    """The descriptor of the dataset at ``folder``, verified; TandemError if there is none."""
     path = folder / "datapackage.json"
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("digest") != _digest(content):
+            raise ValueError
     except FileNotFoundError:
         raise TandemError("no dataset", where=str(folder), fix="name a dataset's folder") from None
-    except ValueError:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError):
         raise TandemError(
             "damaged descriptor",
             where=str(path),
@@ -77,6 +82,11 @@ def read_descriptor(folder: Path) -> dict[str, Any]:
             exit_code=EXIT_CORRUPT,
         ) from None
     return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dict[str, Any]:
@@ -104,10 +114,14 @@ def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dic
     }
 
 
-def _distinct(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    found = {tuple(row[name] for name in names) for row in rows}
-    return [dict(zip(names, values, strict=True)) for values in sorted(found, key=str)]
+def _identities(
+    executions: Sequence[Mapping[str, Any]], name: str, identity: str
+) -> list[dict[str, Any]]:
+    """What was measured, with its distinct identities; null where no execution learned one.
 
-
-def _json_time(value: Any) -> str:  # noqa: ANN401 - json's hook
-    return str(value.isoformat())
+    An execution that failed may know none, which says nothing where another one does.
+    """
+    found = {(row[name], row[identity]) for row in executions}
+    known = {what for what, value in found if value is not None}
+    kept = sorted((pair for pair in found if pair[1] is not None or pair[0] not in known), key=str)
+    return [{name: what, identity: value} for what, value in kept]

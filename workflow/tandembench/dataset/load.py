@@ -1,15 +1,22 @@
 """A dataset from its folder: verified, then read."""
 
 import hashlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.parquet import read_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.text import sanitise
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_ID_COLUMNS = ("session", "config_id", "phase", "scenario", "topology")
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,31 @@ class Dataset:
 def load_dataset(folder: Path) -> Dataset:
     """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
     descriptor = read_descriptor(folder)
-    tables = {}
+    tables: dict[str, pd.DataFrame] = {}
     for resource in descriptor["resources"]:
-        path = folder / resource["path"]
+        path = folder / Path(resource["path"]).name
         table = read_table(path)
         found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         if found != resource["hash"]:
-            raise TandemError(
-                f"{found}, but datapackage.json says {resource['hash']}",
-                where=str(path),
-                fix="make or copy the dataset again",
-                exit_code=EXIT_CORRUPT,
-            )
+            raise _corrupt(path, f"{found}, but datapackage.json says {resource['hash']}")
         tables[resource["name"]] = table.to_pandas()
+        for column in _ID_COLUMNS:
+            _check_ids(tables[resource["name"]][column].unique(), column, path)
+    study, path = descriptor["study"], folder / "datapackage.json"
+    _check_ids([study["reference"]], "topology", path)
+    for phase in study["phases"]:
+        _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
     return Dataset(tables["runs"], tables["executions"], descriptor)
+
+
+def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:
+    """TandemError unless every id is one: they stand in reports and file names as they are."""
+    for value in values:
+        unknown = what == "topology" and value not in TOPOLOGIES
+        if unknown or not _ID.fullmatch(str(value)):
+            raise _corrupt(path, f"{sanitise(repr(value), 40)} is no id of a {what}")
+
+
+def _corrupt(path: Path, what: str) -> TandemError:
+    fix = "make or copy the dataset again"
+    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)

@@ -1,6 +1,7 @@
 """Manifests: what an aggregate is made from, under a name that holds its digest."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> Non
         )
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    stem = path.name.split("manifest.")[0]
-    for sibling in path.parent.glob(f"{stem}manifest.*.json"):
-        if sibling.name != path.name:
-            sibling.unlink(missing_ok=True)
+    stem = path.name.rsplit(".", 2)[0]
+    for other in path.parent.iterdir():
+        sibling = re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}\.json", other.name)
+        if sibling and other.name != path.name:
+            other.unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

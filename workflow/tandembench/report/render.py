@@ -1,22 +1,34 @@
 """Context -> Markdown, by Jinja: formats numbers, makes foreign text harmless, decides nothing."""
 
 import math
+import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import jinja2
 
+from tandembench.stats.intervals import Interval
 from tandembench.text import sanitise
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 MISSING = "missing"
-# What would end a table cell, start a heading, a link, an image, code or HTML.
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#!~"})
+# What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
+# An underscore inside a word is only an underscore; GitHub makes links without any markup.
+_MARKUP = re.compile(
+    r"[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
+)
 
 
 def render(context: Mapping[str, Any], template: str = "technical_report.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
+    text = _environment().get_template(template).render(context)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(  # noqa: S701 - Markdown: autoescape would guard nothing
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -28,9 +40,10 @@ def render(context: Mapping[str, Any], template: str = "technical_report.md.j2")
         "num": number,
         "pct": percent,
         "ci": interval,
+        "mean": interval_mean,
         "text": harmless,
     }
-    return environment.get_template(template).render(context)
+    return environment
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -39,25 +52,35 @@ def number(value: float | None, digits: int = 2) -> str:
     return MISSING if _missing(value) else f"{round(cast(float, value), digits) + 0.0:.{digits}f}"
 
 
-def percent(fraction: float | None, digits: int = 1) -> str:
-    """A fraction as a percentage."""
-    return MISSING if _missing(fraction) else f"{number(100 * cast(float, fraction), digits)} %"
+def percent(fraction: float | None, digits: int | None = 1) -> str:
+    """A fraction as a percentage; ``digits`` None takes as few as it needs."""
+    if _missing(fraction):
+        return MISSING
+    value = 100 * cast(float, fraction)
+    return f"{value:.6g} %" if digits is None else f"{number(value, digits)} %"
 
 
-def interval(value: Mapping[str, Any] | None, digits: int = 2) -> str:
+def interval(value: Interval | None, digits: int = 2) -> str:
     """A mean with its interval, "1.94 [1.90, 1.98]"; the mean alone for n = 1."""
     if value is None:
         return MISSING
-    mean = number(value["mean"], digits)
-    if value["low"] is None:
+    mean = number(value.mean, digits)
+    if value.low is None:
         return mean
-    return f"{mean} [{number(value['low'], digits)}, {number(value['high'], digits)}]"
+    return f"{mean} [{number(value.low, digits)}, {number(value.high, digits)}]"
+
+
+def interval_mean(value: Interval | None, digits: int = 2) -> str:
+    """The mean alone."""
+    return number(value.mean if value else None, digits)
+
+
+def harmless(value: object, missing: str = MISSING) -> str:
+    """Text from a file or a server, fit for a line of Markdown: no markup, no controls."""
+    if value is None:
+        return missing
+    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value)))
 
 
 def _missing(value: float | None) -> bool:
     return value is None or math.isnan(value)
-
-
-def harmless(value: object) -> str:
-    """Text from a file or a server, fit for a line of Markdown: no markup, no controls."""
-    return sanitise(str(value)).translate(_MARKUP)

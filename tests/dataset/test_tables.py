@@ -1,0 +1,183 @@
+"""Columns and Parquet: declared units, whole files or none, damage never read in silence."""
+
+import errno
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from raw_blocks import block, write_run_file
+
+from tandembench.dataset.aggregate import block_rows
+from tandembench.dataset.columns import EXECUTIONS, RUN_FILE, RUNS, STUDY_RUNS, Column, arrow_schema
+from tandembench.dataset.parquet import read_file, read_rows, read_table, write_table
+from tandembench.errors import TandemError
+from tandembench.metrics import RUN_METRICS
+
+TABLES = {"run file": RUN_FILE, "runs": RUNS, "study": STUDY_RUNS, "executions": EXECUTIONS}
+# Whole numbers that count or number things, and so have no unit.
+PLAIN = {"repetition", "attempt", "n_agents", "agent_index", "position", "server", "slots"} | {
+    "threads",
+    "seed",
+    "n_steps",
+}
+# Endings of a name, longest first, and the unit that each promises.
+ENDINGS = {
+    "_tokens_per_s": "tokens/s",
+    "_per_token_s": "s/token",
+    "_bytes": "bytes",
+    "_cores": "cores",
+    "_tokens": "tokens",
+    "_s": "s",
+}
+
+
+@pytest.mark.parametrize("columns", TABLES.values(), ids=TABLES)
+def test_every_column_says_what_it_is(columns: tuple[Column, ...]) -> None:
+    names = [column.name for column in columns]
+    assert len(names) == len(set(names))
+    for column in columns:
+        assert column.description, column.name
+        assert column.description[-1] != ".", column.name
+        if column.kind == "number":
+            assert column.unit, f"{column.name} has no unit, and is not declared '1'"
+        elif column.kind == "integer":
+            assert bool(column.unit) != (column.name in PLAIN), column.name
+        elif column.kind not in ("time", "steps"):
+            assert not column.unit, column.name
+        promised = next((unit for end, unit in ENDINGS.items() if column.name.endswith(end)), None)
+        if column.kind in ("number", "integer") and column.name != "wait_policy":
+            assert promised in (None, column.unit), column.name
+
+
+def test_the_metrics_of_a_run_are_columns_as_declared() -> None:
+    columns = {column.name: column for column in RUNS}
+    kinds = {"boolean": ("boolean", ""), "string": ("text", "")}
+    for name, (unit, description) in RUN_METRICS.items():
+        expected = (*kinds.get(unit, ("number", unit)), description)
+        found = columns[name]
+        assert (found.kind, found.unit, found.description) == expected, name
+    run, _ = block_rows(block(), "main")
+    assert set(run) == set(columns)
+
+
+def test_units_titles_and_notes_survive_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, "a title", STUDY_RUNS, [], {"of": "this"})
+    schema = pq.read_schema(path)
+    assert schema.names == [column.name for column in STUDY_RUNS]
+    assert schema.metadata[b"title"] == b"a title"
+    for column in STUDY_RUNS:
+        field = schema.field(column.name)
+        assert field.metadata[b"unit"].decode() == column.unit
+        assert field.metadata[b"description"].decode() == column.description
+        assert field.nullable is not column.required
+    assert read_file(path)[1] == {"of": "this"}
+    assert read_rows(path) == []
+
+
+def test_steps_say_their_units_too() -> None:
+    step = arrow_schema(RUN_FILE, "t").field("steps").type.value_type
+    stamps = [step.field(name) for name in ("request_ns", "chunk_ns", "end_ns")]
+    assert {field.metadata[b"unit"] for field in stamps} == {b"ns after t0"}
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    rows = block("dual", (1.0, 0.8), tokens=(1, 3), steps=2)
+    rows[0] |= {"error": "reset", "steps": None, "cold": None, "detail": "naïve \U0001f600"}
+    path = write_run_file(tmp_path / "run.parquet", rows)
+    assert read_rows(path) == rows
+    assert read_file(path)[1]["spec"] == {"code": "c0de"}
+
+
+def test_a_missing_key_is_null_and_a_required_one_is_not(tmp_path: Path) -> None:
+    row = block()[0]
+    del row["detail"]
+    path = write_run_file(tmp_path / "run.parquet", [row])
+    assert read_rows(path)[0]["detail"] is None
+    del row["agent"]
+    with pytest.raises(pa.ArrowException):
+        write_run_file(path, [row])
+
+
+def test_files_are_compressed_and_checksummed(tmp_path: Path) -> None:
+    path = write_run_file(tmp_path / "run.parquet", block())
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    assert chunk.compression == "ZSTD"
+    damaged = bytearray(path.read_bytes())
+    damaged[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(TandemError, match=r"damaged \(.*(?i:crc|checksum)") as caught:
+        read_table(path)
+    assert caught.value.exit_code == 3
+
+
+def test_equal_rows_make_equal_bytes(tmp_path: Path) -> None:
+    first, second = (write_run_file(tmp_path / name, block()) for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path, seed: int) -> None:
+    path = write_run_file(tmp_path / "run.parquet", block())
+    whole, rows, note = path.read_bytes(), *read_file(path)
+    random = Random(seed)  # noqa: S311 - an example, no secret
+    errors = []
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            found = read_file(path)
+        except TandemError as error:
+            errors.append(error)
+        else:
+            assert found == (rows, note)
+    assert len(errors) > 30
+    assert {error.exit_code for error in errors} == {3}
+    assert all(str(error).startswith(f"{path}: damaged") for error in errors)
+    assert not any("\n" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 1000, -1])
+def test_a_cut_file_is_refused(tmp_path: Path, kept: int) -> None:
+    path = write_run_file(tmp_path / "run.parquet", block())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(TandemError, match="damaged") as caught:
+        read_table(path)
+    assert caught.value.exit_code == 3
+
+
+def test_another_programs_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(TandemError, match="damaged") as caught:
+        read_rows(path)
+    assert caught.value.exit_code == 3
+
+
+def test_no_file_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(TandemError, match="no such file") as caught:
+        read_rows(tmp_path / "none.parquet")
+    assert caught.value.exit_code == 2
+
+
+def test_a_failing_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_run_file(tmp_path / "run.parquet", block())
+    before = path.read_bytes()
+
+    def full(_table: Any, partial: Path, **_: Any) -> None:
+        partial.write_bytes(b"half a file")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(TandemError, match="No space left") as caught:
+        write_run_file(path, block("single"))
+    assert caught.value.exit_code == 4
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,269 @@
+"""Raw rows of run files whose true values are known by construction, and datasets of them.
+
+An execution of duration d spends 0.2 d on its first token, 0.7 d on decoding and 0.1 d on the
+rest, in each of its steps; stamps are whole nanoseconds.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tandembench.dataset.aggregate import aggregate_phase
+from tandembench.dataset.build import build_dataset
+from tandembench.dataset.columns import RUN_FILE
+from tandembench.dataset.parquet import write_table
+
+Row = dict[str, Any]
+NAMES = ("collector", "insight", "third", "fourth", "fifth")
+START = datetime(2026, 11, 22, 17, 30, tzinfo=UTC)
+MACHINE = {
+    "cpu": "A CPU",
+    "cores": 2,
+    "memory_bytes": 2**34,
+    "system": "Linux",
+    "kernel": "6.1",
+    "architecture": "x86_64",
+    "python": "3.11.7",
+    "clients": {"httpx": "0.28.1", "httpcore": "1.0.9", "h11": "0.16.0"},
+    "load_1min": 0.1,
+}
+# What a row does not hold if its servers never stood.
+_KNOWN_FROM_SERVERS = (
+    "block_s",
+    "order",
+    "position",
+    "endpoint",
+    "server",
+    "engine_version",
+    "model_digest",
+    "options_effective",
+    "num_ctx_effective",
+    "slots",
+    "threads",
+    "wait_policy",
+    "work_effective",
+    "nonce",
+    "seed",
+    "clock",
+    "client_cpu_s",
+    "foreign_cores",
+    "cold",
+    "steps",
+)
+
+
+def block(
+    config_id: str = "dual",
+    solo: Sequence[float] = (1.0, 1.0),
+    shared: Sequence[float] | None = None,
+    *,
+    topology: str | None = None,
+    starts: Sequence[float] | None = None,
+    tokens: Sequence[int] | int = 8,
+    steps: int = 1,
+    between_s: float = 0.0,
+    workload: str = "w1",
+    **changes: Any,
+) -> list[Row]:
+    """One whole block: agent i takes ``solo[i]`` s alone and ``shared[i]`` s in the run.
+
+    The run's agents start at ``starts``, by default together, and in ``serial`` one after the
+    other; ``tokens`` are per step (of one agent or all), ``between_s`` seconds lie between two
+    steps. The topology is the first word of the id unless given. ``changes`` hold for every row.
+    """
+    topology = topology or config_id.split("-", maxsplit=1)[0]
+    shared = solo if shared is None else shared
+    serial = topology == "serial"
+    pause = between_s * (steps - 1)
+    if starts is None:
+        starts = [sum(shared[:i]) + i * pause if serial else 0.0 for i in range(len(shared))]
+    counts = [tokens] * len(solo) if isinstance(tokens, int) else list(tokens)
+    modes = [("concurrent", shared, starts)]
+    if len(solo) > 1:
+        modes.insert(0, ("solo", solo, [0.0] * len(solo)))
+    rows = []
+    for mode, durations, begins in modes:
+        for index, duration in enumerate(durations):
+            row = _row(config_id, topology, index, len(solo), mode, max(counts), workload)
+            row["steps"] = [
+                a_step(begins[index] + k * (duration / steps + between_s), duration / steps, count)
+                for k, count in enumerate([counts[index]] * steps)
+            ]
+            rows.append(row | changes)
+    return rows
+
+
+def a_step(start_s: float, duration_s: float, tokens: int) -> Row:
+    """One LLM call with a chunk for every token, evenly spaced."""
+    first, last = start_s + 0.2 * duration_s, start_s + 0.9 * duration_s
+    gaps = max(tokens - 1, 1)
+    stamps = [first + (last - first) * k / gaps for k in range(tokens)] if tokens > 1 else [last]
+    return {
+        "request_ns": round(start_s * 1e9),
+        "chunk_ns": [round(stamp * 1e9) for stamp in stamps],
+        "end_ns": round((start_s + duration_s) * 1e9),
+        "prompt_tokens": 100,
+        "answer_tokens": tokens,
+        "cached_tokens": 0,
+        "stop_reason": "length",
+        "load_s": None,
+        "prompt_s": 0.15 * duration_s,
+        "decode_s": 0.7 * duration_s,
+        "error": None,
+        "text": "word " * tokens,
+    }
+
+
+def failed(rows: Sequence[Row], agent: str, mode: str, reason: str) -> list[Row]:
+    """The block as it is written when one execution fails: nothing is measured after it."""
+    kept = []
+    for row in rows:
+        hit = (row["agent"], row["mode"]) == (agent, mode)
+        kept.append(row | {"error": reason, "detail": "it broke"} if hit else row)
+        if hit:
+            break
+    return kept
+
+
+def no_server(rows: Sequence[Row], reason: str = "server_start") -> list[Row]:
+    """The block as it is written when its servers never stood: nothing is known of them."""
+    unknown = dict.fromkeys(_KNOWN_FROM_SERVERS)
+    concurrent = [row for row in rows if row["mode"] == "concurrent"]
+    return [row | unknown | {"error": reason, "detail": "no port"} for row in concurrent]
+
+
+def where(rows: Sequence[Row], mode: str | None = None, agent: str | None = None) -> list[Row]:
+    """The rows of one mode, or of one agent."""
+    return [row for row in rows if mode in (None, row["mode"]) and agent in (None, row["agent"])]
+
+
+def rounds(repetitions: int, *one_round: Sequence[Row], **changes: Any) -> list[list[Row]]:
+    """The same blocks in every round, as measured in turn."""
+    return [
+        [row | {"repetition": repetition} | changes for row in rows]
+        for rows in one_round
+        for repetition in range(1, repetitions + 1)
+    ]
+
+
+def scaled(rows: Sequence[Row], factor: float) -> list[Row]:
+    """The block with its run (not its solos) stretched ``factor`` times."""
+    return [
+        row | {"steps": [_stretched(step, factor) for step in row["steps"]]}
+        if row["mode"] == "concurrent"
+        else row
+        for row in rows
+    ]
+
+
+def write_run_file(path: Path, rows: Sequence[Row], machine: Mapping[str, Any] = MACHINE) -> Path:
+    """One run file, as the run command writes it."""
+    note = {"spec": {"code": "c0de"}, "machine": machine}
+    write_table(path, "raw executions of one block", RUN_FILE, rows, note)
+    return path
+
+
+def write_dataset(
+    folder: Path,
+    blocks: Sequence[Sequence[Row]],
+    phases: Mapping[str, Sequence[str]] | None = None,
+    machines: Sequence[Mapping[str, Any]] = (MACHINE,),
+    **study: Any,
+) -> Path:
+    """Run files -> phases -> dataset under ``folder``, by the commands' own functions.
+
+    All configs belong to the phase ``main`` unless ``phases`` says otherwise; the i-th block is
+    measured on the i-th of ``machines``, in turn; ``study`` overrides what the manifest says.
+    """
+    seen = list(dict.fromkeys(rows[0]["config_id"] for rows in blocks))
+    phases = phases or {"main": seen}
+    shared = {"study": "test", "session": "s1", "analysing_code": "ana1ys1s"}
+    for phase, configs in phases.items():
+        files = []
+        for number, rows in enumerate(blocks):
+            if rows[0]["config_id"] in configs:
+                path = folder / f"runs/{number:04}.parquet"
+                files.append(str(write_run_file(path, rows, machines[number % len(machines)])))
+        manifest = folder / f"phases/{phase}.manifest.json"
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(json.dumps({**shared, "phase": phase, "run_files": files}))
+        runs = folder / f"phases/{phase}.parquet"
+        aggregate_phase(manifest, runs, folder / f"phases/{phase}.executions.parquet")
+    content = {
+        **shared,
+        "title": "A test study",
+        "repetitions": 3,
+        "order": "random",
+        "seed": 1,
+        "margin": 0.05,
+        "reference": "serial",
+        "engine": "embedded",
+        "phases": [
+            {"name": name, "title": f"Phase {name}", "configs": list(configs)}
+            for name, configs in phases.items()
+        ],
+    }
+    (folder / "manifest.json").write_text(json.dumps(content | study))
+    build_dataset(folder / "manifest.json", folder / "dataset")
+    return folder / "dataset"
+
+
+def _row(
+    config_id: str, topology: str, index: int, n: int, mode: str, tokens: int, workload: str
+) -> Row:
+    dual = topology == "dual"
+    return {
+        "session": "s1",
+        "config_id": config_id,
+        "repetition": 1,
+        "attempt": 1,
+        "scenario": "chimera_homo",
+        "topology": topology,
+        "n_agents": n,
+        "work_policy": "fixed",
+        "engine": "embedded",
+        "workload": workload,
+        "content": hashlib.sha256(f"{topology}/{workload}".encode()).hexdigest()[:12],
+        "started_at": START + timedelta(seconds=index),
+        "block_s": 9.5,
+        "order": "concurrent",
+        "invocation": "inv1",
+        "boot_id": "boot1",
+        "agent": NAMES[index],
+        "agent_index": index,
+        "mode": mode,
+        "position": 0,
+        "endpoint": f"http://127.0.0.1:{8000 + (index if dual else 0)}",
+        "server": index if dual else 0,
+        "engine_version": "1.2.3",
+        "model": "small-model",
+        "model_digest": "ab" * 32,
+        "options_asked": json.dumps({"num_ctx": 512, "temperature": 0.8}),
+        "options_effective": json.dumps({"temperature": 0.8, "top_k": 40}),
+        "num_ctx_effective": 512,
+        "slots": n if topology == "single_parallel" else 1,
+        "threads": 1 if dual else n,
+        "wait_policy": "default",
+        "max_tokens": tokens,
+        "work_effective": "fixed",
+        "nonce": "000000000001",
+        "seed": 1,
+        "clock": "httpx_read",
+        "client_cpu_s": 0.03,
+        "foreign_cores": 0.02,
+        "cold": False,
+        "error": None,
+        "detail": None,
+        "steps": None,
+    }
+
+
+def _stretched(step: Row, factor: float) -> Row:
+    return step | {
+        "request_ns": round(step["request_ns"] * factor),
+        "chunk_ns": [round(stamp * factor) for stamp in step["chunk_ns"]],
+        "end_ns": round(step["end_ns"] * factor),
+    }

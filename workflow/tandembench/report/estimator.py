@@ -1,0 +1,30 @@
+"""TR114's estimator against the measured gain, config by config."""
+
+import pandas as pd
+
+from tandembench.report.numbers import Values, ratio, verdict
+
+# What the verdict on speedup_estimate / speedup_true means for the estimator.
+FINDINGS = {
+    "better": "overstates",
+    "equivalent": "right",
+    "worse": "understates",
+    "inconclusive": "cannot_tell",
+}
+
+
+def estimator(runs: pd.DataFrame, margin: float) -> Values:
+    """The configs by what the estimator does there; ``unknown`` have no measured gain."""
+    found: Values = {finding: [] for finding in (*FINDINGS.values(), "unknown")}
+    for config_id, attempts in runs.groupby("config_id", sort=False):
+        own = attempts[attempts["valid"]].dropna(subset=["overstated"])
+        overstated = ratio(own, "overstated")
+        finding = FINDINGS[verdict(overstated, margin)] if overstated else "unknown"
+        found[finding].append(
+            {
+                "config_id": config_id,
+                "estimate": ratio(own, "speedup_estimate"),
+                "measured": ratio(own, "speedup_true"),
+            }
+        )
+    return found

@@ -1,0 +1,65 @@
+"""Columns of runs -> the numbers of a report; None where nothing is known."""
+
+from typing import Any
+
+import pandas as pd
+
+from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
+from tandembench.stats.verdicts import Verdict, ratio_verdict
+
+Values = dict[str, Any]
+
+
+def ratio(runs: pd.DataFrame, column: str) -> Interval | None:
+    """Geometric mean of a positive column with its interval."""
+    known = runs[[column, "session"]].dropna()
+    if known.empty:
+        return None
+    return ratio_interval(known[column].to_list(), known["session"].to_list())
+
+
+def mean_with_interval(runs: pd.DataFrame, column: str) -> Interval | None:
+    """Mean of a column with its interval."""
+    known = runs[[column, "session"]].dropna()
+    if known.empty:
+        return None
+    return mean_interval(known[column].to_list(), known["session"].to_list())
+
+
+def mean(values: "pd.Series[Any]") -> float | None:
+    """Mean of what is known."""
+    known = values.dropna()
+    return None if known.empty else float(known.mean())
+
+
+def peak(values: "pd.Series[Any]") -> float | None:
+    """The largest of what is known."""
+    known = values.dropna()
+    return None if known.empty else float(known.max())
+
+
+def counted(flags: "pd.Series[Any]") -> str | None:
+    """How many are true, as "2/3"."""
+    known = flags.dropna()
+    return f"{int(known.astype(bool).sum())}/{len(known)}" if len(known) else None
+
+
+def distinct(values: "pd.Series[Any]") -> str | None:
+    """Distinct values in order, as "1, 2"."""
+    known = sorted(set(values.dropna()))
+    texts = (f"{value:g}" if isinstance(value, float) else str(value) for value in known)
+    return ", ".join(texts) or None
+
+
+def span(values: "pd.Series[Any]") -> str | None:
+    """Smallest and largest of what is known, as "1 to 2"."""
+    known = values.dropna()
+    if known.empty:
+        return None
+    low, high = int(known.min()), int(known.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def verdict(found: Interval | None, margin: float) -> Verdict:
+    """The verdict on a ratio; inconclusive where there is none."""
+    return "inconclusive" if found is None else ratio_verdict(found, margin)
