@@ -246,7 +246,7 @@ def _row(
         "num_ctx_effective": 512,
         "slots": n if topology == "single_parallel" else 1,
         "threads": 1 if dual else n,
-        "wait_policy": "default",
+        "wait_policy": "brief",
         "max_tokens": tokens,
         "work_effective": "fixed",
         "nonce": "000000000001",

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from raw_blocks import MACHINE, block, failed, no_server, rounds, scaled, write_dataset
+from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled, write_dataset
 
 from tandembench.dataset.build import with_makespan_ratio
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
@@ -71,6 +72,12 @@ def test_there_is_no_ratio_of_what_is_not_comparable(changes: Row, of: str) -> N
     assert ratios([serial, dual])[1] == (None, None)
 
 
+def test_a_round_whose_reference_was_cut_short_has_no_ratio() -> None:
+    runs = [a_run("serial", 4.0), a_run("serial", 1.0, repetition=2, work_effective="capped")]
+    runs += [a_run("dual", 1.6), a_run("dual", 1.6, repetition=2)]
+    assert [ratio for _, ratio in ratios(runs)] == [1.0, None, 2.5, None]
+
+
 def test_one_reference_serves_a_whole_workload() -> None:
     later, first = a_run("serial-b", 4.0), a_run("serial-a", 2.0)
     dual = a_run("dual", 1.0)
@@ -107,6 +114,18 @@ def test_a_dataset_joins_its_phases(tmp_path: Path) -> None:
     ]
     assert [run["makespan_ratio"] for run in runs] == pytest.approx([1.6, 1.6, 1, 1])
     assert len(read_rows(folder / "executions.parquet")) == 16
+    descriptor = json.loads((folder / "datapackage.json").read_text())
+    assert len(descriptor["fingerprints"]["machines"]) == 1
+    assert descriptor["fingerprints"]["measuring_code"] == ["c0de"]
+
+
+def test_a_dataset_is_as_old_as_its_last_block(tmp_path: Path) -> None:
+    blocks = [
+        [row | {"repetition": n, "started_at": START + timedelta(hours=hours)} for row in block()]
+        for n, hours in ((1, 2), (2, 30), (3, 7))
+    ]
+    found = json.loads((write_dataset(tmp_path, blocks) / "datapackage.json").read_text())
+    assert found["created"] == "2026-11-23T23:30:00+00:00"
 
 
 def test_the_descriptor_holds(tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ def test_a_phase_lists_its_configs_in_the_order_of_the_study(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("factors", "shown"),
-    [((1.0, 1.02, 0.99), "yes"), ((0.3, 0.8, 2.0), "not shown"), ((1.0,), None)],
+    [((1.0, 1.02, 0.99), "yes"), ((0.4, 0.9, 2.0), "not shown"), ((1.0,), None)],
 )
 def test_contention_is_measured_by_its_interval(
     tmp_path: Path, factors: Sequence[float], shown: str | None

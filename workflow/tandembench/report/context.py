@@ -79,7 +79,7 @@ def _failures(runs: pd.DataFrame) -> list[Values]:
 
 def _disturbed(runs: pd.DataFrame) -> Values | None:
     """Blocks beside which others used the CPU; None where that is not known."""
-    known = runs.loc[runs["valid"], "foreign_cores"].dropna()
+    known = runs["foreign_cores"].dropna()
     if known.empty:
         return None
     return {
