@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from tandembench.servers.fake import fake_process
 from tandembench.wire import DRIVERS, Ask, StreamRecord, open_client, stream
 
 QUICK = {"first_token_s": 0.002, "gap_s": 0.001, "jitter_s": 0.0, "load_s": 0.0, "spin_s": 0.0}
+TRUST = ssl.create_default_context()  # made once, since it takes longer than most tests
 Json = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ def served(check: Callable[[FakeServer, httpx.AsyncClient], Any], **changes: Any
     async def run() -> Any:
         async with (
             serving(Behaviour(**(QUICK | changes))) as server,
-            httpx.AsyncClient(trust_env=False, base_url=server.url) as client,
+            httpx.AsyncClient(trust_env=False, base_url=server.url, verify=TRUST) as client,
         ):
             return await check(server, client)
 

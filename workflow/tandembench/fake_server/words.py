@@ -192,8 +192,7 @@ def _llama(ask: Ask) -> Words:
             "stop_type": "limit" if spent.limited else "eos",
             "tokens_predicted": spent.tokens,
             "tokens_evaluated": spent.prompt_tokens,
-            "generation_settings": {"n_predict": -1 if ask.limit is None else ask.limit}
-            | ask.sampling,
+            "generation_settings": {"n_predict": ask.limit or -1, **ask.sampling},
             "timings": _timings(spent),
         }
 
