@@ -56,7 +56,8 @@ class Behaviour:
     Exact schedule: a request that has its slot at time a gets its first token at a +
     ``first_token_s``, each further one ``gap_s`` +- ``jitter_s`` (uniform, from ``seed`` and the
     prompt) after the one before. The answer ends by itself after ``tokens``, or at the request's
-    own limit if that is lower, or exactly there if the request says ``ignore_eos``.
+    own limit if that is lower, or exactly there if the request says ``ignore_eos``. An end by
+    itself is due as one token more would be, an end at the limit at once.
 
     Shared rate: with ``shared_rate`` R (tokens/s) the tokens after the first follow from the rule
     of ``SharedRate`` with true gain ``gain``; ``gap_s`` and ``jitter_s`` do nothing then.
@@ -105,7 +106,7 @@ class Behaviour:
         return self.fault if self.faulty_request in (None, request) else None
 
     def due_ns(self, prompt: str, n: int) -> list[int]:
-        """When the ``n`` tokens of an answer are due after its start, by the exact schedule."""
+        """When the ``n`` parts of an answer are due after its start, by the exact schedule."""
         draw = random.Random(f"{self.seed}/{prompt}")  # noqa: S311 - a schedule, no secret
         gaps = (
             max(0.0, self.gap_s + draw.uniform(-self.jitter_s, self.jitter_s)) for _ in range(n - 1)
