@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -133,6 +134,46 @@ def servers_lock(study_file: str, write: bool) -> None:
     if write:
         write_entry("ollama", entry, Path(LOCK_FILE))
     click.echo(json.dumps({"ollama": entry}, indent=2, sort_keys=True))
+
+
+@main.command("fake-server")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--first-token-ms", default=50.0, show_default=True, help="Wait for the first token.")
+@click.option("--gap-ms", default=10.0, show_default=True, help="Wait for each further token.")
+@click.option("--jitter-ms", default=2.0, show_default=True, help="Gaps vary by so much.")
+@click.option("--tokens", default=20, show_default=True, help="Where answers end by themselves.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the jitter.")
+@click.option("--shared-rate", type=float, help="Tokens/s of one stream alone; instead of gaps.")
+@click.option("--gain", default=1.0, show_default=True, help="Streams at once make gain * rate.")
+@click.option("--slots", default=4, show_default=True, help="Requests that run at once.")
+@click.option("--max-queue", default=512, show_default=True, help="Requests that may wait.")
+@click.option("--load-ms", default=50.0, show_default=True, help="Time to (re)load, Ollama only.")
+@click.option("--num-ctx", default=4096, show_default=True, help="Default context.")
+@click.option("--fault", help="What every answer ends in; an unknown name lists them.")
+@click.option("--faulty-request", type=int, help="Only this request (from 0) meets the fault.")
+@click.option("--log", "log_path", type=_PATH, help="Log of sends to write, NDJSON.")
+def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) -> None:  # noqa: ANN401
+    """Serve simulated answers on an exact schedule, and log every send: a test instrument.
+
+    Speaks Ollama's, llama-server's and OpenAI's protocols; no model is run. Prints its URL, and
+    serves until Ctrl-C.
+    """
+    from tandembench.fake_server.command import serve_command  # noqa: PLC0415
+
+    serve_command(host, port, log_path, settings)
+
+
+@main.command()
+@click.option("--seconds", default=28.0, show_default=True, help="How long to measure, about.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def calibrate(seconds: float, style: str) -> None:
+    """Measure the instrument's own error against a simulated server, beside plain httpx."""
+    from tandembench.calibrate import as_json, as_table  # noqa: PLC0415
+    from tandembench.calibrate import calibrate as measure  # noqa: PLC0415
+
+    result = measure(seconds)
+    click.echo(json.dumps(as_json(result), indent=2) if style == "json" else as_table(result))
 
 
 if __name__ == "__main__":

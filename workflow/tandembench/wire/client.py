@@ -2,19 +2,28 @@
 
 import asyncio
 import re
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import httpcore
 import httpx
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.text import sanitise
 from tandembench.wire.record import Event, Final, StreamRecord
+from tandembench.wire.sockets import (
+    DATA_RECEIVED,
+    KERNEL,
+    Backend,
+    Unresolved,
+    Untrusted,
+    keep_stamping,
+)
 
 Client = httpx.AsyncClient
-CLOCK = "httpx_read"
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20
 _MAX_REFUSAL_BYTES = 500
@@ -27,8 +36,22 @@ _STATUS_REASONS = {
     429: "rate_limited",
     503: "busy",
 }
+# In this order: the first two are kinds of the third, and that of the last.
+_REASONS: Mapping[type[Exception], str] = {
+    Unresolved: "dns",
+    Untrusted: "tls",
+    httpcore.ConnectError: "conn_refused",
+    httpcore.NetworkError: "reset",
+}
 # What runners say when they, or the kernel, ran out of memory.
 _OUT_OF_MEMORY = re.compile(r"memory|allocat|signal: killed", re.IGNORECASE)
+# What can come of a request whose answer never came, or not whole.
+_NO_ANSWER = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpx.RequestError,
+)
 
 
 class StreamFault(Exception):
@@ -40,19 +63,83 @@ class StreamFault(Exception):
         self.detail = sanitise(detail)
 
 
-def open_client() -> httpx.AsyncClient:
-    """A client that talks to the named server and to nothing else.
+def open_client(clock: str = KERNEL, ssl_context: ssl.SSLContext | None = None) -> Client:
+    """A client that talks to the named server and to nothing else, one connection per request.
 
     No proxy from the environment (HTTP_PROXY would capture 127.0.0.1), no redirects, no
-    compression (it would hide when a token came).
+    compression (it would hide when a token came). ``clock`` may be DATA_RECEIVED to do without
+    the kernel's stamps; ``ssl_context`` says whom to trust, by default whom the system trusts.
     """
     return httpx.AsyncClient(
+        transport=_Transport(clock, ssl_context),
         trust_env=False,
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},
-        # llama-server may close a kept connection while the next request is on its way.
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
     )
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """One connection per request, whose socket stamps what it receives.
+
+    A kept connection would gain nothing inside a timed window, and llama-server may close it while
+    the next request is on its way. httpcore's exceptions go through as they are.
+    """
+
+    def __init__(self, clock: str, ssl_context: ssl.SSLContext | None) -> None:
+        self._keeper = keep_stamping() if clock == KERNEL else None
+        self._clock = KERNEL if self._keeper else DATA_RECEIVED
+        self._ssl_context = ssl_context
+
+    async def aclose(self) -> None:
+        if self._keeper:
+            self._keeper.close()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        if url.scheme not in ("http", "https") or not url.host:
+            raise httpx.UnsupportedProtocol("neither http:// nor https://", request=request)
+        secure = url.scheme == "https"
+        port = url.port or (443 if secure else 80)
+        if secure and self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+        # What TLS unpacks is stamped when it is unpacked: the kernel's reads are not those.
+        backend = Backend(DATA_RECEIVED if secure else self._clock)
+        if "seen" in request.extensions:
+            request.extensions["seen"].backend = backend
+        connection = httpcore.AsyncHTTPConnection(
+            origin=httpcore.Origin(url.raw_scheme, url.raw_host, port),
+            ssl_context=self._ssl_context,
+            network_backend=backend,
+        )
+        answer = await connection.handle_async_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Body(answer, connection)
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer; closing it closes the connection."""
+
+    def __init__(self, answer: httpcore.Response, connection: httpcore.AsyncHTTPConnection) -> None:
+        self._answer = answer
+        self._connection = connection
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._answer.aiter_stream()
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+        await self._connection.aclose()
 
 
 async def ask_json(
@@ -82,7 +169,7 @@ async def ask_json(
         answer = response.json() if response.is_success else None
     except TimeoutError:
         raise fault(f"no answer within {timeout_s:g} s") from None
-    except httpx.RequestError as error:
+    except _NO_ANSWER as error:
         raise fault(f"no answer ({type(error).__name__}: {error})") from None
     except httpx.InvalidURL as error:
         raise fault(f"not a URL ({error})") from None
@@ -108,7 +195,7 @@ async def stream(
     ``event`` reads one line. A stream that fails in any way comes back as a record with
     ``error`` set; only cancellation is raised. ``idle_s`` bounds each wait, ``deadline_s`` all.
     """
-    seen = _Seen(request_ns=time.monotonic_ns())
+    seen = _Seen()
     error: StreamFault | None = None
     try:
         async with asyncio.timeout(deadline_s):
@@ -117,55 +204,68 @@ async def stream(
         error = fault
     except TimeoutError:
         error = StreamFault("deadline", f"no end after {deadline_s:g} s")
-    except (httpx.RequestError, httpx.InvalidURL) as fault:
-        error = StreamFault(_reason(fault, bool(seen.end_ns)), str(fault))
-    return StreamRecord(
-        request_ns=seen.request_ns,
-        chunk_ns=tuple(seen.chunk_ns),
-        end_ns=seen.end_ns or time.monotonic_ns(),
-        text="".join(seen.text),
-        final=seen.final or Final(),
-        clock=CLOCK,
-        error=error.reason if error else None,
-        detail=error.detail if error else "",
-    )
+    except (*_NO_ANSWER, httpx.InvalidURL) as fault:
+        error = StreamFault(_reason(fault, seen.last_read >= 0), str(fault))
+    return seen.record(error)
 
 
 class _Seen:
-    """What has arrived so far; kept outside the stream so that a failure loses none of it."""
+    """What has arrived so far; kept outside the stream so that a failure loses none of it.
 
-    def __init__(self, request_ns: int) -> None:
-        self.request_ns = request_ns
-        self.chunk_ns: list[int] = []
+    Arrivals are indices of the connection's reads; they become times when all is over.
+    """
+
+    def __init__(self) -> None:
+        self.started_ns = time.monotonic_ns()
+        self.backend: Backend | None = None
+        self.last_read = -1
+        self.chunk_reads: list[int] = []
         self.text: list[str] = []
-        self.end_ns = 0
-        self.final: Final | None = None
+        self.final = Final()
+        self.raw_final = ""
+        self.ended = False
 
-    async def stamp_request(self, name: str, _info: dict[str, Any]) -> None:
-        """httpcore's trace hook: the request's start is the end of its last write."""
-        if name == "http11.send_request_body.complete":
-            self.request_ns = time.monotonic_ns()
-
-    def take(self, line: bytes, at_ns: int, event: Callable[[bytes], Event | None]) -> None:
+    def take(self, line: bytes, read: int, event: Callable[[bytes], Event | None]) -> None:
         try:
             heard = event(line)
             if heard is None:
                 return
-            _check_types(heard)
+            heard.content.encode("utf-8")
+            if heard.final is not None:
+                _check_types(heard.final)
         except UnicodeError:
             raise StreamFault("bad_utf8", repr(line[:80])) from None
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             # Any JSON may come, of any shape and depth; no line of a protocol begins like HTML.
             reason = "not_ndjson" if line.lstrip().startswith(b"<") else "bad_json"
             raise StreamFault(reason, repr(line[:80])) from None
-        if self.final is not None:
+        if self.ended:
             raise StreamFault("protocol", "data after the end of the stream")
         if heard.error is not None:
             raise StreamFault(_server_fault(heard.error), heard.error)
         if heard.content:
-            self.chunk_ns.append(at_ns)
+            self.chunk_reads.append(read)
             self.text.append(heard.content)
-        self.final = heard.final
+        if heard.final is not None:
+            self.final = self.final.joined(heard.final)
+            self.raw_final = line.decode("utf-8").strip()
+        self.ended = heard.ends
+
+    def record(self, error: StreamFault | None) -> StreamRecord:
+        inbox = self.backend.inbox if self.backend else None
+        stamps, clock = inbox.stamps() if inbox else ([], DATA_RECEIVED)
+        return StreamRecord(
+            request_ns=(inbox.request_ns if inbox else 0) or self.started_ns,
+            chunk_ns=tuple([stamps[read] for read in self.chunk_reads]),
+            end_ns=stamps[self.last_read] if self.last_read >= 0 else time.monotonic_ns(),
+            coalesced=len(self.chunk_reads) - len(set(self.chunk_reads)),
+            text="".join(self.text),
+            final=self.final,
+            raw_final=self.raw_final,
+            clock=clock,
+            error=error.reason if error else None,
+            detail=error.detail if error else "",
+        )
 
 
 async def _follow(
@@ -182,28 +282,32 @@ async def _follow(
         content=body,
         headers={"Content-Type": "application/json"},
         timeout=httpx.Timeout(idle_s),
-        extensions={"trace": seen.stamp_request},
+        extensions={"seen": seen},
     ) as response:
         if response.status_code != httpx.codes.OK:
             await _refuse(response)
+        inbox = seen.backend.inbox if seen.backend else None
+        assert inbox is not None  # noqa: S101 - the transport is ours
+        inbox.patient = True
         rest = b""
         async for data in response.aiter_raw():
-            seen.end_ns = time.monotonic_ns()
+            # The parser asks for the next read only when it has given out all of the last.
+            seen.last_read = read = inbox.read_index
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                seen.take(line, seen.end_ns, event)
+                seen.take(line, read, event)
             if len(rest) > MAX_LINE_BYTES:
                 raise StreamFault("line_too_long", f"over {MAX_LINE_BYTES} bytes")
         if rest.strip():
-            seen.take(rest, seen.end_ns, event)
-        if not seen.end_ns:
-            raise StreamFault("empty", "status 200 without a byte")
-        if seen.final is None:
-            raise StreamFault("no_terminal_event", "the stream stopped without its end")
-        if not seen.chunk_ns:
-            raise StreamFault("empty", "an answer without content")
-        if seen.final.answer_tokens is None:
-            raise StreamFault("no_token_count", "the server does not say how many tokens it sent")
+            seen.take(rest, seen.last_read, event)
+    if seen.last_read < 0:
+        raise StreamFault("empty", "status 200 without a byte")
+    if not seen.ended:
+        raise StreamFault("no_terminal_event", "the stream stopped without its end")
+    if not seen.chunk_reads:
+        raise StreamFault("empty", "an answer without content")
+    if seen.final.answer_tokens is None:
+        raise StreamFault("no_token_count", "the server does not say how many tokens it sent")
 
 
 async def _refuse(response: httpx.Response) -> None:
@@ -212,7 +316,7 @@ async def _refuse(response: httpx.Response) -> None:
         raise StreamFault("redirect", f"to {response.headers.get('location', '?')}")
     said = b""
     # The status alone is a reason: neither an endless page nor a cut one may hide it.
-    with suppress(httpx.TransportError):
+    with suppress(*_NO_ANSWER):
         async for data in response.aiter_raw():
             said += data
             if len(said) > _MAX_REFUSAL_BYTES:
@@ -228,10 +332,8 @@ def _server_fault(text: str) -> str:
     return "oom" if _OUT_OF_MEMORY.search(text) else "server_error"
 
 
-def _check_types(heard: Event) -> None:
-    """ValueError unless ``heard`` holds what its type promises; UnicodeError if no text can."""
-    heard.content.encode("utf-8")
-    final = heard.final or Final()
+def _check_types(final: Final) -> None:
+    """ValueError unless ``final`` holds what its type promises."""
     numbers = (
         final.prompt_tokens,
         final.answer_tokens,
@@ -250,13 +352,11 @@ def _check_types(heard: Event) -> None:
 
 
 def _reason(error: Exception, bytes_came: bool) -> str:
-    if isinstance(error, httpx.ConnectError):
-        unresolved = re.search("name|resolution|getaddrinfo", str(error), re.IGNORECASE)
-        return "dns" if unresolved else "conn_refused"
-    if isinstance(error, httpx.TimeoutException):
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason
+    if isinstance(error, httpcore.TimeoutException):
         return "stalled" if bytes_came else "no_first_byte"
-    if isinstance(error, httpx.ReadError | httpx.WriteError):
-        return "reset"
     text = str(error)
     if "without sending a response" in text:
         return "disconnect_before_first_byte"

@@ -61,8 +61,8 @@ def event(line: bytes) -> Event | None:
         return Event(error=json.dumps(message.get("error", message)))
     content = message.get("content") or ""
     if not message.get("stop"):
-        return Event(content=content)
-    return Event(content=content, final=_final(message))
+        return Event(content)
+    return Event(content, final=_final(message), ends=True)
 
 
 def _final(message: Mapping[str, Any]) -> Final:

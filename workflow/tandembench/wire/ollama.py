@@ -47,7 +47,9 @@ def event(line: bytes) -> Event | None:
     # A thinking token is generated, counted in eval_count and waited for like any other: the first
     # one is the first token, and its text is kept with the rest.
     content = (message.get("thinking") or "") + (message.get("response") or "")
-    return Event(content=content, final=_final(message) if message.get("done") is True else None)
+    if message.get("done") is not True:
+        return Event(content)
+    return Event(content, final=_final(message), ends=True)
 
 
 def _final(message: Mapping[str, Any]) -> Final:

@@ -1,7 +1,7 @@
 """What one LLM call leaves behind, whatever protocol it was made over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -39,13 +39,26 @@ class Final:
     decode_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def joined(self, later: "Final") -> "Final":
+        """This and what the server said ``later``, which holds where both say something."""
+        names = [one.name for one in fields(self)]
+        told = {name: getattr(later, name) for name in names if getattr(later, name) is not None}
+        settings = {**self.settings, **later.settings}
+        return Final(
+            **{name: getattr(self, name) for name in names} | told | {"settings": settings}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a stream: some text, or the end (``final``), or the server's error."""
+    """One line of a stream: some text, what the server says of it (``final``), or its error.
+
+    ``ends`` is true for the last line. A protocol may tell counts and end in different lines.
+    """
 
     content: str = ""
     final: Final | None = None
+    ends: bool = False
     error: str | None = None
 
 
@@ -54,15 +67,20 @@ class StreamRecord:
     """One LLM call as it was seen on the wire. Stamps are CLOCK_MONOTONIC, nanoseconds.
 
     ``request_ns``: last non-empty write of the request; ``chunk_ns``: arrival of every piece of
-    content; ``end_ns``: arrival of the last byte. ``error`` is None for a complete stream, else
-    a stable reason code; the tokens received until then stay in ``chunk_ns`` and ``text``.
+    content; ``end_ns``: arrival of the last byte. ``clock`` is "kernel" where the kernel stamped
+    all arrivals, else "data_received". ``coalesced`` pieces shared a read, and so a stamp, with
+    the one before. ``raw_final`` is the line with the server's own numbers, as it came. ``error``
+    is None for a complete stream, else a stable reason code; the tokens received until then stay
+    in ``chunk_ns`` and ``text``.
     """
 
     request_ns: int
     chunk_ns: tuple[int, ...]
     end_ns: int
+    coalesced: int
     text: str
     final: Final
+    raw_final: str
     clock: str
     error: str | None = None
     detail: str = ""

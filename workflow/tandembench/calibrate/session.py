@@ -1,0 +1,238 @@
+"""One calibration: both clients by turns, alone and with two streams, quiet and with a busy loop.
+
+Three fake servers stand ready, one a schedule, each in a process of its own; the clients run in
+this one, as they do in a block: prompts and JSON built before, garbage collection off.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tandembench.calibrate.clients import SUBJECTS, Opener, Subject
+from tandembench.calibrate.errors import Errors, Seen, errors_of
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.fake_server import Behaviour, StreamLog, read_log
+from tandembench.servers.fake import fake_process
+
+DEFAULT_SECONDS = 28.0
+SCHEDULES: Mapping[str, Behaviour] = {
+    "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002),
+    "flood": Behaviour(first_token_s=0.05, tokens=6000, gap_s=0.0, jitter_s=0.0),
+    # two streams at 2,000 tokens/s each
+    "paced": Behaviour(first_token_s=0.05, tokens=1000, gap_s=0.0005, jitter_s=0.0),
+}
+BUSY_S, BUSY_EVERY_S = 0.005, 0.020
+_WARM_UP = "warm up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """``share`` of the time; in a round each client makes ``requests`` requests a stream."""
+
+    name: str
+    share: float
+    schedule: str
+    streams: int
+    requests: int
+    busy: bool = False
+
+
+# The two shares of a third are what 662 tokens, the fewest with a p99, take in 28 s.
+_PHASES = (
+    _Phase("two", 0.335, "exact", streams=2, requests=2),
+    _Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
+    _Phase("alone", 0.14, "exact", streams=1, requests=2),
+    _Phase("flood", 0.095, "flood", streams=2, requests=1),
+    _Phase("paced", 0.095, "paced", streams=2, requests=1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One client's: errors alone, with two streams, and with two while the event loop is busy.
+
+    ``tokens_per_s``: two streams from a server that sends as fast as it can, median of rounds.
+    ``cpu_s_per_10k_tokens``: this process's CPU time at 4,000 tokens/s, median of rounds.
+    """
+
+    alone: Errors
+    two: Errors
+    busy: Errors
+    tokens_per_s: float
+    cpu_s_per_10k_tokens: float
+    clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Both clients' figures from the same minute, and what the machine was doing.
+
+    All of it is simulated in that no model ran; the clocks, sockets and clients are real.
+    """
+
+    own: Figures
+    control: Figures
+    seconds: float
+    cores: int
+    load_before: float
+    load_after: float
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one client has been through so far."""
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    clock: str = ""
+
+
+def calibrate(
+    seconds: float = DEFAULT_SECONDS, subjects: Mapping[str, Opener] = SUBJECTS
+) -> Calibration:
+    """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
+
+    Every phase has one round at least, so that very few seconds become five. TandemError if a
+    client loses tokens or fails.
+    """
+    started, load_before = time.monotonic(), os.getloadavg()[0]
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        logs = {name: Path(folder) / f"{name}.ndjson" for name in SCHEDULES}
+        with ExitStack() as servers:
+            urls = {
+                name: servers.enter_context(fake_process(behaviour, logs[name]))
+                for name, behaviour in SCHEDULES.items()
+            }
+            stack.enter_context(_no_collection())
+            found = asyncio.run(_measure(urls, subjects, seconds))
+        sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
+    own, control = (_figures(found[name], sent) for name in ("own", "control"))
+    return Calibration(
+        own=own,
+        control=control,
+        seconds=time.monotonic() - started,
+        cores=len(os.sched_getaffinity(0)),
+        load_before=load_before,
+        load_after=os.getloadavg()[0],
+    )
+
+
+async def _measure(
+    urls: Mapping[str, str], subjects: Mapping[str, Opener], seconds: float
+) -> dict[str, _Findings]:
+    found = {name: _Findings() for name in subjects}
+    async with AsyncExitStack() as stack:
+        clients = {
+            name: await stack.enter_async_context(opener()) for name, opener in subjects.items()
+        }
+        for client in clients.values():
+            await asyncio.gather(*(client.ask(url, _body(_WARM_UP, 5)) for url in urls.values()))
+        for phase in _PHASES:
+            end = time.monotonic() + phase.share * seconds
+            number, took = 0, 0.0
+            while number == 0 or time.monotonic() + took <= end:
+                began = time.monotonic()
+                # By turns, and the first one by turns: drift hits both alike.
+                for name in sorted(clients, reverse=bool(number % 2)):
+                    tag = f"{phase.name}/{name}/{number}"
+                    await _round(clients[name], urls[phase.schedule], phase, tag, found[name])
+                number, took = number + 1, time.monotonic() - began
+        for name, client in clients.items():
+            found[name].clock = client.clock()
+    return found
+
+
+async def _round(client: Subject, url: str, phase: _Phase, tag: str, found: _Findings) -> None:
+    prompts = [
+        [f"{tag}/{stream}/{request}" for request in range(phase.requests)]
+        for stream in range(phase.streams)
+    ]
+    bodies = {prompt: _body(prompt) for queue in prompts for prompt in queue}
+    gc.collect()
+
+    async def in_turn(queue: Sequence[str]) -> dict[str, Seen]:
+        return {prompt: await client.ask(url, bodies[prompt]) for prompt in queue}
+
+    async with _busy(phase.busy):
+        cpu = time.process_time()
+        answers = await asyncio.gather(*map(in_turn, prompts))
+        cpu = time.process_time() - cpu
+    seen = {prompt: one for answer in answers for prompt, one in answer.items()}
+    tokens = sum(len(one.chunk_ns) for one in seen.values())
+    expected = SCHEDULES[phase.schedule].tokens * len(bodies)
+    if tokens != expected:
+        raise TandemError(
+            f"the client lost count: {tokens} tokens of {expected} ({tag})",
+            where="calibrate",
+            fix="run it again; if that does not help, report it",
+            exit_code=EXIT_ENVIRONMENT,
+        )
+    if phase.schedule == "exact":
+        found.seen |= seen
+    elif phase.schedule == "flood":
+        first = min(one.chunk_ns[0] for one in seen.values())
+        found.rates.append(tokens / (max(one.end_ns for one in seen.values()) - first) * 1e9)
+    else:
+        found.cpu.append(cpu / tokens * 1e4)
+
+
+@asynccontextmanager
+async def _busy(really: bool) -> AsyncIterator[None]:
+    """Another coroutine that keeps this event loop for 5 ms of every 20, as bad callers do."""
+
+    async def burn() -> None:
+        while True:
+            end = time.monotonic() + BUSY_S
+            while time.monotonic() < end:
+                pass
+            await asyncio.sleep(BUSY_EVERY_S - BUSY_S)
+
+    burner = asyncio.create_task(burn()) if really else None
+    try:
+        yield
+    finally:
+        if burner is not None:
+            burner.cancel()
+            with suppress(asyncio.CancelledError):
+                await burner
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _body(prompt: str, tokens: int = -1) -> bytes:
+    ask = {"model": "fake", "prompt": prompt, "stream": True, "options": {"num_predict": tokens}}
+    return json.dumps(ask).encode()
+
+
+def _figures(found: _Findings, sent: Mapping[str, StreamLog]) -> Figures:
+    by_phase: dict[str, list[tuple[Seen, StreamLog]]] = {}
+    for prompt, seen in found.seen.items():
+        by_phase.setdefault(prompt.partition("/")[0], []).append((seen, sent[prompt]))
+    errors = {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
+    return Figures(
+        alone=errors["alone"],
+        two=errors["two"],
+        busy=errors["busy"],
+        tokens_per_s=statistics.median(found.rates),
+        cpu_s_per_10k_tokens=statistics.median(found.cpu),
+        clock=found.clock,
+    )

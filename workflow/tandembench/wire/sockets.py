@@ -1,0 +1,437 @@
+"""The sockets under httpcore: what arrived, when, and by which clock.
+
+A room of its own beside the client since it is about kernels and event loops, not about streams of
+tokens; of httpcore it knows the network backend's interface, of httpx nothing. Source of the
+kernel's part: Documentation/networking/timestamping.rst.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import httpcore
+
+# What a stamp says: the kernel took the bytes in, or the event loop handed them over.
+KERNEL = "kernel"
+DATA_RECEIVED = "data_received"
+
+# Linux, 64-bit times whatever the machine: SO_TIMESTAMPING_NEW, also the type of its message, and
+# the flags SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE.
+_SO_TIMESTAMPING = 65
+_SOFTWARE_STAMPS = 1 << 3 | 1 << 4
+# Three times of seconds and nanoseconds, of which the first is the software's.
+_TIMES = struct.Struct("=6q")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMES.size)
+
+_READ_BYTES = 1 << 16
+# Bytes that may wait for a reader before the socket is no longer asked.
+_MAX_WAITING_BYTES = 1 << 18
+# How long bytes may wait for more of them: their stamp is taken, only their reader is not woken.
+_BATCH_NS = 5_000_000
+# The last bytes of a chunked answer, which nothing follows that were worth waiting for.
+_LAST_CHUNK = b"0\r\n\r\n"
+# Clocks are read within less than a microsecond of each other; a step of the wall clock is more.
+_STEPPED_NS = 20_000
+_OFFSET_TRIES = 5
+
+
+class Unresolved(httpcore.ConnectError):
+    """The name of the host is not known."""
+
+
+class Untrusted(httpcore.ConnectError):
+    """TLS could not be agreed upon: a certificate, or no TLS at all."""
+
+
+class Backend(httpcore.AsyncNetworkBackend):
+    """Opens the connection of one request and keeps it in ``inbox``; ``clock`` stamps it."""
+
+    def __init__(self, clock: str) -> None:
+        self._clock = clock
+        self.inbox: Inbox | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address of ``host`` that takes the connection."""
+        try:
+            async with asyncio.timeout(timeout):
+                sock = await _connect(host, port, stamped=self._clock == KERNEL)
+                try:
+                    if self._clock == KERNEL:
+                        self.inbox = _KernelInbox(sock)
+                    else:
+                        self.inbox = await _LoopInbox.take_over(sock)
+                except BaseException:
+                    sock.close()
+                    raise
+        except TimeoutError:
+            raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from None
+        return self.inbox
+
+
+def keep_stamping() -> socket.socket | None:
+    """A socket for whose life the kernel stamps what arrives; None where it cannot.
+
+    Without one, stamping begins with each connection anew, and its first packets have none.
+    """
+    if sys.platform != "linux":
+        return None
+    keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        _ask_for_stamps(keeper)
+    except OSError:
+        keeper.close()
+        return None
+    return keeper
+
+
+def realtime_offset_ns() -> int:
+    """CLOCK_REALTIME less CLOCK_MONOTONIC, ns, from the tightest of a few readings.
+
+    The two run at one rate: only a step of the wall clock changes their distance.
+    """
+    readings = []
+    for _ in range(_OFFSET_TRIES):
+        before = time.monotonic_ns()
+        real = time.time_ns()
+        after = time.monotonic_ns()
+        readings.append((after - before, real - (before + after) // 2))
+    return min(readings)[1]
+
+
+def monotonic_stamps(
+    reads: Sequence[tuple[int, int]], begin_offset_ns: int, end_offset_ns: int
+) -> tuple[list[int], str]:
+    """When ``reads`` arrived, CLOCK_MONOTONIC ns, and the clock that says so.
+
+    A read is its kernel stamp (CLOCK_REALTIME; 0: none) and the time at which the event loop got
+    it. The kernel's are taken for all reads or for none: not if one is missing, if the wall clock
+    was stepped between the two offsets, or if a stamp is later than the loop's own.
+    """
+    loops = [at_ns for _, at_ns in reads]
+    if abs(end_offset_ns - begin_offset_ns) > _STEPPED_NS:
+        return loops, DATA_RECEIVED
+    kernels = [real_ns - begin_offset_ns for real_ns, _ in reads]
+    latest = 0
+    for (real_ns, at_ns), kernel_ns in zip(reads, kernels, strict=True):
+        if not real_ns or not latest <= kernel_ns <= at_ns + _STEPPED_NS:
+            return loops, DATA_RECEIVED
+        latest = kernel_ns
+    return kernels, KERNEL
+
+
+class Inbox(httpcore.AsyncNetworkStream):
+    """What arrived over one connection: each read's bytes until they are taken, and its stamps.
+
+    ``request_ns`` is the last non-empty write, CLOCK_MONOTONIC; ``read_index`` the read whose bytes
+    were taken last. ``patient`` lets bytes wait a few milliseconds for more before their reader is
+    woken: it costs no stamp, and at thousands of tokens a second half of the CPU time.
+    """
+
+    def __init__(self) -> None:
+        self.request_ns = 0
+        self.read_index = -1
+        self.patient = False
+        self._reads: list[tuple[int, int]] = []
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._paused = False
+        self._end: Exception | None = None
+        self._at_end = False
+        self._loop = asyncio.get_running_loop()
+        self._reader: asyncio.Future[None] | None = None
+        self._woken_ns = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._offset_ns = realtime_offset_ns()
+
+    def stamps(self) -> tuple[list[int], str]:
+        """When each read arrived, CLOCK_MONOTONIC ns, and the clock that says so."""
+        return monotonic_stamps(self._reads, self._offset_ns, realtime_offset_ns())
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The bytes of the next read, b"" at the end. An HTTP parser takes as many as there are."""
+        if not self._waiting and not self._at_end:
+            await self._more(timeout)
+        if self._waiting:
+            self.read_index += 1
+            data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            if self._paused and not self._waiting:
+                self._paused = False
+                self._resume()
+            return data
+        if self._end is not None:
+            raise httpcore.ReadError(str(self._end)) from self._end
+        return b""
+
+    async def _more(self, timeout: float | None) -> None:
+        """Wait until bytes are there, or the end."""
+        self._reader = reader = self._loop.create_future()
+        limit = None if timeout is None else self._loop.call_later(timeout, _resolve, reader)
+        try:
+            await reader
+        finally:
+            self._reader = None
+            if limit is not None:
+                limit.cancel()
+        if not self._waiting and not self._at_end:
+            raise httpcore.ReadTimeout(f"nothing within {timeout:g} s")
+
+    def _arrived(self, data: bytes, real_ns: int) -> None:
+        """Take in the bytes of one read; ``real_ns`` is the kernel's stamp, 0 for none."""
+        now_ns = time.monotonic_ns()
+        self._reads.append((real_ns, now_ns))
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if (
+            not self.patient
+            or now_ns - self._woken_ns > _BATCH_NS
+            or self._waiting_bytes > _READ_BYTES
+            or data.endswith(_LAST_CHUNK)
+        ):
+            self._wake()
+        elif self._alarm is None:
+            wait_s = (self._woken_ns + _BATCH_NS - now_ns) / 1e9
+            self._alarm = self._loop.call_later(wait_s, self._wake)
+        if self._waiting_bytes > _MAX_WAITING_BYTES and not self._paused:
+            self._paused = True
+            self._pause()
+
+    def _ended(self, fault: Exception | None) -> None:
+        """Nothing more will arrive: the peer has closed, or the connection broke."""
+        self._at_end = True
+        self._end = fault
+        self._wake()
+
+    def _wake(self) -> None:
+        self._woken_ns = time.monotonic_ns()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._reader is not None:
+            _resolve(self._reader)
+
+    def _pause(self) -> None:
+        raise NotImplementedError
+
+    def _resume(self) -> None:
+        raise NotImplementedError
+
+
+class _KernelInbox(Inbox):
+    """A socket of our own, whose reads bring the kernel's stamp with them."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+        self._resume()
+
+    def _receive(self) -> None:
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            self._pause()
+            self._ended(fault)
+            return
+        if not data:
+            self._pause()
+            self._ended(None)
+            return
+        real_ns = 0
+        for _, kind, value in ancillary:
+            if kind == _SO_TIMESTAMPING:
+                seconds, nanoseconds, *_ = _TIMES.unpack(value)
+                real_ns = seconds * 1_000_000_000 + nanoseconds
+        self._arrived(data, real_ns)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of ``buffer``; the stamp is taken as its last part goes out."""
+        rest = memoryview(buffer)
+        try:
+            async with asyncio.timeout(timeout):
+                while rest:
+                    now_ns = time.monotonic_ns()
+                    try:
+                        rest = rest[self._sock.send(rest) :]
+                        self.request_ns = now_ns
+                    except BlockingIOError:
+                        await self._writable()
+        except TimeoutError:
+            raise httpcore.WriteTimeout(f"not sent within {timeout:g} s") from None
+        except OSError as fault:
+            raise httpcore.WriteError(str(fault)) from fault
+
+    async def _writable(self) -> None:
+        room = self._loop.create_future()
+        self._loop.add_writer(self._sock, _resolve, room)
+        try:
+            await room
+        finally:
+            self._loop.remove_writer(self._sock)
+
+    async def aclose(self) -> None:
+        """Close, and let the server see it at once."""
+        if self._sock.fileno() != -1:
+            self._pause()
+            self._sock.close()
+        self._waiting.clear()
+        self._ended(None)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._sock)
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._sock, self._receive)
+
+
+class _LoopInbox(Inbox, asyncio.Protocol):
+    """A transport of the event loop's, on any system and under TLS; stamped in data_received."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._transport: asyncio.Transport
+        self._drained: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def take_over(cls, sock: socket.socket) -> "_LoopInbox":
+        """The inbox of a connected socket."""
+        _, inbox = await asyncio.get_running_loop().create_connection(cls, sock=sock)
+        return inbox
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Go on under TLS. Untrusted says what was wrong with the server's certificate."""
+        try:
+            async with asyncio.timeout(timeout):
+                secured = await self._loop.start_tls(
+                    self._transport, self, ssl_context, server_hostname=server_hostname
+                )
+        except TimeoutError:
+            await self.aclose()
+            raise httpcore.ConnectTimeout(f"no TLS within {timeout:g} s") from None
+        except OSError as fault:
+            await self.aclose()
+            raise Untrusted(str(fault)) from fault
+        except BaseException:
+            await self.aclose()
+            raise
+        assert secured is not None  # noqa: S101 - None only if the loop closed the transport
+        self._transport = secured
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of asyncio.Protocol."""
+        self._transport = transport  # type: ignore[assignment]
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Part of asyncio.Protocol."""
+        self._arrived(data, 0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Part of asyncio.Protocol."""
+        self._ended(exc)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        """Part of asyncio.Protocol."""
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Part of asyncio.Protocol."""
+        if self._drained is not None:
+            _resolve(self._drained)
+            self._drained = None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of ``buffer``; the stamp is taken as it, or its last part, goes out."""
+        if not buffer:
+            return
+        if self._at_end:
+            raise httpcore.WriteError(str(self._end or "the server has closed the connection"))
+        self.request_ns = time.monotonic_ns()
+        self._transport.write(buffer)
+        if self._drained is not None:
+            try:
+                await asyncio.wait_for(self._drained, timeout)
+            except TimeoutError:
+                raise httpcore.WriteTimeout(f"not sent within {timeout:g} s") from None
+            self.request_ns = time.monotonic_ns()
+
+    async def aclose(self) -> None:
+        """Close, and let the server see it at once."""
+        self._transport.abort()
+        await asyncio.sleep(0)  # the loop closes the socket in its next turn
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's interface
+        """What httpcore asks for: the TLS object, to see which HTTP was agreed upon."""
+        return self._transport.get_extra_info(info)
+
+    def _pause(self) -> None:
+        self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._transport.resume_reading()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _ask_for_stamps(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SOFTWARE_STAMPS)
+
+
+async def _connect(host: str, port: int, stamped: bool) -> socket.socket:
+    """A connected socket; every address of ``host`` is tried in turn."""
+    loop = asyncio.get_running_loop()
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in await _addresses(host, port):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if stamped:
+                _ask_for_stamps(sock)
+            await loop.sock_connect(sock, address)
+        except OSError as fault:
+            sock.close()
+            failure = fault
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise httpcore.ConnectError(str(failure))
+
+
+async def _addresses(host: str, port: int) -> list[Any]:
+    try:
+        # An address needs no look-up, which asyncio would make in another thread.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        pass
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as fault:
+        raise Unresolved(str(fault)) from fault
