@@ -5,6 +5,7 @@ from itertools import pairwise
 import pandas as pd
 
 from tandembench.report.numbers import Values, ratio, verdict
+from tandembench.stats.intervals import Interval
 
 # speedup_true of serial is about 1.00: outside this the instrument or the machine is at fault.
 SERIAL_LOW, SERIAL_HIGH = 0.9, 1.1
@@ -17,7 +18,7 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
     serial = {
         "listed": bool(listed.any()),
         "gain": gain,
-        "passed": SERIAL_LOW <= gain.mean <= SERIAL_HIGH if gain else None,
+        "passed": _no_gain(gain),
     }
     pairs = [
         _pair(same, first, second, margin)
@@ -26,6 +27,15 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
     ]
     failed = [one["passed"] for one in (serial, *pairs)].count(False)
     return {"serial": serial, "pairs": pairs, "failed": failed}
+
+
+def _no_gain(gain: Interval | None) -> bool | None:
+    """Whether ``gain`` is about 1; None if it was not measured, or too noisily to tell."""
+    if gain is None or SERIAL_LOW <= gain.mean <= SERIAL_HIGH:
+        return None if gain is None else True
+    if gain.low is None or gain.high is None:
+        return False
+    return None if gain.low <= SERIAL_HIGH and gain.high >= SERIAL_LOW else False
 
 
 def _pair(same: pd.DataFrame, first: str, second: str, margin: float) -> Values:
