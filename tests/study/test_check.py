@@ -198,6 +198,10 @@ def test_only_finite_numbers_in_range_pass_for_a_temperature(written: str, shown
             "temperature: [1, 1.0]",
             "temperature: [1, 1.0] is not allowed; expected a list of different temperatures",
         ),
+        (
+            "topology: [dual, dual]",
+            'topology: ["dual", "dual"] is not allowed; expected a list of different topologies',
+        ),
         ("num_gpu: [1, 2.0]", f"num_gpu: 2.0 is not allowed; {LAYERS}"),
         ("num_gpu: [1, [2, no]]", f'num_gpu: "no" is not allowed; {LAYERS}'),
         (
@@ -211,6 +215,11 @@ def test_faults_inside_axes_name_the_axis(axis: str, line: str) -> None:
     told = complaint(with_configs(f"{{scenario: chimera_hetero, axes: {{{axis}}}}}"))
 
     assert told == f"my.yaml:14: {AXES}.{line}"
+
+
+def test_no_axis_takes_a_value_twice() -> None:
+    axes = SCHEMA["$defs"]["config"]["properties"]["axes"]["properties"]
+    assert {name for name, rule in axes.items() if rule["uniqueItems"]} == set(axes)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def loops(items):
 
 
 async def waits(source):
+    """A docstring."""
     async with source as one, source() as two:
         async for item in one:
             await aio.sleep(0)
