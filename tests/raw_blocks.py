@@ -49,6 +49,7 @@ _KNOWN_FROM_SERVERS = (
     "seed",
     "clock",
     "client_cpu_s",
+    "loop_lag_s",
     "foreign_cores",
     "cold",
     "steps",
@@ -191,7 +192,12 @@ def write_dataset(
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(json.dumps({**shared, "phase": phase, "run_files": files}))
         runs = folder / f"phases/{phase}.parquet"
-        aggregate_phase(manifest, runs, folder / f"phases/{phase}.executions.parquet")
+        aggregate_phase(
+            manifest,
+            runs,
+            folder / f"phases/{phase}.executions.parquet",
+            folder / f"phases/{phase}.telemetry.parquet",
+        )
     content = {
         **shared,
         "title": "A test study",
@@ -253,11 +259,13 @@ def _row(
         "seed": 1,
         "clock": "httpx_read",
         "client_cpu_s": 0.03,
+        "loop_lag_s": 0.001,
         "foreign_cores": 0.02,
         "cold": False,
         "error": None,
         "detail": None,
         "steps": None,
+        "telemetry": None,
     }
 
 

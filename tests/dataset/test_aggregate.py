@@ -319,7 +319,7 @@ def aggregate(tmp_path: Path, *files: Path) -> tuple[list[Row], list[Row], dict[
     manifest = tmp_path / "main.manifest.json"
     manifest.write_text(json.dumps({"phase": "main", "run_files": [str(file) for file in files]}))
     runs, executions = tmp_path / "main.parquet", tmp_path / "main.executions.parquet"
-    aggregate_phase(manifest, runs, executions)
+    aggregate_phase(manifest, runs, executions, tmp_path / "main.telemetry.parquet")
     return read_rows(runs), read_rows(executions), read_file(runs)[1]
 
 
@@ -364,3 +364,33 @@ def test_a_table_that_is_no_run_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TandemError, match="not a run file") as caught:
         aggregate(tmp_path, path)
     assert caught.value.exit_code == 3
+
+
+def test_every_sample_becomes_a_row_that_knows_its_execution(tmp_path: Path) -> None:
+    rows = block()
+    client = {"t_ns": 10, "subject": "client", "cores": 0.02, "memory_bytes": 5}
+    gpu = {"t_ns": 10, "subject": "gpu 0", "utilisation": 0.5, "throttle": "SwPowerCap"}
+    where(rows, "solo", "insight")[0]["telemetry"] = [client]
+    where(rows, "concurrent", "collector")[0]["telemetry"] = [client, gpu]
+    aggregate(tmp_path, write_run_file(tmp_path / "a.parquet", rows))
+    found = read_rows(tmp_path / "main.telemetry.parquet")
+    assert sorted((row["mode"], row["agent"] or "", row["subject"]) for row in found) == [
+        ("concurrent", "", "client"),
+        ("concurrent", "", "gpu 0"),
+        ("solo", "insight", "client"),
+    ]
+    by_subject = {row["subject"]: row for row in found if row["mode"] == "concurrent"}
+    key = {"session": "s1", "config_id": "dual", "repetition": 1, "attempt": 1, "phase": "main"}
+    nothing = dict.fromkeys(
+        (
+            "cores",
+            "memory_bytes",
+            "clock_mhz",
+            "utilisation",
+            "power_w",
+            "temperature_c",
+            "throttle",
+        )
+    )
+    shared = key | nothing | {"mode": "concurrent", "agent": None}
+    assert by_subject == {"client": shared | client, "gpu 0": shared | gpu}

@@ -12,12 +12,26 @@ import pytest
 from raw_blocks import block, write_run_file
 
 from tandembench.dataset.aggregate import block_rows
-from tandembench.dataset.columns import EXECUTIONS, RUN_FILE, RUNS, STUDY_RUNS, Column, arrow_schema
+from tandembench.dataset.columns import (
+    EXECUTIONS,
+    RUN_FILE,
+    RUNS,
+    STUDY_RUNS,
+    TELEMETRY,
+    Column,
+    arrow_schema,
+)
 from tandembench.dataset.parquet import read_file, read_rows, read_table, write_table
 from tandembench.errors import TandemError
 from tandembench.metrics import RUN_METRICS
 
-TABLES = {"run file": RUN_FILE, "runs": RUNS, "study": STUDY_RUNS, "executions": EXECUTIONS}
+TABLES = {
+    "run file": RUN_FILE,
+    "runs": RUNS,
+    "study": STUDY_RUNS,
+    "executions": EXECUTIONS,
+    "telemetry": TELEMETRY,
+}
 # Whole numbers that count or number things, and so have no unit.
 PLAIN = {"repetition", "attempt", "n_agents", "agent_index", "position", "server", "slots"} | {
     "threads",
@@ -46,7 +60,7 @@ def test_every_column_says_what_it_is(columns: tuple[Column, ...]) -> None:
             assert column.unit, f"{column.name} has no unit, and is not declared '1'"
         elif column.kind == "integer":
             assert bool(column.unit) != (column.name in PLAIN), column.name
-        elif column.kind not in ("time", "steps"):
+        elif column.kind not in ("time", "steps", "samples"):
             assert not column.unit, column.name
         promised = next((unit for end, unit in ENDINGS.items() if column.name.endswith(end)), None)
         if column.kind in ("number", "integer") and column.name != "wait_policy":

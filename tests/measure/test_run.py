@@ -51,7 +51,14 @@ def test_a_block_becomes_a_run_file_that_explains_itself(
         assert row["model_digest"] == spec["lock"]["models"][row["model"]]
         assert len(row["steps"][0]["chunk_ns"]) == 6
         assert 0 <= row["foreign_cores"] <= len(os.sched_getaffinity(0)) + 0.5
+        assert 0 <= row["loop_lag_s"] < 1
     assert read_note(tmp_path / "block.parquet")["spec"] == spec
+    together = [row["telemetry"] for row in rows if row["mode"] == "concurrent"]
+    assert together[1] is None, "a run's samples stand with its first agent"
+    for samples in (together[0], *(row["telemetry"] for row in rows if row["mode"] == "solo")):
+        ends = [one["t_ns"] for one in samples]
+        assert ends == sorted(ends)
+        assert all(end > 0 for end in ends)
     host = os.uname().nodename
     assert host not in json.dumps(read_note(tmp_path / "block.parquet")["machine"])
 

@@ -49,8 +49,12 @@ def _runs(pid: int) -> bool:
         ("serial", 2, [(2, 1, "brief")]),
         ("single", 2, [(2, 1, "brief")]),
         ("single_parallel", 2, [(2, 2, "brief")]),
-        ("dual", 8, [(4, 1, "brief"), (4, 1, "brief")]),
+        # One core of more than two is the client's; what does not split evenly is nobody's.
+        ("dual", 8, [(3, 1, "brief"), (3, 1, "brief")]),
+        ("single", 8, [(6, 1, "brief")]),
         ("dual", 5, [(2, 1, "brief"), (2, 1, "brief")]),
+        ("single_parallel", 5, [(4, 2, "brief")]),
+        ("serial", 3, [(2, 1, "brief")]),
         ("dual", 1, [(1, 1, "brief"), (1, 1, "brief")]),
     ],
 )

@@ -45,13 +45,14 @@ rule aggregate_phase:
     output:
         runs=f"{PLAN.results}/phases/{{phase}}.parquet",
         executions=f"{PLAN.results}/phases/{{phase}}.executions.parquet",
+        telemetry=f"{PLAN.results}/phases/{{phase}}.telemetry.parquet",
     log:
         f"{PLAN.results}/logs/{{phase}}.aggregate.log",
     conda:
         "../../environment.yaml"
     shell:
         "python -m tandembench aggregate {input.manifest:q} --runs {output.runs:q}"
-        " --executions {output.executions:q} 2> {log:q}"
+        " --executions {output.executions:q} --telemetry {output.telemetry:q} 2> {log:q}"
 
 
 rule dataset:
@@ -60,10 +61,14 @@ rule dataset:
         executions=expand(
             rules.aggregate_phase.output.executions, phase=PLAN.study.phases
         ),
+        telemetry=expand(
+            rules.aggregate_phase.output.telemetry, phase=PLAN.study.phases
+        ),
         manifest=PLAN.manifest_file(),
     output:
         runs=f"{PLAN.results}/dataset/runs.parquet",
         executions=f"{PLAN.results}/dataset/executions.parquet",
+        telemetry=f"{PLAN.results}/dataset/telemetry.parquet",
         descriptor=f"{PLAN.results}/dataset/datapackage.json",
     log:
         f"{PLAN.results}/logs/dataset.log",

@@ -6,7 +6,7 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import BLOCK, EXECUTION, EXECUTIONS, KEYS, RUNS
+from tandembench.dataset.columns import BLOCK, EXECUTION, EXECUTIONS, KEYS, RUNS, TELEMETRY
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, write_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
@@ -16,11 +16,14 @@ Row = dict[str, Any]
 _NS = 1e-9
 
 
-def aggregate_phase(manifest_file: Path, runs_file: Path, executions_file: Path) -> None:
-    """Write a phase's two tables from the run files that its manifest names."""
+def aggregate_phase(
+    manifest_file: Path, runs_file: Path, executions_file: Path, telemetry_file: Path
+) -> None:
+    """Write a phase's tables from the run files that its manifest names."""
     manifest = read_manifest(manifest_file)
     runs: list[Row] = []
     executions: list[Row] = []
+    telemetry: list[Row] = []
     machines: list[Row] = []
     codes: set[str] = set()
     for name in manifest["run_files"]:
@@ -32,11 +35,13 @@ def aggregate_phase(manifest_file: Path, runs_file: Path, executions_file: Path)
         if machine not in machines:
             machines.append(machine)
         codes.add(note["spec"]["code"])
+        telemetry += telemetry_rows(rows, manifest["phase"])
         for _, of_attempt in groupby(sorted(rows, key=_attempt), key=_attempt):
             run, of_agents = block_rows(list(of_attempt), manifest["phase"])
             runs.append(run)
             executions += of_agents
     found = {"machines": machines, "measuring_code": sorted(codes)}
+    write_table(telemetry_file, f"telemetry of phase {manifest['phase']}", TELEMETRY, telemetry)
     write_table(executions_file, f"executions of phase {manifest['phase']}", EXECUTIONS, executions)
     write_table(runs_file, f"runs of phase {manifest['phase']}", RUNS, runs, found)
 
@@ -82,6 +87,18 @@ def block_rows(raw: Sequence[Mapping[str, Any]], phase: str) -> tuple[Row, list[
             raw[0]["topology"] == "serial",
         )
     return run, executions
+
+
+def telemetry_rows(raw: Iterable[Mapping[str, Any]], phase: str) -> list[Row]:
+    """The samples in the raw rows of a run file, one row each."""
+    return [
+        _picked(row, KEYS)
+        | {"phase": phase, "mode": row["mode"]}
+        | {"agent": row["agent"] if row["mode"] == "solo" else None}
+        | sample
+        for row in raw
+        for sample in row["telemetry"] or ()
+    ]
 
 
 def _attempt(row: Mapping[str, Any]) -> int:

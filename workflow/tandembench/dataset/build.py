@@ -1,4 +1,4 @@
-"""Phases of a study -> its dataset: two tables and the descriptor that vouches for them."""
+"""Phases of a study -> its dataset: tables and the descriptor that vouches for them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.aggregate import Row
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
+from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, read_rows, write_table
@@ -19,16 +19,19 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     phases = manifest_file.parent / "phases"
     runs: list[Row] = []
     executions: list[Row] = []
+    telemetry: list[Row] = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
     for phase in (phase["name"] for phase in manifest["phases"]):
         of_phase, note = read_file(phases / f"{phase}.parquet")
         runs += of_phase
         executions += read_rows(phases / f"{phase}.executions.parquet")
+        telemetry += read_rows(phases / f"{phase}.telemetry.parquet")
         for key, values in note.items():
             found[key] += [value for value in values if value not in found[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
+    write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
     write_descriptor(folder, manifest, runs, executions, found)
 
 

@@ -13,7 +13,7 @@ from tandembench.metrics import RUN_METRICS
 from tandembench.study.model import Topology
 
 TOPOLOGIES: tuple[str, ...] = get_args(Topology)
-Kind = Literal["text", "integer", "number", "boolean", "time", "json", "steps"]
+Kind = Literal["text", "integer", "number", "boolean", "time", "json", "steps", "samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,23 @@ _STEP = pa.struct(
         pa.field("text", pa.string()),
     ]
 )
+_SAMPLE = (
+    Column("t_ns", "integer", "ns after t0", "when the sample was taken", True),
+    Column(
+        "subject",
+        "text",
+        "",
+        "server N, client, telemetry, others (not of this block), machine or gpu N",
+        True,
+    ),
+    Column("cores", "number", "cores", "CPU that the subject used since the sample before"),
+    Column("memory_bytes", "integer", "bytes", "resident memory; of machine and GPU: in use"),
+    Column("clock_mhz", "number", "MHz", "mean clock of the cores, or a GPU's SM clock"),
+    Column("utilisation", "number", "1", "part of the time in which a GPU computed"),
+    Column("power_w", "number", "W", "power that a GPU draws"),
+    Column("temperature_c", "number", "degrees C", "temperature of a GPU"),
+    Column("throttle", "text", "", "what holds a GPU's clocks down, by NVML's names"),
+)
 _TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),
     "json": pa.string(),
@@ -52,6 +69,19 @@ _TYPES: dict[Kind, pa.DataType] = {
     "time": pa.timestamp("us", tz="UTC"),
     "steps": pa.list_(_STEP),
 }
+
+
+def _field(column: Column) -> pa.Field:
+    """A column as Arrow has it; unit and description travel as its metadata."""
+    return pa.field(
+        column.name,
+        _TYPES[column.kind],
+        nullable=not column.required,
+        metadata={"unit": column.unit, "description": column.description},
+    )
+
+
+_TYPES["samples"] = pa.list_(pa.struct([_field(column) for column in _SAMPLE]))
 
 # A metric that is no number says so in place of its unit.
 _KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
@@ -100,6 +130,7 @@ EXECUTION = (
     Column(
         "client_cpu_s", "number", "s", "CPU of the client while it ran; a run's agents share it"
     ),
+    Column("loop_lag_s", "number", "s", "longest wait of a timer in the client, to 1 ms"),
     Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
     Column("cold", "boolean", "", "the server loaded the model inside this execution"),
     Column("error", "text", "", "reason code; null if complete"),
@@ -117,6 +148,14 @@ RUN_FILE = (
     *BLOCK,
     *EXECUTION,
     Column("steps", "steps", "ns after t0", "LLM calls: stamps, counts, server's durations"),
+    Column("telemetry", "samples", "ns after t0", "samples; a run's stand with its first agent"),
+)
+TELEMETRY = (
+    *KEYS,
+    PHASE,
+    Column("mode", "text", "", "solo or concurrent", True),
+    Column("agent", "text", "", "who ran; null in concurrent executions, which are of all"),
+    *_SAMPLE,
 )
 EXECUTIONS = (
     *KEYS,
@@ -183,13 +222,4 @@ STUDY_RUNS = (
 
 def arrow_schema(columns: Sequence[Column], title: str) -> pa.Schema:
     """The Arrow schema of a table; units and descriptions travel as field metadata."""
-    fields = [
-        pa.field(
-            column.name,
-            _TYPES[column.kind],
-            nullable=not column.required,
-            metadata={"unit": column.unit, "description": column.description},
-        )
-        for column in columns
-    ]
-    return pa.schema(fields, metadata={"title": title})
+    return pa.schema([_field(column) for column in columns], metadata={"title": title})

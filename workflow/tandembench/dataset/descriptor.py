@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS, Column, Kind
+from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS, TELEMETRY, Column, Kind
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 
@@ -44,6 +44,8 @@ def write_descriptor(
         "resources": [
             _resource(folder / "runs.parquet", STUDY_RUNS, keys),
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
+            # No key: a solo's agent would be part of it, and is null in a run.
+            _resource(folder / "telemetry.parquet", TELEMETRY, []),
         ],
         "study": {
             key: manifest[key]
@@ -109,7 +111,7 @@ def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dic
                 }
                 for column in columns
             ],
-            "primaryKey": list(keys),
+            **({"primaryKey": list(keys)} if keys else {}),
         },
     }
 

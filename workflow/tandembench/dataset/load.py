@@ -16,15 +16,16 @@ from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_ID_COLUMNS = ("session", "config_id", "phase", "scenario", "topology")
+_ID_COLUMNS = frozenset(("session", "config_id", "phase", "scenario", "topology"))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The tables ``runs`` and ``executions`` of a study, and its descriptor."""
+    """The tables of a study, and its descriptor."""
 
     runs: pd.DataFrame
     executions: pd.DataFrame
+    telemetry: pd.DataFrame
     descriptor: dict[str, Any]
 
 
@@ -39,13 +40,13 @@ def load_dataset(folder: Path) -> Dataset:
         if found != resource["hash"]:
             raise _corrupt(path, f"{found}, but datapackage.json says {resource['hash']}")
         tables[resource["name"]] = table.to_pandas()
-        for column in _ID_COLUMNS:
+        for column in sorted(_ID_COLUMNS.intersection(tables[resource["name"]])):
             _check_ids(tables[resource["name"]][column].unique(), column, path)
     study, path = descriptor["study"], folder / "datapackage.json"
     _check_ids([study["reference"]], "topology", path)
     for phase in study["phases"]:
         _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
-    return Dataset(tables["runs"], tables["executions"], descriptor)
+    return Dataset(tables["runs"], tables["executions"], tables["telemetry"], descriptor)
 
 
 def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:

@@ -22,6 +22,8 @@ from tandembench.wire import DRIVERS, Ask, Client, Driver, StreamRecord, stream
 _WARM_UP_TOKENS = 4
 # A load takes longer than this, a warm Ollama's bookkeeping does not.
 _COLD_LOAD_S = 0.5
+# Often enough to meet a loop that hangs, seldom enough to cost nothing (0.1 % of a core).
+_LAG_TIMER_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Execution:
     """One agent running once. ``t0_ns`` is the barrier's release, CLOCK_MONOTONIC.
 
     ``cpu_s`` is this process's CPU time while it (and, in a run, its partners) ran,
+    ``loop_lag_s`` the longest that its event loop let a timer wait meanwhile (resolution 1 ms),
     ``foreign_cores`` what processes that do not belong to the block used meanwhile, in
     cores; None where the servers' processes are not known, and so not theirs from others'.
     """
@@ -38,6 +41,7 @@ class Execution:
     position: int
     t0_ns: int
     cpu_s: float
+    loop_lag_s: float
     foreign_cores: float | None
     nonce: str
     seed: int
@@ -79,11 +83,13 @@ async def measure_block(
     client: Client,
     attempt: int,
     tell: Callable[[Execution], None],
+    helpers: Sequence[int] = (),
 ) -> Block:
     """Measure one block of ``spec`` on ``servers``; ``tell`` hears of each execution's end.
 
-    A failed stream comes back inside the block and ends it. With one agent there is one
-    execution, since a solo would be the same thing twice.
+    ``helpers`` are processes (pids) besides the servers that work for this block. A failed stream
+    comes back inside the block and ends it. With one agent there is one execution, since a solo
+    would be the same thing twice.
     """
     started_ns = time.monotonic_ns()
     driver = DRIVERS[spec["engine"]]
@@ -106,6 +112,7 @@ async def measure_block(
         ]
         serial = spec["topology"] == "serial"
         pids = [server.pid for server in servers if server.pid is not None]
+        pids += helpers if pids else ()
         done = await _release(spec, client, driver, prepared, mode, position, serial, pids)
         executions += done
         for execution in done:
@@ -239,7 +246,9 @@ async def _release(
         cpu = time.process_time()
         t0_ns = time.monotonic_ns()
         barrier.set()
+        longest_lag_s = _watch_lag(asyncio.get_running_loop())
         results = await asyncio.gather(*waiting)
+        loop_lag_s = longest_lag_s()
         cpu_s = time.process_time() - cpu
         elapsed_s = (time.monotonic_ns() - t0_ns) / 1e9
         foreign_cores = max(0.0, foreign_cpu_s(pids) - foreign) / elapsed_s if pids else None
@@ -254,6 +263,7 @@ async def _release(
             position=position,
             t0_ns=t0_ns,
             cpu_s=cpu_s,
+            loop_lag_s=loop_lag_s,
             foreign_cores=foreign_cores,
             nonce=one.nonce,
             seed=one.asks[0].seed,
@@ -261,3 +271,26 @@ async def _release(
         )
         for one, steps in zip(prepared, flat, strict=True)
     ]
+
+
+def _watch_lag(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Let a timer run; the function that ends it says how long it had to wait at worst, seconds."""
+    longest_s = 0.0
+    due = loop.time() + _LAG_TIMER_S
+    ended = False
+
+    def tick() -> None:
+        nonlocal due, longest_s
+        now = loop.time()
+        longest_s = max(longest_s, now - due)
+        due = now + _LAG_TIMER_S
+        if not ended:
+            loop.call_at(due, tick)
+
+    def stop() -> float:
+        nonlocal ended
+        ended = True
+        return max(longest_s, loop.time() - due)
+
+    loop.call_at(due, tick)
+    return stop

@@ -13,6 +13,9 @@ from typing import Any
 
 import psutil
 
+# Guest time is contained in user time already.
+_NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")
+
 
 @cache
 def boot_id() -> str:
@@ -38,20 +41,28 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
-def foreign_cpu_s(servers: Iterable[int]) -> float:
-    """CPU seconds that this machine has spent on neither this process nor ``servers`` (pids).
+def busy_cpu_s() -> float:
+    """CPU seconds that the machine has spent since boot; what a hypervisor stole counts."""
+    times = psutil.cpu_times()._asdict()
+    return math.fsum(value for name, value in times.items() if name not in _NOT_BUSY)
+
+
+def process_cpu_s(process: psutil.Process) -> float:
+    """CPU seconds of a process so far, in steps of 10 ms; psutil.NoSuchProcess if it is gone."""
+    own = process.cpu_times()
+    return own.user + own.system
+
+
+def foreign_cpu_s(ours: Iterable[int]) -> float:
+    """CPU seconds that this machine has spent on neither this process nor ``ours`` (pids).
 
     Counted since boot, so a difference of two calls is what others used in between. Resolution
-    is the kernel's tick, 10 ms a core. Time that a hypervisor stole counts as used by others.
+    is the kernel's tick, 10 ms a core.
     """
-    times = psutil.cpu_times()._asdict()
-    # guest time is contained in user time already
-    idle = ("idle", "iowait", "guest", "guest_nice")
-    busy = math.fsum(value for name, value in times.items() if name not in idle)
-    for process in (os.getpid(), *servers):
+    busy = busy_cpu_s()
+    for pid in (os.getpid(), *ours):
         with contextlib.suppress(psutil.NoSuchProcess):
-            own = psutil.Process(process).cpu_times()
-            busy -= own.user + own.system
+            busy -= process_cpu_s(psutil.Process(pid))
     return busy
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +14,7 @@ from tandembench.measure.block import Block, Execution, is_cold, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import boot_id, fingerprint
 from tandembench.measure.progress import Tell, execution_line, teller, time_left
+from tandembench.measure.telemetry import Samples, by_execution, telemetry
 from tandembench.servers.model import Server, ServerFault
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import content_digest, workload_digest
@@ -55,27 +57,44 @@ async def _attempt(
     servers: Sequence[Server] = []
     block: Block | None = None
     fault: ServerFault | None = None
+    samples: Mapping[int, Samples] = {}
 
     def on_execution(execution: Execution) -> None:
         tell(execution_line(label, execution))
 
-    async with open_client() as client:
+    sampling = telemetry(log) if spec["telemetry"] else nullcontext()
+    with sampling as sampler:
         try:
-            async with open_servers(spec, models, client, log) as servers:
+            async with (
+                open_client() as client,
+                open_servers(spec, models, client, log) as servers,
+            ):
+                if sampler:
+                    sampler.watch([server.pid for server in servers])
+                helpers = [sampler.pid] if sampler else []
                 try:
-                    block = await measure_block(spec, servers, client, attempt, on_execution)
+                    block = await measure_block(
+                        spec, servers, client, attempt, on_execution, helpers
+                    )
                 except TandemError as error:
                     # It was there when the block began: a result, not a reason to stop the study.
                     raise ServerFault("server_lost", str(error)) from error
+                if sampler:
+                    samples = by_execution(sampler.stop(), block.executions)
         except ServerFault as error:
             fault = error
             tell(f"{label}: failed ({error.reason}) {error.detail}")
     shared = _block_columns(spec, attempt, started_at, block)
     if block is None:
         return [shared | _failed_row(spec, index, fault) for index in range(len(spec["agents"]))]
-    return [
-        shared | _execution_row(spec, servers, block, execution) for execution in block.executions
-    ]
+    rows: list[Row] = []
+    for execution in block.executions:
+        row = shared | _execution_row(spec, servers, block, execution)
+        # The executions of a run share its samples: they stand with the first.
+        if execution.position not in {before["position"] for before in rows}:
+            row["telemetry"] = samples.get(execution.position, [])
+        rows.append(row)
+    return rows
 
 
 def _block_columns(
@@ -147,6 +166,7 @@ def _execution_row(
         "seed": execution.seed,
         "clock": last.clock,
         "client_cpu_s": execution.cpu_s,
+        "loop_lag_s": execution.loop_lag_s,
         "foreign_cores": execution.foreign_cores,
         "cold": is_cold(execution),
         "error": execution.error,

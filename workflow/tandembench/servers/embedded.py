@@ -32,11 +32,11 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
 
     ``dual`` gives each of N servers total/N threads; every other topology gives all of them to
     its one server, with N slots for ``single_parallel`` and one slot else. The total is the
-    study's ``threads_total``, or ``cores``. A shared server holds the largest context and the
-    most layers that any of its agents asks for.
+    study's ``threads_total``, else what ``cores`` allow. A shared server holds the largest
+    context and the most layers that any of its agents asks for.
     """
     agents = spec["agents"]
-    total = spec["threads_total"] or cores
+    total = spec["threads_total"] or _default_threads(cores, len(agents))
     dual = spec["topology"] == "dual"
     shares = [[agent] for agent in agents] if dual else [agents]
     threads = max(1, total // len(shares))
@@ -55,6 +55,15 @@ def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
         }
         for share in shares
     ]
+
+
+def _default_threads(cores: int, agents: int) -> int:
+    """The cores, one of more than two left to the client, and a multiple of the agents.
+
+    What does not split evenly would be hardware that dual does not get and a shared server does.
+    """
+    free = cores - 1 if cores > 2 else cores
+    return free - free % agents or free
 
 
 def check_installed(spec: Mapping[str, Any], models: Path) -> None:

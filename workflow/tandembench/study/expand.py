@@ -73,6 +73,7 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         reference=values["reference"],
         engine=values["engine"],
         threads_total=values.get("threads_total"),
+        telemetry=values["telemetry"],
         deadline_s=values["deadline_s"],
         idle_s=values["idle_s"],
         phases={name: body.get("title", name) for name, body in values["phases"].items()},

@@ -55,5 +55,6 @@ class Study:
     threads_total: int | None
     deadline_s: float
     idle_s: float
+    telemetry: bool
     phases: Mapping[str, str]
     configs: tuple[Config, ...]

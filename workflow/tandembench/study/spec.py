@@ -63,6 +63,7 @@ def config_spec(
         "deadline_s": study.deadline_s,
         "idle_s": study.idle_s,
         "retries": study.retries,
+        "telemetry": study.telemetry,
         "seed": study.seed,
         "lock": dict(lock),
         "code": code,
