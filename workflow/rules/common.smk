@@ -15,6 +15,7 @@ sys.path.insert(0, PACKAGES)
 os.environ.update(PYTHONPATH=PACKAGES)
 
 from tandembench.errors import TandemError
+from tandembench.invocation import note
 from tandembench.project import Plan, open_plan
 
 
@@ -54,7 +55,7 @@ REPORTING_CODE = [
 MODEL_FILE = "resources/models/{model}.gguf"
 
 # Which invocation measured a block; a job inherits it.
-os.environ.setdefault("TANDEMBENCH_INVOCATION", uuid.uuid4().hex[:12])
+INVOCATION = os.environ.setdefault("TANDEMBENCH_INVOCATION", uuid.uuid4().hex[:12])
 
 
 wildcard_constraints:

@@ -118,6 +118,62 @@ def report(dataset: Path, output: Path) -> None:
     write_report(dataset.parent if dataset.name == "datapackage.json" else dataset, output)
 
 
+@main.command()
+@click.argument("dataset", type=_PATH)
+@click.option(
+    "--best",
+    required=True,
+    help="Metric to choose by: makespan_ratio, speedup_true, efficiency_true, stp,"
+    " aggregate_tokens_per_s, speedup_estimate or efficiency_estimate.",
+)
+@click.option(
+    "--within",
+    type=click.Choice(["scenario", "phase", "topology"]),
+    default="scenario",
+    show_default=True,
+    help="One choice for each.",
+)
+@click.option("--phase", "phases", multiple=True, help="Phase to choose from; all if left out.")
+def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> None:
+    """Propose a phase that measures the best configs of DATASET once more, as YAML to paste.
+
+    Says where no config is better than another. DATASET is a folder, such as
+    results/study/dataset.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.select import proposal  # noqa: PLC0415
+
+    found = load_dataset(dataset.parent if dataset.name == "datapackage.json" else dataset)
+    click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
+
+
+@main.command()
+@click.argument("study_file")
+@click.option("--session", default="s1", show_default=True, help="Label of the session.")
+@click.option(
+    "--invalid", is_flag=True, help="Remove failed blocks instead, to measure them again."
+)
+@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be removed.")
+def prune(study_file: str, session: str, invalid: bool, dry_run: bool) -> None:
+    """Remove results that STUDY_FILE no longer names: run files, tables and logs of the past.
+
+    With --invalid: run files of blocks whose last attempt failed, in every session, so that the
+    next snakemake measures them again.
+    """
+    from tandembench.dataset.prune import failed_blocks, unnamed  # noqa: PLC0415
+    from tandembench.project import open_plan  # noqa: PLC0415
+
+    plan = open_plan(study_file, session)
+    named = plan.run_files() + plan.other_sessions()
+    stale = unnamed(Path(plan.results), named, plan.study.phases)
+    files = failed_blocks(named) if invalid else stale
+    for file in files:
+        if not dry_run:
+            file.unlink()
+        click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
+    click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
+
+
 @main.group()
 def servers() -> None:
     """What the studies measure."""

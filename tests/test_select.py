@@ -1,0 +1,112 @@
+"""A phase 3 from measured phases: YAML that the study room takes, and no winner among equals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from raw_blocks import block, rounds, write_dataset
+from study_texts import BASE, read
+
+from tandembench.cli import main
+from tandembench.dataset.load import load_dataset
+from tandembench.errors import TandemError
+from tandembench.select import proposal
+
+HEAD = BASE[: BASE.index("phases:")]
+NAMES = ("collector", "insight")
+Row = dict[str, Any]
+
+
+def config(config_id: str, slowdown: float, scenario: str, asked: list[Row]) -> list[list[Row]]:
+    """Five rounds of a config whose run takes ``slowdown`` times its solos, give or take."""
+    found = []
+    for repetition in range(1, 6):
+        shared = slowdown * (1 + 0.004 * ((repetition * 7 + len(config_id)) % 5))
+        rows = block("dual", (1.0, 1.0), (shared, shared))
+        found.append(
+            [
+                row
+                | {"config_id": config_id, "repetition": repetition, "scenario": scenario}
+                | {"content": config_id, "options_asked": json.dumps(asked[row["agent_index"]])}
+                for row in rows
+            ]
+        )
+    return found
+
+
+def dataset(tmp_path: Path, *configs: list[list[Row]]) -> Path:
+    return write_dataset(tmp_path, [rows for one in configs for rows in one])
+
+
+def proposed(folder: Path, metric: str = "speedup_true", within: str = "scenario") -> str:
+    found = load_dataset(folder)
+    return proposal(found.runs, found.executions, metric, within)
+
+
+def homo(num_ctx: int) -> list[Row]:
+    return [{"num_gpu": 80, "num_ctx": num_ctx}] * 2
+
+
+def test_the_best_is_proposed_and_can_be_pasted(tmp_path: Path) -> None:
+    hetero = [{"num_gpu": 60, "num_ctx": 512}, {"num_gpu": 80, "num_ctx": 512}]
+    bvc: list[Row] = [{}, {"num_ctx": 1024, "temperature": 0.8}]
+    text = proposed(
+        dataset(
+            tmp_path,
+            config("homo-c512", 1.5, "chimera_homo", homo(512)),
+            config("homo-c1024", 1.1, "chimera_homo", homo(1024)),
+            config("homo-c2048", 1.5, "chimera_homo", homo(2048)),
+            config("hetero-a", 1.2, "chimera_hetero", hetero),
+            config("bvc-a", 1.2, "baseline_vs_chimera", bvc),
+        )
+    )
+    study = read(HEAD + text)
+    by_scenario = {one.scenario: one for one in study.configs}
+    assert [len(study.configs), len(by_scenario)] == [3, 3]
+    best = by_scenario["chimera_homo"]
+    assert best.id == "validation-homo-c1024"
+    assert [dict(agent.options) for agent in best.agents] == homo(1024)
+    assert [agent.name for agent in best.agents] == list(NAMES)
+    assert (best.topology, best.work_policy) == ("dual", "fixed")
+    assert {agent.max_tokens for agent in best.agents} == {8}
+    assert [dict(a.options) for a in by_scenario["chimera_hetero"].agents] == hetero
+    assert [dict(a.options) for a in by_scenario["baseline_vs_chimera"].agents] == bvc
+    assert "better than every other" in text
+    assert "the only config" in text
+
+
+def test_among_equals_none_is_better(tmp_path: Path) -> None:
+    equal = [config(f"homo-{n}", 1.5, "chimera_homo", homo(512 * n)) for n in (1, 2, 3)]
+    text = proposed(dataset(tmp_path, *equal))
+    assert "no config differs, p = " in text
+    assert "5 rounds" in text
+    assert "better than" not in text
+    assert [one.id for one in read(HEAD + text).configs] == ["validation-homo-1"]
+
+
+def test_one_round_is_too_little(tmp_path: Path) -> None:
+    both = [config(f"homo-{n}", n, "chimera_homo", homo(512))[0] for n in (1, 2)]
+    assert "too little to compare (2 configs, 1 round)" in proposed(write_dataset(tmp_path, both))
+
+
+def test_a_metric_that_nothing_has_is_one_line(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, rounds(2, block("dual")))
+    with pytest.raises(TandemError, match="no config has a makespan_ratio: it needs fixed work"):
+        proposed(folder, "makespan_ratio")
+    with pytest.raises(TandemError, match=r"unknown metric 'wall'.*one of makespan_ratio, speedup"):
+        proposed(folder, "wall")
+    done = CliRunner().invoke(
+        main, ["select", str(folder), "--best", "speedup_true", "--phase", "nope"]
+    )
+    assert done.exit_code == 2
+    assert done.stderr == "tandembench: --phase: no phase 'nope'; measured phases: main\n"
+
+
+def test_the_command_prints_it(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, config("homo-c512", 1.5, "chimera_homo", homo(512)))
+    for argument in (folder, folder / "datapackage.json"):
+        done = CliRunner().invoke(main, ["select", str(argument), "--best", "speedup_true"])
+        assert done.exit_code == 0
+        assert read(HEAD + done.stdout).configs[0].id == "validation-homo-c512"

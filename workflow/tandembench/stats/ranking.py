@@ -1,0 +1,76 @@
+"""Whether any of several configs differs, and then which is best. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import permutation_test
+
+from tandembench.stats.intervals import ratio_interval
+
+LEVEL = 0.95
+_RESAMPLES = 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """``best`` is a column, None where none may be named; ``rivals`` are not shown to be worse.
+
+    ``p`` is that of the global test that no column differs; None with fewer than two rows.
+    """
+
+    p: float | None
+    best: int | None
+    rivals: tuple[int, ...]
+
+
+def ranking(logs: Sequence[Sequence[float]]) -> Ranking:
+    """Rank the columns of ``logs``: one row per round (or session), one column per config.
+
+    Values are logarithms of a metric in which more is better. First a permutation test of all
+    columns at once, labels exchanged inside each row (Fisher 1935, Good 2005): without p < 0.05
+    no best is named, since the best of k equal configs always looks better. Then the best by mean
+    against each other column, by the t interval of their paired ratio at Bonferroni's level.
+    """
+    table = np.asarray(logs, dtype=float)
+    rows, columns = table.shape
+    if columns == 1:
+        return Ranking(None, 0, ())
+    if rows < 2:
+        return Ranking(None, None, ())
+    p = _no_column_differs(table)
+    if p >= 1 - LEVEL:
+        return Ranking(p, None, ())
+    best = int(np.argmax(table.mean(axis=0)))
+    level = 1 - (1 - LEVEL) / (columns - 1)
+    rivals = tuple(
+        column
+        for column in range(columns)
+        if column != best and not _surely_above(table[:, best] - table[:, column], level)
+    )
+    return Ranking(p, best, rivals)
+
+
+def _no_column_differs(table: NDArray[np.float64]) -> float:
+    def spread(*columns: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        # A row keeps its values, so that its mean is the same in every permutation.
+        means = np.stack([column.mean(axis=axis) for column in columns])
+        return np.asarray(means.var(axis=0), dtype=np.float64)
+
+    found = permutation_test(
+        tuple(table.T),
+        spread,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+        batch=500,
+    )
+    return float(found.pvalue)
+
+
+def _surely_above(differences: NDArray[np.float64], level: float) -> bool:
+    low = ratio_interval([float(np.exp(one)) for one in differences], level=level).low
+    return low is not None and low > 1
