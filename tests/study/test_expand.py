@@ -499,3 +499,12 @@ def test_titles_fall_back_to_names() -> None:
     assert (study.title, dict(study.phases)) == ("small", {"one": "one"})
     study = read(BASE.replace("  one:\n", "  one:\n    title: First\n") + "title: All\n")
     assert (study.title, dict(study.phases)) == ("All", {"one": "First"})
+
+
+@pytest.mark.parametrize("ending", ["executions", "telemetry", "manifest"])
+def test_a_phase_is_not_called_like_anothers_table(ending: str) -> None:
+    assert complaint(BASE.replace("  one:", f"  one.{ending}:")) == (
+        f"my.yaml:12: phases.one.{ending}: a phase's name may not end like one of its tables; "
+        "no .executions, .telemetry, .manifest at the end"
+    )
+    assert read(BASE.replace("  one:", f"  {ending}:")).phases

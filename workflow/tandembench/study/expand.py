@@ -31,6 +31,8 @@ _LETTERS = {
 _ALWAYS_NAMED = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
 _MAX_ID = 64
+# A phase's files are called x.parquet, x.executions.parquet and so on.
+_TABLES = (".executions", ".telemetry", ".manifest")
 Values = Mapping[str, Any]
 # (key path, what, fix) -> the error with its line.
 Fault = Callable[[Path, str, str], TandemError]
@@ -53,6 +55,9 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         raise fault(("servers",), "engine embedded starts its own servers", fix)
     configs: dict[str, Config] = {}
     for phase, body in values["phases"].items():
+        if phase.endswith(_TABLES):
+            what = "a phase's name may not end like one of its tables"
+            raise fault(("phases", phase), what, f"no {', '.join(_TABLES)} at the end")
         for index, entry in enumerate(body["configs"]):
             path = ("phases", phase, "configs", index)
             for config in _entry_configs(values, phase, entry, path, lines[path], fault):
