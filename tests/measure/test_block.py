@@ -11,7 +11,7 @@ import pytest
 from ollama_standin import TOKENS_BEFORE_FAULT, standin
 
 from tandembench.measure.block import Block, Execution, _hash, measure_block
-from tandembench.servers import ollama
+from tandembench.servers.attach import attach, lock_entry
 from tandembench.servers.open import open_servers
 from tandembench.wire import open_client
 
@@ -102,13 +102,14 @@ def test_order_and_nonces_follow_from_the_seed_and_differ_between_repetitions(
     assert _hash({**spec, "seed": 1}, "nonce", "collector") != again
 
 
-def on_standin(spec: dict[str, Any], **behaviour: Any) -> Block:
+def on_standin(spec: dict[str, Any], protocol: str = "generate", **behaviour: Any) -> Block:
     async def block() -> Block:
         async with standin(**behaviour) as url, open_client() as client:
             models = [agent["model"] for agent in spec["agents"]]
-            entry = await ollama.lock_entry(client, [url], models)
-            asked = {**spec, "engine": "ollama", "servers": [url], "lock": entry}
-            servers = await ollama.attach(asked, client)
+            entry = await lock_entry("ollama", client, [url], models)
+            running = {"engine": "ollama", "protocol": protocol, "servers": [url], "lock": entry}
+            asked = {**spec, **running}
+            servers = await attach(asked, client)
             return await measure_block(asked, servers, client, 1, lambda _: None)
 
     return asyncio.run(block())

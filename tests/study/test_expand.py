@@ -486,10 +486,10 @@ def test_each_topology_needs_its_servers(topology: str, servers: str, line: str)
 def test_keys_of_the_other_engine_are_refused() -> None:
     assert complaint(BASE + "servers: {single: ['http://a:1']}\n") == (
         "my.yaml:16: servers: engine embedded starts its own servers; "
-        "leave it out, or set engine: ollama"
+        "leave it out, or set engine: ollama or openai"
     )
     assert complaint(BASE + OLLAMA + "threads_total: 2\n") == (
-        "my.yaml:17: threads_total: Ollama sets its own threads; leave it out"
+        "my.yaml:17: threads_total: running servers set their own threads; leave it out"
     )
     assert read(BASE + "threads_total: 2\n").threads_total == 2
 

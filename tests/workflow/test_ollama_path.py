@@ -83,7 +83,7 @@ def test_another_server_than_the_locked_one_stops_the_study_with_both_values(
         text = lock.read_text(encoding="utf-8")
         lock.write_text(text.replace("0.12.10", "0.11.0"), encoding="utf-8")
         said = snakemake(checkout, FILE, ok=False)
-    assert "Ollama is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
+    assert "the server's version is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
     assert not list(checkout.glob("results/attached/runs/*/*.parquet"))
 
 

@@ -59,7 +59,7 @@ async def _attempt(
     def on_execution(execution: Execution) -> None:
         tell(execution_line(label, execution))
 
-    async with open_client() as client:
+    async with open_client(keyed=spec["engine"] == "openai") as client:
         try:
             async with open_servers(spec, models, client, log) as servers:
                 try:
