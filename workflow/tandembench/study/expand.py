@@ -138,8 +138,8 @@ def _check_sendable(study: Values, entry: Values, path: Path, fault: Fault) -> N
     for key in ("options", "axes"):
         for name in _OF_THE_LOAD:
             if study["engine"] == "openai" and name in entry.get(key, {}):
-                what = "OpenAI's protocol has no word for it: a server is started with it"
-                raise fault((*path, key, name), what, "leave it out, and start the server with it")
+                fix = "leave it out, and start the server with it"
+                raise fault((*path, key, name), "OpenAI's protocol has no word for it", fix)
 
 
 def _one_spelling(name: str, value: Any) -> Any:  # noqa: ANN401 - an option's, of any type

@@ -212,7 +212,7 @@ async def stream(
     except TimeoutError:
         error = StreamFault("deadline", f"no end after {deadline_s:g} s")
     except (*_NO_ANSWER, httpx.InvalidURL) as fault:
-        error = StreamFault(_reason(fault, seen.last_read >= 0), str(fault))
+        error = seen.fault(fault)
     return seen.record(error)
 
 
@@ -259,6 +259,14 @@ class _Seen:
             if heard.final.answer_tokens is not None or not self.raw_final:
                 self.raw_final = line.decode("utf-8").strip()
         self.ended = heard.ends
+
+    def fault(self, error: Exception) -> StreamFault:
+        """What came of a request that ended in ``error``."""
+        first = self.backend.inbox.first if self.backend and self.backend.inbox else b""
+        # The HTTP parser waits for the end of a head, and does not look at what its begin is.
+        if isinstance(error, httpcore.RemoteProtocolError) and first and first[:5] != b"HTTP/":
+            return StreamFault("protocol", f"no HTTP: {first!r}")
+        return StreamFault(_reason(error, self.last_read >= 0), str(error))
 
     def record(self, error: StreamFault | None) -> StreamRecord:
         inbox = self.backend.inbox if self.backend else None
