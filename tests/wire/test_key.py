@@ -78,7 +78,7 @@ def said(*pieces: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter
 # Where a server gives back what it was sent; a key at a cut must not leave a part of it.
 ECHOES = {
     "refusal": b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nbad key " + KEY.encode(),
-    "far": b"HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" + b"x" * 495 + KEY.encode(),
+    "refusal cut": b"HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" + b"x" * 145 + KEY.encode(),
     "cut": b"HTTP/1.1 500 No\r\nConnection: close\r\n\r\n" + b"x" * 75 + KEY.encode(),
     "event": SSE + b"data: " + json.dumps({"error": f"key {KEY}"}).encode() + b"\n\n",
     "event cut": SSE + b"data: " + json.dumps({"error": "x" * 145 + KEY}).encode() + b"\n\n",

@@ -27,8 +27,8 @@ from tandembench.wire.sockets import (
 Client = httpx.AsyncClient
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20
+# More than is shown, so that a key that a refusal repeats is there whole, and is found.
 _MAX_REFUSAL_BYTES = 4096
-_MAX_REFUSAL_TEXT = 500
 _MAX_NUMBER = 1e15
 _STATUS_REASONS = {
     204: "empty",
@@ -342,8 +342,7 @@ async def _refuse(response: httpx.Response) -> None:
             said += data
             if len(said) > _MAX_REFUSAL_BYTES:
                 break
-    # The key goes before the text is cut: a part of it would not be found.
-    text = unkeyed(said.decode("utf-8", "replace"))[:_MAX_REFUSAL_TEXT]
+    text = said[:_MAX_REFUSAL_BYTES].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
         raise StreamFault("not_ndjson", f"status {status}, a page of HTML")
     generic = _server_fault(text) if status >= 500 else f"http_{status}"
