@@ -20,6 +20,17 @@ def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str
     return said
 
 
+def tandembench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a command of the package comes to in ``folder``."""
+    return subprocess.run(
+        [sys.executable, "-m", "tandembench", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def copy_checkout(repository: Path, target: Path) -> Path:
     """The files under version control, or about to be, and the model."""
     listed = subprocess.run(

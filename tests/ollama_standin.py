@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -282,7 +283,9 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def listening(handle: Handler, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def listening(
+    handle: Handler, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """A TCP server whose connections go to ``handle``; its URL. All is closed on the way out."""
     tasks = set()
 
@@ -302,9 +305,10 @@ async def listening(handle: Handler, host: str = "127.0.0.1") -> AsyncIterator[s
                 await writer.wait_closed()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, host, 0)
+    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    name = f"[{host}]" if ":" in host else host
     try:
-        yield f"http://{host}:{server.sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://{name}:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for task in list(tasks):

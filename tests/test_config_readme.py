@@ -27,6 +27,7 @@ TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Lock", EMBEDDED),
     ("Lock", EMBEDDED["models"]["additionalProperties"]["properties"]),
     ("Lock", LOCK["properties"]["ollama"]["properties"]),
+    ("Lock", LOCK["properties"]["openai"]["properties"]),
 ]
 
 
@@ -181,7 +182,7 @@ def test_parts_of_studies_are_read_and_ids_are_as_told() -> None:
 
     assert [config.id for config in study.configs] == told
     assert [agent.max_tokens for agent in study.configs[0].agents] == [64, 98]
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_the_path_from_running_servers_to_a_report_is_in_it() -> None:

@@ -22,7 +22,18 @@ from tandembench.fake_server import (
 )
 from tandembench.fake_server.words import token
 from tandembench.servers.fake import fake_process
-from tandembench.wire import DRIVERS, Ask, StreamRecord, open_client, stream
+from tandembench.wire import (
+    DRIVERS,
+    Ask,
+    Driver,
+    StreamRecord,
+    llama,
+    ollama,
+    open_client,
+    openai,
+    openai_completions,
+    stream,
+)
 
 QUICK = {"first_token_s": 0.002, "gap_s": 0.001, "jitter_s": 0.0, "load_s": 0.0, "spin_s": 0.0}
 TRUST = ssl.create_default_context()  # made once, since it takes longer than most tests
@@ -43,10 +54,9 @@ def served(check: Callable[[FakeServer, httpx.AsyncClient], Any], **changes: Any
 
 
 async def asked(
-    server: FakeServer, engine: str = "ollama", prompt: str = "Hello there.", **changes: Any
+    server: FakeServer, driver: Driver = ollama, prompt: str = "Hello there.", **changes: Any
 ) -> StreamRecord:
     """One call by the project's own client."""
-    driver = DRIVERS[engine]
     options = changes.pop("options", {})
     given: Json = {"model": "fake", "seed": 1, "max_tokens": 5, "fixed": False} | changes
     body = json.dumps(driver.body(Ask(prompt=prompt, options=options, **given))).encode()
@@ -77,10 +87,10 @@ def test_every_answer_says_that_it_is_simulated(path: str, status: int) -> None:
     served(check)
 
 
-@pytest.mark.parametrize("engine", sorted(set(DRIVERS) & {"embedded", "ollama", "openai"}))
-def test_the_projects_own_client_reads_each_protocol(engine: str) -> None:
+@pytest.mark.parametrize("driver", DRIVERS.values(), ids=lambda driver: driver.PATH)
+def test_the_projects_own_client_reads_each_protocol(driver: Driver) -> None:
     async def check(server: FakeServer, _: httpx.AsyncClient) -> None:
-        record = await asked(server, engine)
+        record = await asked(server, driver)
         assert record.error is None, record.detail
         assert record.text == "".join(token(i) for i in range(5))
         assert record.final.answer_tokens == len(record.chunk_ns) == 5
@@ -148,11 +158,14 @@ def test_openai_counts_come_if_they_are_asked_for() -> None:
     served(check, tokens=3)
 
 
-def test_a_limit_ends_an_answer_early_and_ignore_eos_late() -> None:
+@pytest.mark.parametrize(
+    "driver", [llama, openai, openai_completions], ids=lambda driver: driver.PATH
+)
+def test_a_limit_ends_an_answer_early_and_ignore_eos_late(driver: Driver) -> None:
     async def check(server: FakeServer, _: httpx.AsyncClient) -> None:
-        natural = await asked(server, "embedded", max_tokens=50)
-        limited = await asked(server, "embedded", max_tokens=3)
-        fixed = await asked(server, "embedded", max_tokens=50, fixed=True)
+        natural = await asked(server, driver, max_tokens=50)
+        limited = await asked(server, driver, max_tokens=3)
+        fixed = await asked(server, driver, max_tokens=50, fixed=True)
         told = [(one.final.answer_tokens, one.final.stop_reason) for one in (natural, limited)]
         assert told == [(20, "stop"), (3, "length")]
         assert len(fixed.chunk_ns) == fixed.final.answer_tokens == 50
@@ -317,11 +330,10 @@ FAULT_REASONS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["ollama", "embedded"])
+@pytest.mark.parametrize("driver", [ollama, llama, openai], ids=lambda driver: driver.PATH)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_what_a_client_takes_it_for(fault: str, engine: str) -> None:
+def test_each_fault_is_what_a_client_takes_it_for(fault: str, driver: Driver) -> None:
     async def check(server: FakeServer, _: httpx.AsyncClient) -> None:
-        driver = DRIVERS[engine]
         ask = Ask(model="fake", prompt="x", options={}, seed=1, max_tokens=9, fixed=False)
         body = json.dumps(driver.body(ask)).encode()
         async with open_client() as client:

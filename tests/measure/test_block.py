@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from ollama_standin import TOKENS_BEFORE_FAULT, standin
 
+from tandembench.fake_server import Behaviour, serving
 from tandembench.measure.block import Block, Execution, _hash, measure_block
-from tandembench.servers import ollama
+from tandembench.servers.attach import attach, lock_entry
 from tandembench.servers.open import open_servers
-from tandembench.wire import open_client
+from tandembench.wire import DRIVERS, open_client
 
 Make = Callable[..., dict[str, Any]]
 PREFIX = "homo-g80-c512-"
@@ -106,9 +107,10 @@ def on_standin(spec: dict[str, Any], **behaviour: Any) -> Block:
     async def block() -> Block:
         async with standin(**behaviour) as url, open_client() as client:
             models = [agent["model"] for agent in spec["agents"]]
-            entry = await ollama.lock_entry(client, [url], models)
-            asked = {**spec, "engine": "ollama", "servers": [url], "lock": entry}
-            servers = await ollama.attach(asked, client)
+            entry = await lock_entry("ollama", client, [url], models)
+            running = {"engine": "ollama", "protocol": "generate", "servers": [url]}
+            asked = {**spec, **running, "lock": entry}
+            servers = await attach(asked, client)
             return await measure_block(asked, servers, client, 1, lambda _: None)
 
     return asyncio.run(block())
@@ -132,6 +134,32 @@ def test_where_a_prompt_cache_cannot_be_off_solo_and_run_ask_different_things(
         assert block.effective[agent].num_ctx is not None
     # whose processes the servers are is not known, and so not what others used
     assert all(one.foreign_cores is None for one in block.executions)
+
+
+@pytest.mark.parametrize(
+    ("engine", "protocol"), [one for one in DRIVERS if one[1]], ids=lambda name: name
+)
+def test_a_block_is_asked_for_in_the_protocol_of_its_spec(
+    ollama_spec: dict[str, Any], engine: str, protocol: str
+) -> None:
+    behaviour = Behaviour(first_token_s=0.002, gap_s=0.001, jitter_s=0.0, spin_s=0.0)
+
+    async def measure() -> tuple[Block, set[str]]:
+        async with serving(behaviour) as server, open_client() as client:
+            running = {"engine": engine, "protocol": protocol, "servers": [server.url]}
+            asked = {**ollama_spec, **running}
+            asked["agents"] = [{**agent, "model": "fake"} for agent in asked["agents"]]
+            asked["lock"] = await lock_entry(engine, client, [server.url], ["fake"])
+            servers = await attach(asked, client)
+            block = await measure_block(asked, servers, client, 1, lambda _: None)
+            return block, {one.path for one in server.streams}
+
+    block, paths = asyncio.run(measure())
+
+    assert paths == {DRIVERS[engine, protocol].PATH}
+    assert [one.error for one in block.executions] == [None] * 4
+    assert all(step.final.answer_tokens == 6 for one in block.executions for step in one.steps)
+    assert block.effective["insight"].num_ctx
 
 
 def test_a_failed_stream_ends_the_block_and_keeps_what_came(ollama_spec: dict[str, Any]) -> None:

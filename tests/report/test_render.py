@@ -68,7 +68,7 @@ SENTENCES = {
     "random": r"Blocks ran in seeded random rounds\.",
     "by config": r"Blocks ran config by config",
     "machine differences": r"machines\*\*: differences between configs may be",
-    "unknown version": r"not known: no execution got so far",
+    "unknown version": r"\| not known \|$",
     "tokens": r"^Prompts had",
     "no group": r"^No two topologies were to do the same work",
     "hides": r"It cannot see that the agents took \d.* times as long as alone; against",

@@ -26,6 +26,8 @@ from ruamel.yaml import YAML
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.servers import ollama
+from tandembench.servers.address import normalised
+from tandembench.servers.attach import attach, lock_entry
 from tandembench.servers.model import Effective, Server
 from tandembench.wire import Ask, open_client, stream
 from tandembench.wire import ollama as driver
@@ -45,6 +47,7 @@ def spec(
 ) -> dict[str, Any]:
     """As much of a RunSpec as attaching reads."""
     return {
+        "engine": "ollama",
         "topology": "dual" if len(urls) > 1 else "single",
         "agents": [{"name": f"a{i}", "model": model} for i, model in enumerate(models)],
         "servers": urls,
@@ -54,7 +57,7 @@ def spec(
 
 async def attached(wanted: dict[str, Any]) -> list[Server]:
     async with open_client() as client:
-        return await ollama.attach(wanted, client)
+        return await attach(wanted, client)
 
 
 def refusal(wanted: dict[str, Any]) -> str:
@@ -238,8 +241,8 @@ def test_two_hosts_with_one_address_are_one_server(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_urls_have_one_spelling(url: str, spelled: str) -> None:
-    assert ollama.normalised(url) == spelled
-    assert ollama.normalised(spelled) == spelled
+    assert normalised(url) == spelled
+    assert normalised(spelled) == spelled
 
 
 @pytest.mark.parametrize(
@@ -247,14 +250,14 @@ def test_urls_have_one_spelling(url: str, spelled: str) -> None:
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(TandemError, match="not a server's URL"):
-        ollama.normalised(url)
+        normalised(url)
 
 
 @pytest.mark.parametrize(("asked", "applied"), [(512, CTX_FLOOR), (8192, 8192)])
 def test_effective_is_what_the_server_applies_not_what_was_asked(asked: int, applied: int) -> None:
     async def load_and_look() -> tuple[Effective, Effective]:
         async with standin(vram_share=0.5) as url, open_client() as client:
-            (server,) = await ollama.attach(spec([url]), client)
+            (server,) = await attach(spec([url]), client)
             before = await ollama.effective(client, server, "tiny")
             ask = Ask("tiny", "a", {"num_ctx": asked}, 1, 4, fixed=True)
             body = json.dumps(driver.body(ask)).encode()
@@ -294,7 +297,7 @@ def test_effective_is_none_where_the_server_is_silent(
 
 async def locked(urls: list[str], models: list[str]) -> dict[str, Any]:
     async with open_client() as client:
-        return await ollama.lock_entry(client, urls, models)
+        return await lock_entry("ollama", client, urls, models)
 
 
 def test_the_lock_entry_fits_its_schema_and_what_attaches() -> None:
@@ -314,7 +317,7 @@ def test_a_model_may_be_on_one_of_the_servers_only() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"version": "0.13.0"}, f"Ollama is not the same: {VERSION} at "),
+        ({"version": "0.13.0"}, f"the server's version is not the same: {VERSION} at "),
         ({"digests": {"tiny:latest": "f" * 64}}, f"tiny is not the same: {TINY} at "),
     ],
 )

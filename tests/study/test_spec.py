@@ -143,8 +143,19 @@ def test_prompts_lock_and_code_are_in_the_digest() -> None:
     assert len({digest(one) for one in variants}) == len(variants)
 
 
+RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2']}\n"
+
+
+def test_the_embedded_engine_has_one_protocol_and_others_say_which() -> None:
+    assert "protocol" not in spec_of(BASE)
+    assert spec_of(BASE + RUNNING)["protocol"] == "generate"
+    chat = spec_of(BASE + RUNNING + "protocol: chat\n")
+    assert chat["protocol"] == "chat"
+    assert digest(chat) != digest(spec_of(BASE + RUNNING))
+
+
 def test_every_field_of_the_model_is_in_the_spec_or_named_here_as_left_out() -> None:
-    whole = spec_of(BASE)
+    whole = spec_of(BASE + RUNNING)
 
     def left_out(kind: type, kept: Spec) -> set[str]:
         return {one.name for one in fields(kind)} - set(kept)

@@ -1,12 +1,10 @@
 """A study on running Ollama servers, from the lock to the report, with stand-ins as servers."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkouts import copy_checkout, snakemake
+from checkouts import copy_checkout, snakemake, tandembench
 from ollama_standin import digest_of, standin_thread
 
 FILE = "config/attached.yaml"
@@ -28,16 +26,6 @@ phases:
         axes: {{topology: [serial, single, dual]}}
         options: {{num_ctx: 512, temperature: 0.8}}
 """
-
-
-def tandembench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tandembench", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -83,7 +71,7 @@ def test_another_server_than_the_locked_one_stops_the_study_with_both_values(
         text = lock.read_text(encoding="utf-8")
         lock.write_text(text.replace("0.12.10", "0.11.0"), encoding="utf-8")
         said = snakemake(checkout, FILE, ok=False)
-    assert "Ollama is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
+    assert "the server's version is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
     assert not list(checkout.glob("results/attached/runs/*/*.parquet"))
 
 

@@ -183,14 +183,15 @@ def servers() -> None:
 @click.argument("study_file")
 @click.option("--write", is_flag=True, help="Replace the entry in config/servers.lock.yaml.")
 def servers_lock(study_file: str, write: bool) -> None:
-    """Ask the Ollama servers of STUDY_FILE for their version and model digests."""
+    """Ask the running servers of STUDY_FILE for their version and model digests."""
     from tandembench.project import LOCK_FILE, load_study  # noqa: PLC0415
     from tandembench.servers.lock import live_entry, write_entry  # noqa: PLC0415
 
-    entry = live_entry(load_study(study_file))
+    study = load_study(study_file)
+    entry = live_entry(study)
     if write:
-        write_entry("ollama", entry, Path(LOCK_FILE))
-    click.echo(json.dumps({"ollama": entry}, indent=2, sort_keys=True))
+        write_entry(study.engine, entry, Path(LOCK_FILE))
+    click.echo(json.dumps({study.engine: entry}, indent=2, sort_keys=True))
 
 
 @main.command("fake-server")

@@ -222,7 +222,7 @@ def _locked(
         if model not in entry["models"]:
             what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
             fix = f"pinned models: {', '.join(entry['models']) or 'none'}"
-            if study.engine == "ollama":
+            if study.engine != "embedded":
                 fix = f"run: tandembench servers lock {study_file} --write ({fix})"
             raise TandemError(what, where=where, fix=fix)
     # Where a file was fetched from does not matter to what it measures; its digest does.

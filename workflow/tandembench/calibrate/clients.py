@@ -16,7 +16,8 @@ from tandembench.calibrate.errors import Seen
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire import DRIVERS, open_client, stream
 
-PATH = DRIVERS["ollama"].PATH
+_DRIVER = DRIVERS["ollama", "generate"]
+PATH = _DRIVER.PATH
 _DEADLINE_S = 60.0
 _IDLE_S = 20.0
 
@@ -42,9 +43,7 @@ async def open_own() -> AsyncIterator[Subject]:
     async with open_client() as client:
 
         async def ask(url: str, body: bytes) -> Seen:
-            record = await stream(
-                client, url + PATH, body, DRIVERS["ollama"].event, _DEADLINE_S, _IDLE_S
-            )
+            record = await stream(client, url + PATH, body, _DRIVER.event, _DEADLINE_S, _IDLE_S)
             if record.error:
                 raise TandemError(
                     f"the client failed on the fake server: {record.error} {record.detail}",

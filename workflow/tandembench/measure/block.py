@@ -92,7 +92,7 @@ async def measure_block(
     would be the same thing twice.
     """
     started_ns = time.monotonic_ns()
-    driver = DRIVERS[spec["engine"]]
+    driver = DRIVERS[spec["engine"], spec.get("protocol")]
     names = [agent["name"] for agent in spec["agents"]]
     await _warm_up(spec, servers, client, driver)
     heard = {
@@ -151,7 +151,7 @@ async def _warm_up(
             options=agent["options"],
             seed=1,
             max_tokens=_WARM_UP_TOKENS,
-            fixed=True,
+            fixed=spec["work_policy"] == "fixed",
         )
         await stream(
             client,

@@ -66,7 +66,7 @@ async def _attempt(
     with sampling as sampler:
         try:
             async with (
-                open_client() as client,
+                open_client(keyed=spec["engine"] == "openai") as client,
                 open_servers(spec, models, client, log) as servers,
             ):
                 if sampler:

@@ -10,14 +10,14 @@ from ruamel.yaml import YAML
 
 from tandembench.errors import TandemError
 from tandembench.files import replacing
-from tandembench.servers.ollama import lock_entry
+from tandembench.servers.attach import lock_entry
 from tandembench.study.model import Study
 from tandembench.wire import open_client
 
 
 def live_entry(study: Study) -> dict[str, Any]:
     """The lock entry of the servers that ``study`` names, asked now: version, model digests."""
-    if study.engine != "ollama":
+    if study.engine == "embedded":
         raise TandemError(
             "engine embedded has no running servers to ask",
             where=study.name,
@@ -27,8 +27,8 @@ def live_entry(study: Study) -> dict[str, Any]:
     models = [agent.model for config in study.configs for agent in config.agents]
 
     async def ask() -> dict[str, Any]:
-        async with open_client() as client:
-            return await lock_entry(client, urls, models)
+        async with open_client(keyed=study.engine == "openai") as client:
+            return await lock_entry(study.engine, client, urls, models)
 
     return asyncio.run(ask())
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 class Server:
     """One running server. ``model_digests`` maps model names to what identifies their weights.
 
-    ``slots``, ``threads``, ``wait_policy`` and ``pid`` are None where the engine does not tell.
+    ``version``, digests, ``slots``, ``threads``, ``wait_policy`` and ``pid`` are None where the
+    engine does not tell.
     """
 
     index: int
     engine: str
     url: str
-    version: str
-    model_digests: Mapping[str, str]
+    version: str | None
+    model_digests: Mapping[str, str | None]
     slots: int | None = None
     threads: int | None = None
     wait_policy: str | None = None

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from tandembench.servers import embedded, ollama
+from tandembench.servers import attach, embedded
 from tandembench.servers.model import Effective, Server
 from tandembench.wire import Client
 
@@ -19,8 +19,8 @@ async def open_servers(
     TandemError (exit 4) if a live server is not the one that the spec's lock entry pins;
     ServerFault if one cannot be had.
     """
-    if spec["engine"] == "ollama":
-        yield await ollama.attach(spec, client)
+    if spec["engine"] != "embedded":
+        yield await attach.attach(spec, client)
         return
     with embedded.running(spec, models, log) as servers:
         yield servers
@@ -28,6 +28,6 @@ async def open_servers(
 
 async def effective(client: Client, server: Server, model: str) -> Effective:
     """What ``server`` says that it applies to ``model``, once it is loaded."""
-    if server.engine == "ollama":
-        return await ollama.effective(client, server, model)
+    if server.engine != "embedded":
+        return await attach.effective(client, server, model)
     return await embedded.effective(client, server)

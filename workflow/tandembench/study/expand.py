@@ -8,7 +8,7 @@ from typing import Any
 
 from tandembench.errors import TandemError
 from tandembench.study.check import fault_at
-from tandembench.study.model import SHARED, Agent, Config, Study, Topology
+from tandembench.study.model import PROTOCOLS, SHARED, Agent, Config, Study, Topology
 from tandembench.study.strict_yaml import Lines, Path
 
 _SCENARIO_SHORT = {
@@ -28,7 +28,8 @@ _LETTERS = {
     "seed": "s",
     "model": "",
 }
-_ALWAYS_NAMED = ("num_gpu", "num_ctx")
+# Options that say how a model is loaded, not how it answers.
+_OF_THE_LOAD = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
 _MAX_ID = 64
 # A phase's files are called x.parquet, x.executions.parquet and so on.
@@ -48,11 +49,12 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
     def fault(path: Path, what: str, fix: str) -> TandemError:
         return fault_at(path, what, fix, lines, where)
 
-    if values["engine"] == "ollama" and "threads_total" in values:
-        raise fault(("threads_total",), "Ollama sets its own threads", "leave it out")
+    if values["engine"] != "embedded" and "threads_total" in values:
+        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
     if values["engine"] == "embedded" and "servers" in values:
-        fix = "leave it out, or set engine: ollama"
+        fix = "leave it out, or set engine: ollama or openai"
         raise fault(("servers",), "engine embedded starts its own servers", fix)
+    protocol = _protocol(values, fault)
     configs: dict[str, Config] = {}
     for phase, body in values["phases"].items():
         if phase.endswith(_TABLES):
@@ -77,6 +79,7 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         margin=values["margin"],
         reference=values["reference"],
         engine=values["engine"],
+        protocol=protocol,
         threads_total=values.get("threads_total"),
         telemetry=values["telemetry"],
         deadline_s=values["deadline_s"],
@@ -84,6 +87,16 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         phases={name: body.get("title", name) for name, body in values["phases"].items()},
         configs=tuple(configs.values()),
     )
+
+
+def _protocol(values: Values, fault: Fault) -> str | None:
+    known = PROTOCOLS.get(values["engine"], ())
+    protocol: str | None = values.get("protocol", known[0] if known else None)
+    if protocol is not None and protocol not in known:
+        fix = f"write {' or '.join(known)}" if known else "leave it out"
+        what = f"engine {values['engine']} does not speak '{protocol}'"
+        raise fault(("protocol",), what, fix)
+    return protocol
 
 
 def _entry_configs(
@@ -95,6 +108,7 @@ def _entry_configs(
     for name in axes:
         if name in entry.get("options", {}) or name in entry:
             raise fault((*path, "axes", name), "also set beside the axes", "keep one of the two")
+    _check_sendable(study, entry, path, fault)
     names = _names(study, entry, path, fault)
     work = _work(study, phase, entry, names, path, line, fault)
     for values in itertools.product(*axes.values()):
@@ -124,6 +138,14 @@ def _entry_configs(
             servers=_servers(study, topology, len(agents), path, fault),
             line=line,
         )
+
+
+def _check_sendable(study: Values, entry: Values, path: Path, fault: Fault) -> None:
+    for key in ("options", "axes"):
+        for name in _OF_THE_LOAD:
+            if study["engine"] == "openai" and name in entry.get(key, {}):
+                fix = "leave it out, and start the server with it"
+                raise fault((*path, key, name), "OpenAI's protocol has no word for it", fix)
 
 
 def _one_spelling(name: str, value: Any) -> Any:  # noqa: ANN401 - an option's, of any type
@@ -248,7 +270,7 @@ def _generated_id(entry: Values, topology: Topology, options: Values, axes: Valu
     """Scenario, num_gpu and num_ctx, other options that are axes, and a topology but plain dual."""
     parts = [_SCENARIO_SHORT[entry["scenario"]]]
     for name, letter in _LETTERS.items():
-        if name in options and (name in _ALWAYS_NAMED or name in axes):
+        if name in options and (name in _OF_THE_LOAD or name in axes):
             value = options[name]
             both = value if isinstance(value, list) else [value]
             parts.append(letter + "x".join(_slug(one) for one in both))

@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 Topology = Literal["serial", "single", "single_parallel", "dual"]
 SHARED: tuple[Topology, ...] = ("serial", "single", "single_parallel")
+# What running servers may be asked in, by engine; the first is the default.
+PROTOCOLS: Mapping[str, tuple[str, ...]] = {
+    "ollama": ("generate", "chat"),
+    "openai": ("chat", "completions"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A whole study, expanded. ``phases`` maps a phase's name to its title."""
+    """A whole study, expanded. ``phases`` maps a phase's name to its title.
+
+    ``protocol`` is one of PROTOCOLS, None for the embedded engine.
+    """
 
     name: str
     title: str
@@ -51,7 +59,8 @@ class Study:
     order: Literal["random", "by_config"]
     margin: float
     reference: Topology
-    engine: Literal["embedded", "ollama"]
+    engine: Literal["embedded", "ollama", "openai"]
+    protocol: str | None
     threads_total: int | None
     deadline_s: float
     idle_s: float

@@ -58,6 +58,7 @@ def config_spec(
         ],
         "work_policy": config.work_policy,
         "engine": study.engine,
+        **({"protocol": study.protocol} if study.protocol else {}),
         "servers": list(config.servers),
         "threads_total": study.threads_total,
         "deadline_s": study.deadline_s,

@@ -7,7 +7,7 @@ A driver is a module with the words of one protocol: ``PATH``, ``PROMPT_CACHE_CA
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from tandembench.wire import llama, ollama
+from tandembench.wire import llama, ollama, ollama_chat, openai, openai_completions
 from tandembench.wire.client import Client, ask_json, open_client, stream
 from tandembench.wire.record import Ask, Event, Final, StreamRecord
 
@@ -41,4 +41,11 @@ class Driver(Protocol):
         """``prompt`` as the protocol wants it: in the model's chat template, or as it is."""
 
 
-DRIVERS: Mapping[str, Driver] = {"embedded": llama, "ollama": ollama}
+# By engine and protocol; the embedded engine has one, without a name.
+DRIVERS: Mapping[tuple[str, str | None], Driver] = {
+    ("embedded", None): llama,
+    ("ollama", "generate"): ollama,
+    ("ollama", "chat"): ollama_chat,
+    ("openai", "chat"): openai,
+    ("openai", "completions"): openai_completions,
+}

@@ -13,6 +13,7 @@ import httpx
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.text import sanitise
+from tandembench.wire.key import API_KEY, api_key, unkeyed
 from tandembench.wire.record import Event, Final, StreamRecord
 from tandembench.wire.sockets import (
     DATA_RECEIVED,
@@ -26,7 +27,8 @@ from tandembench.wire.sockets import (
 Client = httpx.AsyncClient
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20
-_MAX_REFUSAL_BYTES = 500
+# More than is shown, so that a key that a refusal repeats is there whole, and is found.
+_MAX_REFUSAL_BYTES = 4096
 _MAX_NUMBER = 1e15
 _STATUS_REASONS = {
     204: "empty",
@@ -60,21 +62,26 @@ class StreamFault(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = sanitise(detail)
+        self.detail = sanitise(unkeyed(detail))
 
 
-def open_client(clock: str = KERNEL, ssl_context: ssl.SSLContext | None = None) -> Client:
+def open_client(
+    clock: str = KERNEL, ssl_context: ssl.SSLContext | None = None, keyed: bool = False
+) -> Client:
     """A client that talks to the named server and to nothing else, one connection per request.
 
     No proxy from the environment (HTTP_PROXY would capture 127.0.0.1), no redirects, no
     compression (it would hide when a token came). ``clock`` may be DATA_RECEIVED to do without
     the kernel's stamps; ``ssl_context`` says whom to trust, by default whom the system trusts.
+    ``keyed`` sends the API key of the environment with every request, if there is one.
     """
+    key = api_key() if keyed else None
     return httpx.AsyncClient(
         transport=_Transport(clock, ssl_context),
         trust_env=False,
         follow_redirects=False,
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity"}
+        | ({"Authorization": f"Bearer {key}"} if key else {}),
     )
 
 
@@ -153,13 +160,10 @@ async def ask_json(
     TandemError (exit 4) names the URL if it does not answer with a JSON object.
     """
 
-    def fault(what: str) -> TandemError:
-        return TandemError(
-            sanitise(what),
-            where=url,
-            fix="check that the server runs and is the one you mean",
-            exit_code=EXIT_ENVIRONMENT,
-        )
+    def fault(
+        what: str, fix: str = "check that the server runs and is the one you mean"
+    ) -> TandemError:
+        return TandemError(sanitise(unkeyed(what)), where=url, fix=fix, exit_code=EXIT_ENVIRONMENT)
 
     try:
         method = "GET" if body is None else "POST"
@@ -175,8 +179,11 @@ async def ask_json(
         raise fault(f"not a URL ({error})") from None
     except (ValueError, RecursionError):
         raise fault("the answer is not JSON") from None
+    if response.status_code in (401, 403):
+        what = f"status {response.status_code}: the server asks for a key, or for another one"
+        raise fault(what, f"set {API_KEY} to its key (engine openai)")
     if not response.is_success:
-        raise fault(f"status {response.status_code} {response.text[:80]}")
+        raise fault(f"status {response.status_code} {unkeyed(response.text)[:80]}")
     if not isinstance(answer, dict):
         raise fault("the answer is not a JSON object")
     return answer
@@ -205,7 +212,7 @@ async def stream(
     except TimeoutError:
         error = StreamFault("deadline", f"no end after {deadline_s:g} s")
     except (*_NO_ANSWER, httpx.InvalidURL) as fault:
-        error = StreamFault(_reason(fault, seen.last_read >= 0), str(fault))
+        error = seen.fault(fault)
     return seen.record(error)
 
 
@@ -234,11 +241,11 @@ class _Seen:
             if heard.final is not None:
                 _check_types(heard.final)
         except UnicodeError:
-            raise StreamFault("bad_utf8", repr(line[:80])) from None
+            raise StreamFault("bad_utf8", _start(line)) from None
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             # Any JSON may come, of any shape and depth; no line of a protocol begins like HTML.
             reason = "not_ndjson" if line.lstrip().startswith(b"<") else "bad_json"
-            raise StreamFault(reason, repr(line[:80])) from None
+            raise StreamFault(reason, _start(line)) from None
         if self.ended:
             raise StreamFault("protocol", "data after the end of the stream")
         if heard.error is not None:
@@ -248,8 +255,18 @@ class _Seen:
             self.text.append(heard.content)
         if heard.final is not None:
             self.final = self.final.joined(heard.final)
-            self.raw_final = line.decode("utf-8").strip()
+            # Why it stopped and how much it was may come in two lines: the counts are kept.
+            if heard.final.answer_tokens is not None or not self.raw_final:
+                self.raw_final = line.decode("utf-8").strip()
         self.ended = heard.ends
+
+    def fault(self, error: Exception) -> StreamFault:
+        """What came of a request that ended in ``error``."""
+        first = self.backend.inbox.first if self.backend and self.backend.inbox else b""
+        # The HTTP parser waits for the end of a head, and does not look at what its begin is.
+        if isinstance(error, httpcore.RemoteProtocolError) and first and first[:5] != b"HTTP/":
+            return StreamFault("protocol", f"no HTTP: {first!r}")
+        return StreamFault(_reason(error, self.last_read >= 0), str(error))
 
     def record(self, error: StreamFault | None) -> StreamRecord:
         inbox = self.backend.inbox if self.backend else None
@@ -266,6 +283,10 @@ class _Seen:
             error=error.reason if error else None,
             detail=error.detail if error else "",
         )
+
+
+def _start(line: bytes) -> str:
+    return unkeyed(repr(line))[:80]
 
 
 async def _follow(

@@ -9,6 +9,7 @@ from typing import Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire.client import Client, ask_json
+from tandembench.wire.lines import event_data, json_object
 from tandembench.wire.record import Ask, Event, Final
 
 PATH = "/completion"
@@ -48,38 +49,39 @@ async def templated(client: Client, url: str, _model: str, prompt: str) -> str:
 
 def event(line: bytes) -> Event | None:
     """Read one line of the stream; None for blank lines and comments. ValueError if unreadable."""
-    text = line.decode("utf-8").strip()
-    if not text or text.startswith(":"):
+    data = event_data(line)
+    if data is None:
         return None
-    kind, _, payload = text.partition(":")
-    if kind not in ("data", "error"):
-        raise ValueError(f"neither data nor error: {text}")
-    message = json.loads(payload)
-    if not isinstance(message, dict):
-        raise ValueError("a server-sent event that is no JSON object")
-    if kind == "error" or "error" in message:
-        return Event(error=json.dumps(message.get("error", message)))
+    message = json_object(data)
+    if "error" in message:
+        return Event(error=json.dumps(message["error"]))
     content = message.get("content") or ""
     if not message.get("stop"):
         return Event(content)
     return Event(content, final=_final(message), ends=True)
 
 
-def _final(message: Mapping[str, Any]) -> Final:
-    timings = message.get("timings", {})
-    settings = message.get("generation_settings", {})
+def timed(timings: Mapping[str, Any]) -> Final:
+    """What llama.cpp's ``timings`` tell, in whatever protocol they come."""
     return Final(
+        cached_tokens=timings.get("cache_n"),
+        prompt_s=_seconds(timings.get("prompt_ms")),
+        decode_s=_seconds(timings.get("predicted_ms")),
+    )
+
+
+def _final(message: Mapping[str, Any]) -> Final:
+    settings = message.get("generation_settings", {})
+    told = Final(
         prompt_tokens=message.get("tokens_evaluated"),
         answer_tokens=message.get("tokens_predicted"),
-        cached_tokens=timings.get("cache_n"),
         stop_reason={"eos": "stop", "word": "stop", "limit": "length"}.get(
             message.get("stop_type", ""), message.get("stop_type")
         ),
-        prompt_s=_seconds(timings.get("prompt_ms")),
-        decode_s=_seconds(timings.get("predicted_ms")),
         # Floats come back widened from 32 bits (0.800000011920929).
         settings={name: _six_digits(settings[name]) for name in _SAMPLING if name in settings},
     )
+    return told.joined(timed(message.get("timings", {})))
 
 
 def _seconds(milliseconds: float | None) -> float | None:

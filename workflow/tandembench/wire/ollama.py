@@ -3,11 +3,11 @@
 Source: ollama, docs/api.md, api/types.go and server/routes.go, v0.12.10 to v0.32.15.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tandembench.wire.client import Client
+from tandembench.wire.lines import json_object
 from tandembench.wire.record import Ask, Event, Final
 
 PATH = "/api/generate"
@@ -36,20 +36,29 @@ async def templated(_client: Client, _url: str, _model: str, prompt: str) -> str
 
 def event(line: bytes) -> Event | None:
     """Read one line of the stream; None if it is blank. ValueError if unreadable."""
+    return read(line, lambda message: said(message, "response"))
+
+
+def read(line: bytes, content: Callable[[Mapping[str, Any]], str]) -> Event | None:
+    """``event`` of both of Ollama's protocols; ``content`` is where the text of a line stands."""
     text = line.decode("utf-8").strip()
     if not text:
         return None
-    message = json.loads(text)
-    if not isinstance(message, dict):
-        raise ValueError("a line that is no JSON object")
+    message = json_object(text)
     if "error" in message:
         return Event(error=str(message["error"]))
-    # A thinking token is generated, counted in eval_count and waited for like any other: the first
-    # one is the first token, and its text is kept with the rest.
-    content = (message.get("thinking") or "") + (message.get("response") or "")
     if message.get("done") is not True:
-        return Event(content)
-    return Event(content, final=_final(message), ends=True)
+        return Event(content(message))
+    return Event(content(message), final=_final(message), ends=True)
+
+
+def said(message: Mapping[str, Any], name: str) -> str:
+    """The text of ``message`` under ``name``, after what it thought.
+
+    A thinking token is generated, counted in eval_count and waited for like any other: the first
+    one is the first token, and its text is kept with the rest.
+    """
+    return (message.get("thinking") or "") + (message.get(name) or "")
 
 
 def _final(message: Mapping[str, Any]) -> Final:

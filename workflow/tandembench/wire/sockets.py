@@ -136,13 +136,15 @@ class Inbox(httpcore.AsyncNetworkStream):
     """What arrived over one connection: each read's bytes until they are taken, and its stamps.
 
     ``request_ns`` is the last non-empty write, CLOCK_MONOTONIC; ``read_index`` the read whose bytes
-    were taken last. ``patient`` lets bytes wait a few milliseconds for more before their reader is
-    woken: it costs no stamp, and at thousands of tokens a second half of the CPU time.
+    were taken last; ``first`` the bytes of the first read. ``patient`` lets bytes wait a few
+    milliseconds for more before their reader is woken: it costs no stamp, and at thousands of
+    tokens a second half of the CPU time.
     """
 
     def __init__(self) -> None:
         self.request_ns = 0
         self.read_index = -1
+        self.first = b""
         self.patient = False
         self._reads: list[tuple[int, int]] = []
         self._waiting: deque[bytes] = deque()
@@ -192,6 +194,8 @@ class Inbox(httpcore.AsyncNetworkStream):
     def _arrived(self, data: bytes, real_ns: int) -> None:
         """Take in the bytes of one read; ``real_ns`` is the kernel's stamp, 0 for none."""
         now_ns = time.monotonic_ns()
+        if not self._reads:
+            self.first = data
         self._reads.append((real_ns, now_ns))
         self._waiting.append(data)
         self._waiting_bytes += len(data)
