@@ -26,6 +26,7 @@ class Dataset:
     runs: pd.DataFrame
     executions: pd.DataFrame
     descriptor: dict[str, Any]
+    telemetry: pd.DataFrame | None = None
 
 
 def load_dataset(folder: Path) -> Dataset:
