@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from raw_blocks import MACHINE, block, failed, no_server, rounds, scaled, where, write_dataset
-from scipy import stats
+from report_tables import cells, geometric, percentage, t_interval, table, tables
 
 from tandembench.dataset.load import load_dataset
 from tandembench.report import write_report
@@ -43,7 +43,7 @@ SENTENCES = {
     "control failed": r"\*\*A control failed\*\*",
     "better": r"finishes the same work \*\*1\.60 times as fast\*\*",
     "worse": r"is \*\*slower\*\* than",
-    "equivalent": r"\*\*no difference that matters\*\*.* within the margin of 5 %",
+    "equivalent": r"makes \*\*no difference that matters\*\*.* within the margin of 5 %",
     "inconclusive": r"\*\*inconclusive\*\*, makespan_ratio .*so few show only",
     "single pair": r"from a single pair, which has no interval",
     "no pair": r"since no round holds a valid block of both",
@@ -85,6 +85,16 @@ SENTENCES = {
     "list right": r"^- \*\*right\*\* within the margin of 5 %: `",
     "list unknown": r"^- \*\*cannot be told\*\* from these blocks: `",
     "list none": r"^- \*\*nothing to compare with\*\*",
+    "no option": r"^No option was varied with all else equal\.",
+    "level equal": r"^speedup_true shows \*\*no difference that matters\*\* from the lowest level",
+    "level differs": r"^speedup_true \*\*differs\*\* between levels\. Against that at 0\.6 it is",
+    "level unclear": r"^Whether speedup_true differs between levels is \*\*inconclusive\*\*",
+    "level detectable": r"times at .* \(inconclusive, n = \d; so few show only \d",
+    "level unknown": r"^Whether the levels differ in speedup_true is not known",
+    "not confirmed": r"^\*\*No effect is estimated\*\*",
+    "level lengths": r"^The work was not fixed: answers differ in length \(\d+ to \d+ tokens\), so",
+    "level not fixed": r"^The work was not fixed, so wall times are left out",
+    "chance": r"^\d comparisons? of levels stands? here: of levels that do not differ",
     "serial passed": r"can gain nothing: .*Passed \(0\.9 to 1\.1\)",
     "serial failed": r"can gain nothing: .*\*\*Failed\*\*",
     "serial untested": r"^- No `serial` block has a speedup_true",
@@ -108,7 +118,7 @@ SENTENCES = {
 STEADY = {"better", "legend", "equal threads", "estimator over", "one session", "agents alone"}
 STEADY |= {"random", "tokens", "hides", "legend of topologies", "list over", "serial passed"}
 STEADY |= {"estimator right", "hides nothing", "list right", "no pairs", "foreign", "no failure"}
-STEADY |= {"factors applied", "small model", "estimator"}
+STEADY |= {"factors applied", "small model", "estimator", "no option"}
 # What goes when nothing can be compared: one config, or no reference.
 COMPARED = {"better", "legend", "equal threads"}
 GROUPED = {"legend of topologies", "hides", "hides nothing"}
@@ -134,7 +144,64 @@ def only_first(blocks: Blocks, **changes: Any) -> list[list[Row]]:
     return [changed(blocks[0], **changes), *map(list, blocks[1:])]
 
 
+def asking(name: str = "dual-b", asked: Row | None = None, **changes: Any) -> list[Row]:
+    """DUAL again, under other options."""
+    asked = asked or {"num_ctx": 512, "temperature": 0.6}
+    texts = {"options_asked": json.dumps(asked), "options_effective": json.dumps(asked)}
+    rows = block(name, (1.0, 1.0), (1.25, 1.25), workload="w2", content=name)
+    return changed(rows, **(texts | changes))
+
+
+def longer(rows: Sequence[Row]) -> list[Row]:
+    """The block with one token more in every answer, in the same time."""
+    return [row | {"steps": [step | {"answer_tokens": 9} for step in row["steps"]]} for row in rows]
+
+
 SCENES: dict[str, Scene] = {
+    "a level equal": ([*PAIR, *rounds(3, asking())], {}, {"level equal", "chance"}, {"no option"}),
+    "a level better": (
+        [*PAIR, *rounds(3, scaled(asking(), 1.3))],
+        {},
+        {"level differs", "chance"},
+        {"no option"},
+    ),
+    "a level unclear": (
+        [*PAIR, *unsteady(asking(), 0.3, 0.8, 2.0)],
+        {},
+        {"level unclear", "level detectable", "chance", *UNKNOWN},
+        {"no option"},
+    ),
+    "a level once": ([*PAIR, asking()], {}, {"level unclear", *UNKNOWN}, {"no option"}),
+    "levels apart": (
+        [*PAIR, changed(asking(), repetition=9)],
+        {},
+        {"level unknown", *UNKNOWN},
+        {"no option"},
+    ),
+    "layers of a CPU": (
+        [
+            *rounds(3, SERIAL),
+            *every(rounds(3, DUAL), options_asked=json.dumps({"num_gpu": 60})),
+            *rounds(3, asking(asked={"num_gpu": 80}, options_effective="{}")),
+        ],
+        {},
+        {"not confirmed", "factors", "not reported", "num_gpu"},
+        {"no option", "factors applied"},
+    ),
+    "levels of natural work": (
+        every([*PAIR, *rounds(3, asking())], work_policy="natural", work_effective="natural"),
+        {},
+        {"level equal", "level not fixed", "chance", "nothing to compare", "not fixed"},
+        COMPARED | {"no option"},
+    ),
+    "levels of unlike answers": (
+        every(
+            [*PAIR, *rounds(3, longer(asking()))], work_policy="natural", work_effective="capped"
+        ),
+        {},
+        {"level equal", "level lengths", "chance", "nothing to compare", "not fixed"},
+        COMPARED | {"no option"},
+    ),
     "better": (PAIR, {}, set(), set()),
     "worse": (
         rounds(3, SERIAL, scaled(DUAL, 2.0)),
@@ -310,7 +377,7 @@ SCENES: dict[str, Scene] = {
         {},
         {"nothing valid", "no group", "no serial", "list none", "failed attempts"}
         | {"unknown version", "void configs"},
-        STEADY - {"one session", "agents alone", "random", "no pairs", "small model"},
+        STEADY - {"one session", "agents alone", "random", "no pairs", "small model", "no option"},
     ),
 }
 
@@ -348,15 +415,15 @@ def test_every_report_is_tidy(reports: dict[str, str], name: str) -> None:
     assert "\n\n\n" not in text
     assert not re.search(r"[ \t]$", text, re.MULTILINE)
     assert not re.search(r"\b(None|nan|NaN|NaT|inf|Undefined)\b", text)
-    assert not re.search(r"\.\d{4,}", text.split("## 8.")[0]), "an unrounded number"
+    assert not re.search(r"\.\d{4,}", text.split("## 10.")[0]), "an unrounded number"
     assert not re.search(r"\b1 (configs|blocks|comparisons)\b", text)
     assert not re.search(r"\b(?!1\b)\d+ (config|block|valid block|comparison)\b", text)
     assert not re.search(r"\bsession s1, |\bsessions s1\.", text)
     assert not re.search(r"^- .*\n\n- ", text, re.MULTILINE), "a list with a gap"
     assert not re.search(r"^- .*\n(?!- |\n|$)", text, re.MULTILINE), "a list that runs on"
     assert not re.search(r"`\s?`|` `", text), "a list of names without commas"
-    sections = re.findall(r"^## (\d)\.", text, re.MULTILINE)
-    assert sections == list("12345678")
+    sections = re.findall(r"^## (\d+)\.", text, re.MULTILINE)
+    assert sections == [str(number) for number in range(1, 11)]
     for heading in re.finditer(r"^## .*\n\n(.*)", text, re.MULTILINE):
         assert not heading[1].startswith("## "), f"an empty section: {heading[0]}"
     for header, rows in tables(text):
@@ -387,7 +454,8 @@ def test_a_dataset_without_a_block_says_so(tmp_path: Path) -> None:
     assert text.split("## 1.")[0].splitlines()[-2] == (
         "How far to trust this: Instrument error: not calibrated."
     )
-    assert not said(text) - {"no group", "no serial", "no pairs", "list none", "small model"}
+    nothing = {"no group", "no serial", "no pairs", "list none", "small model", "no option"}
+    assert not said(text) - nothing
     assert "0 configs" not in text
 
 
@@ -465,21 +533,6 @@ def test_blocks_in_another_order_make_the_same_headline(tmp_path: Path) -> None:
     assert first.split("## 1.")[0] == second.split("## 1.")[0]
 
 
-def tables(text: str) -> Iterable[tuple[str, list[list[str]]]]:
-    """Every table: its header as it stands, and the cells of its rows."""
-    for found in re.finditer(r"^(\|.*)\n\|[-|]+\|\n((?:\|.*\n)*)", text, re.MULTILINE):
-        yield found[1], [cells(line) for line in found[2].splitlines()]
-
-
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-
-
-def table(text: str, header: str) -> list[list[str]]:
-    """The rows of all tables whose header begins so."""
-    return [row for head, rows in tables(text) if head.startswith(header) for row in rows]
-
-
 # The numbers
 
 
@@ -497,20 +550,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pd.DataFram
     text = render(report_context(load_dataset(dataset)))
     tables = (pd.read_parquet(dataset / f"{name}.parquet") for name in ("runs", "executions"))
     return text, *tables  # type: ignore[return-value]
-
-
-def t_interval(logs: "pd.Series[Any]") -> str:
-    low, high = stats.t.interval(0.95, len(logs) - 1, loc=logs.mean(), scale=stats.sem(logs))
-    mean, low, high = np.exp([logs.mean(), low, high])
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def geometric(values: "pd.Series[Any]") -> str:
-    return f"{np.exp(np.log(values).mean()):.2f}"
-
-
-def percentage(values: "pd.Series[Any]", digits: int = 1) -> str:
-    return f"{100 * values.mean() + 0.0:.{digits}f} %".replace("-0.00 %", "0.00 %")
 
 
 def test_the_numbers_of_topologies_are_those_of_the_tables(
@@ -565,15 +604,15 @@ def test_the_numbers_of_phases_are_those_of_the_tables(
         assert worst == f"{group['slowdown_max'].max():.2f}"
         assert contended == ("yes" if config_id != "serial" else "not shown")
         assert basis == "paired"
-    for config_id, *cells in table(text, "| config | imbalance |"):
+    for config_id, *found in table(text, "| config | imbalance |"):
         parts = [f"imbalance_{part}" for part in ("loss", "token", "rate", "first_token", "rest")]
         parts += ["sequencing_loss", "orchestration_loss"]
-        assert cells == [percentage(own[config_id][part], 2) for part in parts]
-    for config_id, *cells in table(text, "| config | unequal work |"):
+        assert found == [percentage(own[config_id][part], 2) for part in parts]
+    for config_id, *found in table(text, "| config | unequal work |"):
         parts = ["work_imbalance", "sequencing_loss", "contention", "orchestration_true"]
-        assert cells == [percentage(own[config_id][part], 2) for part in parts]
+        assert found == [percentage(own[config_id][part], 2) for part in parts]
         loss = 100 * (1 - own[config_id]["efficiency_true"].mean())
-        assert sum(float(cell[:-2]) for cell in cells) == pytest.approx(loss, abs=0.03)
+        assert sum(float(cell[:-2]) for cell in found) == pytest.approx(loss, abs=0.03)
 
 
 def test_the_numbers_of_sentences_are_those_of_the_tables(

@@ -27,6 +27,7 @@ class Dataset:
     executions: pd.DataFrame
     telemetry: pd.DataFrame
     descriptor: dict[str, Any]
+    telemetry: pd.DataFrame | None = None
 
 
 def load_dataset(folder: Path) -> Dataset:

@@ -9,8 +9,13 @@ from tandembench.report.controls import controls
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
+from tandembench.report.hardware import hardware
+from tandembench.report.levels import option_comparisons
 from tandembench.report.numbers import Values
 from tandembench.report.phases import phase_table
+from tandembench.report.results import config_rows, summary
+from tandembench.report.scenarios import scenario_rows
+from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
 
 # Above this many cores of foreign work a run is called disturbed: 0.1 of a core can already
@@ -19,7 +24,7 @@ DISTURBED_CORES = 0.1
 
 
 def report_context(dataset: Dataset) -> Values:
-    """The report's content: headline, environment, topologies, estimator, phases, controls."""
+    """The report's content, section by section, first to last."""
     descriptor, executions = dataset.descriptor, dataset.executions
     study = descriptor["study"]
     margin = float(study["margin"])
@@ -37,10 +42,16 @@ def report_context(dataset: Dataset) -> Values:
         "headline": headline(groups, study["reference"]),
         "estimator": estimator(runs, margin),
         "phases": [phase_table(phase, runs) for phase in study["phases"]],
+        "scenarios": scenario_rows(runs, margin),
+        "options": option_comparisons(runs, executions, margin),
         "controls": controls(runs, margin),
         "factors": factors(executions),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
+        "results": config_rows(runs, executions),
+        "summary": summary(runs),
+        "timeline": timeline(runs, study["phases"]),
+        "hardware": hardware(dataset.telemetry, runs),
         "instrument": descriptor["instrument"],
         "fingerprints": descriptor["fingerprints"],
         "resources": descriptor["resources"],

@@ -26,8 +26,8 @@ def factors(executions: pd.DataFrame) -> Values:
             effective = _effective(factor, own)
             if effective and all(_same(asked, value) for value in effective):
                 continue
-            said = ", ".join(map(_text, effective)) or None
-            key = (factor, _text(asked), said)
+            said = ", ".join(map(option_text, effective)) or None
+            key = (factor, option_text(asked), said)
             values[key] = asked
             if config_id not in configs.setdefault(key, []):
                 configs[key].append(str(config_id))
@@ -43,7 +43,9 @@ def _effective(factor: str, own: pd.DataFrame) -> list[Any]:
     if factor == "num_ctx":
         return sorted(int(value) for value in own["num_ctx_effective"].dropna().unique())
     reported = [json.loads(text) for text in own["options_effective"].dropna().unique()]
-    known = {_text(said[factor]): said[factor] for said in reported if said.get(factor) is not None}
+    known = {
+        option_text(said[factor]): said[factor] for said in reported if said.get(factor) is not None
+    }
     return [known[text] for text in sorted(known)]
 
 
@@ -54,7 +56,8 @@ def _same(asked: Any, effective: Any) -> bool:  # noqa: ANN401 - JSON scalars
     return bool(asked == effective)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a JSON scalar
+def option_text(value: Any) -> str:  # noqa: ANN401 - a JSON scalar
+    """The value of an option, as a table shows it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

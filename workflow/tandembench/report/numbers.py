@@ -38,6 +38,15 @@ def peak(values: "pd.Series[Any]") -> float | None:
     return None if known.empty else float(known.max())
 
 
+def described(values: "pd.Series[Any]") -> Values:
+    """n, mean, median, sd (n - 1), min and max of what is known; sd is None for n = 1."""
+    known = values.dropna().astype(float)
+    found: Values = {"n": len(known), "sd": float(known.std()) if len(known) > 1 else None}
+    for name in ("mean", "median", "min", "max"):
+        found[name] = float(getattr(known, name)()) if len(known) else None
+    return found
+
+
 def counted(flags: "pd.Series[Any]") -> str | None:
     """How many are true, as "2/3"."""
     known = flags.dropna()
@@ -58,6 +67,18 @@ def span(values: "pd.Series[Any]") -> str | None:
         return None
     low, high = int(known.min()), int(known.max())
     return str(low) if low == high else f"{low} to {high}"
+
+
+def contention_measured(runs: pd.DataFrame) -> bool | None:
+    """DESIGN's contention_measured: the lower 95 % bound of the mean log slowdown is above 0."""
+    logs = mean_with_interval(runs, "slowdown_log_mean")
+    return None if logs is None or logs.low is None else logs.low > 0
+
+
+def configs_contended(runs: pd.DataFrame) -> str | None:
+    """In how many configs contention was measured, of those that can tell, as "2/3"."""
+    found = [contention_measured(own) for _, own in runs.groupby("config_id")]
+    return counted(pd.Series(found, dtype=object))
 
 
 def verdict(found: Interval | None, margin: float) -> Verdict:

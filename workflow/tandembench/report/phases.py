@@ -4,6 +4,7 @@ import pandas as pd
 
 from tandembench.report.numbers import (
     Values,
+    contention_measured,
     counted,
     distinct,
     mean,
@@ -11,7 +12,7 @@ from tandembench.report.numbers import (
     peak,
     ratio,
 )
-from tandembench.stats.intervals import Interval, exponential
+from tandembench.stats.intervals import exponential
 
 ESTIMATE_PARTS = (
     "imbalance_loss",
@@ -22,6 +23,7 @@ ESTIMATE_PARTS = (
     "sequencing_loss",
     "orchestration_loss",
 )
+CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")
 
 
@@ -42,7 +44,7 @@ def _row(config_id: str, attempts: pd.DataFrame) -> Values:
         "efficiency_estimate_peak": peak(own["efficiency_estimate"]),
         "ttft_rule": counted(own["contention_ttft_rule"]),
         "speedup_rule": counted(own["contention_speedup_rule"]),
-        "contention_measured": _above_zero(logs),
+        "contention_measured": CONTENTION[contention_measured(own)],
         "speedup_true": ratio(own, "speedup_true"),
         "efficiency_true": mean(own["efficiency_true"]),
         "slowdown": exponential(logs) if logs else None,
@@ -52,10 +54,3 @@ def _row(config_id: str, attempts: pd.DataFrame) -> Values:
         "true_sequencing": mean(own.loc[own["speedup_true"].notna(), "sequencing_loss"]),
         **{part: mean(own[part]) for part in (*ESTIMATE_PARTS, *TRUE_PARTS)},
     }
-
-
-def _above_zero(logs: Interval | None) -> str | None:
-    """DESIGN's contention_measured: the lower 95 % bound of the mean log slowdown is above 0."""
-    if logs is None or logs.low is None:
-        return None
-    return "yes" if logs.low > 0 else "not shown"

@@ -1,0 +1,218 @@
+"""What an option changes: configs that agree in all else, compared round by round.
+
+Options are compared as they were asked for, agent by agent. Where a server did not apply an
+option as asked, or does not say that it did, no effect of it is estimated.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tandembench.report.factors import factors, option_text
+from tandembench.report.numbers import Values, mean, ratio, span, verdict
+from tandembench.stats.verdicts import smallest_detectable
+
+# Headings, in the order of the report; any other option comes under the last.
+TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}
+OTHER = "Other options"
+RATIOS = ("speedup_true", "efficiency_estimate", "ttft_s", "decode_rate_tokens_per_s", "wall_s")
+ROUND = ["session", "repetition"]
+# An option's value for each agent, as JSON text, None where it was not asked for.
+Level = tuple[str | None, ...]
+# One config for each level, all alike in all else.
+Cell = Mapping[Level, str]
+
+
+@dataclass(frozen=True)
+class _Config:
+    """A config that has a valid block: ``alike`` is what must agree, ``levels`` by option."""
+
+    id: str
+    alike: tuple[Any, ...]
+    levels: Mapping[str, Level]
+    n: int
+
+
+def option_comparisons(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> list[Values]:
+    """One comparison per option and set of its levels that configs alike in all else hold.
+
+    Each level has its numbers and, against the lowest level, ratios paired by session and round;
+    ``outcome`` is "not_applied", or what the verdicts on speedup_true come to: "differs",
+    "equivalent", "inconclusive", or "unknown" where no pair has it.
+    """
+    valid = runs[runs["valid"]]
+    shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
+    measured = valid.merge(_means_of_agents(shared), on=["config_id", *ROUND])
+    configs = _configs(valid, shared)
+    names = {name for config in configs for name in config.levels}
+    order = [*TITLES, *sorted(names - TITLES.keys())]
+    return [
+        _comparison(option, cells, measured, executions, margin)
+        for option in order
+        if option in names
+        for cells in _balanced(option, configs)
+    ]
+
+
+def _means_of_agents(shared: pd.DataFrame) -> pd.DataFrame:
+    """First-token wait and decode rate of each run, its agents' means; missing if one's is."""
+    timings = ["ttft_s", "decode_rate_tokens_per_s"]
+    return shared.groupby(["config_id", *ROUND])[timings].mean(skipna=False).reset_index()
+
+
+def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> list[_Config]:
+    """What is known of each config, by id."""
+    found = []
+    firsts = valid.groupby("config_id").first()
+    for config_id, own in shared.groupby("config_id"):
+        agents = own.drop_duplicates("agent_index").sort_values("agent_index")
+        asked = [
+            json.loads(text) | {"model": model}
+            for text, model in zip(agents["options_asked"], agents["model"], strict=True)
+        ]
+        levels = {
+            name: tuple(json.dumps(one[name]) if name in one else None for one in asked)
+            for name in sorted(set().union(*asked))
+        }
+        run = firsts.loc[config_id]
+        threads = [None if pd.isna(value) else int(value) for value in agents["threads"]]
+        # The port of a server of our own says nothing: it is another one each time.
+        ours = run["engine"] == "embedded"
+        theirs = [None if ours else endpoint for endpoint in agents["endpoint"]]
+        alike = (
+            *(run[key] for key in ("scenario", "topology", "work_policy", "engine")),
+            *zip(agents["agent"], agents["max_tokens"], threads, theirs, strict=True),
+        )
+        n = int((valid["config_id"] == config_id).sum())
+        found.append(_Config(str(config_id), alike, levels, n))
+    return found
+
+
+def _balanced(option: str, configs: Sequence[_Config]) -> Iterator[list[Cell]]:
+    """The cells of ``option`` with two levels or more, together where they hold the same levels.
+
+    So every level of a comparison stands beside the same other options. A cell holds one config
+    a level: of replicates the one with most valid runs, then the smallest id.
+    """
+    cells: dict[tuple[Any, ...], dict[Level, _Config]] = {}
+    for config in sorted(configs, key=lambda config: (-config.n, config.id)):
+        nobody = (None,) * len(next(iter(config.levels.values())))
+        rest = {name: level for name, level in config.levels.items() if name != option}
+        cell = cells.setdefault((config.alike, tuple(rest.items())), {})
+        cell.setdefault(config.levels.get(option, nobody), config)
+    together: dict[tuple[Any, ...], list[Cell]] = {}
+    for (alike, _), cell in sorted(cells.items(), key=lambda item: str(item[0])):
+        if len(cell) > 1:
+            ids = {level: config.id for level, config in cell.items()}
+            together.setdefault((alike, frozenset(ids)), []).append(ids)
+    yield from together.values()
+
+
+def _comparison(
+    option: str,
+    cells: Sequence[Cell],
+    measured: pd.DataFrame,
+    executions: pd.DataFrame,
+    margin: float,
+) -> Values:
+    levels = sorted(cells[0], key=_rank)
+    ids = [config_id for cell in cells for config_id in cell.values()]
+    own = measured[measured["config_id"].isin(ids)]
+    shared = executions[executions["config_id"].isin(ids)]
+    together = shared[shared["valid"] & (shared["mode"] == "concurrent")]
+    not_applied = [row for row in factors(shared)["rows"] if row["factor"] == option]
+    fixed = bool((own["work_effective"] == "fixed").all())
+    rows = [_level(level, cells, own) for level in levels]
+    if not not_applied:
+        for row, level in zip(rows[1:], levels[1:], strict=True):
+            row.update(_against(levels[0], level, cells, own, margin, fixed))
+    first = own.iloc[0]
+    return {
+        "option": option,
+        "title": TITLES.get(option, OTHER),
+        "scenario": str(first["scenario"]),
+        "topology": str(first["topology"]),
+        "work": str(first["work_policy"]),
+        "configs": len(ids),
+        "cells": len(cells),
+        "fixed": fixed,
+        "answer_tokens": span(together["answer_tokens"]),
+        "equal_answers": together["answer_tokens"].nunique() == 1,
+        "levels": rows,
+        "not_applied": not_applied,
+        "tested": sum("detectable" in row and row["detectable"] is not None for row in rows),
+        "outcome": "not_applied" if not_applied else _outcome(rows[1:]),
+    }
+
+
+def _level(level: Level, cells: Sequence[Cell], own: pd.DataFrame) -> Values:
+    runs = own[own["config_id"].isin([cell[level] for cell in cells])]
+    return {
+        "level": level_text(level),
+        "n": len(runs),
+        "speedup_estimate": mean(runs["speedup_estimate"]),
+        "efficiency_estimate": mean(runs["efficiency_estimate"]),
+        "speedup_true": ratio(runs, "speedup_true"),
+        "ttft_s": mean(runs["ttft_s"]),
+        "aggregate_tokens_per_s": mean(runs["aggregate_tokens_per_s"]),
+    }
+
+
+def _against(
+    lowest: Level,
+    level: Level,
+    cells: Sequence[Cell],
+    own: pd.DataFrame,
+    margin: float,
+    fixed: bool,
+) -> Values:
+    """Ratios of ``level`` to the lowest; of wall times only where the work was fixed."""
+    pairs = pd.concat(
+        own[own["config_id"] == cell[level]].merge(
+            own[own["config_id"] == cell[lowest]], on=ROUND, suffixes=("", "_lowest")
+        )
+        for cell in cells
+    )
+    for name in RATIOS:
+        pairs[name] = pairs[name] / pairs[f"{name}_lowest"]
+    found = {name: ratio(pairs, name) for name in RATIOS if fixed or name != "wall_s"}
+    gain = found["speedup_true"]
+    return {
+        "ratios": found,
+        "pairs": int(pairs["speedup_true"].count()),
+        "verdict": verdict(gain, margin),
+        "detectable": smallest_detectable(gain) if gain else None,
+    }
+
+
+def _outcome(others: Sequence[Values]) -> str:
+    verdicts = {row["verdict"] for row in others}
+    if verdicts & {"better", "worse"}:
+        return "differs"
+    if verdicts == {"equivalent"}:
+        return "equivalent"
+    return "inconclusive" if any(row["pairs"] for row in others) else "unknown"
+
+
+def level_text(level: Level) -> str:
+    """A level for a table: "512", or by agent, "default / 512"."""
+    texts = [
+        "default" if value is None else option_text(json.loads(value))
+        for value in (level[:1] if len(set(level)) == 1 else level)
+    ]
+    return " / ".join(texts)
+
+
+def _rank(level: Level) -> list[tuple[float, str]]:
+    """Numbers by value, the server's default before them, texts after."""
+    return [_place(None if value is None else json.loads(value)) for value in level]
+
+
+def _place(value: object) -> tuple[float, str]:
+    if value is None:
+        return -math.inf, ""
+    return (float(value), "") if isinstance(value, int | float) else (math.inf, str(value))
