@@ -100,7 +100,7 @@ BLOCK = (
     Column("engine", "text", "", "what served the model", True),
     Column("workload", "text", "", "equal where agents, options and work are: may be compared"),
     Column("content", "text", "", "equal where all but the id is: an A/A pair"),
-    Column("started_at", "time", "UTC", "wall clock at the block's start", True),
+    Column("started_at", "time", "UTC", "wall clock at the first warm-up request", True),
     Column("block_s", "number", "s", "first warm-up request to last byte"),
     Column("order", "text", "", "order of the executions in the block"),
     Column("invocation", "text", "", "id of the workflow's invocation"),

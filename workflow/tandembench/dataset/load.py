@@ -27,7 +27,6 @@ class Dataset:
     executions: pd.DataFrame
     telemetry: pd.DataFrame
     descriptor: dict[str, Any]
-    telemetry: pd.DataFrame | None = None
 
 
 def load_dataset(folder: Path) -> Dataset:

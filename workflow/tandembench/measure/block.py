@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tandembench.measure.machine import foreign_cpu_s
@@ -57,9 +58,10 @@ class Execution:
 class Block:
     """All executions of one block until the first that failed, and what the servers apply.
 
-    ``duration_s`` runs from the first warm-up request; ``effective`` is by agent.
+    ``duration_s`` runs from ``started_at``, the first warm-up request; ``effective`` is by agent.
     """
 
+    started_at: datetime
     duration_s: float
     order: tuple[str, ...]
     executions: tuple[Execution, ...]
@@ -91,7 +93,7 @@ async def measure_block(
     comes back inside the block and ends it. With one agent there is one execution, since a solo
     would be the same thing twice.
     """
-    started_ns = time.monotonic_ns()
+    started_at, started_ns = datetime.now(UTC), time.monotonic_ns()
     driver = DRIVERS[spec["engine"], spec.get("protocol")]
     names = [agent["name"] for agent in spec["agents"]]
     await _warm_up(spec, servers, client, driver)
@@ -120,7 +122,7 @@ async def measure_block(
         if any(execution.error for execution in done):
             break  # the block is void whatever follows
     duration_s = (time.monotonic_ns() - started_ns) / 1e9
-    return Block(duration_s, tuple(order), tuple(executions), heard)
+    return Block(started_at, duration_s, tuple(order), tuple(executions), heard)
 
 
 def is_cold(execution: Execution) -> bool:

@@ -111,7 +111,7 @@ def _block_columns(
         "engine": spec["engine"],
         "workload": workload_digest(dict(spec)),
         "content": content_digest(dict(spec)),
-        "started_at": started_at,
+        "started_at": block.started_at if block else started_at,
         "block_s": block.duration_s if block else None,
         "order": ",".join(block.order) if block else None,
         "invocation": os.environ.get("TANDEMBENCH_INVOCATION"),

@@ -11,12 +11,12 @@ OF_A_GPU = ("utilisation", "power_w", "temperature_c")
 SUBJECTS = ("server", "client", "telemetry", "others", "machine", "gpu")
 
 
-def hardware(telemetry: pd.DataFrame | None, runs: pd.DataFrame) -> Values | None:
-    """Mean and peak of the samples of valid blocks, by subject and mode; None without a table.
+def hardware(telemetry: pd.DataFrame, runs: pd.DataFrame) -> Values | None:
+    """Mean and peak of the samples of valid blocks, by subject and mode; None without samples.
 
     ``own_cores`` is what taking the samples cost, in cores, in both modes together.
     """
-    if telemetry is None:
+    if telemetry.empty:
         return None
     samples = telemetry.merge(runs.loc[runs["valid"], KEYS], on=KEYS)
     samples["memory_gib"] = samples["memory_bytes"] / 2**30
