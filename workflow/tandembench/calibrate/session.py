@@ -102,8 +102,20 @@ def calibrate(
     """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
 
     Every phase has one round at least, so that very few seconds become five. TandemError if a
-    client loses tokens or fails.
+    client loses tokens or fails, or if the machine has no port, process or space left for it.
     """
+    try:
+        return _calibrate(seconds, subjects)
+    except (OSError, ValueError) as error:
+        raise TandemError(
+            f"the instrument cannot be calibrated ({error})",
+            where="calibrate",
+            fix="free what is missing, then run it again",
+            exit_code=EXIT_ENVIRONMENT,
+        ) from error
+
+
+def _calibrate(seconds: float, subjects: Mapping[str, Opener]) -> Calibration:
     started, load_before = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         logs = {name: Path(folder) / f"{name}.ndjson" for name in SCHEDULES}
@@ -226,6 +238,8 @@ def _body(prompt: str, tokens: int = -1) -> bytes:
 def _figures(found: _Findings, sent: Mapping[str, StreamLog]) -> Figures:
     by_phase: dict[str, list[tuple[Seen, StreamLog]]] = {}
     for prompt, seen in found.seen.items():
+        if prompt not in sent:
+            raise ValueError(f"the server's log has no answer to {prompt}")
         by_phase.setdefault(prompt.partition("/")[0], []).append((seen, sent[prompt]))
     errors = {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
     return Figures(

@@ -8,6 +8,7 @@ from typing import Any
 from tandembench.dataset.aggregate import Row
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
 from tandembench.dataset.descriptor import write_descriptor
+from tandembench.dataset.instrument import read_calibrations
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, read_rows, write_table
 from tandembench.metrics import makespan_ratio
@@ -29,7 +30,8 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
-    write_descriptor(folder, manifest, runs, executions, found)
+    instrument = read_calibrations(manifest["calibrations"])
+    write_descriptor(folder, manifest, runs, executions, found, instrument)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import read_descriptor
+from tandembench.dataset.instrument import check_instrument
 from tandembench.dataset.parquet import read_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
@@ -45,6 +46,7 @@ def load_dataset(folder: Path) -> Dataset:
     _check_ids([study["reference"]], "topology", path)
     for phase in study["phases"]:
         _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
+    check_instrument(descriptor["instrument"], path)
     return Dataset(tables["runs"], tables["executions"], descriptor)
 
 

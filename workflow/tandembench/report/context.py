@@ -9,6 +9,7 @@ from tandembench.report.controls import controls
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
+from tandembench.report.instrument import TIE, instrument
 from tandembench.report.numbers import Values
 from tandembench.report.phases import phase_table
 from tandembench.report.topologies import headline, topology_groups
@@ -41,7 +42,8 @@ def report_context(dataset: Dataset) -> Values:
         "factors": factors(executions),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
-        "instrument": descriptor["instrument"],
+        "instrument": instrument(descriptor, runs),
+        "tie": TIE,
         "fingerprints": descriptor["fingerprints"],
         "resources": descriptor["resources"],
     }
