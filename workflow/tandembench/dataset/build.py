@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.aggregate import Row
+from tandembench.dataset.calibrations import read_calibrations
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
 from tandembench.dataset.descriptor import write_descriptor
-from tandembench.dataset.instrument import read_calibrations
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, read_rows, write_table
 from tandembench.metrics import makespan_ratio

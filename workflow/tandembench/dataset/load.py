@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import read_descriptor
-from tandembench.dataset.instrument import check_instrument
 from tandembench.dataset.parquet import read_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
