@@ -1,13 +1,14 @@
-"""How far HTTP clients are off: this project's, plain httpx, aiohttp and the ollama client.
+"""How far HTTP clients are off: this project's, plain httpx, aiohttp, ollama's client, aiperf.
 
-All by turns against the same fake servers, which log every send: two streams, 50 ms to the first
-token, then 20 tokens at 10 +- 2 ms. Prints one table, or JSON. README.md says what it means.
+All but aiperf by turns, against the same fake servers, which log every send: two streams, 50 ms to
+the first token, then 20 tokens at 10 +- 2 ms. Prints one table, or JSON; see README.md.
 """
 
 import json
 import math
 import os
 import statistics
+import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
+from aiperf_client import measure_aiperf, program, release
 
 from tandembench.calibrate import Spread
 from tandembench.calibrate.clients import PATH, SUBJECTS, Opener, Subject
@@ -106,12 +108,12 @@ def measure(names: Sequence[str], requests: int) -> dict[str, Findings]:
     return measure_clients({name: CLIENTS[name][1] for name in names}, phases, 0)
 
 
-def row(name: str, release: str, found: Findings) -> dict[str, Any]:
+def row(name: str, known: str, found: Findings) -> dict[str, Any]:
     """One client's figures; errors in microseconds."""
     errors = {f"{key}_error_us": asdict(getattr(found.errors["two"], key)) for key in ERRORS}
     return {
         "client": name,
-        "version": release,
+        "version": known,
         **errors,
         "tokens_per_s_sustained": statistics.median(found.rates),
         "cpu_s_per_10k_tokens": statistics.median(found.cpu),
@@ -120,12 +122,27 @@ def row(name: str, release: str, found: Findings) -> dict[str, Any]:
     }
 
 
+def aiperf_row(program: str, requests: int) -> dict[str, Any]:
+    """aiperf's figures; what its records do not tell is None."""
+    errors = measure_aiperf(program, requests)
+    return {
+        "client": "aiperf",
+        "version": release(program),
+        **{f"{key}_error_us": asdict(getattr(errors, key)) for key in ERRORS},
+        "tokens_per_s_sustained": None,
+        "cpu_s_per_10k_tokens": None,
+        "clock": "aiperf records",
+        "requests": errors.ttft.n,
+    }
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     head = ["client", "version", *ERRORS.values(), "tokens/s", "CPU s per 10k tokens", "n"]
     lines = [head, ["---"] * len(head)]
     for one in rows:
-        figures = f"{one['tokens_per_s_sustained']:,.0f}", f"{one['cpu_s_per_10k_tokens']:.2f}"
+        rate, cpu = one["tokens_per_s_sustained"], one["cpu_s_per_10k_tokens"]
+        figures = "-" if rate is None else f"{rate:,.0f}", "-" if cpu is None else f"{cpu:.2f}"
         spreads = [_cell(Spread(**one[f"{key}_error_us"])) for key in ERRORS]
         lines.append([one["client"], one["version"], *spreads, *figures, str(one["requests"])])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -148,15 +165,21 @@ def main(requests: int, style: str) -> None:
 
     found, missing = installed()
     skipped = {name: f"python -m pip install {CLIENTS[name][0]}" for name in missing}
+    aiperf = program()
+    if aiperf is None:
+        skipped["aiperf"] = "python -m pip install aiperf (best in an environment of its own)"
     for name, fix in skipped.items():
         tell(f"skipped: {name} is not installed; {fix}")
     try:
         with exclusive("benchmarks/clients.py", tell):
             load = os.getloadavg()[0]
             measured = measure(list(found), requests)
-    except TandemError as error:
+            rows = [row(name, known, measured[name]) for name, known in found.items()]
+            if aiperf is not None:
+                tell("aiperf: starts slowly")
+                rows.append(aiperf_row(aiperf, requests))
+    except (TandemError, RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
         raise click.ClickException(str(error)) from None
-    rows = [row(name, release, measured[name]) for name, release in found.items()]
     if style == "json":
         click.echo(json.dumps({"load_before": load, "clients": rows, "skipped": skipped}, indent=2))
         return
