@@ -6,4 +6,5 @@ ruff format --check .
 snakefmt --check Snakefile workflow
 snakemake --lint --configfile config/quick.yaml
 MYPYPATH=workflow mypy -p tandembench
+MYPYPATH=workflow mypy benchmarks/*.py
 pytest "$@"

@@ -12,7 +12,7 @@ from tandembench.project import open_plan
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "smollm2-135m-instruct-q4_1"
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(REPOSITORY / "benchmarks")]
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ MACHINE = {
     "clients": {"httpx": "0.28.1", "httpcore": "1.0.9", "h11": "0.16.0"},
     "load_1min": 0.1,
 }
+# As a calibration file says; load averages are beside it.
+CALIBRATED_MACHINE = {key: value for key, value in MACHINE.items() if key != "load_1min"}
 # What a row does not hold if its servers never stood.
 _KNOWN_FROM_SERVERS = (
     "block_s",
@@ -95,6 +97,40 @@ def block(
             ]
             rows.append(row | changes)
     return rows
+
+
+def calibration(
+    session: str = "s1", stamp_us: float = 20.4, control: float = 10.0, **changes: Any
+) -> Row:
+    """What a calibration file holds; plain httpx is ``control`` times as far off."""
+
+    def figures(factor: float) -> Row:
+        def spread(median: float, n: int) -> Row:
+            p99 = 3 * median * factor if n >= 662 else None
+            return {"median": median * factor, "p99": p99, "n": n}
+
+        return {
+            "token_stamp_error_us": spread(stamp_us, 720),
+            "ttft_error_us": spread(30.6, 36),
+            "gap_error_us": spread(4.0, 684),
+            "duration_error_us": spread(25.0, 36),
+            "busy_loop_token_stamp_error_us": spread(17.0, 720),
+            "tokens_per_s_sustained": 37730,
+            "cpu_s_per_10k_tokens": 0.7 * factor,
+            "clock": "kernel",
+        }
+
+    return {
+        **figures(1.0),
+        "control": figures(control),
+        "session": session,
+        "when": "2026-11-22T17:20:31+00:00",
+        "seconds": 27.6,
+        "load_before": 0.12,
+        "load_after": 0.98,
+        "machine": CALIBRATED_MACHINE,
+        **changes,
+    }
 
 
 def a_step(start_s: float, duration_s: float, tokens: int) -> Row:
@@ -172,12 +208,14 @@ def write_dataset(
     blocks: Sequence[Sequence[Row]],
     phases: Mapping[str, Sequence[str]] | None = None,
     machines: Sequence[Mapping[str, Any]] = (MACHINE,),
+    calibrations: Sequence[Row] = (),
     **study: Any,
 ) -> Path:
     """Run files -> phases -> dataset under ``folder``, by the commands' own functions.
 
     All configs belong to the phase ``main`` unless ``phases`` says otherwise; the i-th block is
-    measured on the i-th of ``machines``, in turn; ``study`` overrides what the manifest says.
+    measured on the i-th of ``machines``, in turn; ``calibrations`` are written as such files;
+    ``study`` overrides what the manifest says.
     """
     seen = list(dict.fromkeys(rows[0]["config_id"] for rows in blocks))
     phases = phases or {"main": seen}
@@ -198,8 +236,15 @@ def write_dataset(
             folder / f"phases/{phase}.executions.parquet",
             folder / f"phases/{phase}.telemetry.parquet",
         )
+    files = []
+    for number, one in enumerate(calibrations):
+        path = folder / f"calibration/{number}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(one))
+        files.append(str(path))
     content = {
         **shared,
+        "calibrations": files,
         "title": "A test study",
         "repetitions": 3,
         "order": "random",

@@ -1,19 +1,31 @@
 """Calibration: its arithmetic, its words, and that it finds a fault that was planted."""
 
 import asyncio
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tandembench.calibrate import Calibration, as_json, as_table, calibrate
 from tandembench.calibrate.clients import SUBJECTS, Subject, open_own
 from tandembench.calibrate.errors import Seen, errors_of
+from tandembench.cli import main
+from tandembench.dataset.calibrations import read_calibrations
 from tandembench.errors import TandemError
 from tandembench.fake_server import StreamLog
+from tandembench.measure.exclusive import exclusive
+from tandembench.measure.machine import fingerprint
+from tandembench.study.spec import canonical
 
 US = 1000
 KEYS = {
@@ -128,22 +140,117 @@ def test_the_table_says_that_it_is_simulated_and_on_what(short: Calibration) -> 
         assert title in table
 
 
-def test_the_command_is_better_than_plain_httpx() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tandembench", "calibrate", "--seconds", "4", "--format", "json"],
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tandembench", "calibrate", "--seconds", "4", *arguments],
         capture_output=True,
         text=True,
-        check=True,
-        timeout=60,
+        check=False,
+        # others may be measuring, and are waited for
+        timeout=250,
     )
-    told = json.loads(done.stdout)
+
+
+def better_by(told: dict[str, Any]) -> dict[str, float]:
+    """How many times as far off plain httpx was, in the median."""
     control = told["control"]
-    # Ratios to the control of the same minute, with room for a machine that is busy otherwise.
-    for key in ("token_stamp_error_us", "ttft_error_us"):
-        assert told[key]["median"] < control[key]["median"] / 2
-    busy = "busy_loop_token_stamp_error_us"
-    assert told[busy]["median"] < control[busy]["median"]
-    assert told["cpu_s_per_10k_tokens"] < 2 * control["cpu_s_per_10k_tokens"]
+    return {
+        key.removesuffix("_error_us"): control[key]["median"] / told[key]["median"]
+        for key in KEYS
+        if key.endswith("_us")
+    }
+
+
+def test_the_instrument_is_several_times_better_than_plain_httpx() -> None:
+    """CI's own check. Ratios to the control of the same seconds: absolute times are a machine's.
+
+    Best of three: who shares the machine may spoil one run, or two, but a worse client spoils all.
+    Usual are 15 to 100 times.
+    """
+    bars = {"token_stamp": 4, "ttft": 10, "busy_loop_token_stamp": 4}
+    for _ in range(3):
+        told = json.loads(command("--format", "json").stdout)
+        ratios = better_by(told)
+        missed = {name: ratios[name] for name, bar in bars.items() if ratios[name] < bar}
+        if told["cpu_s_per_10k_tokens"] > 2 * told["control"]["cpu_s_per_10k_tokens"]:
+            missed["cpu"] = told["cpu_s_per_10k_tokens"]
+        if not missed:
+            break
+    assert not missed
+
+
+def test_the_command_writes_a_calibration_that_a_dataset_takes(tmp_path: Path) -> None:
+    output, log = tmp_path / "made/s7.json", tmp_path / "s7.log"
+    done = command("--session", "s7", "--output", str(output), "--log", str(log))
+    assert (done.returncode, done.stdout) == (0, "")
+    content = read_calibrations([str(output)])["s7"]
+    assert content.keys() == KEYS | {"control", "session", "when", "seconds", "machine"} | {
+        "load_before",
+        "load_after",
+    }
+    assert output.read_text() == canonical(content) + "\n"
+    assert [file.name for file in output.parent.iterdir()] == ["s7.json"]
+    age = datetime.now(UTC) - datetime.fromisoformat(content["when"])
+    assert timedelta(seconds=content["seconds"]) <= age + timedelta(seconds=1)
+    assert age < timedelta(minutes=5)
+    machine = fingerprint()
+    del machine["load_1min"]
+    assert content["machine"] == machine
+    stamp = f"token stamp {content['token_stamp_error_us']['median']:.0f} us"
+    assert stamp in log.read_text().splitlines()[-1]
+    assert log.read_text() == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("tandembench.servers.fake.listen", OSError(errno.EADDRNOTAVAIL, "no port")),
+        ("tandembench.servers.fake.subprocess.Popen", OSError(errno.EAGAIN, "no process")),
+    ],
+    ids=["port", "process"],
+)
+def test_a_calibration_that_cannot_be_made_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(where, fail)
+    output = tmp_path / "s1.json"
+    done = CliRunner().invoke(main, ["calibrate", "--seconds", "1", "--output", str(output)])
+    assert done.exit_code == 4
+    assert not output.exists()
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("tandembench: calibrate: the instrument cannot be calibrated (")
+    assert str(error) in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_calibration_waits_until_nothing_else_is_measured(tmp_path: Path) -> None:
+    output = tmp_path / "s1.json"
+    said: list[str] = []
+    words = ["calibrate", "--seconds", "1", "--output", str(output)]
+    with (
+        exclusive("a test", said.append),
+        subprocess.Popen(
+            [sys.executable, "-m", "tandembench", *words, "--parent", str(os.getpid())],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as waiting,
+    ):
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == (
+            f"waiting: a test (process {os.getpid()}) is measuring on this machine\n"
+        )
+        assert not output.exists()
+        waiting.kill()
+
+
+def test_a_calibration_without_its_parent_ends(tmp_path: Path) -> None:
+    output = tmp_path / "s1.json"
+    # a process that is not the parent
+    assert command("--output", str(output), "--parent", "1").returncode == 128 + signal.SIGKILL
+    assert not output.exists()
 
 
 def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tandembench import project
 from tandembench.errors import EXIT_USAGE, TandemError
 from tandembench.project import LOCK_FILE, Plan, load_study, locked_model, open_plan
 from tandembench.study.spec import digest
@@ -61,7 +62,8 @@ def told(call: Callable[[], object]) -> str:
 
 def names(plan: Plan) -> dict[str, str]:
     """All file names that follow from a plan, by what they are."""
-    manifests = {f"phase {phase}": plan.manifest_file(phase) for phase in plan.study.phases}
+    manifests = {"calibration": plan.calibration_file()}
+    manifests |= {f"phase {phase}": plan.manifest_file(phase) for phase in plan.study.phases}
     return {"study": plan.manifest_file(), **manifests}
 
 
@@ -271,6 +273,48 @@ def differing(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 
 # Sessions
+
+
+def test_a_calibration_is_of_a_session_and_its_code_and_no_study(checkout: Checkout) -> None:
+    before = checkout.plan().calibration_file()
+    checkout.edit(QUICK, "num_ctx: 512", "num_ctx: 513")
+    plan = checkout.plan(session="s2")
+
+    assert re.fullmatch(r"results/quick/calibration/s1\.[0-9a-f]{16}\.json", before)
+    assert plan.calibration_file() == before.replace("/s1.", "/s2.")
+    assert plan.calibration_file("s1") == before
+
+
+@pytest.mark.parametrize("room", ["wire", "calibrate", "fake_server"])
+def test_a_calibration_is_of_its_code(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: str
+) -> None:
+    before = checkout.plan().calibration_file()
+    copy = shutil.copytree(project.PACKAGE, tmp_path / "package")
+    monkeypatch.setattr(project, "PACKAGE", copy)
+    changed = copy / room / "__init__.py"
+    changed.write_text(changed.read_text() + "\n# a comment\n")
+    assert checkout.plan().calibration_file() == before
+    changed.write_text(changed.read_text() + "\nCHANGED = 1\n")
+    assert checkout.plan().calibration_file() != before
+
+
+def test_calibrations_of_other_sessions_count_if_their_runs_do(checkout: Checkout) -> None:
+    plan = checkout.plan()
+    run = Path(plan.run_file("homo-g80-c512-serial", 1)).name
+    checkout.measured("s2", run)
+    checkout.measured("s3", run)
+    folder = checkout.root / "results/quick/calibration"
+    folder.mkdir()
+    before = names(checkout.plan())
+    for session in ("s1", "s3", "s4"):  # s2 has none, s4 measured nothing
+        (checkout.root / plan.calibration_file(session)).touch()
+    (folder / "s2.0123456789abcdef.json").touch()  # made by other code
+    after = checkout.plan()
+
+    assert after.calibration_files() == [plan.calibration_file(s) for s in ("s1", "s3")]
+    assert after.study_manifest()["calibrations"] == after.calibration_files()
+    assert differing(before, names(after)) == {"study"}
 
 
 def test_files_of_other_sessions_are_found(checkout: Checkout) -> None:

@@ -48,7 +48,7 @@ def planned(folder: Path) -> list[str]:
     names = []
     for rule, output in jobs:
         first = Path(output.split(", ")[0]).name
-        what = re.sub(r"\.[0-9a-f]{12}\.(parquet|json)$", "", first)
+        what = re.sub(r"\.[0-9a-f]{12,16}\.(parquet|json)$", "", first)
         names.append(f"{rule} {what}")
     return sorted(names)
 
@@ -103,6 +103,11 @@ def test_the_study_is_measured_and_told(measured: Path) -> None:
     assert "What the estimator cannot see" in report
     descriptor = json.loads((measured / "results/tiny/dataset/datapackage.json").read_text())
     assert descriptor["name"] == "tiny"
+    # calibrated once, before the first block
+    assert descriptor["instrument"].keys() == {"s1"}
+    calibrated = pd.Timestamp(descriptor["instrument"]["s1"]["when"])
+    assert calibrated < runs["started_at"].min()
+    assert "Instrument error: a token's arrival" in report
 
 
 def test_a_reader_can_recompute_a_run_from_its_raw_file(measured: Path) -> None:
@@ -189,6 +194,13 @@ def test_only_what_changed_runs_again(
     if forgotten:
         shutil.rmtree(checkout / ".snakemake")
     assert planned(checkout) == sorted(jobs)
+
+
+def test_a_lost_calibration_is_made_again_and_no_block(checkout: Path) -> None:
+    (calibration,) = (checkout / "results/tiny/calibration").iterdir()
+    calibration.unlink()
+    made = ["calibrate s1", "dataset runs.parquet", "report technical_report.md"]
+    assert planned(checkout) == made
 
 
 def test_an_option_changed_and_changed_back_leaves_nothing_stale(checkout: Path) -> None:

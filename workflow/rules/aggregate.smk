@@ -65,6 +65,7 @@ rule dataset:
             rules.aggregate_phase.output.telemetry, phase=PLAN.study.phases
         ),
         manifest=PLAN.manifest_file(),
+        calibrations=PLAN.calibration_files(),
     output:
         runs=f"{PLAN.results}/dataset/runs.parquet",
         executions=f"{PLAN.results}/dataset/executions.parquet",

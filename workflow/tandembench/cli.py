@@ -225,13 +225,35 @@ def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) ->
 @main.command()
 @click.option("--seconds", default=28.0, show_default=True, help="How long to measure, about.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
-def calibrate(seconds: float, style: str) -> None:
-    """Measure the instrument's own error against a simulated server, beside plain httpx."""
-    from tandembench.calibrate import as_json, as_table  # noqa: PLC0415
-    from tandembench.calibrate import calibrate as measure  # noqa: PLC0415
+@click.option("--output", type=_PATH, help="Calibration file to write, instead of printing.")
+@click.option("--session", default="s1", show_default=True, help="Label, for --output.")
+@click.option("--log", "log_path", type=_PATH, help="Log file, appended to.")
+@click.option("--parent", type=int, help="Process id without which the calibration ends.")
+def calibrate(
+    seconds: float,
+    style: str,
+    output: Path | None,
+    session: str,
+    log_path: Path | None,
+    parent: int | None,
+) -> None:
+    """Measure the instrument's own error against a simulated server, beside plain httpx.
 
-    result = measure(seconds)
-    click.echo(json.dumps(as_json(result), indent=2) if style == "json" else as_table(result))
+    Waits until nothing else is measured on this machine. The rule calibrate calls it with --output.
+    """
+    from tandembench.calibrate import as_json, as_table  # noqa: PLC0415
+    from tandembench.calibrate.record import measure, write_calibration  # noqa: PLC0415
+    from tandembench.servers.lifeline import die_with  # noqa: PLC0415
+
+    if parent is not None:
+        die_with(parent)
+    result, circumstances = measure(session, seconds, log_path)
+    if output is not None:
+        write_calibration(output, result, circumstances)
+    elif style == "json":
+        click.echo(json.dumps(as_json(result), indent=2))
+    else:
+        click.echo(as_table(result))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec. Study and agents are not here: all that they
 # do is in the RunSpec itself.
 MEASURING_CODE = ("servers", "wire", "measure")
+# What a calibration depends on; nothing in a study does.
+CALIBRATING_CODE = ("wire", "calibrate", "fake_server")
 ANALYSING_CODE = ("metrics.py", "stats", "dataset")
 
 
@@ -35,7 +37,8 @@ ANALYSING_CODE = ("metrics.py", "stats", "dataset")
 class Plan:
     """A study with the RunSpec of each config (by id) and the file names that follow.
 
-    ``elsewhere`` maps the other sessions that were measured to the names of their run files.
+    ``elsewhere`` maps the other sessions that were measured to the names of their run files;
+    ``calibrated`` are the names of the calibrations that are there.
     """
 
     study: Study
@@ -44,6 +47,8 @@ class Plan:
     specs: Mapping[str, Spec]
     analysing_code: str
     elsewhere: Mapping[str, Sequence[str]]
+    calibrating_code: str
+    calibrated: Sequence[str]
 
     @property
     def results(self) -> str:
@@ -77,6 +82,18 @@ class Plan:
             for name in sorted(wanted.intersection(names))
         ]
 
+    def calibration_file(self, session: str | None = None) -> str:
+        """Where the calibration of ``session``, or of this one, goes; its code is in the name."""
+        name = f"{session or self.session}.{self.calibrating_code}.json"
+        return f"{self.results}/calibration/{name}"
+
+    def calibration_files(self) -> list[str]:
+        """This session's, and those that are there of the other sessions whose runs count."""
+        others = sorted({Path(file).parent.name for file in self.other_sessions()})
+        files = map(self.calibration_file, others)
+        there = [file for file in files if Path(file).name in self.calibrated]
+        return [self.calibration_file(), *there]
+
     def order(self) -> dict[tuple[str, int], int]:
         """The place of each (config id, repetition) in the order of measuring, from 0."""
         return {block: place for place, block in enumerate(block_order(self.study))}
@@ -107,6 +124,7 @@ class Plan:
             "engine": study.engine,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),
+            "calibrations": self.calibration_files(),
             "phases": [
                 {
                     "name": phase,
@@ -149,14 +167,17 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
         )
         for config in study.configs
     }
-    runs = root / "results" / study.name / "runs"
+    results = root / "results" / study.name
+    runs = results / "runs"
     elsewhere = {
         folder.name: [file.name for file in folder.glob("*.parquet")]
         for folder in (runs.iterdir() if runs.is_dir() else ())
         if folder.name != session
     }
     analysing = code_digest(_sources(ANALYSING_CODE))
-    return Plan(study, study_file, session, specs, analysing, elsewhere)
+    calibrating = code_digest(_sources(CALIBRATING_CODE))
+    calibrated = [file.name for file in (results / "calibration").glob("*.json")]
+    return Plan(study, study_file, session, specs, analysing, elsewhere, calibrating, calibrated)
 
 
 def load_study(study_file: str, root: Path = Path()) -> Study:

@@ -65,11 +65,14 @@ async def open_control() -> AsyncIterator[Subject]:
         async def ask(url: str, body: bytes) -> Seen:
             request_ns = time.monotonic_ns()
             chunks = []
-            async with client.stream("POST", url + PATH, content=body) as response:
-                async for line in response.aiter_lines():
-                    at_ns = time.monotonic_ns()
-                    if json.loads(line)["response"]:
-                        chunks.append(at_ns)
+            try:
+                async with client.stream("POST", url + PATH, content=body) as response:
+                    async for line in response.aiter_lines():
+                        at_ns = time.monotonic_ns()
+                        if json.loads(line)["response"]:
+                            chunks.append(at_ns)
+            except httpx.HTTPError as error:
+                raise OSError(f"plain httpx: {error!r}") from error
             return Seen(request_ns, tuple(chunks), time.monotonic_ns())
 
         yield Subject(ask, lambda: "httpx aiter_lines")

@@ -34,8 +34,8 @@ _WARM_UP = "warm up"
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
-    """``share`` of the time; in a round each client makes ``requests`` requests a stream."""
+class Phase:
+    """``share`` of the time, ``rounds`` at least, with ``requests`` a stream from each client."""
 
     name: str
     share: float
@@ -43,15 +43,16 @@ class _Phase:
     streams: int
     requests: int
     busy: bool = False
+    rounds: int = 1
 
 
 # The two shares of a third are what 662 tokens, the fewest with a p99, take in 28 s.
 _PHASES = (
-    _Phase("two", 0.335, "exact", streams=2, requests=2),
-    _Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
-    _Phase("alone", 0.14, "exact", streams=1, requests=2),
-    _Phase("flood", 0.095, "flood", streams=2, requests=1),
-    _Phase("paced", 0.095, "paced", streams=2, requests=1),
+    Phase("two", 0.335, "exact", streams=2, requests=2),
+    Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
+    Phase("alone", 0.14, "exact", streams=1, requests=2),
+    Phase("flood", 0.095, "flood", streams=2, requests=1),
+    Phase("paced", 0.095, "paced", streams=2, requests=1),
 )
 
 
@@ -87,10 +88,15 @@ class Calibration:
 
 
 @dataclass(slots=True)
-class _Findings:
-    """What one client has been through so far."""
+class Findings:
+    """What one client has been through.
+
+    ``seen``: its answers on the exact schedule, by prompt; ``errors``: of these, by phase;
+    ``rates``, ``cpu``: tokens/s of each round of flood, CPU s per 10k tokens of each paced one.
+    """
 
     seen: dict[str, Seen] = field(default_factory=dict)
+    errors: dict[str, Errors] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     clock: str = ""
@@ -102,9 +108,38 @@ def calibrate(
     """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
 
     Every phase has one round at least, so that very few seconds become five. TandemError if a
-    client loses tokens or fails.
+    client loses tokens or fails, or if the machine has no port, process or space left for it.
     """
     started, load_before = time.monotonic(), os.getloadavg()[0]
+    found = measure_clients(subjects, _PHASES, seconds)
+    return Calibration(
+        own=_figures(found["own"]),
+        control=_figures(found["control"]),
+        seconds=time.monotonic() - started,
+        cores=len(os.sched_getaffinity(0)),
+        load_before=load_before,
+        load_after=os.getloadavg()[0],
+    )
+
+
+def measure_clients(
+    subjects: Mapping[str, Opener], phases: Sequence[Phase], seconds: float
+) -> dict[str, Findings]:
+    """What each of ``subjects`` saw in ``phases``, against the servers' logs; faults as above."""
+    try:
+        return _measure_clients(subjects, phases, seconds)
+    except (OSError, ValueError) as error:
+        raise TandemError(
+            f"the instrument cannot be calibrated ({error})",
+            where="calibrate",
+            fix="free what is missing, then run it again",
+            exit_code=EXIT_ENVIRONMENT,
+        ) from error
+
+
+def _measure_clients(
+    subjects: Mapping[str, Opener], phases: Sequence[Phase], seconds: float
+) -> dict[str, Findings]:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         logs = {name: Path(folder) / f"{name}.ndjson" for name in SCHEDULES}
         with ExitStack() as servers:
@@ -113,33 +148,30 @@ def calibrate(
                 for name, behaviour in SCHEDULES.items()
             }
             stack.enter_context(_no_collection())
-            found = asyncio.run(_measure(urls, subjects, seconds))
+            found = asyncio.run(_measure(urls, subjects, phases, seconds))
         sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
-    own, control = (_figures(found[name], sent) for name in ("own", "control"))
-    return Calibration(
-        own=own,
-        control=control,
-        seconds=time.monotonic() - started,
-        cores=len(os.sched_getaffinity(0)),
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-    )
+    for one in found.values():
+        one.errors = _errors(one.seen, sent)
+    return found
 
 
 async def _measure(
-    urls: Mapping[str, str], subjects: Mapping[str, Opener], seconds: float
-) -> dict[str, _Findings]:
-    found = {name: _Findings() for name in subjects}
+    urls: Mapping[str, str],
+    subjects: Mapping[str, Opener],
+    phases: Sequence[Phase],
+    seconds: float,
+) -> dict[str, Findings]:
+    found = {name: Findings() for name in subjects}
     async with AsyncExitStack() as stack:
         clients = {
             name: await stack.enter_async_context(opener()) for name, opener in subjects.items()
         }
         for client in clients.values():
             await asyncio.gather(*(client.ask(url, _body(_WARM_UP, 5)) for url in urls.values()))
-        for phase in _PHASES:
+        for phase in phases:
             end = time.monotonic() + phase.share * seconds
             number, took = 0, 0.0
-            while number == 0 or time.monotonic() + took <= end:
+            while number < phase.rounds or time.monotonic() + took <= end:
                 began = time.monotonic()
                 # By turns, and the first one by turns: drift hits both alike.
                 for name in sorted(clients, reverse=bool(number % 2)):
@@ -151,7 +183,7 @@ async def _measure(
     return found
 
 
-async def _round(client: Subject, url: str, phase: _Phase, tag: str, found: _Findings) -> None:
+async def _round(client: Subject, url: str, phase: Phase, tag: str, found: Findings) -> None:
     prompts = [
         [f"{tag}/{stream}/{request}" for request in range(phase.requests)]
         for stream in range(phase.streams)
@@ -223,11 +255,17 @@ def _body(prompt: str, tokens: int = -1) -> bytes:
     return json.dumps(ask).encode()
 
 
-def _figures(found: _Findings, sent: Mapping[str, StreamLog]) -> Figures:
+def _errors(seen_by: Mapping[str, Seen], sent: Mapping[str, StreamLog]) -> dict[str, Errors]:
     by_phase: dict[str, list[tuple[Seen, StreamLog]]] = {}
-    for prompt, seen in found.seen.items():
+    for prompt, seen in seen_by.items():
+        if prompt not in sent:
+            raise ValueError(f"the server's log has no answer to {prompt}")
         by_phase.setdefault(prompt.partition("/")[0], []).append((seen, sent[prompt]))
-    errors = {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
+    return {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
+
+
+def _figures(found: Findings) -> Figures:
+    errors = found.errors
     return Figures(
         alone=errors["alone"],
         two=errors["two"],

@@ -38,6 +38,16 @@ def _keys(figures: Figures) -> dict[str, Any]:
     }
 
 
+def in_short(calibration: Calibration) -> str:
+    """The two figures that matter most, in one line; microseconds."""
+    stamp, ttft = calibration.own.two.token_stamp, calibration.own.two.ttft
+    plain = calibration.control.two
+    return (
+        f"instrument error: token stamp {stamp.median:.0f} us, TTFT {ttft.median:.0f} us (median); "
+        f"plain httpx {plain.token_stamp.median:.0f} and {plain.ttft.median:.0f} us"
+    )
+
+
 def as_table(calibration: Calibration) -> str:
     """All figures of both clients, for people."""
     own, control = calibration.own, calibration.control

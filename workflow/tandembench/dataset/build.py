@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.aggregate import Row
+from tandembench.dataset.calibrations import read_calibrations
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
@@ -32,7 +33,8 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
     write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
-    write_descriptor(folder, manifest, runs, executions, found)
+    instrument = read_calibrations(manifest["calibrations"])
+    write_descriptor(folder, manifest, runs, executions, found, instrument)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:

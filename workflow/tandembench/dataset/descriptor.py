@@ -27,12 +27,14 @@ def write_descriptor(
     runs: Sequence[Mapping[str, Any]],
     executions: Sequence[Mapping[str, Any]],
     found: Mapping[str, Any],
+    instrument: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``datapackage.json`` beside the tables in ``folder``.
 
     Times come from the data, so that the same run files give the same bytes. ``found`` holds the
-    distinct machines and digests of measuring code of the run files. ``digest`` is of all the
-    rest, since no file vouches for the descriptor.
+    distinct machines and digests of measuring code of the run files, ``instrument`` the
+    calibrations by session. ``digest`` is of all the rest, since no file vouches for the
+    descriptor.
     """
     keys = [column.name for column in KEYS]
     created = max((run["started_at"] for run in runs), default=None)
@@ -59,7 +61,7 @@ def write_descriptor(
             "models": _identities(executions, "model", "model_digest"),
             "boots": sorted({run["boot_id"] for run in runs if run["boot_id"]}),
         },
-        "instrument": None,
+        "instrument": instrument,
     }
     content["digest"] = _digest(content)
     with replacing(folder / "datapackage.json") as partial:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.parquet import read_table
@@ -46,6 +47,7 @@ def load_dataset(folder: Path) -> Dataset:
     _check_ids([study["reference"]], "topology", path)
     for phase in study["phases"]:
         _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
+    check_instrument(descriptor["instrument"], path)
     return Dataset(tables["runs"], tables["executions"], tables["telemetry"], descriptor)
 
 

@@ -10,6 +10,7 @@ from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
 from tandembench.report.hardware import hardware
+from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
 from tandembench.report.numbers import Values
 from tandembench.report.phases import phase_table
@@ -52,7 +53,8 @@ def report_context(dataset: Dataset) -> Values:
         "summary": summary(runs),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),
-        "instrument": descriptor["instrument"],
+        "instrument": instrument(descriptor, runs),
+        "tie": TIE,
         "fingerprints": descriptor["fingerprints"],
         "resources": descriptor["resources"],
     }

@@ -1,0 +1,227 @@
+"""Does the project find a truth that is known? Real blocks, streams and metrics; a fake server.
+
+The server shares its rate between two streams by a stated rule, so that what sharing gains is
+known beforehand. Prints expected, measured and error. README.md says what it means.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+
+from tandembench.errors import TandemError
+from tandembench.fake_server import Behaviour
+from tandembench.measure import block
+from tandembench.measure.block import Block, Execution, measure_block
+from tandembench.measure.exclusive import exclusive
+from tandembench.metrics import Row, Step, Timing, run_metrics, timing, wall
+from tandembench.project import open_plan
+from tandembench.servers.fake import fake_process
+from tandembench.servers.model import Server
+from tandembench.study.spec import ANSWER
+from tandembench.wire import StreamRecord, open_client, stream
+
+REPOSITORY = Path(__file__).parents[1]
+TRIES = 3
+GAINS = (0.85, 1.0, 1.6, 2.0)
+PAUSE_S = 0.05
+# The last of a pause is watched, not slept: sleeps end late.
+SPIN_S = 0.002
+
+
+def two_agents(first: int, second: int, prompts: tuple[str, ...] = ("Speak.",)) -> dict[str, Any]:
+    """The RunSpec of two agents on one server with so many tokens each; fixed work."""
+    specs = open_plan("config/quick.yaml", root=REPOSITORY).specs.values()
+    spec = next(dict(spec) for spec in specs if len(spec["agents"]) == 2)
+    agents = [
+        {**agent, "prompts": prompts, "max_tokens": tokens}
+        for agent, tokens in zip(spec["agents"], (first, second), strict=True)
+    ]
+    changes = {"topology": "single_parallel", "work_policy": "fixed", "repetition": 1}
+    return spec | changes | {"agents": agents}
+
+
+def measured(spec: dict[str, Any], behaviour: Behaviour) -> Row:
+    """The metrics of one block of ``spec`` on one fake server; RuntimeError if a stream failed."""
+
+    async def run(url: str) -> Block:
+        server = Server(0, "embedded", url, "fake", {})
+        async with open_client() as client:
+            return await measure_block(spec, [server], client, 1, lambda _: None)
+
+    with fake_process(behaviour) as url:
+        done = asyncio.run(run(url)).executions
+    if any(one.error for one in done):
+        raise RuntimeError(f"streams failed: {[one.error for one in done]}")
+    by_agent = sorted(done, key=lambda one: one.agent)
+    alone, together = (
+        [_timing(one) for one in by_agent if one.mode == mode] for mode in ("solo", "concurrent")
+    )
+    return run_metrics(together, alone, wall(together), serial=False)
+
+
+def _timing(execution: Execution) -> Timing:
+    return timing([_step(record, execution.t0_ns) for record in execution.steps])
+
+
+def _step(record: StreamRecord, t0_ns: int) -> Step:
+    request, end, *chunks = (
+        (at - t0_ns) / 1e9 for at in (record.request_ns, record.end_ns, *record.chunk_ns)
+    )
+    return Step(
+        request_s=request,
+        first_s=chunks[0],
+        last_s=chunks[-1],
+        end_s=end,
+        tokens=record.final.answer_tokens or 0,
+        chunk_s=tuple(chunks),
+        prompt_tokens=record.final.prompt_tokens,
+    )
+
+
+def equal_gain(gain: float) -> tuple[float, float]:
+    """(expected, measured) speedup_true of two equal answers: the gain itself."""
+    row = measured(two_agents(121, 121), Behaviour(first_token_s=0, shared_rate=200, gain=gain))
+    return gain, _value(row, "speedup_true")
+
+
+def unequal_gain(gain: float) -> tuple[float, float]:
+    """(expected, measured) speedup_true of 398 and 610 tokens: the gain of their overlap."""
+    rate, first, second = 1000.0, 398, 610
+    t1, t2 = (first - 1) / rate, (second - 1) / rate  # the first token takes no time here
+    behaviour = Behaviour(first_token_s=0, shared_rate=rate, gain=gain)
+    row = measured(two_agents(first, second), behaviour)
+    return (t1 + t2) / (2 * t1 / gain + t2 - t1), _value(row, "speedup_true")
+
+
+def lost_outside() -> tuple[float, float]:
+    """(0, measured) orchestration_loss of two equal agents that take 1 s; a fraction of wall."""
+    row = measured(two_agents(101, 101), Behaviour(first_token_s=0, shared_rate=100, gain=2.0))
+    return 0.0, _value(row, "orchestration_loss")
+
+
+def planted_pause() -> tuple[float, float]:
+    """(planted, found) s that both agents pause between their two steps.
+
+    Found is orchestration_true in seconds, less that of the same block without a pause.
+    """
+    without, paused = blocks_without_and_with_pause()
+    return PAUSE_S, outside_s(paused) - outside_s(without)
+
+
+def blocks_without_and_with_pause() -> tuple[Row, Row]:
+    """The same block twice; in the second all agents pause for PAUSE_S before their second step."""
+
+    async def with_a_pause(client: Any, url: str, body: bytes, *more: Any) -> StreamRecord:  # noqa: ANN401
+        if b"w0 " in body:  # the second step, which tells the answer of the first
+            end = time.monotonic() + PAUSE_S
+            await asyncio.sleep(PAUSE_S - SPIN_S)
+            while time.monotonic() < end:
+                pass
+        return await stream(client, url, body, *more)
+
+    spec = two_agents(31, 31, prompts=("One.", f"Two: {ANSWER}"))
+    behaviour = Behaviour(first_token_s=0.05, shared_rate=100.0, gain=2.0)
+    without = measured(spec, behaviour)
+    with patch.object(block, "stream", with_a_pause):
+        return without, measured(spec, behaviour)
+
+
+def outside_s(row: Row) -> float:
+    """orchestration_true in seconds."""
+    return _value(row, "orchestration_true") * _value(row, "wall_s")
+
+
+def _value(row: Row, name: str) -> float:
+    value = row[name]
+    if not isinstance(value, float):
+        raise RuntimeError(f"no {name}")
+    return value
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Something that is known. ``bar`` is the error allowed, relative if ``relative``."""
+
+    name: str
+    find: Callable[[], tuple[float, float]]
+    bar: float
+    relative: bool = False
+
+
+TRUTHS = [
+    *(
+        Truth(f"speedup_true, {work}, gain {gain}", partial(find, gain), 0.02, relative=True)
+        for work, find in (("equal answers", equal_gain), ("398 and 610 tokens", unequal_gain))
+        for gain in GAINS
+    ),
+    Truth("orchestration_loss of two equal 1 s agents", lost_outside, 0.002),
+    Truth("a pause of 50 ms in both agents, s", planted_pause, 0.001),
+]
+
+
+def tried(truth: Truth) -> dict[str, Any]:
+    """``truth`` measured three times: the best try, and the errors of all."""
+    tries = [truth.find() for _ in range(TRIES)]
+    errors = [found - known for known, found in tries]
+    if truth.relative:
+        errors = [error / known for error, (known, _) in zip(errors, tries, strict=True)]
+    best = min(range(TRIES), key=lambda i: abs(errors[i]))
+    return {
+        "truth": truth.name,
+        "expected": tries[best][0],
+        "measured": tries[best][1],
+        "error": errors[best],
+        "errors": errors,
+        "relative": truth.relative,
+        "bar": truth.bar,
+        "met": abs(errors[best]) <= truth.bar,
+        "n": TRIES,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    head = ["truth", "expected", f"measured, best of {TRIES}", "its error", "bar", "all errors"]
+    lines = [head, ["---"] * len(head)]
+    for one in rows:
+
+        def said(error: float, relative: bool = one["relative"]) -> str:
+            return f"{100 * error:+.2f} %" if relative else f"{error:+.5f}"
+
+        figures = f"{one['expected']:.4f}", f"{one['measured']:.4f}", said(one["error"])
+        bar = said(one["bar"]).lstrip("+") + ("" if one["met"] else " **missed**")
+        lines.append([one["truth"], *figures, bar, ", ".join(map(said, one["errors"]))])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+@click.command()
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def main(style: str) -> None:
+    """Measure what is known already; exit code 1 if a bar is missed in all tries."""
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    rows = []
+    try:
+        with exclusive("benchmarks/truths.py", tell):
+            for number, truth in enumerate(TRUTHS, start=1):
+                tell(f"{number} of {len(TRUTHS)}: {truth.name}")
+                rows.append(tried(truth))
+    except (TandemError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(rows, indent=2) if style == "json" else table(rows))
+    if not all(one["met"] for one in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
