@@ -1,9 +1,15 @@
 """Copies of this checkout in which tests run Snakemake and change what they like."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from ollama_standin import VERSION, digest_of
+
+# What the workflow is asked for: these rules make nothing themselves.
+TARGETS = ("default", "all")
 
 
 def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str:
@@ -18,6 +24,39 @@ def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str
     said = done.stdout + done.stderr
     assert (done.returncode == 0) is ok, said
     return said
+
+
+def planned(folder: Path, study: str, *arguments: str) -> list[str]:
+    """The jobs of a dry run, sorted: the rule and its wildcards, short of the digest."""
+    said = snakemake(folder, study, "--dry-run", *arguments)
+    if "Nothing to be done" in said:
+        return []
+    jobs = []
+    for rule, about in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", said, re.MULTILINE):
+        found = re.search(r"^    wildcards: (.*)$", about, re.MULTILINE)
+        wildcards = found[1].split(", ") if found else []
+        jobs.append(" ".join([rule, *(w for w in wildcards if not w.startswith("digest="))]))
+    total = re.search(r"^total +(\d+)$", said, re.MULTILINE)
+    assert total, said
+    assert len(jobs) == int(total[1]), said
+    return sorted(job for job in jobs if job not in TARGETS)
+
+
+def simulated_checkout(repository: Path, target: Path, file: str, study: str) -> Path:
+    """A copy of the checkout with ``study`` in ``file``, and the stand-in's model in the lock."""
+    folder = copy_checkout(repository, target)
+    (folder / file).write_text(study, encoding="utf-8")
+    with (folder / "config/servers.lock.yaml").open("a", encoding="utf-8") as lock:
+        lock.write(f"ollama:\n  version: {VERSION}\n")
+        lock.write(f"  models: {{tiny: {digest_of('tiny:latest')}}}\n")
+    return folder
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace ``old``, which stands there once."""
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def copy_checkout(repository: Path, target: Path) -> Path:
