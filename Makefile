@@ -6,12 +6,13 @@ READY := $(VENV)/.ready
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study test clean
+.PHONY: help setup quick study test test-full clean
 
 help:
 	@echo "make quick   measure the quick study and write reports/quick/technical_report.md (minutes)"
 	@echo "make study   measure the whole study and write reports/study/technical_report.md (an hour)"
 	@echo "make test    every check: format, lint, types, tests (minutes)"
+	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
 
 setup: $(READY)
 
@@ -42,6 +43,9 @@ study: $(READY)
 
 test: $(READY)
 	. $(BIN)/activate && sh tests/check.sh
+
+test-full: $(READY)
+	. $(BIN)/activate && sh tests/check.sh -m "full or not full"
 
 clean:
 	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

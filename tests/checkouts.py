@@ -1,9 +1,17 @@
 """Copies of this checkout in which tests run Snakemake and change what they like."""
 
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from ollama_standin import VERSION, digest_of
+
+# What the workflow is asked for: these rules make nothing themselves.
+TARGETS = ("default", "all")
 
 
 def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str:
@@ -15,9 +23,64 @@ def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str
         text=True,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert (done.returncode == 0) is ok, said
-    return said
+    told = done.stdout + done.stderr
+    assert (done.returncode == 0) is ok, told
+    return told
+
+
+def command(folder: Path, words: str) -> "subprocess.Popen[str]":
+    """Start a command as a person types it in the checkout; both its streams are stdout."""
+    tools = Path(sys.executable).parent
+    return subprocess.Popen(
+        shlex.split(words),
+        executable=tools / words.split(maxsplit=1)[0],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def command_said(folder: Path, words: str, ok: bool = True) -> str:
+    """What a command says, from its start to its end; it must end well, or must not."""
+    with command(folder, words) as process:
+        told, _ = process.communicate()
+    assert (process.returncode == 0) is ok, told
+    return told
+
+
+def planned(folder: Path, study: str, *arguments: str) -> list[str]:
+    """The jobs of a dry run, sorted: the rule and its wildcards, short of the digest."""
+    told = snakemake(folder, study, "--dry-run", *arguments)
+    if "Nothing to be done" in told:
+        return []
+    jobs = []
+    for rule, about in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", told, re.MULTILINE):
+        found = re.search(r"^    wildcards: (.*)$", about, re.MULTILINE)
+        wildcards = found[1].split(", ") if found else []
+        jobs.append(" ".join([rule, *(w for w in wildcards if not w.startswith("digest="))]))
+    total = re.search(r"^total +(\d+)$", told, re.MULTILINE)
+    assert total, told
+    assert len(jobs) == int(total[1]), told
+    return sorted(job for job in jobs if job not in TARGETS)
+
+
+def simulated_checkout(repository: Path, target: Path, file: str, study: str) -> Path:
+    """A copy of the checkout with ``study`` in ``file``, and the stand-in's model in the lock."""
+    folder = copy_checkout(repository, target)
+    (folder / file).write_text(study, encoding="utf-8")
+    with (folder / "config/servers.lock.yaml").open("a", encoding="utf-8") as lock:
+        lock.write(f"ollama:\n  version: {VERSION}\n")
+        lock.write(f"  models: {{tiny: {digest_of('tiny:latest')}}}\n")
+    return folder
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace ``old``, which stands there once."""
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def tandembench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

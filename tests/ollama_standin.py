@@ -284,7 +284,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def listening(
-    handle: Handler, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    handle: Handler, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     """A TCP server whose connections go to ``handle``; its URL. All is closed on the way out."""
     tasks = set()
@@ -305,7 +305,7 @@ async def listening(
                 await writer.wait_closed()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     name = f"[{host}]" if ":" in host else host
     try:
         yield f"http{'s' if tls else ''}://{name}:{server.sockets[0].getsockname()[1]}"
@@ -318,15 +318,15 @@ async def listening(
 
 
 @asynccontextmanager
-async def standin(**settings: Any) -> AsyncIterator[str]:
+async def standin(port: int = 0, **settings: Any) -> AsyncIterator[str]:
     """A stand-in with these fields of Standin, in this event loop; its URL."""
-    async with listening(Standin(**settings).handle) as url:
+    async with listening(Standin(**settings).handle, port=port) as url:
         yield url
 
 
 @contextmanager
 def standin_thread(**settings: Any) -> Iterator[str]:
-    """The same on a thread of its own, for callers without an event loop."""
+    """The same (``port`` too) on a thread of its own, for callers without an event loop."""
     started = threading.Event()
     where: dict[str, Any] = {}
 

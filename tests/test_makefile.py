@@ -47,7 +47,25 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
 
 def test_every_target_is_explained(repository: Path) -> None:
     said = make(repository).stdout
-    assert all(f"make {target} " in said for target in ("quick", "study", "test"))
+    assert all(f"make {target} " in said for target in ("quick", "study", "test", "test-full"))
+
+
+def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:
+    plain, full = (make(repository, "--dry-run", name).stdout for name in ("test", "test-full"))
+    assert "tests/check.sh\n" in plain
+    assert 'tests/check.sh -m "full or not full"\n' in full
+    counts = []
+    for choice in ([], ["-m", "full or not full"]):
+        listed = subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", *choice]
+            + ["tests/workflow/test_kills.py"],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        counts.append(listed.count("test_a_killed_study"))
+    assert counts == [2, 20]
 
 
 def test_ci_runs_what_make_test_runs(repository: Path) -> None:

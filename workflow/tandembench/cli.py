@@ -75,13 +75,18 @@ def fetch_model(model: str, output: Path) -> None:
 @click.option("--phase", help="A phase; the whole study if left out.")
 @click.option("--output", required=True, type=_PATH, help="The manifest to write.")
 def manifest(study_file: str, session: str, phase: str | None, output: Path) -> None:
-    """Write what an aggregate is made from, and delete the manifests that it replaces."""
-    from tandembench.dataset.manifest import write_manifest  # noqa: PLC0415
+    """Write what an aggregate is made from, and delete what it replaces.
+
+    That is earlier manifests and, for a whole study, the tables of phases that it no longer has.
+    """
+    from tandembench.dataset.manifest import drop_other_phases, write_manifest  # noqa: PLC0415
     from tandembench.project import open_plan  # noqa: PLC0415
 
     plan = open_plan(study_file, session)
     content = plan.phase_manifest(phase) if phase else plan.study_manifest()
     write_manifest(content, output, plan.manifest_file(phase))
+    if phase is None:
+        drop_other_phases(output.parent / "phases", plan.study.phases)
 
 
 @main.command()

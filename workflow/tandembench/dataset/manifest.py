@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> Non
         sibling = re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}\.json", other.name)
         if sibling and other.name != path.name:
             other.unlink(missing_ok=True)
+
+
+def drop_other_phases(folder: Path, phases: Collection[str]) -> None:
+    """Delete tables and manifests in ``folder`` that belong to none of the study's ``phases``."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        # A name may hold dots: what could be the table of a listed phase stays.
+        if not any(file.name.startswith(f"{phase}.") for phase in phases):
+            file.unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Two measurements never share the machine, whatever the flags: neither by Snakemake's threads nor
+by the lock alone."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from checkouts import simulated_checkout, snakemake
+from ollama_standin import standin_thread
+
+pytestmark = pytest.mark.usefixtures("simulated")
+FILE = "config/crowd.yaml"
+STUDY = """\
+name: crowd
+title: "Blocks that would all start at once (simulated)"
+repetitions: 1
+engine: ollama
+model: tiny
+servers: {{single: [{0}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [collector.j2]}}
+  insight: {{task: figures, steps: [insight.j2]}}
+phases:
+  only:
+    configs:
+      - {{id: crowd-a, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
+      - {{id: crowd-b, scenario: chimera_homo, topology: single, options: {{num_ctx: 3072}}}}
+      - {{id: crowd-c, scenario: chimera_homo, topology: single, options: {{num_ctx: 4096}}}}
+      - {{id: crowd-d, scenario: chimera_homo, topology: single, options: {{num_ctx: 5120}}}}
+"""
+# Warm-up, solos and the run: both agents ask once in each.
+REQUESTS_OF_A_BLOCK = 6
+Requests = list[dict[str, Any]]
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Iterator[tuple[Path, Requests]]:
+    """A checkout of the study, and the requests that its server has seen."""
+    requests: Requests = []
+    with standin_thread(requests=requests, token_s=0.01) as url:
+        yield (
+            simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url)),
+            requests,
+        )
+
+
+def waited_for_another(folder: Path) -> list[str]:
+    """Which blocks found the lock taken by another of this study."""
+    logs = folder.glob("results/crowd/logs/s1/*.log")
+    waiting = re.compile(r"^waiting: crowd-\w r\d \(process \d+\) is measuring", re.MULTILINE)
+    return [log.name for log in logs if waiting.search(log.read_text(encoding="utf-8"))]
+
+
+def assert_apart(folder: Path, requests: Requests) -> None:
+    """By the recorded times, and by what the server saw, no block began inside another."""
+    runs = pd.read_parquet(folder / "results/crowd/dataset/runs.parquet")
+    assert len(runs) == 4
+    assert runs["valid"].all(), runs["reason"].unique()
+    starts = [at.timestamp() for at in runs["started_at"]]
+    spans = sorted(zip(starts, runs["block_s"], strict=True))
+    for (start, took_s), (following, _) in pairwise(spans):
+        assert following >= start + took_s
+    seen = [ask["options"]["num_ctx"] for ask in requests]
+    assert len(seen) == 4 * REQUESTS_OF_A_BLOCK
+    for first in range(0, len(seen), REQUESTS_OF_A_BLOCK):
+        assert len(set(seen[first : first + REQUESTS_OF_A_BLOCK])) == 1, seen
+
+
+def test_snakemake_starts_one_block_at_a_time_on_many_cores(
+    checkout: tuple[Path, Requests],
+) -> None:
+    folder, requests = checkout
+    snakemake(folder, FILE, "--cores", "8")
+    assert_apart(folder, requests)
+    assert waited_for_another(folder) == []
+
+
+def test_the_lock_alone_keeps_blocks_apart(checkout: tuple[Path, Requests]) -> None:
+    folder, requests = checkout
+    snakemake(folder, FILE, "--cores", "8", "--set-threads", "run_block=1")
+    assert waited_for_another(folder), "no two blocks were started at once: nothing was tested"
+    assert_apart(folder, requests)

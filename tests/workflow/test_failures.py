@@ -1,0 +1,149 @@
+"""Failures: one config that always fails, a server that is gone, a lock that was left behind."""
+
+import re
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from checkouts import command, command_said, simulated_checkout, snakemake
+from ollama_standin import standin_thread
+
+pytestmark = pytest.mark.usefixtures("simulated")
+# The README's example, so that its commands can be tried as they stand there.
+FILE = "config/quick.yaml"
+UNLOCK = "snakemake --unlock --configfile config/quick.yaml"
+GO = "snakemake --cores 1 --configfile config/quick.yaml"
+STUDY = """\
+name: quick
+title: "A study in which something fails (simulated)"
+repetitions: {repetitions}
+order: by_config
+engine: ollama
+model: tiny
+servers: {{single: [{one}], dual: [{one}, {other}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [collector.j2]}}
+  insight: {{task: figures, steps: [insight.j2]}}
+phases:
+  only:
+    configs:
+"""
+CONFIG = "      - {{id: {}, scenario: chimera_homo, topology: {}, options: {{num_ctx: {}}}}}\n"
+BROKEN_CTX, SHAKY_CTX = 3072, 5120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run_files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    files = folder.glob("results/quick/runs/s1/*.parquet")
+    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def test_a_config_that_fails_is_told_and_the_others_are_measured(
+    repository: Path, tmp_path: Path
+) -> None:
+    requests: list[dict[str, Any]] = []
+
+    def fault(n: int) -> str | None:
+        num_ctx = requests[n]["options"]["num_ctx"]
+        if num_ctx == BROKEN_CTX:
+            return "oom"
+        # Two warm-ups, then the first execution: only that one breaks off.
+        of_shaky = [ask for ask in requests[: n + 1] if ask["options"]["num_ctx"] == SHAKY_CTX]
+        return "reset" if num_ctx == SHAKY_CTX and len(of_shaky) == 3 else None
+
+    configs = (
+        CONFIG.format("broken", "single", BROKEN_CTX)
+        + CONFIG.format("shaky", "single", SHAKY_CTX)
+        + CONFIG.format("sound", "single", 2048)
+    )
+    with standin_thread(requests=requests, fault=fault) as one:
+        study = STUDY.format(repetitions=2, one=one, other="http://127.0.0.1:9") + configs
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
+        told = snakemake(folder, FILE)  # a failure is a result: it ends well
+    for label in ("broken r1", "broken r2"):
+        # each of the two attempts, by the agent (or agents) that failed
+        assert len(re.findall(rf"^{label} .*: failed \(oom\)", told, re.MULTILINE)) in (2, 4)
+    runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")
+    keys = ["config_id", "repetition", "attempt", "valid"]
+    assert sorted(runs[keys].itertuples(index=False, name=None)) == [
+        ("broken", 1, 1, False),
+        ("broken", 1, 2, False),
+        ("broken", 2, 1, False),
+        ("broken", 2, 2, False),
+        ("shaky", 1, 1, False),
+        ("shaky", 1, 2, True),
+        ("shaky", 2, 1, True),
+        ("sound", 1, 1, True),
+        ("sound", 2, 1, True),
+    ]
+    report = (folder / "reports/quick/technical_report.md").read_text(encoding="utf-8")
+    assert "**5 of 9 attempts failed** (section 6)" in report
+    section = report.split("\n## 6. Failures\n")[1].split("\n## 7. ")[0]
+    failed = [line.strip("| ").split(" | ") for line in section.splitlines() if "| s1 |" in line]
+    assert [row[:4] for row in failed] == [
+        ["broken", "s1", "1", "1"],
+        ["broken", "s1", "1", "2"],
+        ["broken", "s1", "2", "1"],
+        ["broken", "s1", "2", "2"],
+        ["shaky", "s1", "1", "1"],
+    ]
+    reasons = [re.fullmatch(r"(collector|insight) (solo|concurrent): (\w+)", r[4]) for r in failed]
+    assert [reason and reason[3] for reason in reasons] == ["oom"] * 4 + ["reset"]
+    assert "Without any valid block: `broken`." in section
+
+
+def test_a_server_that_is_gone_stops_the_study_and_the_same_command_finishes_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    gone = f"http://127.0.0.1:{port}"
+    configs = CONFIG.format("here", "single", 2048) + CONFIG.format("there", "dual", 2048)
+    with standin_thread() as one:
+        study = STUDY.format(repetitions=1, one=one, other=gone) + configs
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
+        told = command_said(folder, GO, ok=False)
+        lines = [line for line in told.splitlines() if line.startswith("tandembench: ")]
+        assert len(lines) == 1
+        assert lines[0].startswith(f"tandembench: {gone}")
+        assert "Traceback" not in told
+        kept = run_files(folder)
+        assert [name.split(".")[0] for name in kept] == ["here"]
+        with standin_thread(port=port):
+            command_said(folder, GO)
+    assert run_files(folder).items() > kept.items()
+    runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")
+    assert dict(zip(runs["config_id"], runs["valid"], strict=True)) == {"here": True, "there": True}
+
+
+def test_a_stale_lock_is_explained_and_the_readmes_command_mends_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    configs = CONFIG.format("here", "single", 2048)
+    with standin_thread() as one:
+        study = STUDY.format(repetitions=2, one=one, other="http://127.0.0.1:9") + configs
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
+        with command(folder, GO) as workflow:
+            deadline = time.monotonic() + 60
+            while not run_files(folder):
+                assert workflow.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            workflow.kill()
+        told = command_said(folder, GO, ok=False)
+        assert "LockException" in told
+        # Snakemake's words: what happened, and what to do
+        assert "caused by a kill signal or a power loss" in told
+        assert "--unlock" in told
+        command_said(folder, UNLOCK)
+        command_said(folder, f"{GO} --until run_block")
+    assert len(run_files(folder)) == 2

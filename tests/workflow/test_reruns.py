@@ -1,0 +1,312 @@
+"""Reruns: only what a change concerns is made again, and nothing stale stays.
+
+One study is measured once; each case changes one thing in a copy of that checkout.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkouts import edit, planned, simulated_checkout, snakemake
+from ollama_standin import digest_of, standin_thread
+
+FILE = "config/small.yaml"
+STUDY = """\
+name: small
+title: "A small study (simulated)"
+seed: 7
+repetitions: 2
+engine: ollama
+model: tiny
+servers: {{dual: [{0}, {1}], single: [{0}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [collector.j2]}}
+  insight: {{task: figures, steps: [insight.j2]}}
+phases:
+  first:
+    configs:
+      - {{id: alpha, scenario: chimera_homo, topology: serial, options: {{num_ctx: 2048}}}}
+      - {{id: beta, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
+  second:
+    configs:
+      - {{id: gamma, scenario: chimera_homo, topology: dual, options: {{num_ctx: 2048}}}}
+  third:
+    configs:
+      - {{id: delta, scenario: chimera_homo, topology: single, options: {{num_ctx: 4096}}}}
+"""
+ALPHA = "      - {id: alpha, scenario: chimera_homo, topology: serial, options: {num_ctx: 2048}}\n"
+BETA = "      - {id: beta, scenario: chimera_homo, topology: single, options: {num_ctx: 2048}}\n"
+GAMMA = "      - {id: gamma, scenario: chimera_homo, topology: dual, options: {num_ctx: 2048}}\n"
+DELTA = "      - {id: delta, scenario: chimera_homo, topology: single, options: {num_ctx: 4096}}\n"
+OTHER_GAMMA = GAMMA.replace("2048", "2048, top_k: 30")
+PHASES = {"alpha": "first", "beta": "first", "gamma": "second", "delta": "third"}
+
+MEASURING_CODE = "workflow/tandembench/measure/block.py"
+METRICS = "workflow/tandembench/metrics.py"
+FORMULA = "return math.fsum(durations_s) / wall_s"
+LOCK = "config/servers.lock.yaml"
+TEMPLATE = "workflow/templates/technical_report.md.j2"
+
+# Which rules a change reaches. A new rule is named here, and nowhere else.
+OF_CODE: tuple[str, ...] = ()  # made again when the measuring code changes, beside the blocks
+OF_PHASE = ("phase_manifest", "aggregate_phase")
+OF_RUNS = ("aggregate_phase",)  # those of a phase that read its run files
+OF_STUDY = ("study_manifest", "dataset", "report")
+OF_DATASET = ("dataset", "report")
+OF_TEMPLATE = ("report",)
+
+
+def blocks(*configs: str, repetitions: tuple[int, ...] = (1, 2)) -> list[str]:
+    return [f"run_block config={c} repetition={r}" for c in configs for r in repetitions]
+
+
+def tables(*phases: str, rules: tuple[str, ...] = OF_PHASE) -> list[str]:
+    return [f"{rule} phase={phase}" for rule in rules for phase in phases]
+
+
+NOTHING: list[str] = []
+EVERY_TABLE = [*tables("first", "second", "third"), *OF_STUDY]
+
+
+def spelling(folder: Path) -> None:
+    """A comment, and another order of keys."""
+    edit(folder / FILE, "seed: 7\nrepetitions: 2\n", "# words\nrepetitions: 2\nseed: 7 # more\n")
+    edit(folder / FILE, "id: beta, scenario: chimera_homo", "scenario: chimera_homo, id: beta")
+
+
+def option(folder: Path) -> None:
+    edit(folder / FILE, GAMMA, OTHER_GAMMA)
+
+
+def option_back(folder: Path) -> None:
+    edit(folder / FILE, OTHER_GAMMA, GAMMA)
+
+
+def config_added(folder: Path) -> None:
+    edit(folder / FILE, BETA, BETA + BETA.replace("beta", "zeta"))
+
+
+def config_removed(folder: Path) -> None:
+    edit(folder / FILE, ALPHA, "")
+
+
+def config_moved(folder: Path) -> None:
+    edit(folder / FILE, BETA, "")
+    edit(folder / FILE, GAMMA, GAMMA + BETA)
+
+
+def phase_emptied(folder: Path) -> None:
+    edit(folder / FILE, f"  third:\n    configs:\n{DELTA}", "")
+    edit(folder / FILE, GAMMA, GAMMA + DELTA)
+
+
+def more_repetitions(folder: Path) -> None:
+    edit(folder / FILE, "repetitions: 2", "repetitions: 4")
+
+
+def model_digest(folder: Path) -> None:
+    edit(folder / LOCK, digest_of("tiny:latest"), digest_of("tiny:q8"))
+
+
+def measuring_code(folder: Path) -> None:
+    edit(folder / MEASURING_CODE, "_WARM_UP_TOKENS = 4", "_WARM_UP_TOKENS = 5")
+
+
+def what_matters_not(folder: Path) -> None:
+    """Another engine's lock entry; comments and docstrings of measuring and analysing code."""
+    edit(folder / LOCK, "default_num_ctx: 2048", "default_num_ctx: 1024")
+    for name in (MEASURING_CODE, METRICS):
+        first = (folder / name).read_text(encoding="utf-8").splitlines()[0]
+        assert first.startswith('"""')
+        edit(folder / name, first, f'# A comment.\n"""A docstring. {first[3:]}')
+
+
+def formula(folder: Path) -> None:
+    edit(folder / METRICS, FORMULA, FORMULA.replace("math", "2 * math"))
+
+
+def template(folder: Path) -> None:
+    edit(folder / TEMPLATE, "## 7. Limits", "## 7. Limits of this")
+
+
+def run_file_deleted(folder: Path) -> None:
+    (file,) = (folder / "results/small/runs/s1").glob("gamma.r2.*.parquet")
+    file.unlink()
+
+
+CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
+    (spelling, NOTHING),
+    (option, [*blocks("gamma"), *tables("second"), *OF_STUDY]),
+    (config_added, [*blocks("zeta"), *tables("first"), *OF_STUDY]),
+    (config_removed, [*tables("first"), *OF_STUDY]),
+    (config_moved, [*tables("first", "second"), *OF_STUDY]),
+    (phase_emptied, [*tables("second"), *OF_STUDY]),
+    (more_repetitions, [*blocks(*PHASES, repetitions=(3, 4)), *EVERY_TABLE]),
+    (model_digest, [*blocks(*PHASES), *EVERY_TABLE]),
+    (measuring_code, [*blocks(*PHASES), *EVERY_TABLE, *OF_CODE]),
+    (what_matters_not, NOTHING),
+    (formula, EVERY_TABLE),
+    (template, [*OF_TEMPLATE]),
+    (
+        run_file_deleted,
+        [*blocks("gamma", repetitions=(2,)), *tables("second", rules=OF_RUNS), *OF_DATASET],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def measured(
+    simulated: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The small study, measured, in a checkout of its own; its servers stay up."""
+    with standin_thread() as one, standin_thread() as other:
+        target = tmp_path_factory.mktemp("checkout")
+        folder = simulated_checkout(repository, target, FILE, STUDY.format(one, other))
+        snakemake(folder, FILE)
+        yield folder
+
+
+@pytest.fixture
+def checkout(measured: Path, tmp_path: Path) -> Path:
+    return copied(measured, tmp_path / "checkout")
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """A copy with the same times, which Snakemake goes by."""
+    return Path(shutil.copytree(folder, target, symlinks=True))
+
+
+def planned_three_ways(folder: Path, forgetful: Path) -> dict[str, list[str]]:
+    """What Snakemake would do as it is, going by times alone, and (in a copy) without memory."""
+    copied(folder, forgetful)
+    shutil.rmtree(forgetful / ".snakemake")
+    with ThreadPoolExecutor() as pool:
+        plans = {
+            "as is": pool.submit(planned, folder, FILE),
+            "by times": pool.submit(planned, folder, FILE, "--rerun-triggers", "mtime"),
+            "forgetful": pool.submit(planned, forgetful, FILE),
+        }
+    return {way: plan.result() for way, plan in plans.items()}
+
+
+@pytest.mark.parametrize(("change", "jobs"), CHANGES, ids=lambda it: getattr(it, "__name__", ""))
+def test_exactly_what_a_change_concerns_is_made_again(
+    checkout: Path, tmp_path: Path, change: Callable[[Path], None], jobs: list[str]
+) -> None:
+    change(checkout)
+    plans = planned_three_ways(checkout, tmp_path / "forgetful")
+    assert plans == dict.fromkeys(plans, sorted(jobs))
+
+
+def listed(folder: Path) -> set[tuple[str, str, int]]:
+    """(phase, config, repetition) of the dataset; every table and the report must agree."""
+    results = folder / "results/small"
+
+    def rows(*files: Path) -> set[tuple[str, str, int]]:
+        keys = ["phase", "config_id", "repetition"]
+        table = pd.concat([pd.read_parquet(file)[keys] for file in files])
+        return set(table.itertuples(index=False, name=None))
+
+    found = rows(results / "dataset/runs.parquet")
+    assert rows(results / "dataset/executions.parquet") == found
+    # not those that the study names, but all that lie there
+    of_executions = set(results.glob("phases/*.executions.parquet"))
+    assert rows(*of_executions) == found
+    assert rows(*set(results.glob("phases/*.parquet")) - of_executions) == found
+    report = (folder / "reports/small/technical_report.md").read_text(encoding="utf-8")
+    sections = report.split("\n## 4. ")[1].split("\n## 5. ")[0].split("\n### ")[1:]
+    told = {
+        (section.split("`")[1], config)
+        for section in sections
+        for config in (*PHASES, "zeta")
+        if f"| {config} |" in section
+    }
+    assert told == {(phase, config) for phase, config, _ in found}
+    return found
+
+
+def study_of(phases: dict[str, str], repetitions: int = 2) -> set[tuple[str, str, int]]:
+    return {(p, config, r + 1) for config, p in phases.items() for r in range(repetitions)}
+
+
+def run_files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    files = folder.glob("results/small/runs/*/*.parquet")
+    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """Every table of the study and its report, byte by byte."""
+    files = [
+        *folder.glob("results/small/phases/*.parquet"),
+        *folder.glob("results/small/dataset/*"),
+        *folder.glob("reports/small/*"),
+    ]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_an_option_changed_and_changed_back_leaves_nothing_stale(
+    checkout: Path, tmp_path: Path
+) -> None:
+    first, measured_first = outcome(checkout), run_files(checkout)
+    option(checkout)
+    snakemake(checkout, FILE)
+    executions = pd.read_parquet(checkout / "results/small/dataset/executions.parquet")
+    gamma = executions[executions["config_id"] == "gamma"]
+    assert set(gamma["options_asked"]) == {'{"num_ctx": 2048, "top_k": 30}'}
+    assert listed(checkout) == study_of(PHASES)
+    option_back(checkout)
+    plans = planned_three_ways(checkout, tmp_path / "forgetful")
+    assert plans == dict.fromkeys(plans, sorted([*tables("second"), *OF_STUDY]))
+    snakemake(tmp_path / "forgetful", FILE)
+    assert outcome(tmp_path / "forgetful") == first
+    assert run_files(checkout).items() > measured_first.items()
+
+
+def test_what_the_study_names_no_more_is_in_no_table(checkout: Path) -> None:
+    before = run_files(checkout)
+    config_removed(checkout)
+    phase_emptied(checkout)
+    edit(checkout / FILE, "repetitions: 2", "repetitions: 1")
+    snakemake(checkout, FILE)
+    now = {"beta": "first", "gamma": "second", "delta": "second"}
+    assert listed(checkout) == study_of(now, repetitions=1)
+    assert not list(checkout.glob("results/small/phases/third.*"))
+    report = (checkout / "reports/small/technical_report.md").read_text(encoding="utf-8")
+    assert "alpha" not in report
+    assert "third" not in report
+    assert run_files(checkout) == before  # what was measured is never deleted
+    assert planned(checkout, FILE) == NOTHING
+
+
+def test_added_configs_and_repetitions_stand_beside_what_was_kept(checkout: Path) -> None:
+    before = run_files(checkout)
+    config_added(checkout)
+    edit(checkout / FILE, "repetitions: 2", "repetitions: 3")
+    run_file_deleted(checkout)
+    snakemake(checkout, FILE)
+    assert listed(checkout) == study_of(PHASES | {"zeta": "first"}, repetitions=3)
+    after = run_files(checkout)
+    again = {name for name in before if before[name] != after[name]}
+    assert {name.rsplit(".", 2)[0] for name in again} == {"gamma.r2"}
+    assert planned(checkout, FILE) == NOTHING
+
+
+def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> None:
+    runs = "results/small/dataset/runs.parquet"
+    before, measured_before = pd.read_parquet(checkout / runs), run_files(checkout)
+    formula(checkout)
+    template(checkout)
+    snakemake(checkout, FILE)
+    after = pd.read_parquet(checkout / runs)
+    assert after["speedup_estimate"].to_list() == (2 * before["speedup_estimate"]).to_list()
+    assert after["speedup_true"].to_list() == before["speedup_true"].to_list()
+    report = (checkout / "reports/small/technical_report.md").read_text(encoding="utf-8")
+    assert "## 7. Limits of this\n" in report
+    gamma = after.loc[after["config_id"] == "gamma", "speedup_estimate"]
+    assert f"| gamma | 2 | {gamma.mean():.2f} |" in report
+    assert run_files(checkout) == measured_before
+    assert planned(checkout, FILE) == NOTHING
