@@ -26,7 +26,7 @@ from tandembench.project import open_plan
 from tandembench.servers.fake import fake_process
 from tandembench.servers.model import Server
 from tandembench.study.spec import ANSWER
-from tandembench.wire import StreamRecord, open_client, stream
+from tandembench.wire import Call, StreamRecord, open_client, stream
 
 REPOSITORY = Path(__file__).parents[1]
 TRIES = 3
@@ -119,13 +119,13 @@ def planted_pause() -> tuple[float, float]:
 def blocks_without_and_with_pause() -> tuple[Row, Row]:
     """The same block twice; in the second all agents pause for PAUSE_S before their second step."""
 
-    async def with_a_pause(client: Any, url: str, body: bytes, *more: Any) -> StreamRecord:  # noqa: ANN401
-        if b"w0 " in body:  # the second step, which tells the answer of the first
+    async def with_a_pause(call: Call, *more: Any) -> StreamRecord:  # noqa: ANN401
+        if b"w0 " in call.request.content:  # the second step, which tells the answer of the first
             end = time.monotonic() + PAUSE_S
             await asyncio.sleep(PAUSE_S - SPIN_S)
             while time.monotonic() < end:
                 pass
-        return await stream(client, url, body, *more)
+        return await stream(call, *more)
 
     spec = two_agents(31, 31, prompts=("One.", f"Two: {ANSWER}"))
     behaviour = Behaviour(first_token_s=0.05, shared_rate=100.0, gain=2.0)

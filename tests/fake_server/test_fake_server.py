@@ -25,6 +25,7 @@ from tandembench.servers.fake import fake_process
 from tandembench.wire import (
     DRIVERS,
     Ask,
+    Call,
     Driver,
     StreamRecord,
     llama,
@@ -61,7 +62,7 @@ async def asked(
     given: Json = {"model": "fake", "seed": 1, "max_tokens": 5, "fixed": False} | changes
     body = json.dumps(driver.body(Ask(prompt=prompt, options=options, **given))).encode()
     async with open_client() as client:
-        return await stream(client, server.url + driver.PATH, body, driver.event, 10, 2)
+        return await stream(Call(client, server.url + driver.PATH, body, 2), driver.event, 10)
 
 
 def events(text: str) -> list[Json]:
@@ -338,8 +339,8 @@ def test_each_fault_is_what_a_client_takes_it_for(fault: str, driver: Driver) ->
         body = json.dumps(driver.body(ask)).encode()
         async with open_client() as client:
             url = server.url + driver.PATH
-            good = await stream(client, url, body, driver.event, 2, 1)
-            bad = await stream(client, url, body, driver.event, 0.5, 0.2)
+            good = await stream(Call(client, url, body, 1), driver.event, 2)
+            bad = await stream(Call(client, url, body, 0.2), driver.event, 0.5)
         assert good.error is None
         assert bad.error == FAULT_REASONS[fault], bad.detail
         assert [one.fault for one in server.streams[:2]] == [None, fault][: len(server.streams)]

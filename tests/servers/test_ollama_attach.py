@@ -29,7 +29,7 @@ from tandembench.servers import ollama
 from tandembench.servers.address import normalised
 from tandembench.servers.attach import attach, lock_entry
 from tandembench.servers.model import Effective, Server
-from tandembench.wire import Ask, open_client, stream
+from tandembench.wire import Ask, Call, open_client, stream
 from tandembench.wire import ollama as driver
 
 T = TypeVar("T")
@@ -261,7 +261,7 @@ def test_effective_is_what_the_server_applies_not_what_was_asked(asked: int, app
             before = await ollama.effective(client, server, "tiny")
             ask = Ask("tiny", "a", {"num_ctx": asked}, 1, 4, fixed=True)
             body = json.dumps(driver.body(ask)).encode()
-            await stream(client, f"{url}{driver.PATH}", body, driver.event, 5, 5)
+            await stream(Call(client, f"{url}{driver.PATH}", body, 5), driver.event, 5)
             return before, await ollama.effective(client, server, "tiny")
 
     before, after = run(load_and_look())

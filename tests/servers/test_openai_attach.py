@@ -16,7 +16,7 @@ from tandembench.fake_server import Behaviour, serving
 from tandembench.servers.attach import attach, effective, lock_entry
 from tandembench.servers.embedded import running
 from tandembench.servers.model import Effective, Server
-from tandembench.wire import DRIVERS, Ask, Client, StreamRecord, ask_json, open_client, stream
+from tandembench.wire import DRIVERS, Ask, Call, Client, StreamRecord, ask_json, open_client, stream
 from tandembench.wire.key import API_KEY
 
 LOCK_SCHEMA = Path(__file__).parents[2] / "workflow/schemas/servers.lock.schema.yaml"
@@ -240,7 +240,7 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
             (server,) = await attach(spec(url, lock=entry, model=model), client)
             ask = Ask(model, "Count to ten.", {"temperature": 0.8, "top_k": 40}, 1, 24, fixed=True)
             body = json.dumps(driver.body(ask)).encode()
-            record = await stream(client, url + driver.PATH, body, driver.event, 60, 60)
+            record = await stream(Call(client, url + driver.PATH, body, 60), driver.event, 60)
             return server, await effective(client, server, model), record
 
     with (

@@ -19,6 +19,7 @@ from tandembench.errors import TandemError
 from tandembench.wire import (
     DRIVERS,
     Ask,
+    Call,
     Client,
     Driver,
     StreamRecord,
@@ -88,7 +89,7 @@ def says(data: bytes) -> Handler:
 async def call(client: Client, url: str, driver: Driver) -> StreamRecord:
     ask = Ask("tiny", "a b c", {}, seed=1, max_tokens=2, fixed=True)
     body = json.dumps(driver.body(ask)).encode()
-    return await stream(client, url + driver.PATH, body, driver.event, LIMIT_S, LIMIT_S)
+    return await stream(Call(client, url + driver.PATH, body, LIMIT_S), driver.event, LIMIT_S)
 
 
 def outcome(driver: Driver, data: bytes) -> StreamRecord:

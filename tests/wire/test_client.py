@@ -25,6 +25,7 @@ from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.text import sanitise
 from tandembench.wire import (
     Ask,
+    Call,
     Driver,
     Event,
     StreamRecord,
@@ -85,14 +86,8 @@ async def call(
     event: Callable[[bytes], Event | None] | None = None,
 ) -> StreamRecord:
     async with open_client() as client:
-        return await stream(
-            client,
-            f"{url}{driver.PATH}",
-            request(driver),
-            event or driver.event,
-            deadline_s,
-            idle_s,
-        )
+        asked = Call(client, f"{url}{driver.PATH}", request(driver), idle_s)
+        return await stream(asked, event or driver.event, deadline_s)
 
 
 def says(*pieces: bytes) -> Handler:
@@ -228,7 +223,7 @@ def test_the_next_stream_after_a_fault_is_good() -> None:
         async with standin(fault=faults.get) as url, open_client() as client:
             address = f"{url}{ollama.PATH}"
             records = [
-                await stream(client, address, request(), ollama.event, LIMIT_S, IDLE_S)
+                await stream(Call(client, address, request(), IDLE_S), ollama.event, LIMIT_S)
                 for _ in range(len(FAULTS) + 1)
             ]
         return [record.error for record in records]

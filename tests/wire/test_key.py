@@ -8,7 +8,7 @@ import pytest
 from ollama_standin import answer, listening, read_request, refuse
 
 from tandembench.errors import TandemError
-from tandembench.wire import Client, StreamRecord, ask_json, open_client, openai, stream
+from tandembench.wire import Call, Client, StreamRecord, ask_json, open_client, openai, stream
 from tandembench.wire.key import API_KEY, api_key, unkeyed
 
 KEY = "sk-Abc_123.x/y+z=="
@@ -93,7 +93,7 @@ ECHOES = {
 
 async def both(client: Client, url: str) -> tuple[StreamRecord, str]:
     """The record and the error that a stream and a question come to."""
-    record = await stream(client, url + openai.PATH, b"{}", openai.event, 5, 5)
+    record = await stream(Call(client, url + openai.PATH, b"{}", 5), openai.event, 5)
     with pytest.raises(TandemError) as caught:
         await ask_json(client, url)
     return record, str(caught.value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkouts import copy_checkout, snakemake, tandembench
+from checkouts import calibrated, copy_checkout, snakemake, tandembench
 from ollama_standin import digest_of, standin_thread
 
 FILE = "config/attached.yaml"
@@ -30,7 +30,9 @@ phases:
 
 @pytest.fixture
 def checkout(repository: Path, tmp_path: Path) -> Path:
-    return copy_checkout(repository, tmp_path / "checkout")
+    folder = copy_checkout(repository, tmp_path / "checkout")
+    calibrated(folder, "attached")
+    return folder
 
 
 def test_from_the_lock_to_the_report(checkout: Path) -> None:

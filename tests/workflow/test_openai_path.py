@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from checkouts import copy_checkout, snakemake, tandembench
+from checkouts import calibrated, copy_checkout, snakemake, tandembench
 
 from tandembench.fake_server import Behaviour
 from tandembench.servers.fake import fake_process
@@ -38,6 +38,7 @@ def test_from_the_lock_to_the_report_and_the_key_is_in_no_file(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = copy_checkout(repository, tmp_path / "checkout")
+    calibrated(checkout, "attached")
     monkeypatch.setenv("TANDEMBENCH_API_KEY", KEY)
     with fake_process(QUICK) as one, fake_process(QUICK) as other:
         (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from checkouts import copy_checkout, snakemake
+from checkouts import calibrated, copy_checkout, snakemake
 
 STUDY = """\
 name: tiny
@@ -137,6 +137,7 @@ def test_kill_9_of_snakemake_leaves_nothing_measuring_and_one_command_to_go_on(
 ) -> None:
     assert model_file.exists()
     folder = copy_checkout(repository, tmp_path / "checkout")
+    calibrated(folder, "tiny")
     short = STUDY.replace("[serial, single]", "[serial]").replace(
         "[single_parallel, dual]", "[dual]"
     )

@@ -130,11 +130,16 @@ def formula(folder: Path) -> None:
 
 
 def template(folder: Path) -> None:
-    edit(folder / TEMPLATE, "## 7. Limits", "## 7. Limits of this")
+    edit(folder / TEMPLATE, "- Answer quality is not measured", "- Quality is not measured")
 
 
 def run_file_deleted(folder: Path) -> None:
     (file,) = (folder / "results/small/runs/s1").glob("gamma.r2.*.parquet")
+    file.unlink()
+
+
+def calibration_deleted(folder: Path) -> None:
+    (file,) = (folder / "results/small/calibration").iterdir()
     file.unlink()
 
 
@@ -151,6 +156,7 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
     (what_matters_not, NOTHING),
     (formula, EVERY_TABLE),
     (template, [*OF_TEMPLATE]),
+    (calibration_deleted, ["calibrate", *OF_DATASET]),
     (
         run_file_deleted,
         [*blocks("gamma", repetitions=(2,)), *tables("second", rules=OF_RUNS), *OF_DATASET],

@@ -14,7 +14,7 @@ import httpx
 
 from tandembench.calibrate.errors import Seen
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.wire import DRIVERS, open_client, stream
+from tandembench.wire import DRIVERS, Call, open_client, stream
 
 _DRIVER = DRIVERS["ollama", "generate"]
 PATH = _DRIVER.PATH
@@ -43,7 +43,8 @@ async def open_own() -> AsyncIterator[Subject]:
     async with open_client() as client:
 
         async def ask(url: str, body: bytes) -> Seen:
-            record = await stream(client, url + PATH, body, _DRIVER.event, _DEADLINE_S, _IDLE_S)
+            call = Call(client, url + PATH, body, _IDLE_S)
+            record = await stream(call, _DRIVER.event, _DEADLINE_S)
             if record.error:
                 raise TandemError(
                     f"the client failed on the fake server: {record.error} {record.detail}",

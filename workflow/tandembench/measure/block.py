@@ -18,7 +18,7 @@ from tandembench.measure.machine import foreign_cpu_s
 from tandembench.servers.model import Effective, Server
 from tandembench.servers.open import effective
 from tandembench.study.spec import ANSWER
-from tandembench.wire import DRIVERS, Ask, Client, Driver, StreamRecord, stream
+from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, StreamRecord, stream
 
 _WARM_UP_TOKENS = 4
 # A load takes longer than this, a warm Ollama's bookkeeping does not.
@@ -76,7 +76,7 @@ class _Prepared:
     url: str
     nonce: str
     asks: tuple[Ask, ...]
-    first_body: bytes
+    first_call: Call
 
 
 async def measure_block(
@@ -155,14 +155,8 @@ async def _warm_up(
             max_tokens=_WARM_UP_TOKENS,
             fixed=spec["work_policy"] == "fixed",
         )
-        await stream(
-            client,
-            server.url + driver.PATH,
-            _encode(driver, ask),
-            driver.event,
-            spec["deadline_s"],
-            spec["idle_s"],
-        )
+        call = Call(client, server.url + driver.PATH, _encode(driver, ask), spec["idle_s"])
+        await stream(call, driver.event, spec["deadline_s"])
 
     await asyncio.gather(*(one(index, agent) for index, agent in enumerate(spec["agents"])))
 
@@ -197,7 +191,8 @@ async def _prepare(
             )
         )
     url = server.url + driver.PATH
-    return _Prepared(name, url, nonce, tuple(asks), _encode(driver, asks[0]))
+    first = Call(client, url, _encode(driver, asks[0]), spec["idle_s"])
+    return _Prepared(name, url, nonce, tuple(asks), first)
 
 
 def _encode(driver: Driver, ask: Ask) -> bytes:
@@ -220,16 +215,13 @@ async def _release(
     async def run(one: _Prepared) -> tuple[StreamRecord, ...]:
         await barrier.wait()
         records: list[StreamRecord] = []
-        body = one.first_body
+        call = one.first_call
         for ask in one.asks:
             if records:
                 answer = json.dumps(records[-1].text)[1:-1]
                 body = _encode(driver, ask).replace(ANSWER.encode(), answer.encode())
-            records.append(
-                await stream(
-                    client, one.url, body, driver.event, spec["deadline_s"], spec["idle_s"]
-                )
-            )
+                call = Call(client, one.url, body, spec["idle_s"])
+            records.append(await stream(call, driver.event, spec["deadline_s"]))
             if records[-1].error:
                 break
         return tuple(records)
@@ -244,6 +236,8 @@ async def _release(
     gc.freeze()
     gc.disable()
     try:
+        for queue in queues:  # those in line behind would be silent for too long
+            await queue[0].first_call.dial()
         foreign = foreign_cpu_s(pids)
         cpu = time.process_time()
         t0_ns = time.monotonic_ns()

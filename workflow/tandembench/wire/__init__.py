@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tandembench.wire import llama, ollama, ollama_chat, openai, openai_completions
-from tandembench.wire.client import Client, ask_json, open_client, stream
+from tandembench.wire.client import Call, Client, ask_json, open_client, stream
 from tandembench.wire.record import Ask, Event, Final, StreamRecord
 
 __all__ = [
     "DRIVERS",
     "Ask",
+    "Call",
     "Client",
     "Driver",
     "Event",

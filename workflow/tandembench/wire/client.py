@@ -5,7 +5,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpcore
@@ -24,7 +24,6 @@ from tandembench.wire.sockets import (
     keep_stamping,
 )
 
-Client = httpx.AsyncClient
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20
 # More than is shown, so that a key that a refusal repeats is there whole, and is found.
@@ -67,7 +66,7 @@ class StreamFault(Exception):
 
 def open_client(
     clock: str = KERNEL, ssl_context: ssl.SSLContext | None = None, keyed: bool = False
-) -> Client:
+) -> "Client":
     """A client that talks to the named server and to nothing else, one connection per request.
 
     No proxy from the environment (HTTP_PROXY would capture 127.0.0.1), no redirects, no
@@ -76,13 +75,20 @@ def open_client(
     ``keyed`` sends the API key of the environment with every request, if there is one.
     """
     key = api_key() if keyed else None
-    return httpx.AsyncClient(
-        transport=_Transport(clock, ssl_context),
-        trust_env=False,
-        follow_redirects=False,
-        headers={"Accept-Encoding": "identity"}
-        | ({"Authorization": f"Bearer {key}"} if key else {}),
-    )
+    headers = {"Accept-Encoding": "identity"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return Client(_Transport(clock, ssl_context), headers)
+
+
+class Client(httpx.AsyncClient):
+    """What ``open_client`` opens; ``dial`` makes the connection of a request ahead of it."""
+
+    def __init__(self, transport: "_Transport", headers: Mapping[str, str]) -> None:
+        super().__init__(
+            transport=transport, trust_env=False, follow_redirects=False, headers=headers
+        )
+        self.dial = transport.dial
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -101,18 +107,29 @@ class _Transport(httpx.AsyncBaseTransport):
         if self._keeper:
             self._keeper.close()
 
+    def _backend(self, url: httpx.URL) -> Backend:
+        # What TLS unpacks is stamped when it is unpacked: the kernel's reads are not those.
+        return Backend(DATA_RECEIVED if url.scheme == "https" else self._clock)
+
+    async def dial(self, url: httpx.URL, timeout_s: float) -> Backend | None:
+        """Connect to ``url`` and wait; None if that fails, which the request itself will tell."""
+        backend = self._backend(url)
+        try:
+            await backend.connect_tcp(url.raw_host.decode(), _port(url), timeout_s)
+        except (httpcore.NetworkError, httpcore.TimeoutException):
+            return None
+        return backend
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         if url.scheme not in ("http", "https") or not url.host:
             raise httpx.UnsupportedProtocol("neither http:// nor https://", request=request)
         secure = url.scheme == "https"
-        port = url.port or (443 if secure else 80)
+        port = _port(url)
         if secure and self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
-        # What TLS unpacks is stamped when it is unpacked: the kernel's reads are not those.
-        backend = Backend(DATA_RECEIVED if secure else self._clock)
-        if "seen" in request.extensions:
-            request.extensions["seen"].backend = backend
+        seen = request.extensions.get("seen") or _Seen()
+        backend = seen.backend = seen.backend or self._backend(url)
         connection = httpcore.AsyncHTTPConnection(
             origin=httpcore.Origin(url.raw_scheme, url.raw_host, port),
             ssl_context=self._ssl_context,
@@ -149,8 +166,12 @@ class _Body(httpx.AsyncByteStream):
         await self._connection.aclose()
 
 
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
 async def ask_json(
-    client: httpx.AsyncClient,
+    client: Client,
     url: str,
     body: dict[str, Any] | None = None,
     timeout_s: float = 5.0,
@@ -189,24 +210,51 @@ async def ask_json(
     return answer
 
 
+class Call:
+    """A POST of ``body`` to ``url`` that waits to be made; ``idle_s`` bounds each of its waits.
+
+    What can be done before the clock runs is done here: building the request takes httpx a
+    millisecond, which would count as the client's own time.
+    """
+
+    def __init__(self, client: Client, url: str, body: bytes, idle_s: float) -> None:
+        self.client = client
+        self.seen = _Seen()
+        self.fault: httpx.InvalidURL | None = None
+        self._idle_s = idle_s
+        try:
+            self.request = client.build_request(
+                "POST",
+                url,
+                content=body,
+                headers={"Content-Type": "application/json"},
+                timeout=httpx.Timeout(idle_s),
+                extensions={"seen": self.seen},
+            )
+        except httpx.InvalidURL as fault:
+            self.fault = fault
+
+    async def dial(self) -> None:
+        """Connect now. Soon before the call only: a server closes what stays silent."""
+        if self.fault is None and self.request.url.host:
+            self.seen.backend = await self.client.dial(self.request.url, self._idle_s)
+
+
 async def stream(
-    client: httpx.AsyncClient,
-    url: str,
-    body: bytes,
-    event: Callable[[bytes], Event | None],
-    deadline_s: float,
-    idle_s: float,
+    call: Call, event: Callable[[bytes], Event | None], deadline_s: float
 ) -> StreamRecord:
-    """POST ``body`` and follow the answer to its end, stamping every read.
+    """Make ``call`` and follow the answer to its end, stamping every read.
 
     ``event`` reads one line. A stream that fails in any way comes back as a record with
-    ``error`` set; only cancellation is raised. ``idle_s`` bounds each wait, ``deadline_s`` all.
+    ``error`` set; only cancellation is raised. ``deadline_s`` bounds all of it.
     """
-    seen = _Seen()
+    seen = call.seen
     error: StreamFault | None = None
     try:
+        if call.fault is not None:
+            raise call.fault
         async with asyncio.timeout(deadline_s):
-            await _follow(client, url, body, event, idle_s, seen)
+            await _follow(call, event, seen)
     except StreamFault as fault:
         error = fault
     except TimeoutError:
@@ -289,22 +337,8 @@ def _start(line: bytes) -> str:
     return unkeyed(repr(line))[:80]
 
 
-async def _follow(
-    client: httpx.AsyncClient,
-    url: str,
-    body: bytes,
-    event: Callable[[bytes], Event | None],
-    idle_s: float,
-    seen: _Seen,
-) -> None:
-    async with client.stream(
-        "POST",
-        url,
-        content=body,
-        headers={"Content-Type": "application/json"},
-        timeout=httpx.Timeout(idle_s),
-        extensions={"seen": seen},
-    ) as response:
+async def _follow(call: Call, event: Callable[[bytes], Event | None], seen: _Seen) -> None:
+    async with aclosing(await call.client.send(call.request, stream=True)) as response:
         if response.status_code != httpx.codes.OK:
             await _refuse(response)
         inbox = seen.backend.inbox if seen.backend else None

@@ -64,7 +64,9 @@ class Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address of ``host`` that takes the connection."""
+        """Connect to the first address of ``host`` that takes the connection, once."""
+        if self.inbox is not None:
+            return self.inbox
         try:
             async with asyncio.timeout(timeout):
                 sock = await _connect(host, port, stamped=self._clock == KERNEL)
