@@ -731,3 +731,21 @@ def test_runs_need_an_agent_and_a_solo_slot_for_each() -> None:
         run_metrics([], [], 1.0, serial=False)
     with pytest.raises(ValueError, match="zip"):
         run_metrics([lasting(1.0), lasting(1.0)], [None], 1.0, serial=False)
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ([[(0, 4)], [(1, 3)]], [(2, 2), (2, 0)]),
+        ([[(0, 1)], [(2, 3)]], [(0, 1), (0, 1)]),
+        ([[(0, 10)], [(1, 4)], [(3, 6)]], [(5, 5), (3, 0), (3, 0)]),
+        ([[(0, 2), (4, 6)], [(1, 5)]], [(2, 2), (2, 2)]),
+        ([[(0, 2)], []], [(0, 2), (0, 0)]),
+        ([[(1, 1)], [(0, 2)]], [(0, 0), (0, 2)]),
+    ],
+    ids=["inside", "apart", "three", "two steps", "nobody else", "one token"],
+)
+def test_decoding_beside_others_and_alone(
+    windows: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
+) -> None:
+    assert metrics.decode_overlap(windows) == expected

@@ -12,7 +12,7 @@ import pytest
 from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled, write_dataset
 
 from tandembench.dataset.build import with_makespan_ratio
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import read_manifest, write_manifest
 from tandembench.dataset.parquet import read_rows, write_table
@@ -135,8 +135,9 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         "runs.parquet",
         "executions.parquet",
         "telemetry.parquet",
+        "rates.parquet",
     ]
-    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY}
+    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY, "rates": RATES}
     for resource in content["resources"]:
         data = (folder / resource["path"]).read_bytes()
         assert resource["bytes"] == len(data)
@@ -150,7 +151,7 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         ]
         assert all(field["description"] and field["type"] for field in fields)
         rows = read_rows(folder / resource["path"])
-        if resource["name"] != "telemetry":
+        if resource["name"] in ("runs", "executions"):
             keys = [tuple(row[name] for name in resource["schema"]["primaryKey"]) for row in rows]
             assert len(set(keys)) == len(keys) > 0
         required = [f["name"] for f in fields if f.get("constraints", {}).get("required")]

@@ -14,6 +14,7 @@ from raw_blocks import block, write_run_file
 from tandembench.dataset.aggregate import block_rows
 from tandembench.dataset.columns import (
     EXECUTIONS,
+    RATES,
     RUN_FILE,
     RUNS,
     STUDY_RUNS,
@@ -31,6 +32,7 @@ TABLES = {
     "study": STUDY_RUNS,
     "executions": EXECUTIONS,
     "telemetry": TELEMETRY,
+    "rates": RATES,
 }
 # Whole numbers that count or number things, and so have no unit.
 PLAIN = {"repetition", "attempt", "n_agents", "agent_index", "position", "server", "slots"} | {

@@ -458,6 +458,63 @@ def test_equal_limits_give_one_of_two_reasons(limit_s: float) -> None:
     assert record.error in ("stalled", "deadline")
 
 
+def test_a_call_dialled_ahead_leaves_with_its_first_write_and_uses_that_connection() -> None:
+    connections = []
+    quiet = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(time.monotonic_ns())
+        quiet.set()
+        await says(CLOSING, TOKEN, DONE)(reader, writer)
+
+    async def measure() -> tuple[int, StreamRecord]:
+        async with listening(handle) as url, open_client() as client:
+            asked = Call(client, f"{url}{ollama.PATH}", request(), IDLE_S)
+            await asked.dial()
+            await quiet.wait()
+            released_ns = time.monotonic_ns()
+            return released_ns, await stream(asked, ollama.event, LIMIT_S)
+
+    released_ns, record = run(measure())
+    assert record.error is None
+    assert len(connections) == 1
+    assert connections[0] < released_ns <= record.request_ns <= record.chunk_ns[0]
+
+
+def test_a_dial_that_fails_leaves_the_reason_to_the_call() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+        async def measure(address: str) -> StreamRecord:
+            async with open_client() as client:
+                asked = Call(client, address, request(), IDLE_S)
+                await asked.dial()
+                return await stream(asked, ollama.event, LIMIT_S)
+
+        assert run(measure(url)).error == "conn_refused"
+        assert run(measure("http://")).error == "protocol"
+        assert run(measure("http://[::1")).error == "protocol"
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_a_fault_not_an_exception() -> None:
+    async def measure() -> StreamRecord:
+        gone = asyncio.Event()
+
+        async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+            await writer.wait_closed()
+            gone.set()
+
+        async with listening(handle) as url, open_client() as client:
+            asked = Call(client, f"{url}{ollama.PATH}", request(), IDLE_S)
+            await asked.dial()
+            await gone.wait()
+            return await stream(asked, ollama.event, LIMIT_S)
+
+    assert run(measure()).error in ("disconnect_before_first_byte", "reset")
+
+
 def test_nobody_there_is_a_refused_connection() -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))

@@ -70,6 +70,7 @@ rule dataset:
         runs=f"{PLAN.results}/dataset/runs.parquet",
         executions=f"{PLAN.results}/dataset/executions.parquet",
         telemetry=f"{PLAN.results}/dataset/telemetry.parquet",
+        rates=f"{PLAN.results}/dataset/rates.parquet",
         descriptor=f"{PLAN.results}/dataset/datapackage.json",
     log:
         f"{PLAN.results}/logs/dataset.log",

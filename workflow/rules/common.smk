@@ -14,6 +14,7 @@ PACKAGES = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).
 sys.path.insert(0, PACKAGES)
 os.environ.update(PYTHONPATH=PACKAGES)
 
+from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.invocation import note
 from tandembench.project import Plan, open_plan
@@ -97,3 +98,13 @@ def phase_runs(wildcards) -> list[str]:
 def phase_manifest(wildcards) -> str:
     """The manifest of a phase."""
     return PLAN.manifest_file(wildcards.phase)
+
+
+def first_baseline(wildcards) -> list[str]:
+    """The files of a difference's first side, so that a new version makes it again."""
+    return [str(file) for file in sorted(find(wildcards.a).folder.iterdir())]
+
+
+def second_baseline(wildcards) -> list[str]:
+    """The files of a difference's second side."""
+    return [str(file) for file in sorted(find(wildcards.b).folder.iterdir())]

@@ -180,6 +180,128 @@ def prune(study_file: str, session: str, invalid: bool, dry_run: bool) -> None:
 
 
 @main.group()
+def baseline() -> None:
+    """Datasets that no longer change, in resources/baselines."""
+
+
+@baseline.command("import")
+@click.argument("layout")
+@click.argument("source", type=_PATH)
+@click.option("--name", required=True, help="Name of the baseline.")
+@click.option("--version", "number", help="Its version; the next one if left out.")
+def baseline_import(layout: str, source: Path, name: str, number: str | None) -> None:
+    """Import the results of another project as a baseline.
+
+    LAYOUT says how SOURCE, a folder, is laid out: chimeraforge-rust or chimeraforge-python.
+    """
+    from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
+
+    made, skipped, notes = import_runs(layout, source, name, number)
+    click.echo(f"{made.label}: {made.folder}")
+    for reason, count in sorted(skipped.items()):
+        click.echo(f"left out: {count} x {reason}")
+    for note in notes:
+        click.echo(f"note: {note}")
+
+
+@baseline.command("freeze")
+@click.argument("dataset", type=_PATH)
+@click.option("--name", required=True, help="Name of the baseline.")
+@click.option("--version", "number", help="Its version; the next one if left out.")
+def baseline_freeze(dataset: Path, name: str, number: str | None) -> None:
+    """Freeze DATASET, such as results/study/dataset or results/study."""
+    from tandembench.dataset.baseline import freeze  # noqa: PLC0415
+
+    inner = dataset / "dataset"
+    made = freeze(inner if inner.is_dir() else dataset, name, number)
+    click.echo(f"{made.label}: {made.folder}")
+
+
+@baseline.command("list")
+def baseline_list() -> None:
+    """List all baselines, a line each."""
+    from tandembench.dataset.versions import baselines  # noqa: PLC0415
+
+    for one in baselines():
+        click.echo(one.label)
+
+
+@baseline.command("show")
+@click.argument("name")
+def baseline_show(name: str) -> None:
+    """Show the descriptor of the baseline NAME or NAME@VERSION, without its table schemas."""
+    from tandembench.dataset.descriptor import read_descriptor  # noqa: PLC0415
+    from tandembench.dataset.versions import find  # noqa: PLC0415
+
+    content = read_descriptor(find(name).folder)
+    for resource in content["resources"]:
+        del resource["schema"]
+    click.echo(json.dumps(content, indent=2, sort_keys=True))
+
+
+@baseline.command("verify")
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All baselines.")
+def baseline_verify(names: tuple[str, ...], every: bool) -> None:
+    """Check that the baselines NAMES (NAME or NAME@VERSION) are what was frozen."""
+    from tandembench.dataset.baseline import verify  # noqa: PLC0415
+    from tandembench.dataset.versions import baselines, find  # noqa: PLC0415
+
+    if not names and not every:
+        raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
+    for one in baselines() if every else [find(name) for name in names]:
+        click.echo(f"{one.label}: {verify(one)} tables as they were frozen")
+
+
+@main.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option("--output", type=_PATH, help="File to write; printed if left out.")
+@click.option(
+    "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
+)
+@click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
+@click.option("--fail-on", type=click.Choice(["different", "worse"]), default="different")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever differs.")
+def diff(
+    a: str,
+    b: str,
+    style: str,
+    output: Path | None,
+    margin: float | None,
+    force: bool,
+    fail_on: str,
+    exit_zero: bool,
+) -> None:
+    """What differs between A and B, and whether it matters.
+
+    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder. Exit
+    code 0 if they are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if
+    they cannot be compared.
+    """
+    from tandembench.diff.compare import compare  # noqa: PLC0415
+    from tandembench.diff.sides import open_side  # noqa: PLC0415
+    from tandembench.diff.write import as_json, as_markdown  # noqa: PLC0415
+    from tandembench.files import replacing  # noqa: PLC0415
+
+    left, right = open_side(a), open_side(b)
+    found = compare(left, right, margin, force)
+    text = (as_json if style == "json" else as_markdown)(left.label, right.label, found)
+    if output:
+        with replacing(output) as partial:
+            partial.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text, nl=False)
+    if found.obstacles and not force:
+        fix = "compare what is alike, or --force"
+        raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
+    failed = found.worse > 0 if fail_on == "worse" else not found.same
+    if failed and not exit_zero:
+        sys.exit(1)
+
+
+@main.group()
 def servers() -> None:
     """What the studies measure."""
 

@@ -397,3 +397,28 @@ def _true_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, seri
         "jain": jain(slowdowns),
         "solo_basis": basis,
     }
+
+
+def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """(beside others, alone) seconds of each agent's decoding, for rates from overlap.
+
+    ``windows`` are (first token, last token) of each step by agent, in s. Time beside several
+    others counts once.
+    """
+    shares = []
+    for i, own in enumerate(windows):
+        others = sorted(window for j, of in enumerate(windows) if j != i for window in of)
+        beside = math.fsum(_covered(window, others) for window in own)
+        shares.append((beside, math.fsum(end - begin for begin, end in own) - beside))
+    return shares
+
+
+def _covered(window: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
+    reached, end = window
+    covered = 0.0
+    for start, stop in others:  # sorted by start
+        first, last = max(start, reached), min(stop, end)
+        if last > first:
+            covered += last - first
+            reached = last
+    return covered

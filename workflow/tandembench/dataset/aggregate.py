@@ -10,7 +10,15 @@ from tandembench.dataset.columns import BLOCK, EXECUTION, EXECUTIONS, KEYS, RUNS
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, write_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.metrics import Step, Timing, execution_metrics, run_metrics, timing, wall
+from tandembench.metrics import (
+    Step,
+    Timing,
+    decode_overlap,
+    execution_metrics,
+    run_metrics,
+    timing,
+    wall,
+)
 
 Row = dict[str, Any]
 _NS = 1e-9
@@ -169,7 +177,10 @@ def _execution_metrics(
         return {}
     if row["mode"] == "solo":
         return execution_metrics(solo[agent])
-    return execution_metrics(concurrent[agent], solo.get(agent))
+    windows = [[(step.first_s, step.last_s) for step in one.steps] for one in concurrent.values()]
+    shares = dict(zip(concurrent, decode_overlap(windows), strict=True))
+    overlap = dict(zip(("overlap_s", "alone_s"), shares[agent], strict=True))
+    return execution_metrics(concurrent[agent], solo.get(agent)) | overlap
 
 
 def _run_facts(together: Sequence[Mapping[str, Any]]) -> Row:

@@ -7,10 +7,11 @@ from typing import Any
 
 from tandembench.dataset.aggregate import Row
 from tandembench.dataset.calibrations import read_calibrations
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, read_rows, write_table
+from tandembench.dataset.rates import rates
 from tandembench.metrics import makespan_ratio
 
 
@@ -33,6 +34,7 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
     write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
+    write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
     write_descriptor(folder, manifest, runs, executions, found, instrument)
 

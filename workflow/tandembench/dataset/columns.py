@@ -122,7 +122,12 @@ EXECUTION = (
     Column("slots", "integer", "", "slots of the server"),
     Column("threads", "integer", "", "compute threads of the server"),
     Column("wait_policy", "text", "", "how idle compute threads wait: brief or passive"),
-    Column("max_tokens", "integer", "tokens", "answer tokens asked for, each step", True),
+    Column(
+        "max_tokens",
+        "integer",
+        "tokens",
+        "answer tokens asked for, each step; null: no limit known",
+    ),
     Column("work_effective", "text", "", "fixed, capped or natural: the work that was done"),
     Column("nonce", "text", "", "12 digits that start the prompt"),
     Column("seed", "integer", "", "sampling seed"),
@@ -177,6 +182,8 @@ EXECUTIONS = (
     Column("first_token_s", "number", "s", "waits for first content, summed over steps"),
     Column("decode_s", "number", "s", "first to last content, summed over steps"),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
+    Column("overlap_s", "number", "s", "decoding while another agent decodes; null in solos"),
+    Column("alone_s", "number", "s", "decoding while no other agent does; null in solos"),
     Column(
         "decode_rate_tokens_per_s", "number", "tokens/s", "(n-1)/(t_last-t_first), steps pooled"
     ),
@@ -217,6 +224,23 @@ STUDY_RUNS = (
     *RUNS,
     Column("reference_config_id", "text", "", "the config that makespan_ratio compares with"),
     Column("makespan_ratio", "number", "1", "reference's wall_s over this one's, same round"),
+)
+
+
+RATES = (
+    Column("scenario", "text", "", "scenario; null: all together"),
+    Column("topology", "text", "", "topology; null: all together"),
+    Column("runs", "integer", "", "warm runs that the rates rest on", True),
+    Column("alone_share", "number", "1", "part of all decoding with no other agent decoding", True),
+    *(
+        Column(f"{name}{bound}", "number", unit, f"{words}{says}", not bound)
+        for name, unit, words in (
+            ("shared_tokens_per_s", "tokens/s", "decode rate beside another agent"),
+            ("solo_tokens_per_s", "tokens/s", "decode rate alone"),
+            ("gain_overlap", "1", "2 shared / solo: what two at once make of what one makes"),
+        )
+        for bound, says in (("", ""), ("_low", ", 95 % bound"), ("_high", ", 95 % bound"))
+    ),
 )
 
 

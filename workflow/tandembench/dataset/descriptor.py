@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS, TELEMETRY, Column, Kind
+from tandembench.dataset.columns import EXECUTIONS, KEYS, RATES, STUDY_RUNS, TELEMETRY, Column, Kind
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 
@@ -48,6 +48,7 @@ def write_descriptor(
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
             # No key: a solo's agent would be part of it, and is null in a run.
             _resource(folder / "telemetry.parquet", TELEMETRY, []),
+            _resource(folder / "rates.parquet", RATES, []),
         ],
         "study": {
             key: manifest[key]
@@ -59,13 +60,18 @@ def write_descriptor(
             "analysing_code": manifest["analysing_code"],
             "servers": _identities(executions, "engine", "engine_version"),
             "models": _identities(executions, "model", "model_digest"),
-            "boots": sorted({run["boot_id"] for run in runs if run["boot_id"]}),
+            "boots": sorted({run["boot_id"] for run in runs if run.get("boot_id")}),
         },
         "instrument": instrument,
     }
-    content["digest"] = _digest(content)
+    seal(folder, content)
+
+
+def seal(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` as the descriptor of ``folder``, with its own digest."""
+    sealed = {**content, "digest": _digest(content)}
     with replacing(folder / "datapackage.json") as partial:
-        text = json.dumps(content, indent=1, sort_keys=True)
+        text = json.dumps(sealed, indent=1, sort_keys=True)
         partial.write_text(text + "\n", encoding="utf-8")
 
 
@@ -86,6 +92,22 @@ def read_descriptor(folder: Path) -> dict[str, Any]:
             exit_code=EXIT_CORRUPT,
         ) from None
     return content
+
+
+def read_resource(folder: Path, resource: Mapping[str, Any]) -> bytes:
+    """The bytes of a file that the descriptor lists; TandemError (exit 3) if they are others."""
+    path = folder / Path(resource["path"]).name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what, found = f"cannot be read ({error.strerror})", ""
+    else:
+        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if found == resource["hash"]:
+            return data
+        what = f"{found}, but datapackage.json says {resource['hash']}"
+    fix = "make or copy the dataset again"
+    raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -125,7 +147,7 @@ def _identities(
 
     An execution that failed may know none, which says nothing where another one does.
     """
-    found = {(row[name], row[identity]) for row in executions}
+    found = {(row[name], row.get(identity)) for row in executions}
     known = {what for what, value in found if value is not None}
     kept = sorted((pair for pair in found if pair[1] is not None or pair[0] not in known), key=str)
     return [{name: what, identity: value} for what, value in kept]

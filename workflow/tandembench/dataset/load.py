@@ -27,6 +27,7 @@ class Dataset:
     runs: pd.DataFrame
     executions: pd.DataFrame
     telemetry: pd.DataFrame
+    rates: pd.DataFrame
     descriptor: dict[str, Any]
 
 
@@ -42,13 +43,15 @@ def load_dataset(folder: Path) -> Dataset:
             raise _corrupt(path, f"{found}, but datapackage.json says {resource['hash']}")
         tables[resource["name"]] = table.to_pandas()
         for column in sorted(_ID_COLUMNS.intersection(tables[resource["name"]])):
-            _check_ids(tables[resource["name"]][column].unique(), column, path)
+            _check_ids(tables[resource["name"]][column].dropna().unique(), column, path)
     study, path = descriptor["study"], folder / "datapackage.json"
     _check_ids([study["reference"]], "topology", path)
     for phase in study["phases"]:
         _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
     check_instrument(descriptor["instrument"], path)
-    return Dataset(tables["runs"], tables["executions"], tables["telemetry"], descriptor)
+    return Dataset(
+        tables["runs"], tables["executions"], tables["telemetry"], tables["rates"], descriptor
+    )
 
 
 def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:

@@ -14,7 +14,7 @@ from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
 from tandembench.report.numbers import Values
 from tandembench.report.phases import phase_table
-from tandembench.report.results import config_rows, summary
+from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
 from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
@@ -51,6 +51,7 @@ def report_context(dataset: Dataset) -> Values:
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
         "summary": summary(runs),
+        "rates": rate_rows(dataset.rates),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),
         "instrument": instrument(descriptor, runs),

@@ -10,7 +10,13 @@ from tandembench.report.numbers import (
     mean,
     ratio,
 )
+from tandembench.stats.intervals import Interval
 
+RATES = {
+    "shared": "shared_tokens_per_s",
+    "solo": "solo_tokens_per_s",
+    "gain": "gain_overlap",
+}
 SUMMARISED = ("speedup_estimate", "efficiency_estimate", "speedup_true", "efficiency_true")
 
 
@@ -20,6 +26,23 @@ def config_rows(runs: pd.DataFrame, executions: pd.DataFrame) -> list[Values]:
     return [
         _row(str(config_id), own[own["valid"]], shared[shared["config_id"] == config_id])
         for config_id, own in runs.groupby("config_id")
+    ]
+
+
+def rate_rows(rates: pd.DataFrame) -> list[Values]:
+    """The table of rates from overlap; ``scenario`` and ``topology`` are None for all together."""
+    return [
+        {
+            "scenario": row["scenario"],
+            "topology": row["topology"],
+            "runs": row["runs"],
+            "alone_share": row["alone_share"],
+            **{
+                short: Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], row["runs"])
+                for short, name in RATES.items()
+            },
+        }
+        for row in rates.to_dict("records")
     ]
 
 

@@ -59,6 +59,42 @@ def mean_interval(
     return Interval(mean, mean - half, mean + half, n)
 
 
+def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+    """Mean of ``a`` less mean of ``b`` for independent values of unequal spread.
+
+    Unit of the values. ``n`` is the smaller of both numbers; no bounds where one side has a
+    single value. Source: Welch 1947.
+    """
+    return welch_from_moments(_moments(a), _moments(b), level)
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float, int]:
+    n = len(values)
+    if n == 0 or not all(map(math.isfinite, values)):
+        raise ValueError("an interval needs finite values, one at least")
+    mean = math.fsum(values) / n
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
+
+
+def welch_from_moments(
+    a: tuple[float, float, int], b: tuple[float, float, int], level: float = 0.95
+) -> Interval:
+    """The same from (mean, sd, n) of each side, as reports print them."""
+    difference, n = a[0] - b[0], min(a[2], b[2])
+    if n < 2:
+        return Interval(difference, None, None, n)
+    variances = [sd**2 / count for _, sd, count in (a, b)]
+    variance = math.fsum(variances)
+    if variance == 0:
+        return Interval(difference, difference, difference, n)
+    freedom = variance**2 / math.fsum(
+        own**2 / (count - 1) for own, (_, _, count) in zip(variances, (a, b), strict=True)
+    )
+    half = float(student_t.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
+    return Interval(difference, difference - half, difference + half, n)
+
+
 def ratio_interval(
     ratios: Sequence[float], sessions: Sequence[str] | None = None, level: float = 0.95
 ) -> Interval:

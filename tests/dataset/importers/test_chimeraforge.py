@@ -1,0 +1,189 @@
+"""The authors' own result folders against the figures that their raw data gives.
+
+The figures are those of the shared data's README, to their last digit.
+"""
+
+import csv
+import json
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tandembench.dataset.baseline import import_runs, verify
+from tandembench.dataset.load import Dataset, load_dataset
+
+IMBALANCE = ["imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest"]
+
+
+def shared(*names: str) -> Path:
+    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
+    if not folder:
+        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
+    return Path(folder, *names)
+
+
+def imported(tmp_path: Path, report: str, layout: str) -> Dataset:
+    made, _, _ = import_runs(layout, shared("chimeraforge", report), report, None, tmp_path)
+    assert verify(made) == 4
+    return load_dataset(made.folder)
+
+
+@pytest.fixture(scope="module")
+def tr114(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return imported(tmp_path_factory.mktemp("a"), "tr114", "chimeraforge-rust")
+
+
+@pytest.fixture(scope="module")
+def tr113(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return imported(tmp_path_factory.mktemp("b"), "tr113", "chimeraforge-rust")
+
+
+@pytest.fixture(scope="module")
+def tr110(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return imported(tmp_path_factory.mktemp("c"), "tr110", "chimeraforge-python")
+
+
+def test_tr114_gives_the_figures_of_its_raw_data(tr114: Dataset) -> None:
+    runs = tr114.runs
+    efficiency = 100 * runs["efficiency_estimate"]
+    assert len(runs) == 150
+    assert round(efficiency.mean(), 4) == 89.2626
+    assert round(efficiency.median(), 4) == 90.3689
+    assert round(efficiency.std(), 4) == 5.4551
+    assert round(efficiency.min(), 4) == 65.4549
+    assert round(efficiency.max(), 4) == 95.6797
+    by_phase = efficiency.groupby(runs["phase"]).mean().round(4).to_dict()
+    assert by_phase == {"core": 89.3268, "temperature": 89.6760, "validation": 87.6370}
+    assert round(100 * runs["orchestration_loss"].mean(), 4) == 0.0056
+    assert round(100 * runs["imbalance_loss"].mean(), 4) == 10.7318
+    assert int(runs["contention_speedup_rule"].sum()) == 9
+    assert round(runs["wall_s"].mean(), 2) == 12.51
+
+
+def test_tr113_and_tr110_too(tr113: Dataset, tr110: Dataset) -> None:
+    assert len(tr113.runs) == 19
+    assert round(100 * tr113.runs["efficiency_estimate"].mean(), 4) == 72.0070
+    assert len(tr110.runs) == 150
+    by_config = 100 * tr110.runs.groupby("config_id")["efficiency_estimate"].mean()
+    assert round(100 * tr110.runs["efficiency_estimate"].mean(), 4) == 93.2139
+    assert round(by_config.max(), 4) == 99.2508
+
+
+def test_every_config_of_the_raw_matrix_is_there(tr114: Dataset) -> None:
+    with shared("config_matrix_raw.csv").open(encoding="utf-8", newline="") as file:
+        wanted = list(csv.DictReader(file))
+    runs = tr114.runs
+    asked = tr114.executions.assign(
+        options=[json.loads(text) for text in tr114.executions["options_asked"]]
+    )
+    found = Counter()
+    for config_id, own in runs.groupby("config_id"):
+        agents = (
+            asked[asked["config_id"] == config_id]
+            .drop_duplicates("agent")
+            .sort_values("agent_index")
+        )
+        cells = [
+            str(options.get(name, "default"))
+            for options in agents["options"]
+            for name in ("num_gpu", "num_ctx", "temperature")
+        ]
+        efficiency = 100 * own["efficiency_estimate"]
+        found[
+            own["scenario"].iloc[0],
+            *cells,
+            len(own),
+            int(own["cold"].sum()),
+            f"{efficiency.mean():.3f}",
+            f"{efficiency.max():.3f}",
+            int(own["contention_speedup_rule"].sum()),
+        ] += 1
+    assert found == Counter(
+        (
+            row["scenario"],
+            *(
+                row[f"{agent}_{name}"]
+                for agent in "ab"
+                for name in ("num_gpu", "num_ctx", "temperature")
+            ),
+            int(row["runs"]),
+            int(row["cold_runs"]),
+            f"{float(row['eff_mean']):.3f}",
+            f"{float(row['eff_max']):.3f}",
+            int(row["contention"]),
+        )
+        for row in wanted
+    )
+
+
+def test_durations_tokens_and_options_are_kept_to_the_last_digit(tr114: Dataset) -> None:
+    source = shared("chimeraforge/tr114/phase3/chimera-hetero/gpu80_ctx512/run_2/metrics.json")
+    told = json.loads(source.read_text(encoding="utf-8"))
+    key = {"config_id": "validation-hetero-g80x80-c512x1024", "repetition": 2}
+    run = tr114.runs.loc[(tr114.runs[list(key)] == pd.Series(key)).all(axis=1)].iloc[0]
+    assert run["wall_s"] == told["summary"]["concurrent_wall_time_s"]
+    assert run["speedup_estimate"] == pytest.approx(
+        told["summary"]["concurrency_speedup"], rel=1e-12
+    )
+    executions = tr114.executions
+    own = executions.loc[(executions[list(key)] == pd.Series(key)).all(axis=1)]
+    for _, row in own.iterrows():
+        agent = told[row["agent"]]
+        (call,) = agent["result"]["individual_runs"]
+        assert row["duration_s"] == agent["execution_time_s"]
+        assert row["answer_tokens"] == call["tokens_generated"]
+        assert row["ttft_s"] == pytest.approx(call["ttft_ms"] / 1000, rel=1e-12)
+        options = json.loads(row["options_asked"])
+        assert options["temperature"] == 0.8
+        assert options["repeat_penalty"] == (1.1 if row["agent"] == "collector" else 1.05)
+        assert row["endpoint"] == agent["config"]["base_url"]
+    started = datetime(2025, 11, 13, 2, 0, 8, 372612, tzinfo=UTC)
+    assert abs((run["started_at"] - started).total_seconds()) < 2e-6
+
+
+def test_nothing_true_is_invented_and_no_host_is_named(
+    tr114: Dataset, tr113: Dataset, tr110: Dataset
+) -> None:
+    for dataset, topology in ((tr114, "dual"), (tr113, "single"), (tr110, "dual")):
+        assert set(dataset.runs["topology"]) == {topology}
+        assert set(dataset.runs["solo_basis"]) == {"none"}
+        assert (
+            dataset.runs[["speedup_true", "makespan_ratio", "slowdown_max"]].isna().all(axis=None)
+        )
+        assert "hostname" not in json.dumps(dataset.descriptor)
+        assert (
+            not dataset.runs.astype(str)
+            .apply(lambda column: column.str.contains("DESKTOP"))
+            .any(axis=None)
+        )
+    # sums over two calls do not tell decoding from the rest
+    assert tr110.runs[[*IMBALANCE, "throughput_delta_tokens_per_s"]].isna().all(axis=None)
+    assert tr110.executions[["decode_s", "rest_s", "overlap_s", "ttft_s"]].isna().all(axis=None)
+    assert (tr110.executions["n_steps"] == 2).all()
+    parts = tr114.runs[IMBALANCE].sum(axis=1)
+    assert parts.to_list() == pytest.approx(tr114.runs["imbalance_loss"].to_list(), abs=1e-12)
+
+
+def test_while_both_decode_they_make_three_quarters_of_one(tr114: Dataset) -> None:
+    overall = tr114.rates[tr114.rates["scenario"].isna()].iloc[0]
+    assert overall["gain_overlap"] == pytest.approx(0.76, abs=0.015)
+    assert overall["gain_overlap_low"] < 0.76 < overall["gain_overlap_high"]
+    assert set(tr114.rates["scenario"].dropna()) == set(tr114.runs["scenario"])
+
+
+def test_configs_are_called_as_the_published_baselines_call_them(
+    repository: Path, tr114: Dataset, tr113: Dataset, tr110: Dataset
+) -> None:
+    for name, dataset in (("tr114", tr114), ("tr113", tr113), ("tr110", tr110)):
+        with (repository / f"resources/baselines/{name}/1.0.0/published.csv").open(
+            encoding="utf-8", newline=""
+        ) as file:
+            printed = {row["subject"] for row in csv.DictReader(file) if row["scope"] == "config"}
+        own = set(dataset.runs["config_id"])
+        # TR114 prints another phase 3 than was run
+        other = {"validation-homo-g80-c2048-t1.0"} if name == "tr114" else set()
+        assert printed - own == other, name

@@ -1,0 +1,190 @@
+"""Baselines: whole or not there, never replaced, and every damage is named."""
+
+import json
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from random import Random
+
+import pytest
+from click.testing import CliRunner
+from raw_blocks import block, rounds, write_dataset
+
+from tandembench.cli import main
+from tandembench.dataset.baseline import freeze, publish, verify
+from tandembench.dataset.load import load_dataset
+from tandembench.dataset.versions import baselines, find
+from tandembench.errors import EXIT_CORRUPT, TandemError
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "study", rounds(2, block("serial"), block("dual")))
+
+
+def test_a_frozen_dataset_is_the_dataset(study: Path, tmp_path: Path) -> None:
+    made = freeze(study, "mine", None, tmp_path / "baselines")
+    assert (made.label, verify(made)) == ("mine@1.0.0", 4)
+    before, after = load_dataset(study), load_dataset(made.folder)
+    assert after.runs.equals(before.runs)
+    assert after.executions.equals(before.executions)
+    assert (after.descriptor["name"], after.descriptor["version"]) == ("mine", "1.0.0")
+    assert after.descriptor["kind"] == "runs"
+    assert after.descriptor["fingerprints"] == before.descriptor["fingerprints"]
+    moved = tmp_path / "elsewhere"
+    shutil.move(made.folder, moved)
+    assert load_dataset(moved).runs.equals(before.runs)
+
+
+def test_versions_go_up_and_none_is_replaced(study: Path, tmp_path: Path) -> None:
+    root = tmp_path / "baselines"
+    made = [freeze(study, "mine", version, root).version for version in (None, None, "2.0.0", None)]
+    assert made == ["1.0.0", "1.1.0", "2.0.0", "2.1.0"]
+    freeze(study, "mine", "1.10.0", root)
+    assert [one.version for one in baselines(root)] == [
+        "1.0.0",
+        "1.1.0",
+        "1.10.0",
+        "2.0.0",
+        "2.1.0",
+    ]
+    assert find("mine", root).version == "2.1.0"
+    assert find("mine@1.1.0", root).version == "1.1.0"
+    before = (root / "mine/1.1.0/datapackage.json").read_bytes()
+    with pytest.raises(TandemError, match=r"mine@1\.1\.0 exists"):
+        freeze(study, "mine", "1.1.0", root)
+    assert (root / "mine/1.1.0/datapackage.json").read_bytes() == before
+    names = sorted(folder.name for folder in (root / "mine").iterdir())
+    assert names == sorted(one.version for one in baselines(root))
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("../evil", None), ("a/b", None), ("", None), ("A", None), ("ok", "1.0"), ("ok", "1.0.0/..")],
+)
+def test_names_and_versions_stay_inside(
+    study: Path, tmp_path: Path, name: str, version: str
+) -> None:
+    with pytest.raises(TandemError, match="is no"):
+        freeze(study, name, version, tmp_path / "baselines")
+    assert not (tmp_path / "baselines").exists()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_what_is_not_there_is_told(study: Path, tmp_path: Path) -> None:
+    freeze(study, "mine", None, tmp_path)
+    with pytest.raises(TandemError, match=r"no baseline 'other'.*baselines: mine"):
+        find("other", tmp_path)
+    with pytest.raises(TandemError, match=r"no version 3\.0\.0.*versions: 1\.0\.0"):
+        find("mine@3.0.0", tmp_path)
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def build(folder: Path, version: str) -> None:
+        (folder / "half").write_text(version)
+        raise TandemError("no", where="here", fix="so")
+
+    with pytest.raises(TandemError, match="no"):
+        publish("mine", None, build, tmp_path)
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def _publish(argument: tuple[Path, int]) -> str:
+    root, writer = argument
+
+    def build(folder: Path, version: str) -> None:
+        for part in "ab":
+            (folder / part).write_text(f"{writer} {version}")
+
+    return publish("mine", None, build, root).version
+
+
+def test_many_writers_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(8) as pool:
+        made = list(pool.map(_publish, [(tmp_path, n) for n in range(80)]))
+    assert len(set(made)) == 80
+    writers = set()
+    for one in baselines(tmp_path):
+        a, b = ((one.folder / part).read_text() for part in "ab")
+        assert a == b
+        writer, version = a.split()
+        assert version == one.version
+        writers.add(writer)
+    assert len(writers) == 80
+
+
+def corruptions(folder: Path, random: Random, n: int) -> list[tuple[str, str]]:
+    """What ``n`` random damages came to: the kind, and the line that verify says of it."""
+    files = sorted(folder.iterdir())
+    told = []
+    for _ in range(n):
+        file = random.choice(files)
+        data = bytearray(file.read_bytes())
+        kind = random.choice(["flip", "cut", "swap", "gone", "edit"])
+        if kind == "flip":
+            data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        elif kind == "cut":
+            del data[random.randrange(len(data)) :]
+        elif kind == "swap":
+            data[:] = random.choice([one for one in files if one != file]).read_bytes()
+        elif kind == "edit":
+            at = random.randrange(len(data))
+            data[at : at + 4] = b"0000" if data[at : at + 4] != b"0000" else b"1111"
+        before = file.read_bytes()
+        if bytes(data) == before and kind != "gone":
+            continue
+        if kind == "gone":
+            file.unlink()
+        else:
+            file.write_bytes(data)
+        with pytest.raises(TandemError) as caught:
+            verify(find("mine", folder.parents[1]))
+        assert kind == "gone" or caught.value.exit_code == EXIT_CORRUPT
+        told.append((kind, str(caught.value)))
+        file.write_bytes(before)
+    return told
+
+
+def test_every_damage_is_named_by_file(study: Path, tmp_path: Path) -> None:
+    made = freeze(study, "mine", None, tmp_path / "baselines")
+    told = corruptions(made.folder, Random(114), 100)  # noqa: S311 - damage, no secret
+    assert len(told) > 80
+    for kind, line in told:
+        named = line.split(": ")[0]
+        # Damage of the descriptor itself, or a file that it vouches for.
+        assert Path(named).is_relative_to(made.folder), (kind, line)
+        assert "\n" not in line
+    verify(made)
+
+
+def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["baseline", *arguments])
+        assert done.exit_code == code, done.output
+        return done.stdout if code == 0 else done.stderr
+
+    assert said("list") == ""
+    # a study's folder, or its dataset
+    assert said("freeze", str(study.parent), "--name", "mine") == (
+        "mine@1.0.0: resources/baselines/mine/1.0.0\n"
+    )
+    assert said("freeze", str(study), "--name", "mine", "--version", "3.0.0")
+    assert said("list") == "mine@1.0.0\nmine@3.0.0\n"
+    assert json.loads(said("show", "mine@1.0.0"))["version"] == "1.0.0"
+    assert said("verify", "mine") == "mine@3.0.0: 4 tables as they were frozen\n"
+    assert said("verify", "--all").count("\n") == 2
+    assert (
+        said("verify", code=2)
+        == "tandembench: baseline verify: no baseline named; name some, or --all\n"
+    )
+    (tmp_path / "resources/baselines/mine/3.0.0/runs.parquet").write_bytes(b"PAR1")
+    told = said("verify", "mine", code=3)
+    assert told.startswith("tandembench: resources/baselines/mine/3.0.0/runs.parquet: ")
+
+
+def test_the_published_baselines_are_as_they_were_frozen(repository: Path) -> None:
+    root = repository / "resources/baselines"
+    assert [one.name for one in baselines(root)] == ["tr110", "tr113", "tr114"]
+    assert [verify(one) for one in baselines(root)] == [1, 1, 1]

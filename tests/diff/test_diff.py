@@ -1,0 +1,157 @@
+"""Two sides compared: the same, different, worse, not comparable; printed values against runs."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkouts import command_said, copy_checkout
+from click.testing import CliRunner
+from raw_blocks import block, rounds, scaled, write_dataset
+
+from tandembench.cli import main
+from tandembench.dataset.baseline import freeze, import_runs
+from tandembench.diff.compare import compare
+from tandembench.diff.sides import open_side
+
+
+def dataset(tmp_path: Path, name: str, factor: float = 1.0, n: int = 5, **changes: Any) -> str:
+    """Rounds of serial and dual whose times differ a little from round to round."""
+    blocks = [
+        scaled(rows, factor * (1 + 0.002 * (rows[0]["repetition"] % 3)))
+        for rows in rounds(n, block("serial"), block("dual"), **changes)
+    ]
+    return str(write_dataset(tmp_path / name, blocks))
+
+
+def told(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, ["diff", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_dataset_is_the_same_as_itself_wherever_it_lies(tmp_path: Path) -> None:
+    one = dataset(tmp_path, "one")
+    made = freeze(Path(one), "mine", None, tmp_path / "baselines")
+    code, text, _ = told(one, str(made.folder))
+    assert code == 0
+    assert "Both hold the same runs." in text
+    assert "10 equal, 0 changed, 0 only in B, 0 only in A." in text
+
+
+def test_what_became_slower_is_worse_and_by_how_much(tmp_path: Path) -> None:
+    one, other = dataset(tmp_path, "one"), dataset(tmp_path, "other", factor=1.2)
+    code, text, _ = told(one, other, "--format", "json")
+    assert code == 1
+    found = json.loads(text)
+    (wall,) = (
+        row
+        for row in found["content"]["configs"]
+        if (row["config_id"], row["metric"]) == ("dual", "wall_s")
+    )
+    assert wall["verdict"] == "worse"
+    assert wall["ratio"]["mean"] == pytest.approx(1.2, rel=1e-6)
+    assert wall["ratio"]["low"] < 1.2 < wall["ratio"]["high"]
+    # the agents alone are as quick as before, which the estimator cannot see
+    verdicts = {
+        row["metric"]: row["verdict"]
+        for row in found["content"]["configs"]
+        if row["config_id"] == "dual"
+    }
+    assert verdicts["speedup_true"] == "worse"
+    assert verdicts["efficiency_estimate"] == "equivalent"
+    assert found["content"]["rows"]["changed"] == 10
+    assert found["worse"] > 0
+    # the other way round it is better
+    assert told(one, other, "--fail-on", "worse")[0] == 1
+    assert told(other, one, "--fail-on", "worse")[0] == 0
+    assert told(one, other, "--exit-zero")[0] == 0
+
+
+def test_runs_that_came_and_went_are_counted(tmp_path: Path) -> None:
+    found = compare(
+        open_side(dataset(tmp_path, "one", n=3)), open_side(dataset(tmp_path, "other", n=5))
+    )
+    rows = found.content["rows"]
+    assert (rows["equal"], rows["added"], rows["removed"]) == (6, 4, 0)
+    assert not found.same
+
+
+def test_another_model_or_work_is_not_comparable_unless_forced(tmp_path: Path) -> None:
+    one = dataset(tmp_path, "one")
+    other = dataset(tmp_path, "other", model_digest="cd" * 32)
+    code, text, error = told(one, other)
+    assert code == 2
+    assert "**Not comparable**: small-model is not the same model" in text
+    assert "| models |" in text
+    assert "worse" not in text
+    assert error.startswith("tandembench: diff: not comparable: small-model")
+    code, text, _ = told(one, other, "--force")
+    assert code == 1
+    assert "shown because it was forced" in text
+    natural = dataset(tmp_path, "natural", work_policy="natural", work_effective="natural")
+    assert "another work policy in serial and 1 more" in told(one, natural)[2]
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    one = dataset(tmp_path, "one")
+    (tmp_path / "empty").mkdir()
+    for side in (str(tmp_path / "empty"), "results/nothing"):
+        code, text, error = told(one, side)
+        assert (code, text) == (2, "")
+        assert error == (
+            f"tandembench: {side}: no dataset; name a baseline (tandembench baseline list),"
+            " results/<study> or a dataset's folder\n"
+        )
+    assert "is no name" in told(one, "No Name")[2]
+
+
+def test_tr114_against_its_own_runs(tmp_path: Path) -> None:
+    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
+    if not folder:
+        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
+    source = Path(folder, "chimeraforge/tr114")
+    made, _, _ = import_runs("chimeraforge-rust", source, "mine", None, tmp_path)
+    found = compare(open_side("tr114"), open_side(str(made.folder)))
+    assert found.kind == "values"
+    by_scope = {row["scope"]: row for row in found.content["scopes"]}
+    # Section 9.4's statistics follow from the runs, to the last printed digit ...
+    overall = [row for row in found.content["rows"] if row["section"] == "9.4"]
+    assert len(overall) == 10
+    assert all(row["agrees"] for row in overall), [row for row in overall if not row["agrees"]]
+    # ... and most of its tables of 30 configs do not (90 of 120 cells by DESIGN section 1, of
+    # mean speedup, mean efficiency, peak and contention).
+    cells = [
+        row
+        for row in found.content["rows"]
+        if row["scope"] == "config" and row["statistic"] != "of"
+    ]
+    assert len(cells) == 120
+    assert sum(not row["agrees"] for row in cells) == 92
+    # Two of the 92 are of the one config that was never run so: by place, they agree.
+    never_run = [row for row in cells if row["subject"] == "validation-homo-g80-c2048-t1.0"]
+    assert [row["computed"] for row in never_run] == [None] * 4
+    assert by_scope["config"]["subjects"] == 30
+    assert by_scope["config"]["subjects_agree"] < 10
+
+
+def test_printed_against_printed(tmp_path: Path) -> None:
+    code, text, _ = told("tr113", "tr114")
+    assert code == 1
+    # 0.893 - 0.720, n = 19 and 150
+    (row,) = (
+        line for line in text.splitlines() if line.startswith("| overall | efficiency_estimate |")
+    )
+    assert "| 0.7200 | 0.8930 | 0.1730 [" in row
+    assert row.endswith("| better |")
+    assert told("tr114", "tr114@1.0.0")[0] == 0
+
+
+def test_the_rule_makes_the_page(repository: Path, tmp_path: Path) -> None:
+    folder = copy_checkout(repository, tmp_path / "checkout")
+    target = "reports/diff/tr113..tr114.md"
+    command_said(folder, f"snakemake --cores 1 {target}")
+    page = (folder / target).read_text(encoding="utf-8")
+    assert page.startswith("# tr113\\@1.0.0 against tr114\\@1.0.0\n")
+    assert not list(folder.glob("results/*/runs")), "nothing is measured"
+    assert "Nothing to be done" in command_said(folder, f"snakemake --cores 1 {target}")

@@ -1,0 +1,103 @@
+"""The result folders of Chimeraforge's Rust runner (TR113, TR114, TR115): metrics.json per run.
+
+A run is ``.../run_N/metrics.json`` or ``.../run_N/run_1/metrics.json``, where the outer N counts.
+Source: the authors' public folders and what their README of fields says.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from tandembench.dataset.importers.source import (
+    Imported,
+    Reader,
+    SourceAgent,
+    SourceRun,
+    bad,
+    host,
+    read_json,
+    unix_ns,
+    utc,
+)
+
+_AGENTS = ("collector", "insight")
+_SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")
+_PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
+
+
+def read(root: Path) -> Imported:
+    """All runs below ``root``. TandemError names a run that is damaged."""
+    runs = []
+    skipped: Counter[str] = Counter()
+    for path in sorted(root.rglob("*")):
+        if path.is_dir():
+            continue
+        if path.name == "metrics.json":
+            runs.append(_run(root, path))
+        elif path.name == "summary.json":
+            skipped["roll-up of a config (summary.json): made from its runs"] += 1
+        else:
+            skipped[f"not a run ({path.suffix or path.name})"] += 1
+    notes = (
+        "Each agent's duration and the wall time are the source's. decode_s is the server's decode"
+        " time; prompts were not counted; an agent's start is its end less its duration.",
+        "The source's own contention flag is not kept: it is speedup < 1.5 in every run.",
+    )
+    return Imported(tuple(runs), skipped, notes)
+
+
+def _run(root: Path, path: Path) -> SourceRun:
+    data = Reader(path, read_json(path))
+    folders = path.relative_to(root).parts[:-1]
+    numbered = [i for i, part in enumerate(folders) if re.fullmatch(r"run_\d+", part)]
+    if not numbered:
+        raise bad(path, "not in a folder run_N")
+    first = numbered[0]
+    scenario = data.text("scenario")
+    if scenario not in _SCENARIOS:
+        raise bad(path, f"unknown scenario '{scenario}'")
+    agents = tuple(_agent(data, name) for name in _AGENTS)
+    starts = [agent.started_ns for agent in agents if agent.started_ns is not None]
+    if len(starts) < len(agents):
+        raise bad(path, "a timestamp that is not ISO 8601 in UTC")
+    return SourceRun(
+        place="/".join(folders[:first]),
+        phase=next((_PHASES[part] for part in folders if part in _PHASES), "all"),
+        scenario=scenario,
+        repetition=int(folders[first].removeprefix("run_")),
+        wall_s=data.seconds("summary", "concurrent_wall_time_s"),
+        started_at=utc(min(starts)),
+        agents=agents,
+    )
+
+
+def _agent(data: Reader, name: str) -> SourceAgent:
+    calls = data.at(name, "result", "individual_runs")
+    if not isinstance(calls, list) or not calls:
+        raise bad(data.path, f"'{name}.result.individual_runs' has no LLM call")
+    steps = range(len(calls))
+
+    def summed(field: str) -> float:
+        return sum(
+            data.seconds(name, "result", "individual_runs", step, field, scale=1e-3)
+            for step in steps
+        )
+
+    return SourceAgent(
+        name=name,
+        model=data.text(name, "config", "model"),
+        options=data.options(name, "config", "options"),
+        endpoint=host(data.text(name, "config", "base_url")),
+        duration_s=data.seconds(name, "execution_time_s"),
+        first_token_s=summed("ttft_ms"),
+        ttft_s=data.seconds(name, "result", "individual_runs", 0, "ttft_ms", scale=1e-3),
+        decode_s=summed("eval_duration_ms"),
+        prompt_s=summed("prompt_eval_duration_ms"),
+        load_s=summed("load_duration_ms"),
+        answer_tokens=sum(
+            data.count(name, "result", "individual_runs", step, "tokens_generated")
+            for step in steps
+        ),
+        calls=len(calls),
+        ended_ns=unix_ns(data.text(name, "result", "timestamp")),
+    )

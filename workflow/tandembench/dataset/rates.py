@@ -1,0 +1,57 @@
+"""Rates from overlap: what agents decode beside each other and alone, by scenario and topology."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tandembench.stats.overlap import overlap_rates
+
+Row = dict[str, Any]
+_KEY = ("session", "config_id", "repetition", "attempt")
+
+
+def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of the table ``rates``: all together, then each scenario and topology.
+
+    From valid runs of two agents in which no model was loaded, where stamps tell who decoded
+    when. A group that cannot tell the two rates apart has no row.
+    """
+    warm = {_key(run) for run in runs if run["valid"] and not run["cold"] and run["n_agents"] == 2}
+    known = [
+        row
+        for row in executions
+        if row["mode"] == "concurrent" and row["overlap_s"] is not None and _key(row) in warm
+    ]
+    groups = sorted({(row["scenario"], row["topology"]) for row in known})
+    table = []
+    for scenario, topology in [(None, None), *groups]:
+        own = [
+            row
+            for row in known
+            if scenario is None or (row["scenario"], row["topology"]) == (scenario, topology)
+        ]
+        found = overlap_rates(
+            [max(row["answer_tokens"] - row["n_steps"], 0) for row in own],
+            [row["overlap_s"] for row in own],
+            [row["alone_s"] for row in own],
+            [_key(row) for row in own],
+        )
+        if found is None:
+            continue
+        row: Row = {
+            "scenario": scenario,
+            "topology": topology,
+            "runs": found.runs,
+            "alone_share": found.alone_share,
+        }
+        for name, interval in (
+            ("shared_tokens_per_s", found.shared),
+            ("solo_tokens_per_s", found.solo),
+            ("gain_overlap", found.gain),
+        ):
+            row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        table.append(row)
+    return table
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _KEY)

@@ -1,0 +1,66 @@
+"""Which baselines there are: ``resources/baselines/<name>/<version>/``. Light, for Snakemake."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandembench.errors import TandemError
+from tandembench.text import sanitise
+
+ROOT = Path("resources/baselines")
+_NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A frozen dataset, at ``folder``."""
+
+    name: str
+    version: str
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """name@version."""
+        return f"{self.name}@{self.version}"
+
+
+def baselines(root: Path = ROOT, name: str | None = None) -> list[Baseline]:
+    """All baselines, or those of one name; oldest version first."""
+    found = [
+        Baseline(folder.parent.name, folder.name, folder)
+        for folder in root.glob(f"{name or '*'}/*/")
+        if _VERSION.fullmatch(folder.name) and _NAME.fullmatch(folder.parent.name)
+    ]
+    return sorted(found, key=lambda one: (one.name, number(one.version)))
+
+
+def find(text: str, root: Path = ROOT) -> Baseline:
+    """The baseline ``name`` (its newest version) or ``name@version``."""
+    name, _, version = text.partition("@")
+    check_name(name, version or None)
+    own = baselines(root, name)
+    if not own:
+        known = ", ".join(dict.fromkeys(one.name for one in baselines(root))) or "none"
+        raise TandemError(f"no baseline '{name}'", where=str(root), fix=f"baselines: {known}")
+    for one in reversed(own):
+        if version in ("", one.version):
+            return one
+    fix = f"versions: {', '.join(one.version for one in own)}"
+    raise TandemError(f"no version {version}", where=str(root / name), fix=fix)
+
+
+def check_name(name: str, version: str | None) -> None:
+    """TandemError unless both can be folders' names; a ``version`` is three numbers."""
+    if not _NAME.fullmatch(name) or len(name) > 64:
+        fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
+        raise TandemError(f"'{sanitise(name, 40)}' is no name", where="baseline", fix=fix)
+    if version is not None and not _VERSION.fullmatch(version):
+        what = f"'{sanitise(version, 40)}' is no version"
+        raise TandemError(what, where="baseline", fix="three numbers, such as 1.0.0")
+
+
+def number(version: str) -> tuple[int, ...]:
+    """A version as numbers, which sort as versions do."""
+    return tuple(map(int, version.split(".")))
