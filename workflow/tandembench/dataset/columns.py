@@ -230,7 +230,7 @@ STUDY_RUNS = (
 RATES = (
     Column("scenario", "text", "", "scenario; null: all together"),
     Column("topology", "text", "", "topology; null: all together"),
-    Column("runs", "integer", "", "warm runs that the rates rest on", True),
+    Column("runs", "integer", "runs", "warm runs that the rates rest on", True),
     Column("alone_share", "number", "1", "part of all decoding with no other agent decoding", True),
     *(
         Column(f"{name}{bound}", "number", unit, f"{words}{says}", not bound)
