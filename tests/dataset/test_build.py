@@ -13,10 +13,13 @@ from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled,
 
 from tandembench.dataset.build import with_makespan_ratio
 from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import read_manifest, write_manifest
 from tandembench.dataset.parquet import read_rows, write_table
 from tandembench.errors import TandemError
+from tandembench.report.context import report_context
+from tandembench.report.render import render
 
 Row = dict[str, Any]
 
@@ -161,6 +164,20 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
     assert content["created"] == "2026-11-22T17:30:00+00:00"
     assert content["study"]["margin"] == 0.05
     assert content["study"]["phases"][0]["configs"] == ["serial", "dual"]
+
+
+def test_an_older_dataset_without_the_newer_tables_can_be_read(tmp_path: Path) -> None:
+    folder = a_study(tmp_path)
+    content = read_descriptor(folder)
+    old = [one for one in content["resources"] if one["name"] in ("runs", "executions")]
+    seal(folder, {**content, "resources": old})
+    found = load_dataset(folder)
+    assert found.telemetry.empty
+    assert found.rates.empty
+    assert "No telemetry was recorded." in render(report_context(found))
+    seal(folder, {**content, "resources": old[:1]})
+    with pytest.raises(TandemError, match="no table 'executions'"):
+        load_dataset(folder)
 
 
 def test_fingerprints_say_what_is_known(tmp_path: Path) -> None:

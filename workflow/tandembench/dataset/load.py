@@ -45,13 +45,17 @@ def load_dataset(folder: Path) -> Dataset:
         for column in sorted(_ID_COLUMNS.intersection(tables[resource["name"]])):
             _check_ids(tables[resource["name"]][column].dropna().unique(), column, path)
     study, path = descriptor["study"], folder / "datapackage.json"
+    for name in ("runs", "executions"):
+        if name not in tables:
+            raise _corrupt(path, f"no table '{name}'")
     _check_ids([study["reference"]], "topology", path)
     for phase in study["phases"]:
         _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
     check_instrument(descriptor["instrument"], path)
-    return Dataset(
-        tables["runs"], tables["executions"], tables["telemetry"], tables["rates"], descriptor
-    )
+    # Older datasets have fewer tables.
+    none = pd.DataFrame()
+    newer = tables.get("telemetry", none), tables.get("rates", none)
+    return Dataset(tables["runs"], tables["executions"], *newer, descriptor)
 
 
 def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:
