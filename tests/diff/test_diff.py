@@ -14,6 +14,7 @@ from tandembench.cli import main
 from tandembench.dataset.baseline import freeze, import_runs
 from tandembench.diff.compare import compare
 from tandembench.diff.sides import open_side
+from tandembench.diff.write import as_markdown
 
 
 def dataset(tmp_path: Path, name: str, factor: float = 1.0, n: int = 5, **changes: Any) -> str:
@@ -115,6 +116,11 @@ def test_tr114_against_its_own_runs(tmp_path: Path) -> None:
     found = compare(open_side("tr114"), open_side(str(made.folder)))
     assert found.kind == "values"
     by_scope = {row["scope"]: row for row in found.content["scopes"]}
+    text = as_markdown("a", "b", found)
+    assert (
+        f"| config | {by_scope['config']['checked']} | {by_scope['config']['agree']} | 30 | 0 |"
+        in text
+    )
     # Section 9.4's statistics follow from the runs, to the last printed digit ...
     overall = [row for row in found.content["rows"] if row["section"] == "9.4"]
     assert len(overall) == 10
@@ -132,7 +138,8 @@ def test_tr114_against_its_own_runs(tmp_path: Path) -> None:
     never_run = [row for row in cells if row["subject"] == "validation-homo-g80-c2048-t1.0"]
     assert [row["computed"] for row in never_run] == [None] * 4
     assert by_scope["config"]["subjects"] == 30
-    assert by_scope["config"]["subjects_agree"] < 10
+    assert by_scope["config"]["subjects_agree"] == 0
+    assert by_scope["overall"]["agree"] == by_scope["overall"]["checked"] > 30
 
 
 def test_printed_against_printed(tmp_path: Path) -> None:

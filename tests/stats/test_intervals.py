@@ -13,6 +13,8 @@ from tandembench.stats.intervals import (
     mean_interval,
     ratio_interval,
     session_means,
+    welch_from_moments,
+    welch_interval,
 )
 
 DRAWS = 4000
@@ -110,3 +112,17 @@ def test_sessions_cover_where_pooled_repetitions_do_not() -> None:
     low, high = stats.binom.interval(0.99, DRAWS, 0.95)
     assert low <= coverage(sessions) <= high
     assert coverage(None) < 0.8 * DRAWS
+
+
+def test_welch_agrees_with_scipy_and_needs_moments_only() -> None:
+    random = np.random.default_rng(3)
+    a, b = random.normal(5, 2, 12).tolist(), random.normal(4, 0.5, 30).tolist()
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    found = welch_interval(a, b)
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert found.mean == pytest.approx(fmean(a) - fmean(b))
+    moments = [(fmean(side), stdev(side), len(side)) for side in (a, b)]
+    again = welch_from_moments(moments[0], moments[1])
+    assert again.low == pytest.approx(found.low)
+    assert welch_interval([1.0], [2.0, 3.0]) == Interval(-1.5, None, None, 1)
+    assert welch_interval([1.0, 1.0], [2.0, 2.0]) == Interval(-1.0, -1.0, -1.0, 2)

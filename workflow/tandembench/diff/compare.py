@@ -54,7 +54,7 @@ def _values(printed: Side, label: str, dataset: Dataset) -> Difference:
         scopes.append(
             {
                 "scope": scope,
-                "values": len(own),
+                "checked": len(own),
                 "agree": sum(row["agrees"] for row in own),
                 "subjects": len(subjects),
                 "subjects_agree": len(subjects - wrong),
@@ -164,13 +164,14 @@ def _definitions(descriptor: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401
 
 
 def _fingerprints(a: Dataset, b: Dataset) -> list[Row]:
-    """What the sides were measured with, side by side; ``same`` where they agree."""
+    """What the sides were measured with; ``same`` is None where one of them is not known."""
     rows = []
     names = sorted({*a.descriptor["fingerprints"], *b.descriptor["fingerprints"]} - {"boots"})
     for name in names:
         values = [side.descriptor["fingerprints"].get(name) for side in (a, b)]
         texts = [_text(value) for value in values]
-        rows.append({"name": name, "a": texts[0], "b": texts[1], "same": values[0] == values[1]})
+        same = values[0] == values[1] if all(values) else None
+        rows.append({"name": name, "a": texts[0], "b": texts[1], "same": same})
     return rows
 
 

@@ -62,8 +62,8 @@ def mean_interval(
 def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
     """Mean of ``a`` less mean of ``b`` for independent values of unequal spread.
 
-    Unit of the values. ``n`` is the smaller of both numbers; no bounds where one side has a
-    single value. Source: Welch 1947.
+    Unit of the values. ``n`` is Welch's degrees of freedom, cut off, plus one; no bounds where one
+    side has a single value. Source: Welch 1947.
     """
     return welch_from_moments(_moments(a), _moments(b), level)
 
@@ -81,18 +81,18 @@ def welch_from_moments(
     a: tuple[float, float, int], b: tuple[float, float, int], level: float = 0.95
 ) -> Interval:
     """The same from (mean, sd, n) of each side, as reports print them."""
-    difference, n = a[0] - b[0], min(a[2], b[2])
-    if n < 2:
-        return Interval(difference, None, None, n)
+    difference = a[0] - b[0]
+    if min(a[2], b[2]) < 2:
+        return Interval(difference, None, None, 1)
     variances = [sd**2 / count for _, sd, count in (a, b)]
     variance = math.fsum(variances)
     if variance == 0:
-        return Interval(difference, difference, difference, n)
+        return Interval(difference, difference, difference, min(a[2], b[2]))
     freedom = variance**2 / math.fsum(
         own**2 / (count - 1) for own, (_, _, count) in zip(variances, (a, b), strict=True)
     )
     half = float(student_t.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
-    return Interval(difference, difference - half, difference + half, n)
+    return Interval(difference, difference - half, difference + half, int(freedom) + 1)
 
 
 def ratio_interval(
