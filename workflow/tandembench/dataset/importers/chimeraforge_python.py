@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tandembench.dataset.importers.source import (
+    AGENTS,
+    SCENARIOS,
     Imported,
     Reader,
     SourceAgent,
@@ -21,9 +23,7 @@ from tandembench.dataset.importers.source import (
 )
 
 LOG = "test_execution_log.json"
-_AGENTS = ("collector", "insight")
 _PHASES = {1: "core", 2: "temperature", 3: "validation"}
-_SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")
 
 
 def read(root: Path) -> Imported:
@@ -63,7 +63,7 @@ def _tests(path: Path) -> dict[int, tuple[str, datetime]]:
     tests = {}
     for index in range(len(log.at("test_results"))):
         scenario = log.text("test_results", index, "scenario")
-        if scenario not in _SCENARIOS:
+        if scenario not in SCENARIOS:
             raise bad(path, f"unknown scenario '{scenario}'")
         try:
             start = datetime.fromisoformat(log.text("test_results", index, "start_time"))
@@ -84,7 +84,7 @@ def _run(
         repetition=number,
         wall_s=data.seconds("summary", "concurrent_wall_time"),
         started_at=started_at,
-        agents=tuple(_agent(data, name) for name in _AGENTS),
+        agents=tuple(_agent(data, name) for name in AGENTS),
     )
 
 

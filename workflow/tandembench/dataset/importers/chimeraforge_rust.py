@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from tandembench.dataset.importers.source import (
+    AGENTS,
+    SCENARIOS,
     Imported,
     Reader,
     SourceAgent,
@@ -20,8 +22,6 @@ from tandembench.dataset.importers.source import (
     utc,
 )
 
-_AGENTS = ("collector", "insight")
-_SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")
 _PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
 
 
@@ -54,9 +54,9 @@ def _run(root: Path, path: Path) -> SourceRun:
         raise bad(path, "not in a folder run_N")
     first = numbered[0]
     scenario = data.text("scenario")
-    if scenario not in _SCENARIOS:
+    if scenario not in SCENARIOS:
         raise bad(path, f"unknown scenario '{scenario}'")
-    agents = tuple(_agent(data, name) for name in _AGENTS)
+    agents = tuple(_agent(data, name) for name in AGENTS)
     starts = [agent.started_ns for agent in agents if agent.started_ns is not None]
     if len(starts) < len(agents):
         raise bad(path, "a timestamp that is not ISO 8601 in UTC")

@@ -24,7 +24,9 @@ OPTIONS = (
     "seed",
     "num_predict",
 )
-_SCENARIOS = {"baseline_vs_chimera": "bvc", "chimera_hetero": "hetero", "chimera_homo": "homo"}
+# The two agents of the reports that are imported, and short names of their scenarios.
+AGENTS = ("collector", "insight")
+SCENARIOS = {"baseline_vs_chimera": "bvc", "chimera_hetero": "hetero", "chimera_homo": "homo"}
 _LETTERS = {"num_gpu": "g", "num_ctx": "c", "temperature": "t", "top_p": "p", "top_k": "k"}
 _LETTERS |= {"min_p": "m", "repeat_penalty": "r", "seed": "s", "num_predict": "n"}
 
@@ -194,7 +196,7 @@ def config_ids(runs: Iterable[SourceRun]) -> dict[str, str]:
             if (other.phase, other.scenario) == (run.phase, run.scenario)
         ]
         words = _words(run, beside)
-        name = "-".join([_SCENARIOS[run.scenario], *words])
+        name = "-".join([SCENARIOS[run.scenario], *words])
         if run.phase == "validation":
             name = f"validation-{name}"
         if name in ids.values():
@@ -209,7 +211,7 @@ def config_ids(runs: Iterable[SourceRun]) -> dict[str, str]:
 
 
 def _called_so(place: str, run: SourceRun) -> bool:
-    return place.rsplit("/", 1)[-1].startswith(_SCENARIOS[run.scenario])
+    return place.rsplit("/", 1)[-1].startswith(SCENARIOS[run.scenario])
 
 
 def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
