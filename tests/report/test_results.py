@@ -80,3 +80,38 @@ def test_nothing_measured_is_missing(tmp_path: Path) -> None:
     assert table(text, "| metric | n |")[0] == ["speedup_estimate", "0"] + ["missing"] * 5
     assert [row[1] for row in table(text, "| contention |")] == ["missing"] * 3
     assert "All valid runs together.\n" in text
+
+
+def test_rates_from_overlap_are_least_squares_over_the_stamps(tmp_path: Path) -> None:
+    blocks = []
+    for n, longer in enumerate((1.5, 1.9, 2.4, 2.8, 3.1), start=1):
+        # The second agent decodes on alone, a little quicker in every other round.
+        pair = block("dual", (1.0, longer), tokens=(11, round(14 * longer) + n % 2))
+        blocks.append([row | {"repetition": n} for row in pair])
+    folder = write_dataset(tmp_path, [*blocks, *rounds(5, block("serial"))])
+    text = render(report_context(load_dataset(folder)))
+    executions = pd.read_parquet(folder / "executions.parquet")
+    own = executions[(executions["topology"] == "dual") & (executions["mode"] == "concurrent")]
+    together = own.groupby("repetition")["decode_s"].transform("min")
+    # Both begin to decode at 0.2 of their own time: the later one's begin is what they share from.
+    firsts = own["first_token_s"].groupby(own["repetition"]).transform("max")
+    ends = (own["first_token_s"] + own["decode_s"]).groupby(own["repetition"]).transform("min")
+    beside = (ends - firsts).clip(lower=0)
+    assert (beside <= together).all()
+    alone = own["decode_s"] - beside
+    design = np.column_stack([beside, alone])
+    (shared, solo), *_ = np.linalg.lstsq(design, own["answer_tokens"] - 1, rcond=None)
+    (row, again) = table(text, "| scenario | topology | runs | beside another")
+    assert row[:3] == ["all", "dual", "5"]
+    assert row[3].startswith(f"{shared:.1f} [")
+    assert row[4].startswith(f"{solo:.1f} [")
+    assert row[5].startswith(f"{2 * shared / solo:.2f} [")
+    assert row[6] == f"{100 * alone.sum() / design.sum():.1f} %"
+    assert again[0] == "chimera_homo"
+    assert again[1:] == row[1:]
+
+
+def test_without_overlap_there_are_no_rates(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, rounds(5, block("serial")))
+    text = render(report_context(load_dataset(folder)))
+    assert "No group of runs tells the rates beside another agent and alone apart." in text

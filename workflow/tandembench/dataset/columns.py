@@ -229,7 +229,7 @@ STUDY_RUNS = (
 
 RATES = (
     Column("scenario", "text", "", "scenario; null: all together"),
-    Column("topology", "text", "", "topology; null: all together"),
+    Column("topology", "text", "", "topology", True),
     Column("runs", "integer", "runs", "warm runs that the rates rest on", True),
     Column("alone_share", "number", "1", "part of all decoding with no other agent decoding", True),
     *(

@@ -10,7 +10,7 @@ _KEY = ("session", "config_id", "repetition", "attempt")
 
 
 def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The rows of the table ``rates``: all together, then each scenario and topology.
+    """The rows of the table ``rates``: each topology, then its scenarios.
 
     From valid runs of two agents in which no model was loaded, where stamps tell who decoded
     when. A group that cannot tell the two rates apart has no row.
@@ -21,13 +21,12 @@ def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, A
         for row in executions
         if row["mode"] == "concurrent" and row["overlap_s"] is not None and _key(row) in warm
     ]
-    groups = sorted({(row["scenario"], row["topology"]) for row in known})
     table = []
-    for scenario, topology in [(None, None), *groups]:
+    for topology, scenario in _groups(known):
         own = [
             row
             for row in known
-            if scenario is None or (row["scenario"], row["topology"]) == (scenario, topology)
+            if row["topology"] == topology and scenario in (None, row["scenario"])
         ]
         found = overlap_rates(
             [max(row["answer_tokens"] - row["n_steps"], 0) for row in own],
@@ -51,6 +50,14 @@ def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, A
             row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         table.append(row)
     return table
+
+
+def _groups(executions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+    for topology in sorted({row["topology"] for row in executions}):
+        scenarios = {row["scenario"] for row in executions if row["topology"] == topology}
+        found += [(topology, None), *((topology, scenario) for scenario in sorted(scenarios))]
+    return found
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -30,10 +30,10 @@ def config_rows(runs: pd.DataFrame, executions: pd.DataFrame) -> list[Values]:
 
 
 def rate_rows(rates: pd.DataFrame) -> list[Values]:
-    """The table of rates from overlap; ``scenario`` and ``topology`` are None for all together."""
+    """The table of rates from overlap; ``scenario`` is None for all of a topology."""
     return [
         {
-            "scenario": row["scenario"],
+            "scenario": None if pd.isna(row["scenario"]) else row["scenario"],
             "topology": row["topology"],
             "runs": row["runs"],
             "alone_share": row["alone_share"],

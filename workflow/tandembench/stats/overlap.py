@@ -40,7 +40,8 @@ def overlap_rates(
     covariance is that of clusters (Liang & Zeger 1986, small-sample factor G/(G-1)), t with G - 1
     degrees of freedom. The gain's interval is that of its logarithm by the delta method. A rate
     that depends on anything else (options, answer length, drift) is averaged over. None with
-    fewer than three runs, or where agents never decoded alone, or never together.
+    fewer than three runs, or where they do not show that both rates are above 0: agents hardly
+    ever decoded alone, or together.
     """
     x = np.column_stack([np.asarray(overlap_s, float), np.asarray(alone_s, float)])
     y = np.asarray(intervals, float)
@@ -60,6 +61,8 @@ def overlap_rates(
     halves = critical * np.sqrt(np.diag(covariance))
     slope = np.array([1 / shared, -1 / solo])
     half = critical * math.sqrt(float(slope @ covariance @ slope))
+    if (rates - halves <= 0).any():
+        return None
     gain = 2 * shared / solo
     return OverlapRates(
         shared=Interval(shared, shared - float(halves[0]), shared + float(halves[0]), g),
