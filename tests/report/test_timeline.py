@@ -54,9 +54,9 @@ def test_phases_have_their_times(tmp_path: Path) -> None:
 
 def test_phases_one_after_the_other_do_not_overlap(tmp_path: Path) -> None:
     blocks = [at(ONE, 0, block_s=60.0), at(TWO, 1, block_s=60.0)]
-    assert "overlap" not in told(tmp_path / "a", blocks, phases=PHASES)
+    assert "their times overlap" not in told(tmp_path / "a", blocks, phases=PHASES)
     blocks = [at(ONE, 0, block_s=60.5), at(TWO, 1, block_s=60.0)]
-    assert "overlap" in told(tmp_path / "b", blocks, phases=PHASES)
+    assert "their times overlap" in told(tmp_path / "b", blocks, phases=PHASES)
 
 
 def test_a_clock_that_was_set_back_gives_no_share(tmp_path: Path) -> None:

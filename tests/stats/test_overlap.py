@@ -49,6 +49,16 @@ def test_a_planted_gain_lies_in_its_interval(gain: float) -> None:
     assert inside >= 178
 
 
+def test_an_exact_fit_has_no_spread_and_no_warning() -> None:
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        beside, alone = random.uniform(0.5, 1, 12), random.uniform(0.01, 0.2, 12)
+        tokens = 7 * beside + 9 * alone
+        found = overlap_rates(tokens.tolist(), beside, alone, "aabbccddeeff")
+        assert found is not None
+        assert found.gain.mean == pytest.approx(14 / 9)
+
+
 def test_what_cannot_be_told_apart_is_not_told() -> None:
     assert overlap_rates([10] * 6, [1.0] * 6, [0.0] * 6, "aabbcc") is None
     assert overlap_rates([10] * 6, [0.0] * 6, [1.0] * 6, "aabbcc") is None

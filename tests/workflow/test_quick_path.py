@@ -78,9 +78,28 @@ def test_the_study_is_measured_and_told(measured: Path) -> None:
     assert descriptor["name"] == "tiny"
     # calibrated once, before the first block
     assert descriptor["instrument"].keys() == {"s1"}
-    calibrated = pd.Timestamp(descriptor["instrument"]["s1"]["when"])
-    assert calibrated < runs["started_at"].min()
+    when = pd.Timestamp(descriptor["instrument"]["s1"]["when"])
+    assert when < runs["started_at"].min()
     assert "Instrument error: a token's arrival" in report
+
+
+def test_every_invocation_is_noted_from_its_start_to_its_end(measured: Path) -> None:
+    text = (measured / "results/tiny/invocations.ndjson").read_text(encoding="utf-8")
+    start, end = (json.loads(line) for line in text.splitlines()[:2])
+    runs = pd.read_parquet(measured / "results/tiny/dataset/runs.parquet")
+    assert (start["event"], end["event"]) == ("start", "done")
+    assert {start["invocation"]} == {end["invocation"]} == set(runs["invocation"])
+    assert pd.Timestamp(start["at"]) < runs["started_at"].min()
+    assert pd.Timestamp(end["at"]) > runs["started_at"].max()
+
+
+def test_telemetry_tells_the_servers_from_the_rest(measured: Path) -> None:
+    telemetry = pd.read_parquet(measured / "results/tiny/dataset/telemetry.parquet")
+    assert {"client", "server 0", "telemetry", "others", "machine"} <= set(telemetry["subject"])
+    busy = telemetry[telemetry["subject"] == "server 0"]["cores"].dropna().mean()
+    assert busy > telemetry[telemetry["subject"] == "telemetry"]["cores"].dropna().mean()
+    assert (telemetry.loc[telemetry["mode"] == "concurrent", "agent"].isna()).all()
+    assert set(telemetry.loc[telemetry["mode"] == "solo", "agent"]) <= {"collector", "insight"}
 
 
 def test_a_reader_can_recompute_a_run_from_its_raw_file(measured: Path) -> None:
@@ -132,6 +151,7 @@ def test_a_mistake_in_the_study_is_one_line_before_anything_runs(
         assert told.startswith(f"tandembench: {FILE}:{line}: ")
 
 
+@pytest.mark.full
 def test_kill_9_of_snakemake_leaves_nothing_measuring_and_one_command_to_go_on(
     repository: Path, model_file: Path, tmp_path: Path
 ) -> None:

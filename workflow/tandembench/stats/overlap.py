@@ -58,9 +58,10 @@ def overlap_rates(
     covariance = bread @ (scores.T @ scores) @ bread * g / (g - 1)
     critical = float(student_t.ppf(0.975, g - 1))
     shared, solo = float(rates[0]), float(rates[1])
-    halves = critical * np.sqrt(np.diag(covariance))
+    # Rounding can leave a variance of nothing a hair below 0.
+    halves = critical * np.sqrt(np.maximum(np.diag(covariance), 0))
     slope = np.array([1 / shared, -1 / solo])
-    half = critical * math.sqrt(float(slope @ covariance @ slope))
+    half = critical * math.sqrt(max(float(slope @ covariance @ slope), 0.0))
     if (rates - halves <= 0).any():
         return None
     gain = 2 * shared / solo
