@@ -91,7 +91,9 @@ def test_what_cannot_be_measured_at_all_stops_the_study_with_one_line(
         check=False,
     )
     assert done.returncode == 4
-    assert len(done.stderr.strip().splitlines()) == 1
+    # Somebody may be measuring beside the tests, and is waited for.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("waiting: ")]
+    assert len(told) == 1
     assert "no model file" in done.stderr
     assert not (tmp_path / "block.parquet").exists()
 
