@@ -76,6 +76,18 @@ def test_one_url_under_two_names_is_one_server(tmp_path: Path) -> None:
     assert load_dataset(made.folder).runs["topology"].to_list() == ["single"]
 
 
+def test_two_agents_decode_beside_each_other_over_the_full_hour(tmp_path: Path) -> None:
+    early, late = agent(11434, 4.0), agent(11435, 6.0)
+    early["result"]["timestamp"] = "2025-11-13T01:59:59.000000000Z"
+    late["result"]["timestamp"] = "2025-11-13T02:00:01.000000000Z"
+    write(tmp_path / "in", "homo", "run_1", content=metrics(collector=early, insight=late))
+    made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    found = load_dataset(made.folder).executions.set_index("agent")
+    # Both begin at 01:59:55 and have their first token after 0.25 s.
+    assert found["overlap_s"].to_dict() == pytest.approx({"collector": 3.75, "insight": 3.75})
+    assert found["alone_s"].to_dict() == pytest.approx({"collector": 0.0, "insight": 2.0})
+
+
 def changed(*keys: str, to: Any) -> Callable[[], str]:
     def text() -> str:
         content = metrics()

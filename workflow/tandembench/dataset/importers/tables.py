@@ -41,9 +41,8 @@ def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]
             )
         ]
         runs.append(shared | _run(run, timings))
-    titles = {name: f"Phase {name}" for name in phases}
     listing = [
-        {"name": name, "title": titles[name], "manifest": None, "configs": configs}
+        {"name": name, "title": f"Phase {name}", "manifest": None, "configs": configs}
         for name, configs in phases.items()
     ]
     return runs, executions, listing
@@ -132,7 +131,9 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
 
     The window is that between first token and end, by the source's clock.
     """
-    windows = [_window(agent) for agent in agents]
+    # Seconds since the last end: Unix time in ns has more digits than a float keeps.
+    base = max((agent.ended_ns for agent in agents if agent.ended_ns is not None), default=0)
+    windows = [_window(agent, base) for agent in agents]
     known = [window for window in windows if window is not None]
     if len(known) < len(agents) or len(agents) < 2:
         return [{"overlap_s": None, "alone_s": None} for _ in agents]
@@ -140,10 +141,8 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
     return [{"overlap_s": beside, "alone_s": alone} for beside, alone in shares]
 
 
-def _window(agent: SourceAgent) -> tuple[float, float] | None:
+def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:
     if agent.started_ns is None or agent.ended_ns is None or agent.calls != 1:
         return None
-    # Seconds of the hour: Unix time in ns has more digits than a float keeps.
-    base = agent.ended_ns // 10**9 // 3600 * 3600 * 10**9
     begin = (agent.started_ns - base) / 1e9 + (agent.ttft_s or 0.0)
     return begin, max(begin, (agent.ended_ns - base) / 1e9)
