@@ -119,7 +119,7 @@ def planted_pause() -> tuple[float, float]:
 def blocks_without_and_with_pause() -> tuple[Row, Row]:
     """The same block twice; in the second all agents pause for PAUSE_S before their second step."""
 
-    async def with_a_pause(call: Call, *more: Any) -> StreamRecord:  # noqa: ANN401
+    async def with_a_pause(call: Call, *more: Any) -> StreamRecord:  # noqa: ANN401 - handed on
         if b"w0 " in call.request.content:  # the second step, which tells the answer of the first
             end = time.monotonic() + PAUSE_S
             await asyncio.sleep(PAUSE_S - SPIN_S)

@@ -10,7 +10,7 @@ from tandembench.fake_server import StreamLog
 
 
 def a_stream(number: int) -> StreamLog:
-    draw = random.Random(number)  # noqa: S311
+    draw = random.Random(number)  # noqa: S311 - an example, no secret
     sent = [0]
     for _ in range(19):
         sent.append(sent[-1] + draw.randrange(8_000_000, 12_000_000))
@@ -18,7 +18,7 @@ def a_stream(number: int) -> StreamLog:
 
 
 def late(log: StreamLog, by_ns: int) -> Seen:
-    draw = random.Random(log.request)  # noqa: S311
+    draw = random.Random(log.request)  # noqa: S311 - an example, no secret
     stamps = tuple(at + by_ns + draw.randrange(300_000) for at in log.sent_ns)
     return Seen(by_ns - 50_000_000, stamps, stamps[-1])
 

@@ -90,6 +90,8 @@ def test_another_model_or_work_is_not_comparable_unless_forced(tmp_path: Path) -
     code, text, _ = told(one, other, "--force")
     assert code == 1
     assert "shown because it was forced" in text
+    renamed = dataset(tmp_path, "renamed", model="large-model", model_digest=None)
+    assert "other models: small-model and large-model" in told(one, renamed)[2]
     natural = dataset(tmp_path, "natural", work_policy="natural", work_effective="natural")
     assert "another work policy in serial and 1 more" in told(one, natural)[2]
 

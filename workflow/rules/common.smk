@@ -52,6 +52,14 @@ REPORTING_CODE = [
     os.path.relpath(file)
     for folder, pattern in (("templates", "*.j2"), ("tandembench/report", "*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
+    if file.name != "diff.md.j2"
+]
+DIFFING_CODE = [
+    os.path.relpath(file)
+    for file in (
+        *sorted(Path(PACKAGES, "tandembench/diff").glob("*.py")),
+        Path(PACKAGES, "templates/diff.md.j2"),
+    )
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 

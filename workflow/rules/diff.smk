@@ -8,7 +8,7 @@ rule diff:
     input:
         a=first_baseline,
         b=second_baseline,
-        made_by=REPORTING_CODE,
+        made_by=DIFFING_CODE,
     output:
         "reports/diff/{a}..{b}.md",
     log:

@@ -1,6 +1,5 @@
 """A dataset from its folder: verified, then read."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import pandas as pd
 
 from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.dataset.descriptor import read_descriptor
+from tandembench.dataset.descriptor import read_descriptor, read_resource
 from tandembench.dataset.parquet import read_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
@@ -38,9 +37,7 @@ def load_dataset(folder: Path) -> Dataset:
     for resource in descriptor["resources"]:
         path = folder / Path(resource["path"]).name
         table = read_table(path)
-        found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        if found != resource["hash"]:
-            raise _corrupt(path, f"{found}, but datapackage.json says {resource['hash']}")
+        read_resource(folder, resource)
         tables[resource["name"]] = table.to_pandas()
         for column in sorted(_ID_COLUMNS.intersection(tables[resource["name"]])):
             _check_ids(tables[resource["name"]][column].dropna().unique(), column, path)

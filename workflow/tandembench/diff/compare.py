@@ -13,7 +13,6 @@ from tandembench.diff.sides import Row, Side
 from tandembench.stats.intervals import Interval
 
 _KEYS = [column.name for column in KEYS]
-_WORK = ("work_policy", "work_effective")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Difference:
 
 
 def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) -> Difference:
-    """A against B; ``margin`` is the study's own unless given, 0.05 where it has none."""
+    """A against B; ``margin`` is that of A's study unless given."""
     if a.dataset is not None and b.dataset is not None:
         return _runs(a.dataset, b.dataset, margin, force)
     if a.dataset is not None:
@@ -99,7 +98,7 @@ def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Differen
 
 
 def _rows(a: pd.DataFrame, b: pd.DataFrame) -> Row:
-    """Runs by key: how many are new, gone, changed, and as they were; names of the first few."""
+    """Runs by key: how many are new, gone, changed and equal; changes by column."""
     left, right = (side.set_index(_KEYS).sort_index() for side in (a, b))
     both = left.index.intersection(right.index)
     shared = [column for column in left.columns if column in right.columns]
@@ -129,8 +128,12 @@ def _obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
         for model in sorted(models[0].keys() & models[1].keys())
         if models[0][model] != models[1][model]
     ]
-    if not models[0].keys() & models[1].keys() and models[0] and models[1]:
-        found.append(f"other models: {', '.join(models[0])} and {', '.join(models[1])}")
+    # By name too: few sources tell a digest.
+    names = [
+        sorted(one["model"] for one in side.descriptor["fingerprints"]["models"]) for side in (a, b)
+    ]
+    if all(names) and not set(names[0]) & set(names[1]):
+        found.append(f"other models: {', '.join(names[0])} and {', '.join(names[1])}")
     works = [
         side.runs.drop_duplicates("config_id").set_index("config_id")["work_policy"]
         for side in (a, b)
