@@ -94,11 +94,14 @@ def manifest(study_file: str, session: str, phase: str | None, output: Path) -> 
 @click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
 @click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
 @click.option("--telemetry", required=True, type=_PATH, help="Table of telemetry to write.")
-def aggregate(manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path) -> None:
+@click.option("--tokens", required=True, type=_PATH, help="Table of tokens to write.")
+def aggregate(
+    manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path, tokens: Path
+) -> None:
     """Compute the metrics of the run files that a phase's manifest names."""
     from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
 
-    aggregate_phase(manifest_file, runs_file, executions, telemetry)
+    aggregate_phase(manifest_file, runs_file, executions, telemetry, tokens)
 
 
 @main.command()
