@@ -1,0 +1,145 @@
+"""Run order: wall times against the order in which they were measured, with the drift."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy.stats import linregress
+from scipy.stats import t as student_t
+
+from tandembench.dataset.columns import TOPOLOGIES
+from tandembench.dataset.load import Dataset
+from tandembench.report.figures.figure import Figure, listed, sample
+from tandembench.report.figures.looks import (
+    COLOURS,
+    INK,
+    LINE,
+    MARKS,
+    axes,
+    drawing,
+    svg_of,
+)
+from tandembench.report.render import interval
+from tandembench.stats.intervals import Interval
+
+POINTS = 600
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One session: its runs, the drift over all of it in percent, and the line to draw."""
+
+    name: str
+    runs: pd.DataFrame
+    drift: Interval | None
+    ends: tuple[float, float] | None
+
+
+def order(dataset: Dataset) -> Figure | None:
+    """Residuals of log wall times by config and session; None where no config was repeated."""
+    valid = dataset.runs[dataset.runs["valid"] & dataset.runs["wall_s"].notna()]
+    repeated = valid.groupby(["session", "config_id"])["wall_s"].transform("count") > 1
+    valid = valid[repeated].sort_values(["started_at", "config_id", "repetition"], kind="stable")
+    if valid.empty:
+        return None
+    groups = ["session", "config_id"]
+    logs = valid["wall_s"].map(math.log)
+    runs = valid.assign(place=range(1, len(valid) + 1), logs=logs)
+    runs["residual"] = runs["logs"] - runs.groupby(groups)["logs"].transform("mean")
+    sessions = [_session(str(name), own) for name, own in runs.groupby("session", sort=False)]
+    title = "Wall times in the order of measuring"
+    rows = tuple(
+        (
+            one.name,
+            str(len(one.runs)),
+            _percent(one.runs["residual"].min()),
+            _percent(one.runs["residual"].max()),
+            "too few" if one.drift is None else f"{interval(one.drift, 1)} %",
+        )
+        for one in sessions
+    )
+    said = listed([f"session {row[0]}, {row[1]} runs: drift {row[4]}" for row in rows])
+    alt = f"Wall time of each run against the mean of its config, in order. {said}."
+    figure = drawing(3.3)
+    ax = axes(figure, 0.85, 0.4, 4.95, 2.3)
+    _panel(ax, sessions)
+    some = f" Of {len(runs)} runs, {POINTS} are drawn, evenly." if len(runs) > POINTS else ""
+    return Figure(
+        name="order",
+        title=title,
+        alt=alt,
+        caption="Each mark is a run: how much its wall time is off the mean of its config in that "
+        "session. Lines: least squares by session; the drift is what they rise from first to "
+        f"last run, with its 95 % interval. Vertical lines part sessions.{some}",
+        svg=svg_of(figure, "order", title, alt),
+        columns=("session", "runs", "lowest", "highest", "drift [95 %]"),
+        rows=rows,
+    )
+
+
+def _percent(log: float) -> str:
+    return f"{100 * math.expm1(log):+.1f} %"
+
+
+def _session(name: str, runs: pd.DataFrame) -> _Session:
+    """The slope within configs: places and logs both less the means of their config."""
+    places = runs["place"] - runs.groupby("config_id")["place"].transform("mean")
+    n, freedom = len(runs), len(runs) - runs["config_id"].nunique() - 1
+    if freedom < 1 or not places.any():
+        return _Session(name, runs, None, None)
+    fit = linregress(places, runs["residual"])
+    span = float(runs["place"].max() - runs["place"].min())
+    error = float(fit.stderr) * math.sqrt((n - 2) / freedom)
+    half = float(student_t.ppf(0.975, freedom)) * error
+    bounds = [100 * math.expm1(span * slope) for slope in (fit.slope, fit.slope - half)]
+    bounds.append(100 * math.expm1(span * (fit.slope + half)))
+    middle = runs["place"].mean()
+    first, last = (
+        float(fit.slope) * (edge - middle) for edge in (runs["place"].min(), runs["place"].max())
+    )
+    return _Session(name, runs, Interval(*bounds, n), (first, last))
+
+
+def _panel(ax: Axes, sessions: list[_Session]) -> None:
+    ax.axhline(0, color=INK, linewidth=0.8)
+    ax.grid(axis="y")
+    every = pd.concat([one.runs for one in sessions])
+    shown = every.iloc[sample(len(every), POINTS)]
+    for topology in TOPOLOGIES:
+        own: pd.DataFrame = shown[shown["topology"] == topology]
+        if len(own):
+            ax.plot(
+                own["place"],
+                own["residual"],
+                MARKS[topology],
+                color=COLOURS[topology],
+                markersize=5.5,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                label=topology,
+            )
+    for number, one in enumerate(sessions):
+        first, last = one.runs["place"].min(), one.runs["place"].max()
+        if one.ends:
+            ax.plot([first, last], one.ends, color=INK, linewidth=1.8)
+        if number:
+            ax.axvline(first - 0.5, color=LINE, linewidth=1)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * math.expm1(value):+.0f} %"))
+    ax.set_xlabel("place of the run")
+    ax.set_ylabel("wall time, off its config")
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=4,
+        columnspacing=1.0,
+        handlelength=1.0,
+        borderpad=0.2,
+    )
+
+
+Unused = Any
