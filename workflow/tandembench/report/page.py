@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,8 @@ _NUMBER = re.compile(r"[-+±]?\d[^A-Za-z]*|")
 _INSIDE = re.compile(r"[#\w.][^:\\]*")
 # What an SVG may hold as it is in a URL that stands in an attribute.
 _UNQUOTED = " !$'()*+,-./:;=?@[]^_`{|}~"
+# A figure that lies beside the page, or in a folder beside it.
+_FIGURE = re.compile(r"(\w[\w.-]*/)*\w[\w.-]*\.svg")
 _NO_NUMBER = ("", "-", MISSING, "reference", "not reported", "not known")
 
 
@@ -54,6 +56,22 @@ def page(markdown: str, title: str, figures: Mapping[str, str] | None = None) ->
             has_figures=bool(figures),
         )
     )
+
+
+def named(markdown: str) -> tuple[str, list[str]]:
+    """(text of the first heading, paths of the figures that are shown) of a Markdown page."""
+    tokens = _parser().parse(markdown)
+    headings = (i for i, token in enumerate(tokens) if token.type == "heading_open")
+    first = next(headings, None)
+    title = "" if first is None else _text(tokens[first + 1])
+    return title, list(dict.fromkeys(_shown(tokens)))
+
+
+def _shown(tokens: Iterable[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "image" and _FIGURE.fullmatch(path := str(token.attrGet("src"))):
+            yield path
+        yield from _shown(token.children or ())
 
 
 @cache
