@@ -53,6 +53,23 @@ def find(text: str, root: Path = ROOT) -> Baseline:
     raise TandemError(f"no version {version}", where=str(root / name), fix=fix)
 
 
+def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
+    """(folder, label) of the dataset ``name``, ``name@version``, ``results/<study>`` or a folder's.
+
+    A dataset's folder may also be given by the ``datapackage.json`` in it.
+    """
+    path = Path(text)
+    path = path.parent if path.name == "datapackage.json" else path
+    folder = path / "dataset" if (path / "dataset").is_dir() else path
+    if (folder / "datapackage.json").is_file():
+        return folder, text.rstrip("/")
+    if path.is_dir() or "/" in text:
+        fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
+        raise TandemError("no dataset", where=text, fix=fix)
+    baseline = find(text, root)
+    return baseline.folder, baseline.label
+
+
 def check_name(name: str, version: str | None) -> None:
     """TandemError unless both can be folders' names; a ``version`` is three numbers."""
     if not _NAME.fullmatch(name) or len(name) > 64:
