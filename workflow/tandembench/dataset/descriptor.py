@@ -64,7 +64,9 @@ def write_descriptor(
             key: manifest[key]
             for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
         }
-        | {"phases": manifest["phases"]},
+        | {"phases": manifest["phases"]}
+        # What was imported names none.
+        | ({"baselines": manifest["baselines"]} if "baselines" in manifest else {}),
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],
