@@ -55,8 +55,8 @@ def load_dataset(folder: Path) -> Dataset:
     check_instrument(descriptor["instrument"], path)
     # Older datasets have fewer tables.
     none = pd.DataFrame()
-    newer = [tables.get(name, none) for name in ("telemetry", "tokens", "rates")]
-    return Dataset(tables["runs"], tables["executions"], *newer, descriptor)
+    telemetry, tokens, rates = (tables.get(name, none) for name in ("telemetry", "tokens", "rates"))
+    return Dataset(tables["runs"], tables["executions"], telemetry, tokens, rates, descriptor)
 
 
 def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:

@@ -29,7 +29,7 @@ def every(dataset: Dataset, context: Mapping[str, Any]) -> tuple[Figure, ...]:
             slowdown(dataset, subjects),
             latency(dataset, subjects),
             *heats(dataset, context),
-            telemetry(dataset, context, subjects),
+            *telemetry(dataset, context, subjects),
             order(dataset),
             baselines(context),
         )

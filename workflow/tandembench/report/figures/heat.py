@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from tandembench.dataset.load import Dataset
-from tandembench.report.figures.figure import Figure, plain
+from tandembench.report.figures.figure import Figure, labels, plain
 from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, axes, drawing, svg_of
 from tandembench.report.numbers import mean, ratio
 from tandembench.report.render import MISSING, number
@@ -26,7 +26,7 @@ METRICS = (
     ("speedup_estimate", "TR114's\nestimate", 2, None),
 )
 _GEOMETRIC = ("makespan_ratio", "speedup_true", "slowdown")
-CELL = 0.57
+CELL = 0.55
 Row = Mapping[str, float | None]
 
 
@@ -35,7 +35,7 @@ def heats(dataset: Dataset, context: Mapping[str, Any]) -> list[Figure]:
     runs = dataset.runs[dataset.runs["valid"]]
     shared = dataset.executions
     shared = shared[shared["valid"] & (shared["mode"] == "concurrent")]
-    found = []
+    found: list[Figure] = []
     for phase in context["study"]["phases"]:
         known = runs[runs["config_id"].isin(phase["configs"])]
         if len(known) and len(found) < PHASES:
@@ -55,11 +55,11 @@ def _heat(
     cells = {one: _means(one, runs, shared) for one in shown}
     metrics = [metric for metric in METRICS if any(cells[one][metric[0]] for one in shown)]
     title = f"Configs of the phase {phase['name']}"
-    figure = drawing(0.62 + 0.27 * len(shown))
-    ax = axes(figure, 5.95 - CELL * len(metrics), 0.55, CELL * len(metrics), 0.27 * len(shown))
+    figure = drawing(0.55 + 0.27 * len(shown))
+    ax = axes(figure, 5.55 - CELL * len(metrics), 0.45, CELL * len(metrics), 0.27 * len(shown))
     ax.set_xlim(0, len(metrics))
     ax.set_ylim(len(shown) - 0.5, -0.5)
-    ax.set_yticks(range(len(shown)), labels=[plain(one, 28) for one in shown])
+    ax.set_yticks(range(len(shown)), labels=labels(shown, 25))
     ax.set_xticks([])
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -125,7 +125,16 @@ def _column(
     digits: int,
     shades: list[float | None],
 ) -> None:
-    ax.text(place + 0.5, -0.62, words, ha="center", va="bottom", size=SMALL, linespacing=1.0)
+    for line, text in enumerate(reversed(words.split("\n"))):
+        # Line by line: letters below a line would lift the others.
+        ax.annotate(
+            text,
+            (place + 0.5, -0.5),
+            xytext=(0, 5 + 11 * line),
+            textcoords="offset points",
+            ha="center",
+            size=9,
+        )
     for y, (value, shade) in enumerate(zip(values, shades, strict=True)):
         face = "white" if shade is None else _BLUES(shade)
         box = Rectangle((place, y - 0.5), 1, 1, facecolor=face, edgecolor=LINE, linewidth=0.8)
@@ -133,4 +142,4 @@ def _column(
         dark = shade is not None and shade > 0.62
         text = "-" if value is None else number(value, digits)
         colour = "white" if dark else QUIET if text in ("-", MISSING) else INK
-        ax.text(place + 0.5, y, text, ha="center", va="center", size=SMALL, color=colour)
+        ax.text(place + 0.5, y, text, ha="center", va="center_baseline", size=SMALL, color=colour)

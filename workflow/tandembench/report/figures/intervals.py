@@ -14,7 +14,6 @@ from tandembench.report.figures.looks import (
     BLUE,
     COLOURS,
     INK,
-    LINE,
     MARKS,
     OF_AGENTS,
     TINT,
@@ -68,8 +67,8 @@ def makespan(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -
     title = f"Finishing the same work, against {reference}"
     said = listed([f"{row.label} {interval(row.found)}" for row in rows])
     alt = f"makespan_ratio against {reference} with 95 % intervals: {said}."
-    figure = drawing(1.0 + 0.42 * len(rows))
-    ax = axes(figure, 1.35, 0.35, 3.1, 0.42 * len(rows))
+    figure = drawing(0.75 + 0.42 * len(rows))
+    ax = axes(figure, 1.35, 0.1, 2.7, 0.42 * len(rows))
     margin = context["margin"]
     ax.axvspan(1 / (1 + margin), 1 + margin, color=TINT)
     _interval_rows(ax, rows)
@@ -79,8 +78,8 @@ def makespan(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -
         title=title,
         alt=alt,
         caption="Each small point is one round, the large mark their geometric mean, the line its "
-        "95 % interval. An interval that touches the line at 1 shows no difference; the band is "
-        f"the margin that does not matter. {subjects.about}",
+        "95 % interval. An interval across the line at 1 does not show which is faster; the band "
+        f"is the margin that does not matter. {subjects.about}",
         svg=svg_of(figure, "makespan", title, alt),
         columns=("topology", "pairs", "makespan_ratio [95 %]"),
         rows=tuple((row.label, str(len(row.values)), interval(row.found)) for row in rows),
@@ -92,7 +91,7 @@ def slowdown(dataset: Dataset, subjects: Subjects) -> Figure | None:
     rows: list[_Row] = []
     for subject in subjects.rows:
         own = executions_of(dataset, subject)
-        for index, of_agent in own[own["slowdown"].notna()].groupby("agent_index"):
+        for _, of_agent in own[own["slowdown"].notna()].groupby("agent_index"):
             found = ratio(of_agent, "slowdown")
             if found is None:
                 continue
@@ -101,7 +100,7 @@ def slowdown(dataset: Dataset, subjects: Subjects) -> Figure | None:
                     f"{subject.label}, {plain(of_agent['agent'].iloc[0], 14)}",
                     found,
                     tuple(of_agent["slowdown"]),
-                    OF_AGENTS[int(index) % len(OF_AGENTS)],
+                    OF_AGENTS[int(of_agent["agent_index"].iloc[0]) % len(OF_AGENTS)],
                     MARKS[subject.topology],
                 )
             )
@@ -110,8 +109,8 @@ def slowdown(dataset: Dataset, subjects: Subjects) -> Figure | None:
     title = "Slowdown of each agent"
     said = listed([f"{row.label} {interval(row.found)}" for row in rows])
     alt = f"Time beside the others over time alone, 95 % intervals: {said}."
-    figure = drawing(0.85 + 0.32 * len(rows))
-    ax = axes(figure, 2.05, 0.2, 2.4, 0.32 * len(rows))
+    figure = drawing(0.75 + 0.32 * len(rows))
+    ax = axes(figure, 1.85, 0.1, 2.2, 0.32 * len(rows))
     _interval_rows(ax, rows)
     ax.set_xlabel("slowdown (1: as fast as alone)")
     return Figure(
@@ -139,21 +138,20 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
     title = "Against baselines"
     said = listed(
         [
-            f"{plain(row['label'])}, {plain(row['metric'])}: "
+            f"{_name(row)}, {plain(row['metric'])}: "
             f"here {interval(row['ours'])}, there {interval(row['theirs'])}"
             for row in shown
         ]
     )
     alt = f"Means with 95 % intervals, here and in baselines: {said}."
-    height = 0.3 + sum(0.85 + 0.42 * _count(shown, metric) for metric in metrics)
-    figure = drawing(height)
+    figure = drawing(sum(0.75 + 0.42 * _count(shown, metric) for metric in metrics))
     top = 0.4
     for metric in metrics:
         own = [row for row in shown if row["metric"] == metric]
-        ax = axes(figure, 2.05, top, 2.4, 0.42 * len(own))
+        ax = axes(figure, 1.85, top, 2.2, 0.42 * len(own))
         heading(ax, plain(metric, 40))
         _pairs(ax, own, legend=metric == metrics[0])
-        top += 0.85 + 0.42 * len(own)
+        top += 0.75 + 0.42 * len(own)
     more = f" The first {COMPARED} of {len(every)} comparisons." if len(every) > COMPARED else ""
     return Figure(
         name="baselines",
@@ -165,7 +163,7 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
         columns=("compared", "metric", "here", "there", "verdict"),
         rows=tuple(
             (
-                plain(row["label"], 48),
+                _name(row, 80),
                 plain(row["metric"], 40),
                 interval(row["ours"]),
                 interval(row["theirs"]),
@@ -176,12 +174,18 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
     )
 
 
+def _name(row: Mapping[str, Any], limit: int = 24) -> str:
+    """What is compared, and with which baseline."""
+    subject = row.get("subject")
+    return plain(f"{subject}, {row['label']}" if subject else row["label"], limit)
+
+
 def _count(rows: Sequence[Mapping[str, Any]], metric: str) -> int:
     return sum(row["metric"] == metric for row in rows)
 
 
 def _pairs(ax: Axes, rows: Sequence[Mapping[str, Any]], legend: bool) -> None:
-    rows_down(ax, [plain(row["label"]) for row in rows])
+    rows_down(ax, [_name(row) for row in rows])
     for y, row in enumerate(rows):
         for found, offset, colour, mark, name in (
             (row["ours"], -0.14, BLUE, "o", "here"),
@@ -189,15 +193,16 @@ def _pairs(ax: Axes, rows: Sequence[Mapping[str, Any]], legend: bool) -> None:
         ):
             if found is None:
                 continue
-            if found.low is not None:
+            if found.low is not None and found.high is not None:
                 ax.plot([found.low, found.high], [y + offset] * 2, color=colour, linewidth=2)
             face = colour if mark == "o" else "white"
             line = ax.plot(found.mean, y + offset, mark, color=colour, markerfacecolor=face)
             line[0].set_label(name if y == 0 else "")
         beside(ax, y, plain(row["verdict"], 16))
+    ax.margins(x=0.1)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     if legend:
-        ax.legend(loc="lower right", bbox_to_anchor=(1.6, 1.0), ncols=2, borderpad=0)
+        ax.legend(loc="lower right", bbox_to_anchor=(1.62, 1.0), ncols=2, borderpad=0.2)
 
 
 def _interval_rows(ax: Axes, rows: Sequence[_Row]) -> None:
@@ -207,9 +212,11 @@ def _interval_rows(ax: Axes, rows: Sequence[_Row]) -> None:
     for y, row in enumerate(rows):
         values = [row.values[place] for place in sample(len(row.values), POINTS)]
         ax.plot(values, [y + 0.27] * len(values), ".", color=row.colour, alpha=0.7, markersize=5)
-        if row.found.low is not None:
+        if row.found.low is not None and row.found.high is not None:
             ax.plot([row.found.low, row.found.high], [y, y], color=row.colour, linewidth=2.2)
-        ax.plot(row.found.mean, y, row.mark, color=row.colour, markersize=7, markeredgecolor="white")
+        ax.plot(
+            row.found.mean, y, row.mark, color=row.colour, markersize=7, markeredgecolor="white"
+        )
         beside(ax, y, interval(row.found))
     _ratio_axis(ax, [bound for row in rows for bound in _extent(row)])
 
@@ -227,11 +234,16 @@ def _ratio_axis(ax: Axes, values: Sequence[float]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(low * math.exp(-pad), high * math.exp(pad))
     if high / low < 1.6:
-        step = 0.05 if high / low < 1.15 else 0.1 if high / low < 1.3 else 0.2
-        first, last = math.ceil(low * math.exp(-pad) / step), math.floor(high * math.exp(pad) / step)
+        step = 0.05 if high / low < 1.25 else 0.1
+        first, last = (
+            math.ceil(low * math.exp(-pad) / step),
+            math.floor(high * math.exp(pad) / step),
+        )
         ax.set_xticks([step * place for place in range(first, last + 1)])
     else:
-        ax.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0, 1.5) if high / low < 4 else (1.0,)))
+        ax.xaxis.set_major_locator(
+            LogLocator(base=2, subs=(1.0, 1.5) if high / low < 4 else (1.0,))
+        )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="x", which="minor", size=0)
@@ -240,6 +252,3 @@ def _ratio_axis(ax: Axes, values: Sequence[float]) -> None:
 def _sampled(rows: Sequence[_Row]) -> str:
     most = max(len(row.values) for row in rows)
     return f"Of more than {POINTS} points, {POINTS} are drawn. " if most > POINTS else ""
-
-
-__all__ = ["LINE", "baselines", "makespan", "slowdown"]

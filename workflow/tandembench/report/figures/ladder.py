@@ -20,7 +20,7 @@ from tandembench.report.figures.looks import (
     rows_down,
     svg_of,
 )
-from tandembench.report.figures.subjects import Subject, Subjects
+from tandembench.report.figures.subjects import Subjects
 from tandembench.report.numbers import mean
 from tandembench.report.render import percent
 
@@ -32,6 +32,7 @@ STEPS = (
     ("orchestration", "orchestration_true", "orchestration_loss"),
 )
 ROW, GAP = 0.24, 0.6
+BOTH, BETWEEN = 4.1, 0.5
 SIDES = {"true": "against each agent alone", "estimate": "TR114's estimator"}
 
 
@@ -50,7 +51,7 @@ def ladder(subjects: Subjects) -> Figure | None:
     if not panels:
         return None
     shown = [side for side in SIDES if any(side in found for _, found in panels)]
-    title = "Loss ladder: from ideal to what is left"
+    title = "Loss ladder: from ideal to measured"
     rows = tuple(
         (
             subject.label.replace("\n", " "),
@@ -68,18 +69,18 @@ def ladder(subjects: Subjects) -> Figure | None:
         [
             f"{row[0]}, {row[1]}: "
             + ", ".join(f"{name} {cell}" for name, cell in zip(names, row[3:], strict=False))
-            + f", left {row[-1]}"
+            + f", efficiency {row[-1]}"
             for row in rows
         ]
     )
     alt = f"Mean losses from 100 % down to the efficiency. {said}."
     high = ROW * (len(STEPS) + 2)
-    figure = drawing(0.62 + len(panels) * (high + GAP) - GAP + 0.55)
-    width = (WIDTH_OF_BOTH - 0.35 * (len(shown) - 1)) / len(shown)
+    figure = drawing(0.62 + len(panels) * (high + GAP) - GAP + 0.45)
+    width = (BOTH - BETWEEN * (len(shown) - 1)) / len(shown)
     top = 0.62
     for number, (subject, found) in enumerate(panels):
         for place, side in enumerate(shown):
-            ax = axes(figure, 1.3 + place * (width + 0.35), top, width, high)
+            ax = axes(figure, 1.2 + place * (width + BETWEEN), top, width, high)
             _panel(ax, found.get(side), labels=place == 0)
             if place == 0:
                 heading(ax, subject.label.replace("\n", ", "))
@@ -100,16 +101,13 @@ def ladder(subjects: Subjects) -> Figure | None:
         title=title,
         alt=alt,
         caption="From the top: the ideal of all agents running as fast as alone, without an idle "
-        "moment; each loss; and the efficiency that is left. The estimator divides by "
+        "moment; each loss; the efficiency that is left. The estimator divides by "
         "durations measured while sharing, so that contention is in no loss of its own: what it "
         f"does not see, it counts as efficiency. {subjects.about} Means over valid runs.",
         svg=svg_of(figure, "ladder", title, alt),
-        columns=("topology", "split", "runs", *names, "left"),
+        columns=("topology", "split", "runs", *names, "efficiency"),
         rows=rows,
     )
-
-
-WIDTH_OF_BOTH = 4.5
 
 
 def _ladders(runs: pd.DataFrame) -> Mapping[str, _Ladder]:
@@ -128,19 +126,19 @@ def _colour(side: str) -> str:
 
 
 def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
-    rows_down(ax, ["ideal", *(step for step, _, _ in STEPS), "left"])
+    rows_down(ax, ["ideal", *(step for step, _, _ in STEPS), "efficiency"])
     ax.tick_params(labelleft=labels)
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.5, 1])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     if found is None:
-        ax.text(0.5, len(STEPS) / 2, "not measured", ha="center", va="center", color=QUIET)
+        ax.text(0.5, len(STEPS) / 2, "not measured", ha="center", va="center_baseline", color=QUIET)
         return
     reached = 1.0
     ax.barh(0, 1, height=0.62, color="#c9d1d9")
     for y, loss in enumerate(found.losses, start=1):
         if loss is None:
-            _label(ax, y, reached, "not seen", style="italic", color=QUIET)
+            _label(ax, y, reached, "not seen", QUIET)
             continue
         ax.barh(
             y,
@@ -150,7 +148,7 @@ def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
             facecolor="white",
             edgecolor=INK,
             linewidth=0.8,
-            hatch="////" if loss >= 0 else "....",
+            hatch="////" if loss >= 0 else "\\\\\\\\",
         )
         ax.plot([reached - loss] * 2, [y - 0.31, y + 1.31], color=QUIET, linewidth=0.8)
         _label(ax, y, min(reached, reached - loss), percent(-loss))
@@ -165,14 +163,14 @@ def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
         xytext=(-4 if inside else 4, 0),
         textcoords="offset points",
         ha="right" if inside else "left",
-        va="center",
+        va="center_baseline",
         size=SMALL,
         weight="bold",
         color="white" if inside else INK,
     )
 
 
-def _label(ax: Axes, row: float, x: float, text: str, **options: str) -> None:
+def _label(ax: Axes, row: float, x: float, text: str, colour: str = INK) -> None:
     """Left of a bar, or right of where it ends if there is no room."""
     room = x > 0.3
     ax.annotate(
@@ -181,7 +179,7 @@ def _label(ax: Axes, row: float, x: float, text: str, **options: str) -> None:
         xytext=(-4 if room else 4, 0),
         textcoords="offset points",
         ha="right" if room else "left",
-        va="center",
+        va="center_baseline",
         size=SMALL,
-        **options,
+        color=colour,
     )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import percentile
-from tandembench.report.figures.figure import Figure, listed, sample
+from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     COLOURS,
     INK,
@@ -88,10 +88,10 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
     alt = f"Times on a logarithmic axis. {said}."
     labels = list(dict.fromkeys((s.label, s.alone) for _, found in panels for s in found))
     high = ROW * len(labels)
-    figure = drawing(0.35 + high + 0.5)
-    width = (4.2 - 0.3 * (len(panels) - 1)) / len(panels)
+    figure = drawing(0.3 + high + 0.4)
+    width = (3.9 - 0.3 * (len(panels) - 1)) / len(panels)
     for place, (words, found) in enumerate(panels):
-        ax = axes(figure, 1.6 + place * (width + 0.3), 0.35, width, high)
+        ax = axes(figure, 1.55 + place * (width + 0.3), 0.3, width, high)
         rows_down(ax, _labels(labels))
         ax.tick_params(labelleft=place == 0)
         heading(ax, words)
@@ -160,12 +160,13 @@ def _row(ax: Axes, y: int, spread: _Spread) -> None:
         facecolor=face,
         edgecolor=colour,
         linewidth=1.2,
+        zorder=3,
     )
     across = colour if spread.alone else "white"
-    ax.plot([middle, middle], [y - 0.28, y + 0.28], color=across, linewidth=2)
+    ax.plot([middle, middle], [y - 0.28, y + 0.28], color=across, linewidth=2, zorder=4)
     for mark in spread.percentiles[1:]:
         if mark is not None:
-            ax.plot([mark, mark], [y - 0.2, y + 0.2], color=INK, linewidth=1.2)
+            ax.plot([mark, mark], [y - 0.2, y + 0.2], color=INK, linewidth=1.2, zorder=4)
 
 
 def _quantile(values: Sequence[float], p: float) -> float:
@@ -174,6 +175,3 @@ def _quantile(values: Sequence[float], p: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(values) - 1)
     return values[low] + (place - low) * (values[high] - values[low])
-
-
-__all__ = ["latency", "sample"]

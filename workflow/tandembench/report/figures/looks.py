@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tandembench.report.figures.svg import tidy
 
-WIDTH = 6.0
+WIDTH = 5.6
 INK, QUIET, LINE, TINT = "#1d2329", "#5b6670", "#d0d7de", "#eef1f4"
 BLUE, VERMILLION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
 PURPLE, SKY = "#cc79a7", "#56b4e9"
@@ -78,13 +78,11 @@ def drawing(height: float) -> Drawing:
     return figure
 
 
-def axes(
-    figure: Drawing, left: float, top: float, width: float, height: float, **options: Any
-) -> Axes:
+def axes(figure: Drawing, left: float, top: float, width: float, height: float) -> Axes:
     """Axes whose box is so many inches from the left and the top of the figure."""
     total = figure.get_figheight()
     box = (left / WIDTH, 1 - (top + height) / total, width / WIDTH, height / total)
-    return figure.add_axes(box, **options)
+    return figure.add_axes(box)
 
 
 def svg_of(figure: Drawing, name: str, title: str, alt: str) -> str:
@@ -109,7 +107,7 @@ def heading(ax: Axes, text: str) -> None:
     ax.set_title(text, pad=5, weight="bold")
 
 
-def beside(ax: Axes, row: float, text: str, **options: Any) -> None:
+def beside(ax: Axes, row: float, text: str) -> None:
     """Text to the right of a row."""
     ax.annotate(
         text,
@@ -117,9 +115,8 @@ def beside(ax: Axes, row: float, text: str, **options: Any) -> None:
         xycoords=("axes fraction", "data"),
         xytext=(6, 0),
         textcoords="offset points",
-        va="center",
+        va="center_baseline",
         size=SMALL,
-        **options,
     )
 
 

@@ -2,13 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from scipy.stats import linregress
-from scipy.stats import t as student_t
 
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
@@ -23,6 +20,7 @@ from tandembench.report.figures.looks import (
     svg_of,
 )
 from tandembench.report.render import interval
+from tandembench.stats.drift import drift_slope
 from tandembench.stats.intervals import Interval
 
 POINTS = 600
@@ -48,23 +46,23 @@ def order(dataset: Dataset) -> Figure | None:
     groups = ["session", "config_id"]
     logs = valid["wall_s"].map(math.log)
     runs = valid.assign(place=range(1, len(valid) + 1), logs=logs)
-    runs["residual"] = runs["logs"] - runs.groupby(groups)["logs"].transform("mean")
+    runs["off"] = (runs["logs"] - runs.groupby(groups)["logs"].transform("mean")).map(_off)
     sessions = [_session(str(name), own) for name, own in runs.groupby("session", sort=False)]
     title = "Wall times in the order of measuring"
     rows = tuple(
         (
             one.name,
             str(len(one.runs)),
-            _percent(one.runs["residual"].min()),
-            _percent(one.runs["residual"].max()),
+            f"{one.runs['off'].min():+.1f} %",
+            f"{one.runs['off'].max():+.1f} %",
             "too few" if one.drift is None else f"{interval(one.drift, 1)} %",
         )
         for one in sessions
     )
     said = listed([f"session {row[0]}, {row[1]} runs: drift {row[4]}" for row in rows])
     alt = f"Wall time of each run against the mean of its config, in order. {said}."
-    figure = drawing(3.3)
-    ax = axes(figure, 0.85, 0.4, 4.95, 2.3)
+    figure = drawing(3.2)
+    ax = axes(figure, 0.85, 0.35, 4.6, 2.3)
     _panel(ax, sessions)
     some = f" Of {len(runs)} runs, {POINTS} are drawn, evenly." if len(runs) > POINTS else ""
     return Figure(
@@ -80,27 +78,24 @@ def order(dataset: Dataset) -> Figure | None:
     )
 
 
-def _percent(log: float) -> str:
-    return f"{100 * math.expm1(log):+.1f} %"
+def _off(log: float) -> float:
+    """What a logarithm is off 0, in percent."""
+    return 100 * math.expm1(log)
 
 
 def _session(name: str, runs: pd.DataFrame) -> _Session:
-    """The slope within configs: places and logs both less the means of their config."""
-    places = runs["place"] - runs.groupby("config_id")["place"].transform("mean")
-    n, freedom = len(runs), len(runs) - runs["config_id"].nunique() - 1
-    if freedom < 1 or not places.any():
+    """The drift over the session, first run to last, configs each about their own mean."""
+    first, last = runs["place"].min(), runs["place"].max()
+    places = (runs["place"] - first) / max(last - first, 1)
+    slope = drift_slope(runs["logs"].to_list(), places.to_list(), runs["config_id"].to_list())
+    if slope is None:
         return _Session(name, runs, None, None)
-    fit = linregress(places, runs["residual"])
-    span = float(runs["place"].max() - runs["place"].min())
-    error = float(fit.stderr) * math.sqrt((n - 2) / freedom)
-    half = float(student_t.ppf(0.975, freedom)) * error
-    bounds = [100 * math.expm1(span * slope) for slope in (fit.slope, fit.slope - half)]
-    bounds.append(100 * math.expm1(span * (fit.slope + half)))
-    middle = runs["place"].mean()
-    first, last = (
-        float(fit.slope) * (edge - middle) for edge in (runs["place"].min(), runs["place"].max())
-    )
-    return _Session(name, runs, Interval(*bounds, n), (first, last))
+    low, high = (None if log is None else _off(log) for log in (slope.low, slope.high))
+    drift = Interval(_off(slope.mean), low, high, slope.n)
+    # Through the middle of the residuals, whose mean is 0.
+    middle = float(places.mean())
+    ends = (-slope.mean * middle, slope.mean * (1 - middle))
+    return _Session(name, runs, drift, (_off(ends[0]), _off(ends[1])))
 
 
 def _panel(ax: Axes, sessions: list[_Session]) -> None:
@@ -113,7 +108,7 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
         if len(own):
             ax.plot(
                 own["place"],
-                own["residual"],
+                own["off"],
                 MARKS[topology],
                 color=COLOURS[topology],
                 markersize=5.5,
@@ -129,7 +124,9 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
             ax.axvline(first - 0.5, color=LINE, linewidth=1)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * math.expm1(value):+.0f} %"))
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0 %")
+    )
     ax.set_xlabel("place of the run")
     ax.set_ylabel("wall time, off its config")
     ax.legend(
@@ -140,6 +137,3 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
         handlelength=1.0,
         borderpad=0.2,
     )
-
-
-Unused = Any

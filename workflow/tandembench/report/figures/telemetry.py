@@ -1,6 +1,7 @@
-"""Telemetry: what the processors and GPUs did while the typical block of each topology ran."""
+"""Telemetry: what processors and GPUs did while the typical block of each topology ran."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     BLUE,
     GREEN,
+    OF_AGENTS,
     QUIET,
     VERMILLION,
     axes,
@@ -29,94 +31,122 @@ from tandembench.report.figures.subjects import (
 from tandembench.report.numbers import mean, peak
 from tandembench.report.render import number
 
-# What is drawn, with its colour, line and width; the servers of a block as one.
-LINES: Mapping[str, tuple[str, str, float]] = {
-    "servers": (BLUE, "-", 2.0),
-    "client": (GREEN, "--", 1.6),
-    "others": (VERMILLION, ":", 2.0),
-}
+DASHES = ("-", "--", ":", "-.")
+# Of processors: the servers of a block as one, the client, and whatever else ran.
+PROCESSORS = {"servers": (BLUE, "-"), "client": (GREEN, "--"), "others": (VERMILLION, ":")}
 HIGH, GAP = 0.95, 0.55
 
 
-def telemetry(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -> Figure | None:
-    """CPU over time in the run of each topology's typical block; None without samples."""
-    panels: list[tuple[Subject, pd.Series[Any], pd.DataFrame]] = []
-    for subject in subjects.rows if len(dataset.telemetry) else ():
-        run = typical_block(dataset, subject)
-        samples = _cores(rows_of(dataset.telemetry, run))
-        if len(samples):
-            panels.append((subject, run, samples))
-    if not panels:
-        return None
-    title = "Processors while a block runs"
-    rows = tuple(
-        (
-            subject.topology,
-            block_name(run),
-            name,
-            number(mean(own["cores"])),
-            number(peak(own["cores"])),
-        )
-        for subject, run, samples in panels
-        for name, own in ((name, samples[samples["subject"] == name]) for name in LINES)
-        if len(own)
-    )
-    said = listed([f"{row[0]}, {row[2]}: mean {row[3]}, peak {row[4]}" for row in rows], 16)
-    alt = f"Cores in use over time while all agents run. {said}."
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """One topology: its typical block, and ``samples`` of who, t_s and the measured value."""
+
+    subject: Subject
+    block: str
+    samples: pd.DataFrame
+
+
+def telemetry(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -> list[Figure]:
+    """Cores in use, and how busy the GPUs were; without samples neither."""
     cores = {machine["cores"] for machine in context["environment"]["machines"]}
     limit = cores.pop() if len(cores) == 1 else None
-    figure = drawing(0.62 + len(panels) * (HIGH + GAP) - GAP + 0.5)
-    top = 0.62
-    longest = max(float(samples["t_s"].max()) for _, _, samples in panels)
-    most = max(float(samples["cores"].max()) for _, _, samples in panels)
-    for number_, (subject, _, samples) in enumerate(panels):
-        ax = axes(figure, 0.65, top, 5.1, HIGH)
-        heading(ax, f"{subject.topology}: {TOPOLOGIES[subject.topology]}")
-        _panel(ax, samples, limit)
+    found = []
+    for name, column in (("processors", "cores"), ("gpus", "utilisation")):
+        panels = _panels(dataset, subjects, column)
+        if panels:
+            found.append(_figure(name, column, panels, limit if column == "cores" else 1))
+    return found
+
+
+def _panels(dataset: Dataset, subjects: Subjects, column: str) -> list[_Panel]:
+    panels = []
+    for subject in subjects.rows if len(dataset.telemetry) else ():
+        run = typical_block(dataset, subject)
+        own = rows_of(dataset.telemetry, run)
+        own = own[own["mode"] == "concurrent"].dropna(subset=[column])
+        if column == "cores":
+            # Servers by number become one; a GPU keeps its own.
+            who = own["subject"].where(~own["subject"].str.startswith("server"), "servers")
+            own = own.assign(who=who)[who.isin(PROCESSORS)]
+        else:
+            own = own.assign(who=own["subject"])
+        if len(own):
+            timed = own.assign(t_s=own["t_ns"] / 1e9, value=own[column])
+            samples = timed.groupby(["who", "t_s"])["value"].sum().reset_index()
+            panels.append(_Panel(subject, block_name(run), samples))
+    return panels
+
+
+def _figure(name: str, column: str, panels: Sequence[_Panel], limit: int | None) -> Figure:
+    of_processors = column == "cores"
+    title = "Processors during a run" if of_processors else "GPUs during a run"
+    unit = "cores" if of_processors else "part of the time busy"
+    everyone = dict.fromkeys(who for panel in panels for who in panel.samples["who"])
+    lines = PROCESSORS if of_processors else _of_gpus(sorted(everyone))
+    rows = tuple(
+        (panel.subject.topology, panel.block, who, number(mean(own)), number(peak(own)))
+        for panel in panels
+        for who in lines
+        if len(own := panel.samples.loc[panel.samples["who"] == who, "value"])
+    )
+    said = listed([f"{row[0]}, {row[2]}: mean {row[3]}, peak {row[4]}" for row in rows], 16)
+    alt = f"{unit[0].upper()}{unit[1:]} over time while all agents run. {said}."
+    figure = drawing(0.6 + len(panels) * (HIGH + GAP) - GAP + 0.6)
+    longest = max(float(panel.samples["t_s"].max()) for panel in panels)
+    most = max(float(panel.samples["value"].max()) for panel in panels)
+    top = 0.6
+    for place, panel in enumerate(panels):
+        ax = axes(figure, 0.65, top, 4.75, HIGH)
+        heading(ax, f"{panel.subject.topology}: {TOPOLOGIES[panel.subject.topology]}")
+        _draw(ax, panel.samples, lines, limit)
         ax.set_xlim(0, longest)
         ax.set_ylim(0, 1.12 * max(most, limit or 0))
-        ax.set_ylabel("cores")
-        ax.tick_params(labelbottom=number_ == len(panels) - 1)
-        if number_ == 0:
-            ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.16), ncols=3, borderpad=0)
+        ax.set_ylabel("cores" if of_processors else "busy")
+        ax.tick_params(labelbottom=place == len(panels) - 1)
+        if place == 0:
+            ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.2), ncols=4, borderpad=0)
         top += HIGH + GAP
     ax.set_xlabel("seconds after the start of the run")
+    used = (
+        "Cores that the servers of the block, the client and everything else used since the "
+        "sample before"
+        if of_processors
+        else "Part of the time since the sample before in which a GPU computed"
+    )
+    thin = f" Thin line: the {limit} cores of the machine." if of_processors and limit else ""
     return Figure(
-        name="telemetry",
+        name=name,
         title=title,
         alt=alt,
-        caption="Cores that the servers of the block, the client and everything else used since "
-        "the sample before, in the same blocks as the timeline's."
-        + (f" Thin line: the {limit} cores of the machine." if limit else ""),
-        svg=svg_of(figure, "telemetry", title, alt),
-        columns=("topology", "block", "who", "cores, mean", "cores, peak"),
+        caption=f"{used}, in the blocks of median wall time that the timeline shows.{thin}",
+        svg=svg_of(figure, name, title, alt),
+        columns=("topology", "block", "who", f"{unit}, mean", "peak"),
         rows=rows,
     )
 
 
-def _cores(samples: pd.DataFrame) -> pd.DataFrame:
-    """Cores of the run by time and `LINES`, the servers added up."""
-    if samples.empty:
-        return samples
-    own = samples[samples["mode"] == "concurrent"].dropna(subset=["cores"])
-    named = own["subject"].where(~own["subject"].str.startswith("server"), "servers")
-    by_time = own.assign(subject=named, t_s=own["t_ns"] / 1e9)
-    by_time = by_time[by_time["subject"].isin(LINES)]
-    return by_time.groupby(["subject", "t_s"], sort=True)["cores"].sum().reset_index()
+def _of_gpus(names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    return {
+        name: (OF_AGENTS[place % len(OF_AGENTS)], DASHES[place % len(DASHES)])
+        for place, name in enumerate(names)
+    }
 
 
-def _panel(ax: Axes, samples: pd.DataFrame, limit: int | None) -> None:
+def _draw(
+    ax: Axes, samples: pd.DataFrame, lines: Mapping[str, tuple[str, str]], limit: int | None
+) -> None:
     ax.grid(axis="y")
     if limit:
         ax.axhline(limit, color=QUIET, linewidth=0.8)
-    for name, (colour, line, width) in LINES.items():
-        own = samples[samples["subject"] == name]
+    for who, (colour, dash) in lines.items():
+        own = samples[samples["who"] == who]
+        # A sample is of the time before it.
         ax.step(
             own["t_s"],
-            own["cores"],
+            own["value"],
             where="pre",
             color=colour,
-            linestyle=line,
-            linewidth=width,
-            label=name,
+            linestyle=dash,
+            linewidth=1.9,
+            label=who,
         )

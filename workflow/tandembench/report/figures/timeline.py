@@ -1,8 +1,8 @@
 """Timeline: when every token of a block arrived, each agent alone and all at once."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +14,6 @@ from tandembench.report.figures.looks import (
     QUIET,
     axes,
     beside,
-    brief_seconds,
     drawing,
     heading,
     rows_down,
@@ -64,11 +63,11 @@ def timeline(dataset: Dataset, subjects: Subjects) -> Figure | None:
         ]
     )
     alt = f"Arrival of tokens by agent, alone and together. {said}."
-    figure = drawing(0.9 + sum(ROW * len(found) + GAP for _, _, found in panels) - GAP + 0.25)
+    figure = drawing(0.9 + sum(ROW * len(found) + GAP for _, _, found in panels) - GAP)
     latest = max(one.tokens_s[-1] for _, _, found in panels for one in found)
-    top = 0.35
+    top = 0.3
     for subject, run, found in panels:
-        ax = axes(figure, 1.45, top, 3.75, ROW * len(found))
+        ax = axes(figure, 1.4, top, 3.5, ROW * len(found))
         heading(ax, f"{subject.topology}: {TOPOLOGIES[subject.topology]}")
         _panel(ax, found)
         ax.set_xlim(0, 1.01 * latest)
@@ -82,9 +81,10 @@ def timeline(dataset: Dataset, subjects: Subjects) -> Figure | None:
         name="timeline",
         title=title,
         alt=alt,
-        caption="Hollow bar: waiting for the first token. Each tick: a token. Upper rows: each "
-        "agent alone; lower rows: all at once, which for `serial` means in turn. The blocks are "
-        f"those of median wall time. {subjects.about}{some}",
+        caption="Hollow bar: waiting for the first token. Each tick: a token. At the right: when "
+        "the last one came. Upper rows: each agent alone; lower rows: all in the run, at once or, "
+        "in serial, in turn. The blocks are those of median wall time. "
+        f"{subjects.about}{some}",
         svg=svg_of(figure, "timeline", title, alt),
         columns=("topology", "block", "agent", "tokens", "first token, s", "last token, s"),
         rows=tuple(
@@ -111,7 +111,7 @@ def _executions(executions: pd.DataFrame, tokens: pd.DataFrame) -> list[_Executi
             continue
         times = sorted(own["t_ns"] / 1e9)
         alone = row["mode"] == "solo"
-        label = plain(row["agent"], 14) + (" alone" if alone else "")
+        label = f"{plain(row['agent'], 14)} {'alone' if alone else 'in run'}"
         # The first request went out so long before the first token.
         start_s = max(times[0] - float(row["ttft_s"]), 0.0)
         index = int(row["agent_index"])
@@ -136,7 +136,7 @@ def _panel(ax: Axes, rows: Sequence[_Execution]) -> None:
         )
         shown = [one.tokens_s[place] for place in sample(len(one.tokens_s), TICKS)]
         # One path for all ticks of a row, with gaps between them.
-        xs = [x for time in shown for x in (time, time, None)]
-        ys = [edge for _ in shown for edge in (y - 0.36, y + 0.36, None)]
+        xs = [x for time in shown for x in (time, time, math.nan)]
+        ys = [edge for _ in shown for edge in (y - 0.36, y + 0.36, math.nan)]
         ax.plot(xs, ys, color=colour, linewidth=1.1)
-        beside(ax, y, brief_seconds(one.tokens_s[-1]))
+        beside(ax, y, f"{one.tokens_s[-1]:.2f} s")
