@@ -26,7 +26,7 @@ METRICS = (
     ("speedup_estimate", "TR114's\nestimate", 2, None),
 )
 _GEOMETRIC = ("makespan_ratio", "speedup_true", "slowdown")
-CELL = 0.55
+CELL, RIGHT = 0.55, 5.55
 Row = Mapping[str, float | None]
 
 
@@ -56,10 +56,12 @@ def _heat(
     metrics = [metric for metric in METRICS if any(cells[one][metric[0]] for one in shown)]
     title = f"Configs of the phase {phase['name']}"
     figure = drawing(0.55 + 0.27 * len(shown))
-    ax = axes(figure, 5.55 - CELL * len(metrics), 0.45, CELL * len(metrics), 0.27 * len(shown))
+    ax = axes(figure, RIGHT - CELL * len(metrics), 0.45, CELL * len(metrics), 0.27 * len(shown))
     ax.set_xlim(0, len(metrics))
     ax.set_ylim(len(shown) - 0.5, -0.5)
-    ax.set_yticks(range(len(shown)), labels=labels(shown, 25))
+    ax.set_yticks(
+        range(len(shown)), labels=labels(shown, int((RIGHT - CELL * len(metrics)) / 0.09))
+    )
     ax.set_xticks([])
     for spine in ax.spines.values():
         spine.set_visible(False)

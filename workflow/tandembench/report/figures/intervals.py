@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tandembench.dataset.load import Dataset
@@ -18,9 +20,11 @@ from tandembench.report.figures.looks import (
     OF_AGENTS,
     TINT,
     VERMILLION,
+    WIDTH,
     axes,
     beside,
     drawing,
+    grouped_rows,
     heading,
     rows_down,
     svg_of,
@@ -34,6 +38,8 @@ from tandembench.stats.intervals import Interval
 POINTS = 40
 # So many rows of comparisons fit a figure.
 COMPARED = 24
+# Colour, mark and its face of what is compared.
+SIDES = {"here": (BLUE, "o", BLUE), "baseline": (VERMILLION, "s", "white")}
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ def makespan(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -
     ax = axes(figure, 1.35, 0.1, 2.7, 0.42 * len(rows))
     margin = context["margin"]
     ax.axvspan(1 / (1 + margin), 1 + margin, color=TINT)
-    _interval_rows(ax, rows)
+    rows_down(ax, [row.label for row in rows])
+    _interval_rows(ax, rows, range(len(rows)))
     ax.set_xlabel(f"makespan_ratio (above 1: faster than {reference})")
     return Figure(
         name="makespan",
@@ -88,44 +95,47 @@ def makespan(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) -
 
 def slowdown(dataset: Dataset, subjects: Subjects) -> Figure | None:
     """How many times as long as alone each agent takes, by topology."""
-    rows: list[_Row] = []
+    groups = []
     for subject in subjects.rows:
         own = executions_of(dataset, subject)
-        for _, of_agent in own[own["slowdown"].notna()].groupby("agent_index"):
-            found = ratio(of_agent, "slowdown")
-            if found is None:
-                continue
-            rows.append(
-                _Row(
-                    f"{subject.label}, {plain(of_agent['agent'].iloc[0], 14)}",
-                    found,
-                    tuple(of_agent["slowdown"]),
-                    OF_AGENTS[int(of_agent["agent_index"].iloc[0]) % len(OF_AGENTS)],
-                    MARKS[subject.topology],
-                )
-            )
-    if not rows:
+        rows = [
+            _Row(plain(of_agent["agent"].iloc[0], 18), found, *_of(of_agent, subject.topology))
+            for _, of_agent in own[own["slowdown"].notna()].groupby("agent_index")
+            if (found := ratio(of_agent, "slowdown"))
+        ]
+        if rows:
+            groups.append((subject.label, rows))
+    if not groups:
         return None
+    every = [(label, row) for label, rows in groups for row in rows]
     title = "Slowdown of each agent"
-    said = listed([f"{row.label} {interval(row.found)}" for row in rows])
-    alt = f"Time beside the others over time alone, 95 % intervals: {said}."
-    figure = drawing(0.75 + 0.32 * len(rows))
-    ax = axes(figure, 1.85, 0.1, 2.2, 0.32 * len(rows))
-    _interval_rows(ax, rows)
+    said = listed([f"{label}, {row.label} {interval(row.found)}" for label, row in every])
+    alt = f"Time in the run over time alone, 95 % intervals: {said}."
+    high = 0.29 * (len(every) + len(groups))
+    figure = drawing(0.75 + high)
+    ax = axes(figure, 1.35, 0.1, 2.7, high)
+    places = grouped_rows(ax, [(label, [row.label for row in rows]) for label, rows in groups])
+    _interval_rows(ax, [row for _, row in every], [place for own in places for place in own])
     ax.set_xlabel("slowdown (1: as fast as alone)")
     return Figure(
         name="slowdown",
         title=title,
         alt=alt,
         caption="Each small point is one block, the large mark their geometric mean, the line its "
-        f"95 % interval; at 1, sharing costs the agent nothing. {_sampled(rows)}{subjects.about}",
+        f"95 % interval; at 1, sharing costs the agent nothing. {_sampled(every)}{subjects.about}",
         svg=svg_of(figure, "slowdown", title, alt),
-        columns=("topology and agent", "blocks", "slowdown [95 %]"),
+        columns=("topology", "agent", "blocks", "slowdown [95 %]"),
         rows=tuple(
-            (row.label.replace("\n", " "), str(len(row.values)), interval(row.found))
-            for row in rows
+            (label, row.label, str(len(row.values)), interval(row.found)) for label, row in every
         ),
     )
+
+
+def _of(executions: pd.DataFrame, topology: str) -> tuple[tuple[float, ...], str, str]:
+    """Values, colour and mark of one agent's row."""
+    index = int(executions["agent_index"].iloc[0])
+    colour = OF_AGENTS[index % len(OF_AGENTS)]
+    return tuple(executions["slowdown"]), colour, MARKS[topology]
 
 
 def baselines(context: Mapping[str, Any]) -> Figure | None:
@@ -144,14 +154,19 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
         ]
     )
     alt = f"Means with 95 % intervals, here and in baselines: {said}."
-    figure = drawing(sum(0.75 + 0.42 * _count(shown, metric) for metric in metrics))
-    top = 0.4
+    figure = drawing(0.25 + sum(0.75 + 0.42 * _count(shown, metric) for metric in metrics))
+    top = 0.65
     for metric in metrics:
         own = [row for row in shown if row["metric"] == metric]
         ax = axes(figure, 1.85, top, 2.2, 0.42 * len(own))
         heading(ax, plain(metric, 40))
-        _pairs(ax, own, legend=metric == metrics[0])
+        _pairs(ax, own)
         top += 0.75 + 0.42 * len(own)
+    marks = [
+        Line2D([], [], color=colour, marker=mark, markerfacecolor=face, label=name)
+        for name, (colour, mark, face) in SIDES.items()
+    ]
+    figure.legend(handles=marks, loc="upper left", bbox_to_anchor=(1.85 / WIDTH, 1), ncols=2)
     more = f" The first {COMPARED} of {len(every)} comparisons." if len(every) > COMPARED else ""
     return Figure(
         name="baselines",
@@ -184,32 +199,26 @@ def _count(rows: Sequence[Mapping[str, Any]], metric: str) -> int:
     return sum(row["metric"] == metric for row in rows)
 
 
-def _pairs(ax: Axes, rows: Sequence[Mapping[str, Any]], legend: bool) -> None:
+def _pairs(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     rows_down(ax, [_name(row) for row in rows])
     for y, row in enumerate(rows):
-        for found, offset, colour, mark, name in (
-            (row["ours"], -0.14, BLUE, "o", "here"),
-            (row["theirs"], 0.14, VERMILLION, "s", "baseline"),
+        for (colour, mark, face), found, place in zip(
+            SIDES.values(), (row["ours"], row["theirs"]), (y - 0.14, y + 0.14), strict=True
         ):
             if found is None:
                 continue
-            if found.low is not None and found.high is not None:
-                ax.plot([found.low, found.high], [y + offset] * 2, color=colour, linewidth=2)
-            face = colour if mark == "o" else "white"
-            line = ax.plot(found.mean, y + offset, mark, color=colour, markerfacecolor=face)
-            line[0].set_label(name if y == 0 else "")
+            if found.low is not None:
+                ax.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
+            ax.plot(found.mean, place, mark, color=colour, markerfacecolor=face)
         beside(ax, y, plain(row["verdict"], 16))
     ax.margins(x=0.1)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    if legend:
-        ax.legend(loc="lower right", bbox_to_anchor=(1.62, 1.0), ncols=2, borderpad=0.2)
 
 
-def _interval_rows(ax: Axes, rows: Sequence[_Row]) -> None:
+def _interval_rows(ax: Axes, rows: Sequence[_Row], places: Sequence[int]) -> None:
     """Ratios on a logarithmic axis about 1: points, mean, interval, and their numbers."""
-    rows_down(ax, [row.label for row in rows])
     ax.axvline(1, color=INK, linewidth=1)
-    for y, row in enumerate(rows):
+    for y, row in zip(places, rows, strict=True):
         values = [row.values[place] for place in sample(len(row.values), POINTS)]
         ax.plot(values, [y + 0.27] * len(values), ".", color=row.colour, alpha=0.7, markersize=5)
         if row.found.low is not None and row.found.high is not None:
@@ -249,6 +258,6 @@ def _ratio_axis(ax: Axes, values: Sequence[float]) -> None:
     ax.tick_params(axis="x", which="minor", size=0)
 
 
-def _sampled(rows: Sequence[_Row]) -> str:
-    most = max(len(row.values) for row in rows)
+def _sampled(rows: Sequence[tuple[str, _Row]]) -> str:
+    most = max(len(row.values) for _, row in rows)
     return f"Of more than {POINTS} points, {POINTS} are drawn. " if most > POINTS else ""

@@ -33,7 +33,7 @@ STEPS = (
 )
 ROW, GAP = 0.24, 0.6
 BOTH, BETWEEN = 4.1, 0.5
-SIDES = {"true": "against each agent alone", "estimate": "TR114's estimator"}
+SIDES = {"true": "true split", "estimate": "TR114's split"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def ladder(subjects: Subjects) -> Figure | None:
     title = "Loss ladder: from ideal to measured"
     rows = tuple(
         (
-            subject.label.replace("\n", " "),
+            subject.label,
             SIDES[side],
             str(len(subject.runs)),
             *("not seen" if loss is None else percent(loss) for loss in found[side].losses),
@@ -83,7 +83,7 @@ def ladder(subjects: Subjects) -> Figure | None:
             ax = axes(figure, 1.2 + place * (width + BETWEEN), top, width, high)
             _panel(ax, found.get(side), labels=place == 0)
             if place == 0:
-                heading(ax, subject.label.replace("\n", ", "))
+                heading(ax, subject.label)
             if number == 0:
                 ax.annotate(
                     SIDES[side],
@@ -100,10 +100,10 @@ def ladder(subjects: Subjects) -> Figure | None:
         name="ladder",
         title=title,
         alt=alt,
-        caption="From the top: the ideal of all agents running as fast as alone, without an idle "
-        "moment; each loss; the efficiency that is left. The estimator divides by "
-        "durations measured while sharing, so that contention is in no loss of its own: what it "
-        f"does not see, it counts as efficiency. {subjects.about} Means over valid runs.",
+        caption="From the top: the ideal, each loss, and the efficiency that is left; means over "
+        "valid runs. The true split starts from each agent alone. TR114's starts from durations "
+        "measured while sharing: contention is in them already, and so counts as efficiency. "
+        f"{subjects.about}",
         svg=svg_of(figure, "ladder", title, alt),
         columns=("topology", "split", "runs", *names, "efficiency"),
         rows=rows,

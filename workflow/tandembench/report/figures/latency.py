@@ -16,8 +16,8 @@ from tandembench.report.figures.looks import (
     axes,
     brief_seconds,
     drawing,
+    grouped_rows,
     heading,
-    rows_down,
     seconds_axis,
     svg_of,
 )
@@ -27,7 +27,7 @@ from tandembench.report.gaps import gaps
 # Up to so many values are shown one by one, more as a box.
 SINGLE = 30
 MODES = {"solo": "alone", "concurrent": "in the run"}
-ROW = 0.27
+ROW = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
     rows = tuple(
         (
             words,
-            spread.label.replace("\n", " "),
+            spread.label,
             MODES["solo" if spread.alone else "concurrent"],
             str(len(spread.values)),
             *(brief_seconds(p) if p is not None else "too few" for p in spread.percentiles),
@@ -86,17 +86,25 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         16,
     )
     alt = f"Times on a logarithmic axis. {said}."
-    labels = list(dict.fromkeys((s.label, s.alone) for _, found in panels for s in found))
-    high = ROW * len(labels)
+    modes: dict[str, list[bool]] = {}
+    for spread in (spread for _, found in panels for spread in found):
+        own = modes.setdefault(spread.label, [])
+        own += [spread.alone] * (spread.alone not in own)
+    groups = [
+        (label, [MODES["solo" if m else "concurrent"] for m in own]) for label, own in modes.items()
+    ]
+    high = ROW * (len(groups) + sum(len(own) for own in modes.values()))
     figure = drawing(0.3 + high + 0.4)
-    width = (3.9 - 0.3 * (len(panels) - 1)) / len(panels)
+    width = (4.45 - 0.3 * (len(panels) - 1)) / len(panels)
     for place, (words, found) in enumerate(panels):
-        ax = axes(figure, 1.55 + place * (width + 0.3), 0.3, width, high)
-        rows_down(ax, _labels(labels))
+        ax = axes(figure, 0.95 + place * (width + 0.3), 0.3, width, high)
+        # The first panel names the rows of all.
+        places = grouped_rows(ax, [("" if place else label, own) for label, own in groups])
         ax.tick_params(labelleft=place == 0)
         heading(ax, words)
         for spread in found:
-            _row(ax, labels.index((spread.label, spread.alone)), spread)
+            group = list(modes).index(spread.label)
+            _row(ax, places[group][modes[spread.label].index(spread.alone)], spread)
         values = [value for spread in found for value in spread.values]
         seconds_axis(ax, max(min(values), 1e-6), max(values))
     return Figure(
@@ -111,17 +119,6 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         columns=("time", "topology", "agents", "n", "p50", "p90", "p99", "longest"),
         rows=rows,
     )
-
-
-def _labels(rows: Sequence[tuple[str, bool]]) -> list[str]:
-    """The name of a pair of rows stands with its first."""
-    named = []
-    seen = None
-    for label, alone in rows:
-        mode = MODES["solo" if alone else "concurrent"]
-        named.append(f"{label}, {mode}" if label != seen else mode)
-        seen = label
-    return named
 
 
 def _spreads(subject: Subject, table: pd.DataFrame, column: str) -> list[_Spread]:

@@ -102,6 +102,28 @@ def rows_down(ax: Axes, labels: Sequence[str]) -> None:
     ax.grid(axis="x")
 
 
+def grouped_rows(ax: Axes, groups: Sequence[tuple[str, Sequence[str]]]) -> list[list[int]]:
+    """Rows under a heading each, as `rows_down`; where the rows of each group lie."""
+    names: list[str] = []
+    places = []
+    for _, rows in groups:
+        names.append("")
+        places.append(list(range(len(names), len(names) + len(rows))))
+        names += rows
+    rows_down(ax, names)
+    for (title, _), own in zip(groups, places, strict=True):
+        # Beside the rows' labels, where no data can be.
+        ax.annotate(
+            title,
+            (0, own[0] - 1),
+            xycoords=("axes fraction", "data"),
+            va="center_baseline",
+            size=SMALL,
+            weight="bold",
+        )
+    return places
+
+
 def heading(ax: Axes, text: str) -> None:
     """A panel's own title."""
     ax.set_title(text, pad=5, weight="bold")

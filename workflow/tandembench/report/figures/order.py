@@ -37,7 +37,11 @@ class _Session:
 
 
 def order(dataset: Dataset) -> Figure | None:
-    """Residuals of log wall times by config and session; None where no config was repeated."""
+    """Residuals of log wall times by config and session; None where no config was repeated.
+
+    No drift is told where configs were measured one after the other: the runs of one lie so close
+    together that what they drift says nothing of a session.
+    """
     valid = dataset.runs[dataset.runs["valid"] & dataset.runs["wall_s"].notna()]
     repeated = valid.groupby(["session", "config_id"])["wall_s"].transform("count") > 1
     valid = valid[repeated].sort_values(["started_at", "config_id", "repetition"], kind="stable")
@@ -47,7 +51,10 @@ def order(dataset: Dataset) -> Figure | None:
     logs = valid["wall_s"].map(math.log)
     runs = valid.assign(place=range(1, len(valid) + 1), logs=logs)
     runs["off"] = (runs["logs"] - runs.groupby(groups)["logs"].transform("mean")).map(_off)
-    sessions = [_session(str(name), own) for name, own in runs.groupby("session", sort=False)]
+    mixed = dataset.descriptor["study"]["order"] == "random"
+    sessions = [
+        _session(str(name), own, mixed) for name, own in runs.groupby("session", sort=False)
+    ]
     title = "Wall times in the order of measuring"
     rows = tuple(
         (
@@ -55,7 +62,7 @@ def order(dataset: Dataset) -> Figure | None:
             str(len(one.runs)),
             f"{one.runs['off'].min():+.1f} %",
             f"{one.runs['off'].max():+.1f} %",
-            "too few" if one.drift is None else f"{interval(one.drift, 1)} %",
+            f"{interval(one.drift, 1)} %" if one.drift else "too few" if mixed else "not told",
         )
         for one in sessions
     )
@@ -64,14 +71,20 @@ def order(dataset: Dataset) -> Figure | None:
     figure = drawing(3.2)
     ax = axes(figure, 0.85, 0.35, 4.6, 2.3)
     _panel(ax, sessions)
+    lines = (
+        "Lines: least squares by session; the drift is what they rise from first to last run, "
+        "with its 95 % interval."
+        if mixed
+        else "Configs were measured one after the other, so that no drift can be told."
+    )
+    parted = " Vertical lines part sessions." if len(sessions) > 1 else ""
     some = f" Of {len(runs)} runs, {POINTS} are drawn, evenly." if len(runs) > POINTS else ""
     return Figure(
         name="order",
         title=title,
         alt=alt,
         caption="Each mark is a run: how much its wall time is off the mean of its config in that "
-        "session. Lines: least squares by session; the drift is what they rise from first to "
-        f"last run, with its 95 % interval. Vertical lines part sessions.{some}",
+        f"session. {lines}{parted}{some}",
         svg=svg_of(figure, "order", title, alt),
         columns=("session", "runs", "lowest", "highest", "drift [95 %]"),
         rows=rows,
@@ -83,12 +96,12 @@ def _off(log: float) -> float:
     return 100 * math.expm1(log)
 
 
-def _session(name: str, runs: pd.DataFrame) -> _Session:
+def _session(name: str, runs: pd.DataFrame, mixed: bool) -> _Session:
     """The drift over the session, first run to last, configs each about their own mean."""
     first, last = runs["place"].min(), runs["place"].max()
     places = (runs["place"] - first) / max(last - first, 1)
     slope = drift_slope(runs["logs"].to_list(), places.to_list(), runs["config_id"].to_list())
-    if slope is None:
+    if slope is None or not mixed:
         return _Session(name, runs, None, None)
     low, high = (None if log is None else _off(log) for log in (slope.low, slope.high))
     drift = Interval(_off(slope.mean), low, high, slope.n)

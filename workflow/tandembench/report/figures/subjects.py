@@ -93,9 +93,13 @@ def _of_scenarios(rows: Sequence[Mapping[str, Any]], valid: pd.DataFrame) -> lis
             own = own[own[key] == row[key]]
         if len(own):
             configs = tuple(dict.fromkeys(own["config_id"]))
-            label = f"{plain(row['scenario'])}\n{row['topology']}, {row['n_agents']} agents"
+            label = f"{plain(row['scenario'])}, {row['topology']}, {_agents(row)}"
             found.append(Subject(label, row["topology"], configs, own))
     return found
+
+
+def _agents(row: Mapping[str, Any]) -> str:
+    return f"{row['n_agents']} agent{'s' * (row['n_agents'] > 1)}"
 
 
 def executions_of(dataset: Dataset, subject: Subject) -> pd.DataFrame:
