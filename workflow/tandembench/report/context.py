@@ -9,6 +9,7 @@ from tandembench.report.controls import controls
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
+from tandembench.report.gaps import gap_rows
 from tandembench.report.hardware import hardware
 from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
@@ -52,6 +53,7 @@ def report_context(dataset: Dataset) -> Values:
         "results": config_rows(runs, executions),
         "summary": summary(runs),
         "rates": rate_rows(dataset.rates),
+        "gaps": gap_rows(dataset.tokens, runs),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),
         "instrument": instrument(descriptor, runs),

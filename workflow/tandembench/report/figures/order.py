@@ -135,10 +135,12 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
             ax.plot([first, last], one.ends, color=INK, linewidth=1.8)
         if number:
             ax.axvline(first - 0.5, color=LINE, linewidth=1)
+    if every["off"].abs().max() < 1:
+        ax.set_ylim(-1.1, 1.1)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6))
     ax.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0 %")
+        FuncFormatter(lambda value, _: f"{value:+.3g} %" if value else "0 %")
     )
     ax.set_xlabel("place of the run")
     ax.set_ylabel("wall time, off its config")

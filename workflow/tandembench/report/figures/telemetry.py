@@ -140,10 +140,12 @@ def _draw(
         ax.axhline(limit, color=QUIET, linewidth=0.8)
     for who, (colour, dash) in lines.items():
         own = samples[samples["who"] == who]
-        # A sample is of the time before it.
+        if own.empty:
+            continue
+        # A sample is of the time before it, the first back to the start.
         ax.step(
-            own["t_s"],
-            own["value"],
+            [0.0, *own["t_s"]],
+            [own["value"].iloc[0], *own["value"]],
             where="pre",
             color=colour,
             linestyle=dash,
