@@ -102,7 +102,7 @@ def slowdown(dataset: Dataset, subjects: Subjects) -> Figure | None:
     for subject in subjects.rows:
         own = executions_of(dataset, subject)
         rows = [
-            _Row(plain(of_agent["agent"].iloc[0], 18), found, *_of(of_agent, subject.topology))
+            _Row(plain(of_agent["agent"].iloc[0], 15), found, *_of(of_agent, subject.topology))
             for _, of_agent in own[own["slowdown"].notna()].groupby("agent_index")
             if (found := ratio(of_agent, "slowdown"))
         ]

@@ -154,7 +154,9 @@ def seconds_axis(ax: Axes, low: float, high: float) -> None:
     if high / low < 3:
         ax.xaxis.set_major_locator(MaxNLocator(3))
     else:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 40 else (1.0, 3.0)))
+        wide, middling = high / low > 40, high / low > 8
+        subs = (1.0,) if wide else (1.0, 3.0) if middling else (1.0, 2.0, 5.0)
+        ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief_seconds(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
