@@ -120,32 +120,34 @@ def dataset(manifest_file: Path, output: Path) -> None:
     type=_PATH,
     help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
 )
-@click.option("--html", is_flag=True, help="Write the page beside it too.")
-def report(dataset: str, output: Path | None, html: bool) -> None:
-    """Render the technical report of DATASET, as Markdown with its figures and report.json.
+def report(dataset: str, output: Path | None) -> None:
+    """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
-    DATASET is results/<study>, a dataset's folder or a baseline of runs. Nothing is measured.
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
+    report.json, which holds the same numbers, and figures/, which holds nothing else.
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
-    from tandembench.report import write_page, write_report  # noqa: PLC0415
+    from tandembench.report import write_report  # noqa: PLC0415
 
-    written = write_report(locate(dataset)[0], output)
-    click.echo(written)
-    if html:
-        click.echo(write_page(written))
+    click.echo(write_report(locate(dataset)[0], output))
 
 
 @main.command()
 @click.argument("markdown", type=_PATH)
 @click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
-def page(markdown: Path, output: Path | None) -> None:
-    """Make one HTML file of MARKDOWN, a report or a difference, with its figures inside.
+@click.option("--pdf", is_flag=True, help="Print it as PDF too; needs Chromium.")
+def page(markdown: Path, output: Path | None, pdf: bool) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, and print where it is.
 
-    The file needs no network and no other file.
+    The file holds its figures, and needs no network and no other file.
     """
     from tandembench.report import write_page  # noqa: PLC0415
+    from tandembench.report.pdf import print_pdf  # noqa: PLC0415
 
-    click.echo(write_page(markdown, output))
+    written = write_page(markdown, output)
+    click.echo(written)
+    if pdf:
+        click.echo(print_pdf(written, written.with_suffix(".pdf")))
 
 
 @main.command()
