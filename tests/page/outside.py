@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 # Chromium's maker, whom it asks things of its own; no page of ours names these.
 _MAKER = re.compile(r"\b(google|gstatic|googleapis|gvt1)\.com\b")
 
