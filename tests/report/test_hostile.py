@@ -22,6 +22,7 @@ from tandembench.report.context import report_context
 from tandembench.report.page import page
 from tandembench.report.plain import as_json, plain
 from tandembench.report.render import harmless, render
+from tandembench.text import sanitise
 
 # Stands where a hostile text will; it has no meaning anywhere.
 FOREIGN = "FOREIGN"
@@ -86,11 +87,16 @@ def told(value: Any, text: str) -> Any:
 
 
 def structure(tokens: list[Token]) -> Iterator[tuple[str, ...]]:
-    """What Markdown makes of a text, its words left out."""
+    """What Markdown makes of a text: its tags, and the words that each block shows."""
     for token in tokens:
-        if token.type != "text":
-            yield (token.type, token.tag, token.markup if token.type != "text_special" else "")
+        if token.type in ("text", "text_special"):
+            continue
+        yield (token.type, token.tag, token.markup, words(token) if token.type == "inline" else "")
         yield from structure(token.children or [])
+
+
+def words(inline: Token) -> str:
+    return " ".join("".join(child.content or " " for child in inline.children or ()).split())
 
 
 class Tags(HTMLParser):
@@ -136,13 +142,18 @@ def test_foreign_text_stands_in_the_report_at_all(context: dict[str, Any]) -> No
     assert render(context).count(FOREIGN) >= 12
 
 
-def test_no_text_changes_the_structure_of_the_markdown(context: dict[str, Any]) -> None:
+def test_every_text_reads_as_it_is_and_changes_nothing_else(
+    context: dict[str, Any],
+) -> None:
     innocent = list(structure(PARSER.parse(render(context))))
     assert len(innocent) > 1000
-    for text in HOSTILE:
-        forged = render(told(context, text))
-        found = [part for part in structure(PARSER.parse(forged)) if part[0] != "text_special"]
-        assert found == innocent, text
+    for text in (text[:100] for text in HOSTILE):  # longer ones are cut where they stand
+        found = structure(PARSER.parse(render(told(context, text))))
+        shown = sanitise(text)
+        expected = [
+            (*tags, " ".join(block.replace(FOREIGN, shown).split())) for *tags, block in innocent
+        ]
+        assert list(found) == expected, text
 
 
 def test_no_text_means_anything_on_github(context: dict[str, Any]) -> None:
