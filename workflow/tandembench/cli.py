@@ -94,11 +94,14 @@ def manifest(study_file: str, session: str, phase: str | None, output: Path) -> 
 @click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
 @click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
 @click.option("--telemetry", required=True, type=_PATH, help="Table of telemetry to write.")
-def aggregate(manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path) -> None:
+@click.option("--tokens", required=True, type=_PATH, help="Table of tokens to write.")
+def aggregate(
+    manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path, tokens: Path
+) -> None:
     """Compute the metrics of the run files that a phase's manifest names."""
     from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
 
-    aggregate_phase(manifest_file, runs_file, executions, telemetry)
+    aggregate_phase(manifest_file, runs_file, executions, telemetry, tokens)
 
 
 @main.command()
@@ -177,6 +180,28 @@ def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> No
 
     found = load_dataset(dataset.parent if dataset.name == "datapackage.json" else dataset)
     click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--metric", default="makespan_ratio", show_default=True, help="What to tell.")
+@click.option("--precision", required=True, help="How closely, such as 3%.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def plan(dataset: str, metric: str, precision: str, style: str) -> None:
+    """Say how many more sessions tell METRIC to within a precision, from those of DATASET.
+
+    DATASET, the pilot, is results/<study>, a dataset's folder or a baseline of runs.
+    """
+    from tandembench.diff.sides import open_side  # noqa: PLC0415
+    from tandembench.plan import as_fraction, as_table, sessions_plan  # noqa: PLC0415
+
+    wanted = as_fraction(precision)
+    pilot = open_side(dataset).dataset
+    if pilot is None:
+        fix = "name a dataset of runs"
+        raise TandemError("printed values have no sessions", where=dataset, fix=fix)
+    found = sessions_plan(pilot.runs, metric, wanted)
+    click.echo(json.dumps(found, indent=2) if style == "json" else as_table(found))
 
 
 @main.command()

@@ -121,6 +121,7 @@ class Plan:
             "seed": study.seed,
             "margin": study.margin,
             "reference": study.reference,
+            "baselines": list(study.baselines),
             "engine": study.engine,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),

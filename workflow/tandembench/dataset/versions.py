@@ -8,6 +8,8 @@ from tandembench.errors import TandemError
 from tandembench.text import sanitise
 
 ROOT = Path("resources/baselines")
+# What a dataset is compared with if it does not say; the study's schema has the same default.
+PUBLISHED = ("tr110", "tr113", "tr114")
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
