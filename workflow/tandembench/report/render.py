@@ -42,6 +42,8 @@ def _environment() -> jinja2.Environment:
         "ci": interval,
         "mean": interval_mean,
         "text": harmless,
+        "code": code,
+        "slug": slug,
     }
     return environment
 
@@ -80,6 +82,16 @@ def harmless(value: object, missing: str = MISSING) -> str:
     if value is None:
         return missing
     return _MARKUP.sub(r"\\\g<0>", sanitise(str(value)))
+
+
+def code(value: object) -> str:
+    """One line of a code block, which no text can end: it is indented, or begins with a word."""
+    return sanitise(str(value))
+
+
+def slug(heading: str) -> str:
+    """The id that GitHub gives a heading, before it numbers repeated ones."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _missing(value: float | None) -> bool:
