@@ -124,6 +124,20 @@ def report(dataset: Path, output: Path) -> None:
 
 
 @main.command()
+@click.argument("dataset")
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+def attribution(dataset: str, style: str) -> None:
+    """Where the loss of DATASET comes from, and what its answer lengths alone predict.
+
+    DATASET is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder.
+    """
+    from tandembench.diff.sides import open_runs  # noqa: PLC0415
+    from tandembench.report.attribution import told  # noqa: PLC0415
+
+    click.echo(told(open_runs(dataset), style), nl=False)
+
+
+@main.command()
 @click.argument("dataset", type=_PATH)
 @click.option(
     "--best",

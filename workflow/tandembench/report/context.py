@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 
 from tandembench.dataset.load import Dataset
+from tandembench.report.attribution import attribution
+from tandembench.report.cold import cold
 from tandembench.report.controls import controls
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
@@ -45,7 +47,9 @@ def report_context(dataset: Dataset) -> Values:
         "phases": [phase_table(phase, runs) for phase in study["phases"]],
         "scenarios": scenario_rows(runs, margin),
         "options": option_comparisons(runs, executions, margin),
+        "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
+        "cold": cold(runs),
         "factors": factors(executions),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
