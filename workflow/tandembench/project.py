@@ -122,6 +122,7 @@ class Plan:
             "margin": study.margin,
             "reference": study.reference,
             "engine": study.engine,
+            "threads_total": study.threads_total,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),
             "calibrations": self.calibration_files(),

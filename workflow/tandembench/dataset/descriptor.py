@@ -54,7 +54,7 @@ def write_descriptor(
             key: manifest[key]
             for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
         }
-        | {"phases": manifest["phases"]},
+        | {"threads_total": manifest.get("threads_total"), "phases": manifest["phases"]},
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],

@@ -50,7 +50,7 @@ def report_context(dataset: Dataset) -> Values:
         "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
         "cold": cold(runs),
-        "factors": factors(executions),
+        "factors": factors(executions, study.get("threads_total")),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
