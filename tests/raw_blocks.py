@@ -251,6 +251,7 @@ def write_dataset(
         "seed": 1,
         "margin": 0.05,
         "reference": "serial",
+        "baselines": [],
         "engine": "embedded",
         "phases": [
             {"name": name, "title": f"Phase {name}", "configs": list(configs)}

@@ -46,13 +46,25 @@ def read_plan() -> Plan:
 
 PLAN = read_plan()
 ORDER = PLAN.order()
-REPORT = f"reports/{PLAN.study.name}/technical_report.md"
+REPORTS = f"reports/{PLAN.study.name}"
+REPORT = f"{REPORTS}/technical_report.md"
+PAGE = f"{REPORTS}/technical_report.html"
+# What makes pages of Markdown.
+PAGE_CODE = [
+    os.path.relpath(Path(PACKAGES, file))
+    for file in (
+        "tandembench/report/page.py",
+        "templates/page.html.j2",
+        "templates/page.css",
+        "templates/page.js",
+    )
+]
 # A changed template or sentence makes a report again, and nothing else.
 REPORTING_CODE = [
     os.path.relpath(file)
-    for folder, pattern in (("templates", "*.j2"), ("tandembench/report", "*.py"))
+    for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
-    if file.name != "diff.md.j2"
+    if file.name not in ("diff.md.j2", "page.py")
 ]
 DIFFING_CODE = [
     os.path.relpath(file)
@@ -72,6 +84,7 @@ wildcard_constraints:
     repetition=r"[1-9][0-9]*",
     digest=r"[0-9a-f]{12}",
     phase=r"[a-z0-9]+([_.-][a-z0-9]+)*",
+    page=r"[a-z0-9]+([_.@/-]+[a-z0-9]+)*",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
@@ -106,6 +119,12 @@ def phase_runs(wildcards) -> list[str]:
 def phase_manifest(wildcards) -> str:
     """The manifest of a phase."""
     return PLAN.manifest_file(wildcards.phase)
+
+
+def page_sources(wildcards) -> list[str]:
+    """The Markdown of a page, and the figures that the study's report shows."""
+    markdown = f"reports/{wildcards.page}.md"
+    return [markdown, f"{REPORTS}/figures"] if markdown == REPORT else [markdown]
 
 
 def first_baseline(wildcards) -> list[str]:

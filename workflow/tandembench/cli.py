@@ -114,13 +114,38 @@ def dataset(manifest_file: Path, output: Path) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
-@click.option("--output", required=True, type=_PATH, help="The Markdown file to write.")
-def report(dataset: Path, output: Path) -> None:
-    """Render the technical report of DATASET, a folder or its datapackage.json."""
-    from tandembench.report import write_report  # noqa: PLC0415
+@click.argument("dataset")
+@click.option(
+    "--output",
+    type=_PATH,
+    help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
+)
+@click.option("--html", is_flag=True, help="Write the page beside it too.")
+def report(dataset: str, output: Path | None, html: bool) -> None:
+    """Render the technical report of DATASET, as Markdown with its figures and report.json.
 
-    write_report(dataset.parent if dataset.name == "datapackage.json" else dataset, output)
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Nothing is measured.
+    """
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.report import write_page, write_report  # noqa: PLC0415
+
+    written = write_report(locate(dataset)[0], output)
+    click.echo(written)
+    if html:
+        click.echo(write_page(written))
+
+
+@main.command()
+@click.argument("markdown", type=_PATH)
+@click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
+def page(markdown: Path, output: Path | None) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, with its figures inside.
+
+    The file needs no network and no other file.
+    """
+    from tandembench.report import write_page  # noqa: PLC0415
+
+    click.echo(write_page(markdown, output))
 
 
 @main.command()

@@ -121,6 +121,7 @@ class Plan:
             "seed": study.seed,
             "margin": study.margin,
             "reference": study.reference,
+            "baselines": list(study.baselines),
             "engine": study.engine,
             "threads_total": study.threads_total,
             "analysing_code": self.analysing_code,

@@ -223,7 +223,12 @@ RUNS = (
 STUDY_RUNS = (
     *RUNS,
     Column("reference_config_id", "text", "", "the config that makespan_ratio compares with"),
-    Column("makespan_ratio", "number", "1", "reference's wall_s over this one's, same round"),
+    Column(
+        "makespan_ratio",
+        "number",
+        "1",
+        "reference's wall_s over this one's, same invocation and round",
+    ),
     # What only a source can say of it.
     Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
 )

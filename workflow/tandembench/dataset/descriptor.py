@@ -54,7 +54,9 @@ def write_descriptor(
             key: manifest[key]
             for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
         }
-        | {"threads_total": manifest.get("threads_total"), "phases": manifest["phases"]},
+        | {"threads_total": manifest.get("threads_total"), "phases": manifest["phases"]}
+        # What was imported names none.
+        | ({"baselines": manifest["baselines"]} if "baselines" in manifest else {}),
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],

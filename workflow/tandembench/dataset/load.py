@@ -33,6 +33,9 @@ class Dataset:
 def load_dataset(folder: Path) -> Dataset:
     """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
     descriptor = read_descriptor(folder)
+    if descriptor.get("kind") == "published":
+        fix = "name one of runs, or compare it: tandembench diff"
+        raise TandemError("printed values, no runs", where=str(folder), fix=fix)
     tables: dict[str, pd.DataFrame] = {}
     for resource in descriptor["resources"]:
         path = folder / Path(resource["path"]).name

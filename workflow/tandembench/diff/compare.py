@@ -10,7 +10,6 @@ from tandembench.dataset.load import Dataset
 from tandembench.diff.metrics import by_group, of_printed
 from tandembench.diff.printed import checks
 from tandembench.diff.sides import Row, Side
-from tandembench.stats.intervals import Interval
 
 _KEYS = [column.name for column in KEYS]
 
@@ -184,14 +183,3 @@ def _text(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(one)}" for key, one in value.items() if one is not None)
     return "not known" if value is None else str(value)
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """``content`` as JSON has it: intervals become mappings."""
-    if isinstance(value, Interval):
-        return {"mean": value.mean, "low": value.low, "high": value.high, "n": value.n}
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value.item() if hasattr(value, "item") else value

@@ -3,27 +3,13 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from tandembench.report.layout import layout_checks
 from tandembench.report.numbers import Values
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A setting as ``configs`` asked for it. ``effective`` is None where nothing reports it.
-
-    ``applied`` is None then too.
-    """
-
-    factor: str
-    asked: str
-    effective: str | None
-    applied: bool | None
-    configs: tuple[str, ...]
+from tandembench.stats.settings import Check
 
 
 def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[Check]:

@@ -78,6 +78,7 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         order=values["order"],
         margin=values["margin"],
         reference=values["reference"],
+        baselines=tuple(values["baselines"]),
         engine=values["engine"],
         protocol=protocol,
         threads_total=values.get("threads_total"),
