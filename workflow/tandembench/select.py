@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tandembench.errors import TandemError
+from tandembench.report.factors import checks
 from tandembench.stats.intervals import MIN_SESSIONS
 from tandembench.stats.ranking import Ranking, ranking
+from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
 
 # In all of them more is better.
@@ -66,15 +68,21 @@ def proposal(
         f'    title: "Validation: the choice of each {within} by {metric}, once more"',
         "    configs:",
     ]
+    settings = checks(executions)
     for group, own in known.groupby(within, sort=False):
-        config_id, remark = _choice(str(group), own, metric)
+        config_id, remark = _choice(str(group), own, metric, settings)
         of_config = executions[executions["config_id"] == config_id]
         lines += [f"      # {remark}", *_entry(config_id, of_config)]
     return "\n".join(lines) + "\n"
 
 
-def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
-    """The id of the config to take, and how sure that is."""
+def _choice(
+    group: str, runs: pd.DataFrame, metric: str, settings: Sequence[Check]
+) -> tuple[str, str]:
+    """The id of the config to take, and how sure that is.
+
+    Where configs differ only in what no server is known to have applied, none is better.
+    """
     logs = _table(runs, metric)
     names = [str(name) for name in logs.columns]
     found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
@@ -89,10 +97,17 @@ def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
     best = names[found.best]
     if found.p is None:
         return best, f"{group}: the only config ({of})"
+    loose = unapplied([(settings, [name]) for name in names])
+    doubt = f"not known to have been applied: {', '.join(loose.factors)}" if loose else ""
+    if loose and loose.all:
+        first = str(runs["config_id"].iloc[0])
+        why = f"all that differs is {doubt}"
+        return first, f"{group}: {why} (p = {found.p:.2g}, {of}); the first is as good as any"
     value = np.exp(logs.iloc[:, found.best].mean())
     rivals = ", ".join(names[rival] for rival in found.rivals)
     beside = f"; not shown to be worse: {rivals}" if rivals else "; better than every other"
-    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}"
+    known = f"; {doubt}" if doubt else ""
+    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}{known}"
 
 
 def _table(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -112,13 +127,14 @@ def _entry(config_id: str, executions: pd.DataFrame) -> list[str]:
     agents = executions.sort_values("agent_index").drop_duplicates("agent_index")
     one = agents.iloc[0]
     asked = [json.loads(options) for options in agents["options_asked"]]
-    tokens = dict(zip(agents["agent"], (int(n) for n in agents["max_tokens"]), strict=True))
+    caps = agents["max_tokens"].dropna()
+    tokens = dict(zip(agents["agent"], map(int, caps), strict=False))
     same = len(set(tokens.values())) == 1
     fields: dict[str, Any] = {
         "id": f"validation-{config_id}"[:64].rstrip("-._"),
         "scenario": one["scenario"],
         "topology": one["topology"],
-        "agents": list(tokens),
+        "agents": list(agents["agent"]),
         "options": _options(str(one["scenario"]), asked),
         "work": {
             "policy": one["work_policy"],
@@ -127,6 +143,8 @@ def _entry(config_id: str, executions: pd.DataFrame) -> list[str]:
     }
     if not fields["options"]:
         del fields["options"]
+    if len(caps) < len(agents):
+        del fields["work"]  # not known where runs were imported: the study's own counts
     texts = [f"{key}: {_flow(value)}" for key, value in fields.items()]
     return [f"      - {texts[0]}", *(f"        {text}" for text in texts[1:])]
 

@@ -1,5 +1,6 @@
 """Dataset -> everything that the report says, as plain values. Every sentence has its condition."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
 from tandembench.report.hardware import hardware
+from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
 from tandembench.report.numbers import Values
@@ -20,13 +22,14 @@ from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
 from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
+from tandembench.study.hypotheses import Hypothesis
 
 # Above this many cores of foreign work a run is called disturbed: 0.1 of a core can already
 # stretch a server whose threads wait for each other.
 DISTURBED_CORES = 0.1
 
 
-def report_context(dataset: Dataset) -> Values:
+def report_context(dataset: Dataset, hypotheses: Sequence[Hypothesis] = ()) -> Values:
     """The report's content, section by section, first to last."""
     descriptor, executions = dataset.descriptor, dataset.executions
     study = descriptor["study"]
@@ -47,6 +50,7 @@ def report_context(dataset: Dataset) -> Values:
         "phases": [phase_table(phase, runs) for phase in study["phases"]],
         "scenarios": scenario_rows(runs, margin),
         "options": option_comparisons(runs, executions, margin),
+        "hypotheses": questions(dataset, hypotheses),
         "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
         "cold": cold(runs),

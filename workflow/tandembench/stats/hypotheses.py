@@ -30,7 +30,7 @@ from tandembench.stats.intervals import (
     mean_interval,
     welch_from_moments,
 )
-from tandembench.stats.settings import Check, Unapplied, between
+from tandembench.stats.settings import Check, Unapplied, unapplied
 from tandembench.stats.verdicts import difference_p, smallest_detectable_difference
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
@@ -44,13 +44,15 @@ class Source:
     """A dataset: its ``runs``, or, if it is a publication, the ``printed`` moments.
 
     ``printed`` maps (scope, subject, metric) to (mean, sd, n). ``checks`` are the settings that
-    configs asked for, ``obstacle`` why it may not be compared with the study's own dataset.
+    configs asked for; ``obstacle`` is why it cannot be used at all, ``beside_self`` why it may not
+    be compared with the study's own dataset.
     """
 
     runs: pd.DataFrame | None = None
     printed: Mapping[tuple[str, str, str], Moments] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     obstacle: str | None = None
+    beside_self: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +120,26 @@ def judge(
     return found
 
 
-def _measured(
-    hypothesis: Hypothesis, sources: Mapping[str, Source], declared: Declared
-) -> Result:
+def _measured(hypothesis: Hypothesis, sources: Mapping[str, Source], declared: Declared) -> Result:
     """The estimate without a verdict."""
     blank = Result(hypothesis=hypothesis, verdict="not testable", declared=declared)
     sides = [hypothesis.a] + ([hypothesis.b] if hypothesis.b else [])
     try:
-        for side in sides:
-            if (obstacle := sources[side.dataset].obstacle) is not None:
-                raise _NotTestableError(obstacle)
+        _check_comparable(sides, sources)
         if any(sources[side.dataset].runs is None for side in sides):
             return _of_printed(blank, sides, sources)
         return _of_runs(blank, sides, sources)
     except _NotTestableError as reason:
         return replace(blank, reason=str(reason))
+
+
+def _check_comparable(sides: Sequence[Side], sources: Mapping[str, Source]) -> None:
+    with_self = any(side.dataset == SELF for side in sides)
+    for side in sides:
+        source = sources[side.dataset]
+        obstacle = source.obstacle or (source.beside_self if with_self else None)
+        if obstacle is not None:
+            raise _NotTestableError(obstacle)
 
 
 def _of_runs(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]) -> Result:
@@ -153,7 +160,7 @@ def _of_runs(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]
         workloads = set(known[0]["workload"].dropna()) & set(known[1]["workload"].dropna())
         if workloads:
             known = [frame[frame["workload"].isin(workloads)] for frame in known]
-    unapplied = _unapplied(sides, known, sources)
+    loose = _not_applied(sides, known, sources)
     observed = [
         _observations(frame, hypothesis.metric, side.dataset, bool(workloads) or len(sides) == 1)
         for frame, side in zip(known, sides, strict=True)
@@ -169,7 +176,7 @@ def _of_runs(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]
         basis=found.basis,
         sessions=found.sessions,
         detectable=found.detectable,
-        unapplied=unapplied.factors if unapplied else (),
+        unapplied=loose.factors if loose else (),
         cold=sum(map(len, frames)) - sum(map(len, warm)),
         workloads=len(workloads),
     )
@@ -184,7 +191,7 @@ def _selected(side: Side, source: Source) -> pd.DataFrame:
     return runs
 
 
-def _unapplied(
+def _not_applied(
     sides: Sequence[Side], known: Sequence[pd.DataFrame], sources: Mapping[str, Source]
 ) -> Unapplied | None:
     """Settings between the sides that do not count; no test if there is nothing else."""
@@ -193,7 +200,7 @@ def _unapplied(
         for side, frame in zip(sides, known, strict=True)
     ]
     chosen = {"topology"} if any("topology" in side.filters for side in sides) else set()
-    found = between(own[0], own[1] if len(own) > 1 else None, chosen)
+    found = unapplied(own, chosen)
     if found is not None and (found.all or not chosen.isdisjoint(found.factors)):
         why = "not applied" if found.reported else "not reported by the servers"
         raise _NotTestableError(f"{why}: {', '.join(found.factors)}")
@@ -299,18 +306,20 @@ def _claim_p(result: Result, inside: bool) -> float | None:
 
 def declared(
     hypothesis: Hypothesis,
-    invocations: Sequence[str | None],
+    invocations: Sequence[str],
     notes: Mapping[str, Mapping[str, str]] | None,
 ) -> Declared:
     """Whether the hypothesis stood as it stands before any of the data was measured.
 
-    ``invocations`` measured the runs; ``notes`` hold, by invocation, the digests of the hypotheses
-    at its start, by id. Data that were there already, as a baseline's, make it "after".
+    ``invocations`` measured the runs ("" where a run does not tell); ``notes`` hold, by
+    invocation, the digests of the hypotheses at its start, by id. Data that were there already,
+    as a baseline's, make it "after".
     """
     sides = [side for side in (hypothesis.a, hypothesis.b) if side]
     if all(side.dataset != SELF for side in sides):
         return "after"
-    known = [notes[one].get(hypothesis.id) for one in invocations if one in (notes or {})]
+    stood = notes or {}
+    known = [stood[one].get(hypothesis.id) for one in invocations if one in stood]
     if any(digest != hypothesis.digest for digest in known):
         return "after"
     return "before" if known and len(known) == len(invocations) else "not known"

@@ -10,12 +10,11 @@ def sentence(result: Result) -> str:
     hypothesis = result.hypothesis
     if result.estimate is None:
         return f"Not testable: {result.reason}."
-    parts = [f"{_statement(hypothesis, result.estimate)} {_bounds(result.estimate)}".strip()]
-    parts.append(f"expected {hypothesis.expected}")
-    parts.append(_basis(result))
+    statement = f"{_statement(hypothesis, result.estimate)} {_bounds(result.estimate)}".strip()
+    rests = [f"expected {hypothesis.expected}", _basis(result)]
     if result.adjusted_p is not None:
-        parts.append(f"p = {_p(result.adjusted_p)} in the family")
-    text = f"{result.verdict.capitalize()}: {parts[0]} ({'; '.join(parts[1:])})."
+        rests.append(f"p = {_p(result.adjusted_p)} among all questions")
+    text = f"{result.verdict.capitalize()}: {statement} ({'; '.join(rests)})."
     return " ".join([text, *_remarks(result)])
 
 
@@ -49,12 +48,17 @@ def _bounds(estimate: Interval) -> str:
     return f"[{number(estimate.low)}, {number(estimate.high)}]"
 
 
+def estimate_text(estimate: Interval | None) -> str | None:
+    """The estimate with its interval, "1.94 [1.9, 1.98]"; None where there is none."""
+    return f"{number(estimate.mean)} {_bounds(estimate)}".strip() if estimate else None
+
+
 def _basis(result: Result) -> str:
     estimate = result.estimate
     n = estimate.n if estimate else 0
     if result.basis == "printed":
         return "from printed means, sd and n"
-    unit = "session" if result.basis == "sessions" else "round"
+    unit = "session" if result.basis == "sessions" else "pair" if result.hypothesis.b else "run"
     return f"n = {n} {unit}{'s' * (n != 1)}"
 
 
@@ -62,9 +66,9 @@ def _remarks(result: Result) -> list[str]:
     """What must be known beside it."""
     found = []
     if result.verdict == "inconclusive" and result.alone != "inconclusive":
-        found.append(f"By itself it would be {result.alone}, but not among so many questions.")
+        found.append(f"Asked alone it would be {result.alone}; among so many questions it is not.")
     elif result.verdict == "inconclusive" and result.detectable is not None:
-        found.append(f"Such a study finds {_detectable(result)}.")
+        found.append(f"Such a study finds {detectable_text(result)}.")
     elif result.verdict == "inconclusive":
         found.append("One value has no interval.")
     if result.unapplied:
@@ -76,16 +80,18 @@ def _remarks(result: Result) -> list[str]:
     return found
 
 
-def _detectable(result: Result) -> str:
-    value = result.detectable or 0.0
+def detectable_text(result: Result) -> str:
+    """What is found with a chance of 80 %: a truth so far from the expected bound."""
+    if result.detectable is None:
+        return "nothing"
     if result.hypothesis.compare == "ratio":
-        return f"{number(value)} times a bound and above, or {number(1 / value)} and below"
-    return f"{number(value)} beyond a bound and above"
+        return f"a ratio {number(result.detectable)} times the bound, or the inverse"
+    return f"what is {number(result.detectable)} off the bound"
 
 
 def number(value: float) -> str:
-    """Three digits; small ones as they are."""
-    return f"{value + 0.0:.3g}"
+    """Three digits, of very small ones the first six places."""
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value + 0.0:.6f}".rstrip("0").rstrip(".")
 
 
 def _p(value: float) -> str:

@@ -18,9 +18,13 @@ class Check:
     configs: tuple[str, ...]
 
 
+# The checks of a dataset, and the configs of it that make a side.
+Side = tuple[Sequence[Check], Collection[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Unapplied:
-    """Factors in which two sides differ, but which are not known to have been applied.
+    """Factors in which sides differ, but which are not known to have been applied.
 
     ``all``: these are all in which they differ, so that no effect can be told. ``reported`` is
     False where no server reports any of them, rather than something else.
@@ -31,22 +35,17 @@ class Unapplied:
     reported: bool
 
 
-def between(
-    a: tuple[Sequence[Check], Collection[str]],
-    b: tuple[Sequence[Check], Collection[str]] | None,
-    chosen: Collection[str] = (),
-) -> Unapplied | None:
-    """What stands between two sides, each the checks of its dataset and its configs.
+def unapplied(sides: Sequence[Side], chosen: Collection[str] = ()) -> Unapplied | None:
+    """What stands between sides; None if every factor that matters was applied.
 
-    ``chosen`` are factors that made a side what it is, and so must hold in any case; without ``b``
-    they alone count. None if every factor that matters was applied.
+    ``chosen`` are factors that made a side what it is, and so must hold in any case; of a single
+    side they alone count.
     """
-    own = _of(*a) + (_of(*b) if b else [])
-    factors = dict.fromkeys(check.factor for check in own)
+    own = [check for side in sides for check in _of(side)]
     differing = [
         factor
-        for factor in factors
-        if factor in chosen or (b is not None and _levels(factor, *a) != _levels(factor, *b))
+        for factor in dict.fromkeys(check.factor for check in own)
+        if factor in chosen or len({_levels(factor, side) for side in sides}) > 1
     ]
     loose = [one for one in differing if any(c.factor == one and not c.applied for c in own)]
     if not loose:
@@ -55,13 +54,14 @@ def between(
     return Unapplied(tuple(loose), loose == differing, said)
 
 
-def _of(checks: Sequence[Check], configs: Collection[str]) -> list[Check]:
+def _of(side: Side) -> list[Check]:
+    checks, configs = side
     return [check for check in checks if not set(configs).isdisjoint(check.configs)]
 
 
-def _levels(factor: str, checks: Sequence[Check], configs: Collection[str]) -> set[str | None]:
+def _levels(factor: str, side: Side) -> frozenset[str | None]:
     """The values that the configs asked for; None stands for one that did not ask."""
-    own = [check for check in _of(checks, configs) if check.factor == factor]
+    own = [check for check in _of(side) if check.factor == factor]
     asking = {config for check in own for config in check.configs}
-    silent: set[str | None] = {None} if set(configs) - asking else set()
-    return silent | {check.asked for check in own}
+    silent: set[str | None] = {None} if set(side[1]) - asking else set()
+    return frozenset(silent | {check.asked for check in own})

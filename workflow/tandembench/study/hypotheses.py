@@ -36,6 +36,7 @@ class Hypothesis:
 
     id: str
     question: str
+    note: str | None
     metric: str
     a: Side
     b: Side | None
@@ -98,6 +99,7 @@ def _hypothesis(
     return Hypothesis(
         id=name,
         question=body["question"],
+        note=body.get("note"),
         metric=body["metric"],
         a=_side(body["a"]),
         b=_side(body["b"]) if "b" in body else None,
