@@ -7,8 +7,10 @@ import pandas as pd
 
 from tandembench.errors import TandemError
 from tandembench.report.copied import study_entry
+from tandembench.report.factors import checks
 from tandembench.report.rounds import round_table
 from tandembench.stats.ranking import Ranking, ranking
+from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
 
 # In all of them more is better.
@@ -65,16 +67,22 @@ def proposal(
         f'    title: "Validation: the choice of each {within} by {metric}, once more"',
         "    configs:",
     ]
+    settings = checks(executions)
     for group, own in known.groupby(within, sort=False):
-        config_id, remark = _choice(str(group), own, metric)
+        config_id, remark = _choice(str(group), own, metric, settings)
         of_config = executions[executions["config_id"] == config_id]
         name = f"validation-{config_id}"[:64].rstrip("-._")
         lines += [f"      # {remark}", *study_entry(config_id, of_config, name)]
     return "\n".join(lines) + "\n"
 
 
-def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
-    """The id of the config to take, and how sure that is."""
+def _choice(
+    group: str, runs: pd.DataFrame, metric: str, settings: Sequence[Check]
+) -> tuple[str, str]:
+    """The id of the config to take, and how sure that is.
+
+    Where configs differ only in what no server is known to have applied, none is better.
+    """
     logs = round_table(runs, metric)
     names = [str(name) for name in logs.columns]
     found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
@@ -89,7 +97,14 @@ def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
     best = names[found.best]
     if found.p is None:
         return best, f"{group}: the only config ({of})"
+    loose = unapplied([(settings, [name]) for name in names])
+    doubt = f"not known to have been applied: {', '.join(loose.factors)}" if loose else ""
+    if loose and loose.all:
+        first = str(runs["config_id"].iloc[0])
+        why = f"all that differs is {doubt}"
+        return first, f"{group}: {why} (p = {found.p:.2g}, {of}); the first is as good as any"
     value = np.exp(logs.iloc[:, found.best].mean())
     rivals = ", ".join(names[rival] for rival in found.rivals)
     beside = f"; not shown to be worse: {rivals}" if rivals else "; better than every other"
-    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}"
+    known = f"; {doubt}" if doubt else ""
+    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}{known}"

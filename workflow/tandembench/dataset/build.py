@@ -12,6 +12,7 @@ from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_file, read_rows, write_table
 from tandembench.dataset.rates import rates
+from tandembench.invocation import declarations
 from tandembench.metrics import makespan_ratio
 
 
@@ -36,7 +37,9 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
-    write_descriptor(folder, manifest, runs, executions, found, instrument)
+    noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
+    declared = {name: noted[name] for name in sorted(noted.keys() & used)}
+    write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:

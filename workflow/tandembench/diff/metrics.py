@@ -108,7 +108,7 @@ def of_printed(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
 
 
 def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
-    """The first printed mean of each (scope, subject, metric), with sd and n where printed."""
+    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
     counts: dict[tuple[str, str], float] = {}
     for row in printed:

@@ -1,6 +1,6 @@
 """report: a dataset -> its technical report, Markdown and page. Numbers come from the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tandembench.dataset.descriptor import read_descriptor
@@ -12,9 +12,12 @@ from tandembench.report.context import report_context
 from tandembench.report.page import named, page
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
+from tandembench.study.hypotheses import Hypothesis
 
 
-def write_report(dataset_folder: Path, output: Path | None = None) -> Path:
+def write_report(
+    dataset_folder: Path, output: Path | None = None, hypotheses: Sequence[Hypothesis] = ()
+) -> Path:
     """Render the report of the dataset at ``dataset_folder`` to ``output``, a Markdown file.
 
     Without ``output`` it is ``reports/<name of the dataset>/technical_report.md``; returned is
@@ -24,7 +27,7 @@ def write_report(dataset_folder: Path, output: Path | None = None) -> Path:
     output = output or _place(dataset_folder)
     if output.suffix != ".md":
         raise TandemError("not a name for Markdown", where=str(output), fix="end it in .md")
-    context = report_context(load_dataset(dataset_folder))
+    context = report_context(load_dataset(dataset_folder), hypotheses)
     text, values = render(context), as_json(context)
     figures: Mapping[str, str] = {}
     data, folder = output.with_name("report.json"), output.with_name("figures")

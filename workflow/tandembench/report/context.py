@@ -1,5 +1,6 @@
 """Dataset -> everything that the report says, as plain values. Every sentence has its condition."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pandas as pd
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.report.agents import agent_rows
+from tandembench.report.attribution import attribution
 from tandembench.report.baselines import beside_baselines
+from tandembench.report.cold import cold
 from tandembench.report.controls import controls
 from tandembench.report.decision import decision
 from tandembench.report.derived import with_derived
@@ -16,6 +19,7 @@ from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import factors
 from tandembench.report.hardware import hardware
+from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
 from tandembench.report.numbers import MOST_CONFIGS, Values
@@ -26,13 +30,16 @@ from tandembench.report.sensitivity import sensitivity
 from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
 from tandembench.report.validation import validation
+from tandembench.study.hypotheses import Hypothesis
 
 # Above this many cores of foreign work a run is called disturbed: 0.1 of a core can already
 # stretch a server whose threads wait for each other.
 DISTURBED_CORES = 0.1
 
 
-def report_context(dataset: Dataset, root: Path = ROOT) -> Values:
+def report_context(
+    dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path = ROOT
+) -> Values:
     """The report's content, section by section; ``root`` is the folder of the baselines."""
     descriptor, executions = dataset.descriptor, dataset.executions
     study = descriptor["study"]
@@ -61,9 +68,12 @@ def report_context(dataset: Dataset, root: Path = ROOT) -> Values:
         "sensitivity": sensitivity(runs, options),
         "baselines": {key: beside[key] for key in ("stored", "entries")},
         "comparisons": beside["comparisons"],
-        "plan": None,
+        "plan": _plan(runs, margin),
+        "hypotheses": questions(dataset, hypotheses, root),
+        "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
-        "factors": factors(executions),
+        "cold": cold(runs),
+        "factors": factors(executions, study.get("threads_total")),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
@@ -103,6 +113,31 @@ def _when(started: "pd.Series[Any]") -> str | None:
     same_day = first.date() == last.date()
     until = last.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M")
     return f"{first.strftime('%Y-%m-%d %H:%M')} to {until} UTC"
+
+
+def _plan(runs: pd.DataFrame, margin: float) -> Values | None:
+    """Sessions that tell a gain to within the margin; None where no valid run has one."""
+    # It needs select, which needs this package.
+    from tandembench.plan import sessions_plan  # noqa: PLC0415
+
+    valid = runs[runs["valid"]]
+    others = valid[valid["config_id"] != valid["reference_config_id"]]
+    candidates = {
+        "makespan_ratio": others["makespan_ratio"],
+        "speedup_true": valid["speedup_true"],
+        "efficiency_estimate": valid["efficiency_estimate"],
+    }
+    metric = next((name for name, known in candidates.items() if known.notna().any()), None)
+    if metric is None:
+        return None
+    found = sessions_plan(runs, metric, margin)
+    return {
+        "metric": metric,
+        "needed": found["needed"],
+        "more": found["more"],
+        "sessions": min(row["sessions"] for row in found["configs"]),
+        "spread_known": found["needed"] is not None,
+    }
 
 
 def _failures(runs: pd.DataFrame) -> Values:

@@ -30,8 +30,8 @@ def beside_published(side: Side, dataset: Dataset) -> Values:
     """``rows``: printed means of efficiency_estimate beside those of runs of the same topology.
 
     Only the overall mean is printed with its n and sd; elsewhere "theirs" is the mean over the
-    printed configs of a scenario (``theirs.n`` configs), if no mean is printed. ``printed_values`` counts
-    the printed values that runs of the same model could give, and those that these runs do give.
+    printed configs of a scenario (``theirs.n`` configs), if no mean is printed. ``printed_values``
+    counts the printed values that runs of the same model could give, and those that these do.
     """
     specification = {
         row["subject"]: row["printed"]
