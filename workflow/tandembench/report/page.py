@@ -15,7 +15,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from tandembench.report.render import MISSING, TEMPLATES
+from tandembench.report.render import MISSING, TEMPLATES, slug
 
 # A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
 _NUMBER = re.compile(r"[-+±]?\d(?:[^A-Za-z]| to )*")
@@ -101,11 +101,6 @@ def _source(name: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def slug(heading: str) -> str:
-    """The id that GitHub gives a heading, before it numbers repeated ones."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _name_headings(tokens: Sequence[Token]) -> None:

@@ -45,6 +45,8 @@ def _environment() -> jinja2.Environment:
         "ci": interval,
         "mean": interval_mean,
         "text": harmless,
+        "code": code,
+        "slug": slug,
     }
     return environment
 
@@ -88,6 +90,16 @@ def harmless(value: object, missing: str = MISSING) -> str:
 def _unlinked(value: object) -> object:
     """An id is a word of letters, digits and dots, and GitHub makes links of some."""
     return _WWW.sub(r"\.", value) if isinstance(value, str) else value
+
+
+def code(value: object) -> str:
+    """One line of a code block, which no text can end: it is indented, or begins with a word."""
+    return sanitise(str(value))
+
+
+def slug(heading: str) -> str:
+    """The id that GitHub gives a heading, before it numbers repeated ones."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _missing(value: float | None) -> bool:
