@@ -11,6 +11,7 @@ report: "../report/workflow.rst"
 rule report:
     input:
         **rules.dataset.output,
+        hypotheses=hypotheses_files,
         made_by=REPORTING_CODE,
     output:
         markdown=report(

@@ -31,6 +31,13 @@ def main(debug: bool) -> None:
 
 
 _PATH = click.Path(path_type=Path)
+_HYPOTHESES = click.option(
+    "--file",
+    "hypotheses_file",
+    default="config/hypotheses.yaml",
+    show_default=True,
+    help="Hypotheses to test.",
+)
 
 
 @main.command()
@@ -123,36 +130,77 @@ def dataset(manifest_file: Path, output: Path) -> None:
     type=_PATH,
     help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
 )
-@click.option("--html", is_flag=True, help="Write the page beside it too.")
-def report(dataset: str, output: Path | None, html: bool) -> None:
-    """Render the technical report of DATASET, as Markdown with its figures and report.json.
+@_HYPOTHESES
+def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
+    """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
-    DATASET is results/<study>, a dataset's folder or a baseline of runs. Nothing is measured.
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
+    report.json, which holds the same numbers, and figures/, which holds nothing else.
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
-    from tandembench.report import write_page, write_report  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+    from tandembench.report import write_report  # noqa: PLC0415
 
-    written = write_report(locate(dataset)[0], output)
-    click.echo(written)
-    if html:
-        click.echo(write_page(written))
+    click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
 
 
 @main.command()
 @click.argument("markdown", type=_PATH)
 @click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
-def page(markdown: Path, output: Path | None) -> None:
-    """Make one HTML file of MARKDOWN, a report or a difference, with its figures inside.
+@click.option("--pdf", is_flag=True, help="Print it as PDF too; needs Chromium.")
+def page(markdown: Path, output: Path | None, pdf: bool) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, and print where it is.
 
-    The file needs no network and no other file.
+    The file holds its figures, and needs no network and no other file.
     """
     from tandembench.report import write_page  # noqa: PLC0415
+    from tandembench.report.pdf import print_pdf  # noqa: PLC0415
 
-    click.echo(write_page(markdown, output))
+    written = write_page(markdown, output)
+    click.echo(written)
+    if pdf:
+        click.echo(print_pdf(written, written.with_suffix(".pdf")))
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
+@click.argument("dataset")
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+def attribution(dataset: str, style: str) -> None:
+    """Where the loss of DATASET comes from, and what its answer lengths alone predict.
+
+    DATASET is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.report.attribution import as_text  # noqa: PLC0415
+
+    click.echo(as_text(load_dataset(locate(dataset)[0]), style), nl=False)
+
+
+@main.command()
+@click.argument("dataset")
+@_HYPOTHESES
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option("--fail", is_flag=True, help="Exit with 1 if one is contradicted.")
+def hypotheses(dataset: str, hypotheses_file: str, style: str, fail: bool) -> None:
+    """Test what was expected of DATASET: confirmed, contradicted, inconclusive or not testable.
+
+    DATASET is a baseline of runs, a study (results/study) or a dataset's folder.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+    from tandembench.report.hypotheses import as_text, questions  # noqa: PLC0415
+
+    declared = load_hypotheses(hypotheses_file)
+    found = questions(load_dataset(locate(dataset)[0]), declared)
+    click.echo(as_text(found, style), nl=False)
+    if fail and found["counts"]["contradicted"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("dataset")
 @click.option(
     "--best",
     required=True,
@@ -167,16 +215,17 @@ def page(markdown: Path, output: Path | None) -> None:
     help="One choice for each.",
 )
 @click.option("--phase", "phases", multiple=True, help="Phase to choose from; all if left out.")
-def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> None:
+def select(dataset: str, best: str, within: str, phases: tuple[str, ...]) -> None:
     """Propose a phase that measures the best configs of DATASET once more, as YAML to paste.
 
-    Says where no config is better than another. DATASET is a folder, such as
-    results/study/dataset.
+    Says where no config is better than another. DATASET is results/<study>, a dataset's folder
+    or a baseline of runs.
     """
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.select import proposal  # noqa: PLC0415
 
-    found = load_dataset(dataset.parent if dataset.name == "datapackage.json" else dataset)
+    found = load_dataset(locate(dataset)[0])
     click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
 
 

@@ -18,6 +18,7 @@ from tandembench.dataset.parquet import (
     write_tables,
 )
 from tandembench.dataset.rates import rates
+from tandembench.invocation import declarations
 from tandembench.metrics import makespan_ratio
 
 
@@ -45,7 +46,9 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     write_tables(folder / "tokens.parquet", "tokens", TOKENS, tokens)
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
-    write_descriptor(folder, manifest, runs, executions, found, instrument)
+    noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
+    declared = {name: noted[name] for name in sorted(noted.keys() & used)}
+    write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:

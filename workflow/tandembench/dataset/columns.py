@@ -238,6 +238,8 @@ STUDY_RUNS = (
         "1",
         "reference's wall_s over this one's, same invocation and round",
     ),
+    # What only a source can say of it.
+    Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from tandembench.stats.intervals import Interval
@@ -21,6 +22,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
             "high": plain(value.high),
             "n": value.n,
         }
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -51,6 +51,7 @@ def read(root: Path) -> Imported:
         " sum, not for the first call; decoding is not told from the rest.",
         "Starts are local time without a zone, taken for UTC, and counted from the test's start by"
         " the wall times of its runs: good for the order, not for the clock.",
+        "contention_source is the source's own flag, whatever its report says that it means.",
     )
     return Imported(tuple(_in_time(runs)), skipped, notes)
 
@@ -85,6 +86,7 @@ def _run(
         wall_s=data.seconds("summary", "concurrent_wall_time"),
         started_at=started_at,
         agents=tuple(_agent(data, name) for name in AGENTS),
+        contention=data.flag("summary", "resource_contention_detected"),
     )
 
 

@@ -41,7 +41,7 @@ def read(root: Path) -> Imported:
     notes = (
         "Each agent's duration and the wall time are the source's. decode_s is the server's decode"
         " time; prompts were not counted; an agent's start is its end less its duration.",
-        "The source's own contention flag is not kept: it is speedup < 1.5 in every run.",
+        "contention_source is the source's own flag, whatever its report says that it means.",
     )
     return Imported(tuple(runs), skipped, notes)
 
@@ -68,6 +68,7 @@ def _run(root: Path, path: Path) -> SourceRun:
         wall_s=data.seconds("summary", "concurrent_wall_time_s"),
         started_at=utc(min(starts)),
         agents=agents,
+        contention=data.flag("summary", "resource_contention_detected"),
     )
 
 

@@ -61,7 +61,10 @@ class SourceAgent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRun:
-    """One run: agents in the order of the study. ``place`` is the folder of its config."""
+    """One run: agents in the order of the study. ``place`` is the folder of its config.
+
+    ``contention`` is the source's own flag, whatever rule it follows; None if it has none.
+    """
 
     place: str
     phase: str
@@ -70,6 +73,7 @@ class SourceRun:
     wall_s: float
     started_at: datetime
     agents: tuple[SourceAgent, ...]
+    contention: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,13 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             name = ".".join(map(str, keys))
             raise bad(self.path, f"'{name}' is {sanitise(json.dumps(value), 40)}, not a count")
+        return value
+
+    def flag(self, *keys: str | int) -> bool:
+        """True or false."""
+        value = self.at(*keys)
+        if not isinstance(value, bool):
+            raise bad(self.path, f"'{'.'.join(map(str, keys))}' is neither true nor false")
         return value
 
     def text(self, *keys: str | int) -> str:

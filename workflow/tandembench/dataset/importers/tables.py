@@ -91,6 +91,7 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
         **run_metrics(timings, [None] * len(timings), run.wall_s, serial=False),
         "cold": _any_cold(loads),
         "work_effective": "natural",
+        "contention_source": run.contention,
         "answer_tokens": sum(agent.answer_tokens for agent in run.agents),
         "start_skew_s": (max(starts) - min(starts)) / 1e9 if len(starts) > 1 else None,
     }
