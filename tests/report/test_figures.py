@@ -43,7 +43,7 @@ BASELINES = [
     },
 ]
 EVERY = ["makespan", "timeline", "ladder", "estimator", "slowdown", "latency", "heat-main"]
-EVERY += ["processors", "gpus", "order", "baselines"]
+EVERY += ["telemetry", "telemetry-gpus", "order", "baselines"]
 
 
 def four(factor: float = 1.0) -> Blocks:
@@ -318,14 +318,14 @@ def test_the_heat_map_holds_the_reports_numbers(whole: tuple[dict[str, Figure], 
 
 def test_servers_are_added_up_and_gpus_are_not(whole: tuple[dict[str, Figure], Row]) -> None:
     figures, _ = whole
-    rows = {(row[0], row[2]): row[3:] for row in figures["processors"].rows}
+    rows = {(row[0], row[2]): row[3:] for row in figures["telemetry"].rows}
     assert rows["dual", "servers"] == ("1.70", "1.70")
     assert rows["dual", "client"] == ("0.10", "0.10")
     assert ("dual", "others") not in rows
-    assert [row[2:] for row in figures["gpus"].rows] == [("gpu 0", "0.60", "0.70")] * 4
+    assert [row[2:] for row in figures["telemetry-gpus"].rows] == [("gpu 0", "0.60", "0.70")] * 4
 
 
-def test_the_drift_of_a_session(tmp_path: Path) -> None:
+def test_the_drift_is_the_reports(tmp_path: Path) -> None:
     # every block 1 % slower than the one before, in rounds
     blocks = []
     for n in range(6):
@@ -334,15 +334,25 @@ def test_the_drift_of_a_session(tmp_path: Path) -> None:
             rows = scaled(block(name), 1.01**at)
             when = rows[0]["started_at"] + pd.Timedelta(minutes=at)
             blocks.append([row | {"repetition": n + 1, "started_at": when} for row in rows])
-    figures, _ = drawn(loaded(tmp_path / "a", blocks))
-    ((session, runs, _, _, drift),) = figures["order"].rows
-    assert (session, runs) == ("s1", "12")
-    assert float(drift.split()[0]) == pytest.approx(100 * (1.01**11 - 1), abs=0.06)
-    assert f"drift {drift}" in figures["order"].alt
-    in_turn, _ = drawn(loaded(tmp_path / "b", blocks, order="by_config"))
-    assert in_turn["order"].rows[0][-1] == "not told"
-    few, _ = drawn(loaded(tmp_path / "c", blocks[:4]))
+    data = loaded(tmp_path, blocks)
+    drift = Interval(1.12, 1.05, 1.19, 12)
+    told, _ = drawn(data, stability=[{"session": "s1", "drift": drift}])
+    # the config's first run is 2.5 steps of 2 % under its mean, its last one above
+    expected = [f"{100 * (1.01**off - 1):+.1f} %" for off in (-5, 5)]
+    assert told["order"].rows == (("s1", "12", *expected, "1.12 [1.05, 1.19]"),)
+    assert "session s1, 12 runs: drift 1.12 [1.05, 1.19]" in told["order"].alt
+    few, _ = drawn(data, stability=[{"session": "s1", "drift": None}])
     assert few["order"].rows[0][-1] == "too few"
+    in_turn, _ = drawn(data, stability=None)
+    assert in_turn["order"].rows[0][-1] == "not told"
+    assert "one after the other" in in_turn["order"].caption
+    assert told["order"].svg.count("<path") == in_turn["order"].svg.count("<path") + 1
+
+
+def test_cold_runs_and_runs_on_their_own_are_in_no_order(tmp_path: Path) -> None:
+    cold = [[row | {"cold": True} for row in rows] for rows in rounds(2, block("serial"))]
+    figures, _ = drawn(loaded(tmp_path, [*cold, *rounds(2, block("dual")), block("single")]))
+    assert [row[1] for row in figures["order"].rows] == ["2"]
 
 
 def test_baselines_as_intervals(whole: tuple[dict[str, Figure], Row]) -> None:

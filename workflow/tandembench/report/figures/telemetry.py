@@ -51,7 +51,7 @@ def telemetry(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) 
     cores = {machine["cores"] for machine in context["environment"]["machines"]}
     limit = cores.pop() if len(cores) == 1 else None
     found = []
-    for name, column in (("processors", "cores"), ("gpus", "utilisation")):
+    for name, column in (("telemetry", "cores"), ("telemetry-gpus", "utilisation")):
         panels = _panels(dataset, subjects, column)
         if panels:
             found.append(_figure(name, column, panels, limit if column == "cores" else 1))
