@@ -235,6 +235,7 @@ def write_dataset(
             runs,
             folder / f"phases/{phase}.executions.parquet",
             folder / f"phases/{phase}.telemetry.parquet",
+            folder / f"phases/{phase}.tokens.parquet",
         )
     files = []
     for number, one in enumerate(calibrations):

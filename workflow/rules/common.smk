@@ -67,7 +67,7 @@ PAGE_CODE = [
 # A changed template or sentence makes a report again, and nothing else.
 REPORTING_CODE = [
     os.path.relpath(file)
-    for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "*.py"))
+    for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
     if file.name not in ("diff.md.j2", "page.py")
 ]

@@ -101,11 +101,14 @@ def manifest(study_file: str, session: str, phase: str | None, output: Path) -> 
 @click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
 @click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
 @click.option("--telemetry", required=True, type=_PATH, help="Table of telemetry to write.")
-def aggregate(manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path) -> None:
+@click.option("--tokens", required=True, type=_PATH, help="Table of tokens to write.")
+def aggregate(
+    manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path, tokens: Path
+) -> None:
     """Compute the metrics of the run files that a phase's manifest names."""
     from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
 
-    aggregate_phase(manifest_file, runs_file, executions, telemetry)
+    aggregate_phase(manifest_file, runs_file, executions, telemetry, tokens)
 
 
 @main.command()
@@ -127,34 +130,36 @@ def dataset(manifest_file: Path, output: Path) -> None:
     type=_PATH,
     help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
 )
-@click.option("--html", is_flag=True, help="Write the page beside it too.")
 @_HYPOTHESES
-def report(dataset: str, output: Path | None, html: bool, hypotheses_file: str) -> None:
-    """Render the technical report of DATASET, as Markdown with its figures and report.json.
+def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
+    """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
-    DATASET is results/<study>, a dataset's folder or a baseline of runs. Nothing is measured.
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
+    report.json, which holds the same numbers, and figures/, which holds nothing else.
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.project import load_hypotheses  # noqa: PLC0415
-    from tandembench.report import write_page, write_report  # noqa: PLC0415
+    from tandembench.report import write_report  # noqa: PLC0415
 
-    written = write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file))
-    click.echo(written)
-    if html:
-        click.echo(write_page(written))
+    click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
 
 
 @main.command()
 @click.argument("markdown", type=_PATH)
 @click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
-def page(markdown: Path, output: Path | None) -> None:
-    """Make one HTML file of MARKDOWN, a report or a difference, with its figures inside.
+@click.option("--pdf", is_flag=True, help="Print it as PDF too; needs Chromium.")
+def page(markdown: Path, output: Path | None, pdf: bool) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, and print where it is.
 
-    The file needs no network and no other file.
+    The file holds its figures, and needs no network and no other file.
     """
     from tandembench.report import write_page  # noqa: PLC0415
+    from tandembench.report.pdf import print_pdf  # noqa: PLC0415
 
-    click.echo(write_page(markdown, output))
+    written = write_page(markdown, output)
+    click.echo(written)
+    if pdf:
+        click.echo(print_pdf(written, written.with_suffix(".pdf")))
 
 
 @main.command()

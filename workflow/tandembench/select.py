@@ -1,15 +1,14 @@
 """From measured phases, the configs to measure once more: YAML to paste into a study."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from tandembench.errors import TandemError
+from tandembench.report.copied import study_entry
 from tandembench.report.factors import checks
-from tandembench.stats.intervals import MIN_SESSIONS
+from tandembench.report.rounds import round_table
 from tandembench.stats.ranking import Ranking, ranking
 from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
@@ -72,7 +71,8 @@ def proposal(
     for group, own in known.groupby(within, sort=False):
         config_id, remark = _choice(str(group), own, metric, settings)
         of_config = executions[executions["config_id"] == config_id]
-        lines += [f"      # {remark}", *_entry(config_id, of_config)]
+        name = f"validation-{config_id}"[:64].rstrip("-._")
+        lines += [f"      # {remark}", *study_entry(config_id, of_config, name)]
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +83,7 @@ def _choice(
 
     Where configs differ only in what no server is known to have applied, none is better.
     """
-    logs = _table(runs, metric)
+    logs = round_table(runs, metric)
     names = [str(name) for name in logs.columns]
     found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
     unit = "session" if logs.index.nlevels == 1 else "round"
@@ -108,64 +108,3 @@ def _choice(
     beside = f"; not shown to be worse: {rivals}" if rivals else "; better than every other"
     known = f"; {doubt}" if doubt else ""
     return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}{known}"
-
-
-def _table(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Logarithms, where every config has one: a row per session from three on, else per round."""
-    logs = runs.assign(log=np.log(runs[metric].astype(float)))
-    order = list(dict.fromkeys(runs["config_id"]))
-    by_session = logs.pivot_table("log", "session", "config_id")[order].dropna()
-    if len(by_session) >= MIN_SESSIONS:
-        return by_session
-    known = logs.assign(invocation=logs["invocation"].fillna(""))
-    rounds = ["session", "invocation", "repetition"]
-    return known.pivot_table("log", rounds, "config_id")[order].dropna()
-
-
-def _entry(config_id: str, executions: pd.DataFrame) -> list[str]:
-    """A config as the study's YAML lists it, from what its agents were asked."""
-    agents = executions.sort_values("agent_index").drop_duplicates("agent_index")
-    one = agents.iloc[0]
-    asked = [json.loads(options) for options in agents["options_asked"]]
-    caps = agents["max_tokens"].dropna()
-    tokens = dict(zip(agents["agent"], map(int, caps), strict=False))
-    same = len(set(tokens.values())) == 1
-    fields: dict[str, Any] = {
-        "id": f"validation-{config_id}"[:64].rstrip("-._"),
-        "scenario": one["scenario"],
-        "topology": one["topology"],
-        "agents": list(agents["agent"]),
-        "options": _options(str(one["scenario"]), asked),
-        "work": {
-            "policy": one["work_policy"],
-            "tokens": next(iter(tokens.values())) if same else tokens,
-        },
-    }
-    if not fields["options"]:
-        del fields["options"]
-    if len(caps) < len(agents):
-        del fields["work"]  # not known where runs were imported: the study's own counts
-    texts = [f"{key}: {_flow(value)}" for key, value in fields.items()]
-    return [f"      - {texts[0]}", *(f"        {text}" for text in texts[1:])]
-
-
-def _options(scenario: str, asked: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """The agents' options as the scenario writes them: the study room's expansion, undone."""
-    if scenario == "baseline_vs_chimera":
-        return dict(asked[-1])
-    if scenario == "chimera_hetero":
-        return {
-            key: values[0] if len(set(values)) == 1 else values
-            for key in asked[0]
-            for values in [[options[key] for options in asked]]
-        }
-    return dict(asked[0])
-
-
-def _flow(value: Any) -> str:  # noqa: ANN401 - YAML
-    """YAML in one line; names of this project need no quotes."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    return str(value)

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, KEYS, RATES, STUDY_RUNS, TELEMETRY, Column, Kind
+from tandembench.dataset.columns import (
+    EXECUTIONS,
+    KEYS,
+    RATES,
+    STUDY_RUNS,
+    TELEMETRY,
+    TOKENS,
+    Column,
+    Kind,
+)
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 
@@ -50,6 +59,7 @@ def write_descriptor(
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
             # No key: a solo's agent would be part of it, and is null in a run.
             _resource(folder / "telemetry.parquet", TELEMETRY, []),
+            _resource(folder / "tokens.parquet", TOKENS, [*keys, "agent", "mode", "chunk"]),
             _resource(folder / "rates.parquet", RATES, []),
         ],
         "study": {

@@ -60,12 +60,16 @@ def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
     """
     path = Path(text)
     path = path.parent if path.name == "datapackage.json" else path
-    folder = path / "dataset" if (path / "dataset").is_dir() else path
-    if (folder / "datapackage.json").is_file():
-        return folder, text.rstrip("/")
-    if path.is_dir() or "/" in text:
+    try:
+        folder = path / "dataset" if (path / "dataset").is_dir() else path
+        if (folder / "datapackage.json").is_file():
+            return folder, text.rstrip("/")
+        is_place = path.is_dir() or "/" in text
+    except OSError:  # such as a name that is too long
+        is_place = "/" in text
+    if is_place:
         fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
-        raise TandemError("no dataset", where=text, fix=fix)
+        raise TandemError("no dataset", where=sanitise(text), fix=fix)
     baseline = find(text, root)
     return baseline.folder, baseline.label
 

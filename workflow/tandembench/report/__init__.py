@@ -1,7 +1,9 @@
 """report: a dataset -> its technical report, Markdown and page. Numbers come from the tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.load import load_dataset
@@ -9,6 +11,7 @@ from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
 from tandembench.files import replacing, replacing_folder
 from tandembench.report.context import report_context
+from tandembench.report.figures import Figure, draw
 from tandembench.report.page import named, page
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
@@ -27,9 +30,11 @@ def write_report(
     output = output or _place(dataset_folder)
     if output.suffix != ".md":
         raise TandemError("not a name for Markdown", where=str(output), fix="end it in .md")
-    context = report_context(load_dataset(dataset_folder), hypotheses)
+    dataset = load_dataset(dataset_folder)
+    context = report_context(dataset, hypotheses)
+    figures = draw(dataset, context)
+    context["figures"] = [_without_drawing(figure) for figure in figures]
     text, values = render(context), as_json(context)
-    figures: Mapping[str, str] = {}
     data, folder = output.with_name("report.json"), output.with_name("figures")
     if folder.is_dir() and any(folder.iterdir()) and not data.exists():
         fix = "choose another folder for the report, or move what is in figures/ elsewhere"
@@ -39,11 +44,18 @@ def write_report(
         replacing_folder(folder) as new_folder,
         replacing(data) as new_data,
     ):
-        for name, svg in figures.items():
-            (new_folder / name).write_text(svg, encoding="utf-8")
+        for figure in figures:
+            (new_folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
         new_data.write_text(values, encoding="utf-8")
         new_output.write_text(text, encoding="utf-8")
     return output
+
+
+def _without_drawing(figure: Figure) -> dict[str, Any]:
+    """What a report says of a figure: everything but the drawing, which is a file of its own."""
+    return {
+        field.name: getattr(figure, field.name) for field in fields(figure) if field.name != "svg"
+    }
 
 
 def write_page(markdown_file: Path, output: Path | None = None) -> Path:

@@ -15,10 +15,11 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from tandembench.report.render import MISSING, TEMPLATES
+from tandembench.report.render import MISSING, TEMPLATES, slug
 
-# A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "3/5", "12 %".
-_NUMBER = re.compile(r"[-+±]?\d[^A-Za-z]*|")
+# A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
+_NUMBER = re.compile(r"[-+±]?\d(?:[^A-Za-z]| to )*")
+_LONGEST_ID = 40
 _INSIDE = re.compile(r"[#\w.][^:\\]*")
 # What an SVG may hold as it is in a URL that stands in an attribute.
 _UNQUOTED = " !$'()*+,-./:;=?@[]^_`{|}~"
@@ -102,11 +103,6 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def slug(heading: str) -> str:
-    """The id that GitHub gives a heading, before it numbers repeated ones."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
 def _name_headings(tokens: Sequence[Token]) -> None:
     seen: dict[str, int] = {}
     for opened, inline in pairwise(tokens):
@@ -163,13 +159,22 @@ def _align(tokens: Sequence[Token], start: int) -> None:
             column += 1
     for cells in columns:
         texts = [_text(tokens[i + 1]).strip() for i in cells if tokens[i].type == "td_open"]
-        numbers = all(text in _NO_NUMBER or _NUMBER.fullmatch(text) for text in texts)
+        kind = _kind(texts)
         for i in cells:
-            side = str(tokens[i].attrs.pop("style", "")).removeprefix("text-align:")
-            if side or (numbers and any(texts)):
-                tokens[i].attrSet("class", side or "right")
+            asked = str(tokens[i].attrs.pop("style", "")).removeprefix("text-align:")
+            if asked or kind:
+                tokens[i].attrSet("class", asked or kind)
             if tokens[i].type == "th_open":
                 tokens[i].attrSet("scope", "col")
+
+
+def _kind(texts: Sequence[str]) -> str:
+    """How a column is set: numbers to the right, ids in one piece, the rest as text."""
+    if not any(texts):
+        return ""
+    if all(text in _NO_NUMBER or _NUMBER.fullmatch(text) for text in texts):
+        return "right"
+    return "" if any(" " in text or len(text) > _LONGEST_ID for text in texts) else "word"
 
 
 def _open_table(self: RendererHTML, tokens: Sequence[Token], index: int, *_: object) -> str:
