@@ -82,7 +82,7 @@ def study(repetitions: int = 3) -> Blocks:
 
 
 def drawn(data: Dataset, **more: Any) -> tuple[dict[str, Figure], Row]:
-    context = report_context(data) | more
+    context = report_context(data) | {"comparisons": []} | more
     figures = draw(data, context)
     by_name = {figure.name: figure for figure in figures}
     assert len(by_name) == len(figures)
