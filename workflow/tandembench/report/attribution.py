@@ -136,11 +136,11 @@ def _pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
     served in turn, the one that was served first.
     """
     both = valid[(valid["n_agents"] == 2) & (valid["topology"] != "serial")]
-    agents = shared.pivot_table(
-        index=KEY, columns="agent_index", values=["answer_tokens", "duration_s"]
-    ).dropna()
-    if agents.empty:
+    own = shared.merge(both[KEY], on=KEY).dropna(subset=["answer_tokens"])
+    if own.empty:
         return both.iloc[:0].assign(tokens_0=0, tokens_1=0, first=0)
+    agents = own.pivot(index=KEY, columns="agent_index", values=["answer_tokens", "duration_s"])
+    agents = agents.dropna()
     flat = pd.DataFrame(
         {
             "tokens_0": agents["answer_tokens", 0],

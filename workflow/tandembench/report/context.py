@@ -17,12 +17,13 @@ from tandembench.report.decision import decision
 from tandembench.report.derived import with_derived
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
-from tandembench.report.factors import factors
+from tandembench.report.factors import checks, factors
+from tandembench.report.gaps import gap_rows
 from tandembench.report.hardware import hardware
 from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
-from tandembench.report.numbers import MOST_CONFIGS, Values
+from tandembench.report.numbers import MOST_CONFIGS, Values, plain_columns
 from tandembench.report.phases import phase_tables
 from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
@@ -41,12 +42,13 @@ def report_context(
     dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path = ROOT
 ) -> Values:
     """The report's content, section by section; ``root`` is the folder of the baselines."""
-    descriptor, executions = dataset.descriptor, dataset.executions
+    descriptor, executions = dataset.descriptor, plain_columns(dataset.executions)
     study = descriptor["study"]
     margin = float(study["margin"])
-    runs = with_derived(dataset.runs, executions, dataset.telemetry)
+    runs = with_derived(plain_columns(dataset.runs), executions, dataset.telemetry)
+    settings = checks(executions, study.get("threads_total"))
     groups, more_groups = topology_groups(runs, executions, study["reference"], margin)
-    options = option_comparisons(runs, executions, margin)
+    options = option_comparisons(runs, executions, settings, margin)
     beside = beside_baselines(dataset, root, margin)
     return {
         "title": descriptor["title"],
@@ -73,12 +75,13 @@ def report_context(
         "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
         "cold": cold(runs),
-        "factors": factors(executions, study.get("threads_total")),
+        "factors": factors(settings),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
         "summary": summary(runs),
         "rates": rate_rows(dataset.rates),
+        "gaps": gap_rows(dataset.tokens, runs),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),
         "instrument": instrument(descriptor, runs),

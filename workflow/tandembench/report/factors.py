@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.layout import layout_checks
+from tandembench.report.layout import Told, layout_checks
 from tandembench.report.numbers import Values
 from tandembench.stats.settings import Check
 
@@ -19,29 +19,26 @@ def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[C
     ``threads_total`` is the study's, None where the machine decided.
     """
     complete = executions[executions["error"].isna()]
-    found: dict[tuple[str, str, str | None, bool | None], list[str]] = {}
+    # Of each key the configs, in the order of the executions.
+    found: dict[tuple[str, str, str | None, bool | None], dict[str, None]] = {}
     values: dict[tuple[str, str], Any] = {}
-    for config_id, own in complete.groupby("config_id", sort=False):
-        asked = [*_options(own), *layout_checks(own, threads_total)]
-        for factor, value, effective, applied in asked:
-            key = (factor, option_text(value), effective, applied)
-            values[key[:2]] = value
-            ids = found.setdefault(key, [])
-            if config_id not in ids:
-                ids.append(str(config_id))
+    for config_id, told in (*_options(complete), *layout_checks(complete, threads_total)):
+        factor, value, effective, applied = told
+        key = (factor, option_text(value), effective, applied)
+        values[key[:2]] = value
+        found.setdefault(key, {})[config_id] = None
     return [
         Check(*key, tuple(ids))
         for key, ids in sorted(found.items(), key=lambda item: _order(item[0], values))
     ]
 
 
-def factors(executions: pd.DataFrame, threads_total: int | None = None) -> Values:
+def factors(found: Sequence[Check]) -> Values:
     """``asked``: whether any option was; ``rows``: settings not applied, or not reported.
 
     One row per factor, value asked for and value effective, with the number of configs and one of
     them. ``summary`` counts the configs of each factor.
     """
-    found = checks(executions, threads_total)
     rows = [
         {
             "factor": check.factor,
@@ -76,14 +73,17 @@ def _counted(factor: str, found: Sequence[Check]) -> Values:
     }
 
 
-def _options(own: pd.DataFrame) -> Iterator[tuple[str, Any, str | None, bool | None]]:
-    """(option, asked, effective, applied) of each agent of one config."""
-    for _, of_agent in own.groupby("agent", sort=False):
+def _options(complete: pd.DataFrame) -> Iterator[tuple[str, Told]]:
+    """(config, what is told) of each option of each agent."""
+    columns = ["config_id", "agent", "options_asked", "options_effective", "num_ctx_effective"]
+    # Repetitions say the same thing again.
+    told = complete[columns].drop_duplicates()
+    for (config_id, _), of_agent in told.groupby(["config_id", "agent"], sort=False):
         for factor, asked in json.loads(of_agent["options_asked"].iloc[0]).items():
             effective = _effective(factor, of_agent)
             said = ", ".join(map(option_text, effective)) or None
             applied = all(_same(asked, value) for value in effective) if effective else None
-            yield factor, asked, said, applied
+            yield str(config_id), (factor, asked, said, applied)
 
 
 def _effective(factor: str, own: pd.DataFrame) -> list[Any]:

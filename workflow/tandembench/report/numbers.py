@@ -1,5 +1,6 @@
 """Columns of runs -> the numbers of a report; None where nothing is known."""
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -18,17 +19,29 @@ MOST_CONFIGS = 60
 
 def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
     """The known values of a column for a comparison; those of one ``cell`` pair by repetition."""
-    known = runs[["session", "invocation", "repetition", column]].dropna(subset=[column])
+    columns = (runs[name].tolist() for name in ("session", "invocation", "repetition"))
+    values = runs[column].to_numpy(dtype=float, na_value=np.nan).tolist()
     return [
         Observation(
-            float(value),
+            value,
             str(session),
             # Imported runs have none: one invocation for each session then.
-            None if pd.isna(invocation) else str(invocation),
+            invocation if isinstance(invocation, str) else None,
             (cell, int(repetition)),
         )
-        for session, invocation, repetition, value in known.itertuples(index=False)
+        for session, invocation, repetition, value in zip(*columns, values, strict=True)
+        if not math.isnan(value)
     ]
+
+
+def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its texts as plain objects, in one piece.
+
+    It is taken apart into thousands of small ones, which for Arrow's texts, column by column,
+    takes ten times as long.
+    """
+    texts = [name for name in table if isinstance(table[name].dtype, pd.StringDtype)]
+    return table.astype(dict.fromkeys(texts, object)).copy()
 
 
 def by_config(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -90,8 +90,8 @@ def detectable_text(result: Result) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, of very small ones the first six places."""
-    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value + 0.0:.6f}".rstrip("0").rstrip(".")
+    """Three digits, 0.000456 as 4.6e-04."""
+    return f"{value:.3g}" if abs(value) >= 0.001 or not value else f"{value:.1e}"
 
 
 def _p(value: float) -> str:

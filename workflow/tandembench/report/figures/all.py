@@ -30,7 +30,7 @@ def every(dataset: Dataset, context: Mapping[str, Any]) -> tuple[Figure, ...]:
             latency(dataset, subjects),
             *heats(dataset, context),
             *telemetry(dataset, context, subjects),
-            order(dataset),
+            order(dataset, context),
             baselines(context),
         )
     return tuple(figure for figure in found if figure is not None)
