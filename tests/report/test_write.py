@@ -19,7 +19,7 @@ MEBI = 2**20
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of 50 configs with long ids, three rounds of each."""
+    """A dataset of 50 configs with long ids, two rounds of each."""
     folder = tmp_path_factory.mktemp("large")
     serial = block("serial")
     others = [
@@ -33,7 +33,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for topology, count in (("dual", 25), ("single", 24))
         for n in range(1, count + 1)
     ]
-    return write_dataset(folder, rounds(3, serial, *others))
+    return write_dataset(folder, rounds(2, serial, *others))
 
 
 @pytest.fixture
