@@ -16,6 +16,7 @@ from tandembench.report.numbers import Values
 from tandembench.report.phases import phase_table
 from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
+from tandembench.report.stability import stability
 from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
 
@@ -46,6 +47,7 @@ def report_context(dataset: Dataset) -> Values:
         "scenarios": scenario_rows(runs, margin),
         "options": option_comparisons(runs, executions, margin),
         "controls": controls(runs, margin),
+        "stability": stability(runs, margin),
         "factors": factors(executions),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
