@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tandembench.stats.ranking import ranking
+from tandembench.stats.ranking import Ranking, ranking
 
 
 def table(
@@ -40,6 +40,7 @@ def test_equal_configs_have_a_best_once_in_twenty() -> None:
 
 
 def test_what_cannot_be_ranked() -> None:
+    assert ranking([]) == Ranking(None, None, ())
     assert ranking([[0.1, 0.2]]).best is None
     assert ranking([[0.1, 0.2]]).p is None
     assert ranking([[0.1], [0.2]]).best == 0

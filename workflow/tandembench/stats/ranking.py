@@ -33,6 +33,8 @@ def ranking(logs: Sequence[Sequence[float]]) -> Ranking:
     no best is named, since the best of k equal configs always looks better. Then the best by mean
     against each other column, by the t interval of their paired ratio at Bonferroni's level.
     """
+    if len(logs) == 0:
+        return Ranking(None, None, ())
     table = np.asarray(logs, dtype=float)
     rows, columns = table.shape
     if columns == 1:
