@@ -227,6 +227,19 @@ def test_the_ladder_closes(whole: tuple[dict[str, Figure], Row]) -> None:
         assert 100 - sum(losses) == pytest.approx(float(left[:-2]), abs=0.25)
 
 
+def test_the_last_step_of_the_ladder_ends_where_the_efficiency_does(tmp_path: Path) -> None:
+    # the first agent gains by sharing: one step goes up
+    rows = block("dual", (1.0, 0.8), (0.9, 1.2))
+    svg = drawn(loaded(tmp_path, [rows]))[0]["ladder"].svg
+    for colour, steps in (("#0072b2", 4), ("#d55e00", 3)):
+        bar, after = re.split(f'fill="{colour}" />', svg, maxsplit=1)
+        right = max(map(float, re.findall(r"[ML]([\d.]+) ", bar.rsplit("<path", 1)[1])))
+        # the connectors of its steps follow, upright lines
+        ends = re.findall(r'd="M([\d.]+) [\d.]+V[\d.]+"[^>]*stroke="#5b6670"', after)[:steps]
+        assert len(ends) == steps
+        assert float(ends[-1]) == pytest.approx(right, abs=0.02)
+
+
 def test_the_estimator_counts_its_blind_spot(
     data: Dataset, whole: tuple[dict[str, Figure], Row]
 ) -> None:
@@ -492,6 +505,16 @@ def test_a_hundred_thousand_runs_stay_small(data: Dataset) -> None:
     assert figures["order"].rows[0][1] == "100000"
     assert "Of 100000 runs, 600 are drawn, evenly." in figures["order"].caption
     assert "Of more than 40 points in a row, 40 are drawn." in figures["slowdown"].caption
+
+
+def test_many_rows_of_many_points_stay_small(tmp_path: Path) -> None:
+    times = (1.0, 0.9, 0.8, 0.7, 0.6)
+    data = loaded(tmp_path, [block(name, times) for name in TOPOLOGIES])
+    often = pd.concat([data.executions.assign(repetition=n) for n in range(50)])
+    figure = drawn(replace(data, executions=often))[0]["slowdown"]
+    assert [row[2] for row in figure.rows] == ["50"] * 20
+    assert "Of more than 30 points in a row, 30 are drawn." in figure.caption
+    assert 20 * 31 <= figure.svg.count("<use") <= 20 * 31 + 20
 
 
 def test_long_ids_that_look_alike_stay_apart(tmp_path: Path) -> None:
