@@ -86,6 +86,23 @@ def test_among_equals_none_is_better(tmp_path: Path) -> None:
     assert [one.id for one in read(HEAD + text).configs] == ["validation-homo-1"]
 
 
+def test_rounds_of_other_invocations_are_no_rows(tmp_path: Path) -> None:
+    """Until there are three sessions, of which the means count."""
+    first = config("homo-1", 1.5, "chimera_homo", homo(512))
+    other = config("homo-2", 1.1, "chimera_homo", homo(1024))
+    late = [[row | {"invocation": "inv2"} for row in rows] for rows in other]
+    text = proposed(dataset(tmp_path / "one", first, late))
+    assert "too little to compare (2 configs, 0 rounds)" in text
+    sessions = [
+        [row | {"session": f"s{number}"} for row in rows]
+        for number in range(7)
+        for rows in (*first[:1], *late[:1])
+    ]
+    text = proposed(write_dataset(tmp_path / "seven", sessions))
+    assert "validation-homo-2" in text
+    assert "2 configs, 7 sessions); better than every other" in text
+
+
 def test_one_round_is_too_little(tmp_path: Path) -> None:
     both = [config(f"homo-{n}", n, "chimera_homo", homo(512))[0] for n in (1, 2)]
     assert "too little to compare (2 configs, 1 round)" in proposed(write_dataset(tmp_path, both))
