@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -100,6 +101,16 @@ def changed(*keys: str, to: Any) -> Callable[[], str]:
     return text
 
 
+@pytest.mark.parametrize("flag", [True, False, None])
+def test_the_sources_own_flag_is_kept_beside_the_rules(tmp_path: Path, flag: bool | None) -> None:
+    content = metrics()
+    content["summary"] |= {} if flag is None else {"resource_contention_detected": flag}
+    write(tmp_path / "in", "homo", "run_1", content=content)
+    made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    (kept,) = load_dataset(made.folder).runs["contention_source"]
+    assert pd.isna(kept) if flag is None else bool(kept) is flag
+
+
 CALLS = ("collector", "result", "individual_runs")
 DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "half": (lambda: json.dumps(metrics())[:300], "not JSON"),
@@ -121,6 +132,10 @@ DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "a metric missing": (
         changed("summary", to={}),
         "'summary.concurrent_wall_time_s' is missing",
+    ),
+    "no flag": (
+        changed("summary", "resource_contention_detected", to="yes"),
+        "'summary.resource_contention_detected' is neither true nor false",
     ),
     "no number": (changed("collector", "execution_time_s", to="4"), 'is "4", not a number'),
     "no call": (changed(*CALLS, to=[]), "has no LLM call"),

@@ -82,7 +82,8 @@ def _options(complete: pd.DataFrame) -> Iterator[tuple[str, Told]]:
         agents.setdefault((config_id, agent), []).append(tuple(told))
     for (config_id, _), told in agents.items():
         contexts = sorted({int(context) for _, _, context in told if not pd.isna(context)})
-        reported = [json.loads(said) for said in dict.fromkeys(x for _, x, _ in told) if said]
+        texts = dict.fromkeys(text for _, text, _ in told if isinstance(text, str))
+        reported = [json.loads(text) for text in texts]
         for factor, asked in json.loads(told[0][0]).items():
             effective = contexts if factor == "num_ctx" else _effective(factor, reported)
             said = ", ".join(map(option_text, effective)) or None

@@ -139,11 +139,11 @@ class Reader:
             raise bad(self.path, f"'{name}' is {sanitise(json.dumps(value), 40)}, not a count")
         return value
 
-    def flag(self, *keys: str | int) -> bool:
-        """True or false."""
-        value = self.at(*keys)
-        if not isinstance(value, bool):
-            raise bad(self.path, f"'{'.'.join(map(str, keys))}' is neither true nor false")
+    def flag(self, section: str, name: str) -> bool | None:
+        """True or false; None where the section has no such flag."""
+        value = self.at(section).get(name)
+        if value is not None and not isinstance(value, bool):
+            raise bad(self.path, f"'{section}.{name}' is neither true nor false")
         return value
 
     def text(self, *keys: str | int) -> str:
