@@ -47,7 +47,7 @@ def report_context(dataset: Dataset) -> Values:
         "scenarios": scenario_rows(runs, margin),
         "options": option_comparisons(runs, executions, margin),
         "controls": controls(runs, margin),
-        "stability": stability(runs, margin),
+        "stability": stability(runs, margin, study["order"]),
         "factors": factors(executions),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
