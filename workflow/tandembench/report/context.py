@@ -78,7 +78,7 @@ def report_context(
         "controls": controls(runs, margin),
         "cold": cold(runs),
         "factors": factors(settings),
-        "stability": stability(runs, margin),
+        "stability": stability(runs, margin, study["order"]),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
