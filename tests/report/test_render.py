@@ -26,7 +26,7 @@ from report_tables import cells, geometric, percentage, t_interval, table, table
 from tandembench.dataset.load import load_dataset
 from tandembench.report import write_report
 from tandembench.report.context import report_context
-from tandembench.report.render import harmless, interval, number, percent, render
+from tandembench.report.render import harmless, interval, number, percent, render, slug
 from tandembench.stats.intervals import Interval
 
 Row = dict[str, Any]
@@ -60,24 +60,50 @@ SENTENCES = {
     "no pair": r"since no round holds a valid block of both",
     "legend": r"^makespan_ratio: wall time of",
     "equal threads": r"on the same number of compute threads",
-    "more": r"Section 2 has 1 more comparison\.",
+    "more": r" 1 more comparison: \[section 6\]\(#6-",
+    "holm": r"\*\*inconclusive\*\* as one of \d comparisons \(Holm: p ",
+    "other sessions": r"\*\*inconclusive\*\*, since no invocation measured both",
+    "wait": r"First token: \d.* times as long \(\*\*",
+    "best topology": r"^\*\*Which topology\?\*\* For throughput \*\*`\w+` is the fastest\*\*; ",
+    "best topologies": r"^\*\*Which topology\?\*\* For throughput \*\*`\w+` or `\w+`\*\*",
+    "no best topology": r"^\*\*Which topology.*For throughput \*\*no evidence for a difference",
+    "too few rounds": r"^\*\*Which topology\?\*\* For throughput \*\*cannot be told\*\*",
+    "unlike work": r"^\*\*Which topology\?\*\* \*\*Cannot be told\*\* at equal work, which was not",
+    "soonest": r"For the first token \*\*`\w+` is the soonest\*\*",
     "nothing valid": r"\*\*Nothing could be measured\*\*",
-    "nothing to compare": r"^No topology can be compared here",
-    "estimator": r"^TR114's estimator, in \d+ configs? \(sections 2 and 3\):",
+    "one topology": r"^\*\*Which topology\?\*\* \*\*Cannot be told\*\*: no two topologies",
+    "no ratio": r"^makespan_ratio is missing: it needs a valid `serial` block",
+    "estimator": r"^- \*\*TR114's estimator\*\*: Of \d+ configs?, it",
+    "no estimator": r"^- \*\*TR114's estimator\*\*: \*\*Cannot be told\*\*",
+    "lengths": r"^- \*\*TR114's estimator\*\*: In `dual` \*\*it has measured answer lengths",
+    "overlap": r"^- \*\*From overlap\*\*: two that decode at once make \d",
+    "configs differ": r"^- \*\*Configs\*\*: \*\*Configs differ\*\* in \d of \d tests",
+    "no config differs": r"^- \*\*Configs\*\*: \*\*No config differs\*\*: p .*\*\*no best is",
+    "configs untested": r"^- \*\*Configs\*\*: \*\*Cannot be told\*\*: no two rounds hold all",
+    "one config each": r"^- \*\*Configs\*\*: \*\*Nothing to tell apart\*\*",
+    "baseline missing": r"^- \*\*Comparable with\*\*: \*\*nothing\*\*: not there: nowhere \(",
+    "baseline apart": r"^- \*\*Comparable with\*\*: \*\*not comparable\*\* with tr114.*: ano",
+    "no baseline": r"^- \*\*Comparable with\*\*: \*\*nothing\*\*: the study names no baseline",
+    "controls passed": r"^- \*\*Controls\*\*: \d passed, none failed",
+    "controls failed": r"^- \*\*Controls\*\*: \*\*\d failed\*\*",
+    "controls untested": r"^- \*\*Controls\*\*: \*\*none could be tested\*\*",
+    "detectable": r"^- \*\*Smallest change .*: a makespan_ratio of \d.* below\.$",
+    "detectable config": r"^- \*\*Smallest change .*: a difference of \d.* between two configs",
+    "not detectable": r"^- \*\*Smallest change .*: not known: that needs",
     "estimator over": r"\*\*overstates the gain in \d",
-    "estimator under": r"understates it in \d",
+    "estimator under": r"\*\*understates it in \d",
     "estimator right": r"is right within 5 % in \d",
     "estimator unknown": r"cannot be told right or wrong in \d",
-    "machines": r"from \d+ different machines\*\* \(section 1\)",
+    "machines": r"from \d+ different machines\*\* \(\[section 4\]",
     "failed attempts": r"\*\*\d+ of \d+ attempts failed\*\*",
     "disturbed": r"\*\*\d+ of \d+ blocks were disturbed\*\*",
     "cold": r"\*\*\d+ of \d+ runs were cold\*\*",
     "one session": r"describe this one session, not the machine",
     "two sessions": r"describe these two sessions, not the machine",
     "three sessions": r"rest on the means of 3 sessions",
-    "not calibrated": r"Instrument error: not calibrated\.$",
-    "instrument error": r"Instrument error: a token's arrival 20 us median, 61 us p99 \(n = 720\), "
-    r"time to first token 31 us median \(n = 36\), at a load average of 0\.1",
+    "not calibrated": r"^- \*\*Instrument error\*\*: not calibrated\.$",
+    "instrument error": r"^- \*\*Instrument error\*\*: a token's arrival 20 us median, 61 us p99 "
+    r"\(n = 720\), time to first token 31 us median \(n = 36\), at a load average of 0\.1",
     "worst of sessions": r", in the worst of 2 sessions\.$",
     "partly calibrated": r"; \*\*not calibrated in 1 of 2 sessions\*\*\.$",
     "calibration": r"^\| arrival of a token \| 20\.4 / 61\.2 \(720\) \| [\d.]+ / [\d.]+ \(720\)",
@@ -92,7 +118,7 @@ SENTENCES = {
     "random": r"Blocks ran in seeded random rounds\.",
     "by config": r"Blocks ran config by config",
     "machine differences": r"machines\*\*: differences between configs may be",
-    "unknown version": r"\| not known \|$",
+    "unknown version": r"^\| embedded \| not known \|$",
     "tokens": r"^Prompts had",
     "no group": r"^No two topologies were to do the same work",
     "hides": r"It cannot see that the agents took \d.* times as long as alone; against",
@@ -135,7 +161,7 @@ SENTENCES = {
     "factors applied": r"^Every setting that was asked for is reported",
     "no failure": r"^No attempt failed\.",
     "void configs": r"^Without any valid block",
-    "small model": r"^- The model is a small one on a CPU",
+    "small model": r"^- The embedded engine computes on the CPU",
     "num_gpu": r"^- `num_gpu` does nothing in the embedded engine",
 }
 # Scene 1 and what it says; every other scene says what it adds and what it takes away.
@@ -144,19 +170,35 @@ STEADY |= {"random", "tokens", "hides", "legend of topologies", "list over", "se
 STEADY |= {"estimator right", "hides nothing", "list right", "no pairs", "foreign", "no failure"}
 STEADY |= {"factors applied", "small model", "estimator", "no option"}
 STEADY |= {"not calibrated", "uncalibrated", "client", "skew"}
+STEADY |= {"best topology", "soonest", "wait", "one config each", "no baseline"}
+STEADY |= {"controls passed", "detectable"}
 CALIBRATED = {"instrument error", "calibration"}
 UNCALIBRATED = {"not calibrated", "uncalibrated"}
 # What goes when nothing can be compared: one config, or no reference.
-COMPARED = {"better", "legend", "equal threads"}
+RATIO = {"better", "legend", "equal threads", "wait", "detectable"}
+COMPARED = RATIO | {"best topology", "soonest"}
 GROUPED = {"legend of topologies", "hides", "hides nothing"}
 RIGHT = {"estimator right", "list right"}
 OVER = {"estimator over", "list over"}
 UNKNOWN = {"estimator unknown", "list unknown"}
-NO_SERIAL = {"serial passed", "hides nothing", *RIGHT}
+NO_SERIAL = {"serial passed", "hides nothing", "controls passed", *RIGHT}
+ONE_TOPOLOGY = {"one topology", "detectable config", "controls untested"}
+NO_RATIO = {"no ratio", "detectable config"}
+OPTION = {"no option", "one config each"}
 WORDS = {"asked": json.dumps({"num_gpu": 80}), "nothing": "{}"}
 PAIR = rounds(3, SERIAL, DUAL)
 UNLIKE = block("serial")
 where(UNLIKE, "concurrent", "insight")[0]["steps"][0]["answer_tokens"] = 17
+
+
+# What the ten answers are made of: each of these words stands behind a verdict.
+VERDICT = (
+    r"[Cc]annot be told|inconclusive|is the fastest|is the soonest|no evidence|not measured"
+    r"|one alone|slower|faster|no slowdown|fair\b|overstates|is right within|answer lengths"
+    r"|costs|helps|passed|failed|could be tested|makes a difference|no difference|not known"
+    r"|no effect|No topologies to compare|[Nn]othing|more sessions?\*\*|sessions? first|` or `"
+    r"|not comparable|understates|is the highest|differ"
+)
 
 
 def changed(rows: Sequence[Row], **changes: Any) -> list[Row]:
@@ -184,26 +226,53 @@ def longer(rows: Sequence[Row]) -> list[Row]:
     return [row | {"steps": [step | {"answer_tokens": 9} for step in row["steps"]]} for row in rows]
 
 
+HOT = {"num_ctx": 512, "temperature": 1.0}
+
+
+def unlike(n: int) -> list[Row]:
+    """A run whose answers are too unlike those alone, at 150 tokens/s alone and 100 beside."""
+    rows = block("dual", (1.0, 1.0), (1.0 + n / 10, 2.0 + n / 7), repetition=n)
+    beside = 0.9 * (1.0 + n / 10) - 0.2 * (2.0 + n / 7)
+    for row in where(rows, "concurrent"):
+        (step,) = row["steps"]
+        took = 0.7 * (step["end_ns"] - step["request_ns"]) / 1e9
+        tokens = round(100 * beside + 150 * (took - beside)) + 1
+        row["steps"] = [step | {"answer_tokens": tokens}]
+    return rows
+
+
+ALONE = [unlike(n) for n in range(1, 7)]
+
 SCENES: dict[str, Scene] = {
-    "a level equal": ([*PAIR, *rounds(3, asking())], {}, {"level equal", "chance"}, {"no option"}),
+    "a level equal": (
+        [*PAIR, *rounds(3, asking())],
+        {},
+        {"level equal", "chance", "no config differs"},
+        OPTION,
+    ),
     "a level better": (
         [*PAIR, *rounds(3, scaled(asking(), 1.3))],
         {},
-        {"level differs", "chance"},
-        {"no option"},
+        {"level differs", "chance", "no config differs"},
+        OPTION,
     ),
     "a level unclear": (
         [*PAIR, *unsteady(asking(), 0.3, 0.8, 2.0)],
         {},
-        {"level unclear", "level detectable", "chance", *UNKNOWN},
-        {"no option"},
+        {"level unclear", "level detectable", "chance", "no config differs", *UNKNOWN},
+        OPTION,
     ),
-    "a level once": ([*PAIR, asking()], {}, {"level unclear", *UNKNOWN}, {"no option"}),
+    "a level once": (
+        [*PAIR, asking()],
+        {},
+        {"level unclear", "configs untested", *UNKNOWN},
+        OPTION,
+    ),
     "levels apart": (
         [*PAIR, changed(asking(), repetition=9)],
         {},
-        {"level unknown", *UNKNOWN},
-        {"no option"},
+        {"level unknown", "configs untested", *UNKNOWN},
+        OPTION,
     ),
     "layers of a CPU": (
         [
@@ -212,24 +281,67 @@ SCENES: dict[str, Scene] = {
             *rounds(3, asking(asked={"num_gpu": 80}, options_effective="{}")),
         ],
         {},
-        {"not confirmed", "factors", "not reported", "num_gpu"},
-        {"no option", "factors applied"},
+        {"not confirmed", "factors", "not reported", "num_gpu", "no config differs"},
+        OPTION | {"factors applied"},
     ),
     "levels of natural work": (
         every([*PAIR, *rounds(3, asking())], work_policy="natural", work_effective="natural"),
         {},
-        {"level equal", "level not fixed", "chance", "nothing to compare", "not fixed"},
-        COMPARED | {"no option"},
+        {"level equal", "level not fixed", "chance", "not fixed", "unlike work"}
+        | {"no config differs", *NO_RATIO},
+        RATIO | OPTION | {"best topology"},
     ),
     "levels of unlike answers": (
         every(
             [*PAIR, *rounds(3, longer(asking()))], work_policy="natural", work_effective="capped"
         ),
         {},
-        {"level equal", "level lengths", "chance", "nothing to compare", "not fixed"},
-        COMPARED | {"no option"},
+        {"level equal", "level lengths", "chance", "not fixed", "unlike work"}
+        | {"no config differs", *NO_RATIO},
+        RATIO | OPTION | {"best topology"},
     ),
     "better": (PAIR, {}, set(), set()),
+    "a missing baseline": (
+        PAIR,
+        {"baselines": ["nowhere"]},
+        {"baseline missing"},
+        {"no baseline"},
+    ),
+    "a report of others": (PAIR, {"baselines": ["tr114"]}, {"baseline apart"}, {"no baseline"}),
+    "two as good": (
+        [*PAIR, *rounds(3, block("single", (1.0, 1.0), (1.25, 1.25)))],
+        {},
+        {"best topologies"},
+        {"best topology"},
+    ),
+    "better alone, not in its family": (
+        [
+            *unsteady(SERIAL, 1.0, 1.0, 1.0),
+            *unsteady(DUAL, 0.85, 1.0, 1.177),
+            *unsteady(block("single", (1.0, 1.0), (1.25, 2.5)), 0.6, 1.0, 1.6),
+        ],
+        {},
+        {"holm", "inconclusive", "no best topology", "hides something", *UNKNOWN},
+        {"better", "best topology", "soonest", "hides", *OVER},
+    ),
+    "never in one invocation": (
+        [*rounds(3, SERIAL), *every(rounds(3, DUAL), invocation="inv2")],
+        {},
+        {"other sessions", "too few rounds", "detectable config"},
+        {"better", "best topology", "soonest", "detectable", "wait"},
+    ),
+    "configs differ": (
+        [*PAIR, *rounds(3, scaled(asking(), 1.3)), *rounds(3, scaled(asking("dual-c", HOT), 1.8))],
+        {},
+        {"level differs", "chance", "configs differ"},
+        OPTION,
+    ),
+    "without solos, from overlap": (
+        ALONE,
+        {},
+        {"overlap", "lengths", "no group", "no serial", *ONE_TOPOLOGY},
+        COMPARED | GROUPED | NO_SERIAL | OVER | {"estimator"},
+    ),
     "worse": (
         rounds(3, SERIAL, scaled(DUAL, 2.0)),
         {},
@@ -239,20 +351,21 @@ SCENES: dict[str, Scene] = {
     "equivalent": (
         rounds(3, SERIAL, scaled(DUAL, 1.6)),
         {},
-        {"equivalent"},
-        {"better"},
+        {"equivalent", "no best topology"},
+        {"better", "best topology"},
     ),
     "inconclusive": (
         [*rounds(3, SERIAL), *unsteady(DUAL, 0.3, 0.8, 2.0)],
         {},
-        {"inconclusive", "hides something", *UNKNOWN},
-        {"better", "hides", *OVER},
+        {"inconclusive", "hides something", "no best topology", *UNKNOWN},
+        {"better", "hides", "best topology", "soonest", *OVER},
     ),
     "one repetition": (
         rounds(1, SERIAL, DUAL),
         {},
-        {"single pair", "hides something", *UNKNOWN},
-        {"better", "hides", "hides nothing", *OVER, *RIGHT},
+        {"single pair", "hides something", "too few rounds", "not detectable", *UNKNOWN},
+        {"better", "hides", "hides nothing", "best topology", "soonest", "detectable"}
+        | {*OVER, *RIGHT},
     ),
     "estimator under": (
         rounds(3, SERIAL, scaled(DUAL, 0.64)),
@@ -263,20 +376,20 @@ SCENES: dict[str, Scene] = {
     "one config": (
         rounds(3, DUAL),
         {},
-        {"nothing to compare", "no group", "no serial"},
+        {"no group", "no serial", *ONE_TOPOLOGY},
         COMPARED | GROUPED | NO_SERIAL,
     ),
     "no reference": (
         rounds(3, block("single"), DUAL),
         {},
-        {"nothing to compare", "no reference", "no serial"},
-        COMPARED | {"serial passed"},
+        {"no reference", "no serial", "controls untested", *NO_RATIO},
+        RATIO | {"serial passed", "controls passed"},
     ),
     "void reference": (
         [*[no_server(rows) for rows in rounds(1, SERIAL)], *rounds(3, DUAL)],
         {},
         {
-            "nothing to compare",
+            *ONE_TOPOLOGY,
             "void reference",
             "failed attempts",
             "void configs",
@@ -300,14 +413,14 @@ SCENES: dict[str, Scene] = {
     "natural work": (
         every(PAIR, work_policy="natural", work_effective="natural"),
         {},
-        {"nothing to compare", "not fixed"},
-        COMPARED,
+        {"not fixed", "unlike work", *NO_RATIO},
+        RATIO | {"best topology"},
     ),
     "capped work": (
         [*rounds(3, SERIAL), *every(rounds(3, DUAL), work_effective="capped")],
         {},
-        {"nothing to compare", "not fixed"},
-        COMPARED,
+        {"not fixed", "unlike work", *NO_RATIO},
+        RATIO | {"best topology"},
     ),
     "two workloads": (
         [
@@ -315,8 +428,8 @@ SCENES: dict[str, Scene] = {
             *rounds(3, block("serial-b", workload="w2"), block("single-b", workload="w2")),
         ],
         {},
-        {"more"},
-        set(),
+        {"more", "no config differs"},
+        {"one config each"},
     ),
     "unequal threads": (
         [*rounds(3, SERIAL), *every(rounds(3, DUAL), threads=2)],
@@ -393,21 +506,21 @@ SCENES: dict[str, Scene] = {
     "serial failed": (
         rounds(3, scaled(SERIAL, 1.25), scaled(DUAL, 1.25)),
         {},
-        {"serial failed", "control failed"},
-        {"serial passed", "hides nothing", *RIGHT},
+        {"serial failed", "control failed", "controls failed"},
+        {"serial passed", "hides nothing", "controls passed", *RIGHT},
     ),
     "serial without solos": (
         rounds(3, UNLIKE, DUAL),
         {},
-        {"serial untested", "list none"},
+        {"serial untested", "list none", "controls untested"},
         NO_SERIAL,
     ),
     "a pair": ([*PAIR, *rounds(3, AGAIN)], {}, {"pair passed"}, {"no pairs"}),
     "a failed pair": (
         [*PAIR, *rounds(3, scaled(AGAIN, 1.2))],
         {},
-        {"pair failed", "control failed"},
-        {"no pairs"},
+        {"pair failed", "control failed", "controls failed"},
+        {"no pairs", "controls passed"},
     ),
     "a pair once": ([*PAIR, AGAIN], {}, {"pair once", *UNKNOWN}, {"no pairs"}),
     "a pair never": (
@@ -433,7 +546,7 @@ SCENES: dict[str, Scene] = {
     "one agent": (
         rounds(3, block("single", (1.0,))),
         {},
-        {"nothing to compare", "no group", "no serial", "list none"},
+        {"no group", "no serial", "no estimator", *ONE_TOPOLOGY},
         COMPARED | GROUPED | NO_SERIAL | OVER | {"estimator", "agents alone", "skew"},
     ),
     "five agents": (
@@ -445,10 +558,11 @@ SCENES: dict[str, Scene] = {
     "all failed": (
         [no_server(DUAL)],
         {},
-        {"nothing valid", "no group", "no serial", "list none", "failed attempts"}
-        | {"unknown version", "void configs"},
+        {"nothing valid", "no group", "no serial", "failed attempts", "unknown version"}
+        | {"void configs", "controls untested", "no estimator", "not detectable"},
         STEADY
-        - {"one session", "agents alone", "random", "no pairs", "small model", "no option"}
+        - {"one session", "random", "no pairs", "small model", "no option"}
+        - {"one config each", "no baseline"}
         - UNCALIBRATED,
     ),
 }
@@ -487,15 +601,19 @@ def test_every_report_is_tidy(reports: dict[str, str], name: str) -> None:
     assert "\n\n\n" not in text
     assert not re.search(r"[ \t]$", text, re.MULTILINE)
     assert not re.search(r"\b(None|nan|NaN|NaT|inf|Undefined)\b", text)
-    assert not re.search(r"\.\d{4,}", text.split("## 10.")[0]), "an unrounded number"
+    body = text.split("\n## 20.")[0]
+    assert not re.search(r"\.\d{4,}", body), "an unrounded number"
     assert not re.search(r"\b1 (configs|blocks|comparisons)\b", text)
     assert not re.search(r"\b(?!1\b)\d+ (config|block|valid block|comparison)\b", text)
     assert not re.search(r"\bsession s1, |\bsessions s1\.", text)
     assert not re.search(r"^- .*\n\n- ", text, re.MULTILINE), "a list with a gap"
-    assert not re.search(r"^- .*\n(?!- |\n|$)", text, re.MULTILINE), "a list that runs on"
-    assert not re.search(r"`\s?`|` `", text), "a list of names without commas"
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"^- .*\n(?!- |\n|$)", prose, re.MULTILINE), "a list that runs on"
+    assert not re.search(r"`\s?`|` `", prose), "a list of names without commas"
+    words = re.sub(r"`[^`\n]+`", "code", prose)
+    assert not re.search(r"  |\( | \)| [,.;:]|[:;,] ?[.;,]|\.\.", words), "a gap in a sentence"
     sections = re.findall(r"^## (\d+)\.", text, re.MULTILINE)
-    assert sections == [str(number) for number in range(1, 11)]
+    assert sections == [str(number) for number in range(1, 21)]
     for heading in re.finditer(r"^## .*\n\n(.*)", text, re.MULTILINE):
         assert not heading[1].startswith("## "), f"an empty section: {heading[0]}"
     for header, rows in tables(text):
@@ -507,9 +625,65 @@ def test_the_first_screen_answers(reports: dict[str, str], name: str) -> None:
     screen = reports[name].split("## 1.")[0]
     lines = [line for line in screen.splitlines() if line]
     assert lines[0] == "# A test study"
-    assert len(lines) <= 7
-    assert lines[-1].startswith("How far to trust this:")
-    assert re.search(r" Instrument error: (not calibrated|a token's arrival .*)\.$", lines[-1])
+    assert len(screen.splitlines()) <= 40
+    assert not table(screen, "|")
+    assert lines[1].startswith(("**Which topology?**", "**A control failed**", "**Nothing could"))
+    told = [re.match(r"- \*\*(.*?)\*\*: \S", line) for line in lines[-6:]]
+    wanted = ["Configs", "Comparable with", "Controls", "Smallest change that would show"]
+    assert [found and found[1] for found in told][:3] == wanted[:3]
+    assert lines[-3].startswith(f"- **{wanted[3]}** (with a chance of 80 %): ")
+    assert re.search(r"^- \*\*Instrument error\*\*: (not calibrated|a token's .*)\.$", lines[-2])
+    assert lines[-1].startswith("- **How far to trust this**: ")
+
+
+def ten(text: str) -> list[tuple[str, str, str]]:
+    """(question, anchor, answer) of the summary."""
+    summary = text.split("## 1. ")[1].split("\n## 2.", maxsplit=1)[0]
+    return re.findall(r"^\d+\. \*\*\[(.*?)\]\(#(.*?)\)\*\* (.*)$", summary, re.MULTILINE)
+
+
+def parts(text: str) -> dict[str, str]:
+    """What stands under each heading, with its sub-headings, by the id that GitHub gives it."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    found: dict[str, str] = {}
+    heads = list(re.finditer(r"^(#{2,3}) (.*)$", prose, re.MULTILINE))
+    for n, head in enumerate(heads):
+        same = (one.start() for one in heads[n + 1 :] if len(one[1]) <= len(head[1]))
+        found.setdefault(slug(head[2]), prose[head.end() : next(same, len(prose))])
+    return found
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_ten_questions_lead_to_sections_that_hold_a_verdict(
+    reports: dict[str, str], name: str
+) -> None:
+    sections = parts(reports[name])
+    questions = ten(reports[name])
+    assert len(questions) == 10
+    assert len({anchor for _, anchor, _ in questions}) == 10
+    for question, anchor, answer in questions:
+        screen = sections[anchor].splitlines()[:40]
+        said = [line for line in screen if re.match(r"[^|#!*].*|\*\*[^*]", line)]
+        assert said, f"{question}: the section says nothing on its first screen"
+        assert answer.endswith("."), question
+        assert len(answer) < 600, question
+        assert re.search(VERDICT, answer), (question, answer)
+        assert re.search(VERDICT, " ".join(said)), (question, said)
+
+
+def test_the_readme_lists_the_same_ten_questions(reports: dict[str, str]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    asked = [question for question, _, _ in ten(reports["better"])]
+    listed = re.findall(r"^\d+\. (.*\?)", readme, re.MULTILINE)
+    assert listed == asked
+
+
+def test_every_link_inside_the_report_leads_somewhere(reports: dict[str, str]) -> None:
+    for text in reports.values():
+        anchors = set(parts(text))
+        targets = re.findall(r"\]\(#(.*?)\)", text)
+        assert len(targets) > 10
+        assert set(targets) <= anchors
 
 
 def test_a_dataset_without_a_block_says_so(tmp_path: Path) -> None:
@@ -517,10 +691,11 @@ def test_a_dataset_without_a_block_says_so(tmp_path: Path) -> None:
     assert "\nNothing has been measured.\n" in text
     assert "| dual | 0 | missing |" in text
     assert text.split("## 1.")[0].splitlines()[-2] == (
-        "How far to trust this: Instrument error: not calibrated."
+        "- **How far to trust this**: there is nothing to trust."
     )
-    nothing = {"no group", "no serial", "no pairs", "list none", "small model", "no option"}
-    assert not said(text) - nothing - {"not calibrated"}
+    nothing = {"no group", "no serial", "no pairs", "small model", "no option", "one config each"}
+    nothing |= {"not calibrated", "no estimator", "no baseline", "controls untested"}
+    assert not said(text) - nothing - {"not detectable"}
     assert "How wrong can the instrument be?" not in text
     assert "0 configs" not in text
 
@@ -547,22 +722,22 @@ def test_configs_of_one_topology_are_named(tmp_path: Path) -> None:
 
 def test_a_topology_is_told_once_in_the_headline(reports: dict[str, str]) -> None:
     screen = reports["a pair"].split("## 1.")[0]
-    assert screen.count("- **") == 1
+    assert screen.count("- **One server") == 1
     assert "- **One server per agent** (`dual`) finishes" in screen
     assert "`dual-again`" not in screen
-    sentences = reports["a pair"].split("## 2.")[1].split("## 3.")[0]
+    sentences = reports["a pair"].split("\n## 6.")[1].split("\n## 7.")[0]
     assert sentences.count("- One server per agent") == 1
 
 
 def test_configs_without_a_valid_block_are_named(tmp_path: Path) -> None:
     text = report(tmp_path, [no_server(DUAL), no_server(SERIAL), block("single")])
-    assert "\nWithout any valid block: `dual`, `serial`.\n" in text
-    assert "answers too unlike those alone): `dual`, `serial`\n" in text
+    assert "\nWithout any valid block: `dual` and `serial`.\n" in text
+    assert "answers too unlike those alone): `dual` and `serial`\n" in text
 
 
 def test_more_comparisons_are_counted(tmp_path: Path) -> None:
     more = [block(f"{t}-{w}", workload=w) for w in ("w2", "w3") for t in ("serial", "dual")]
-    assert "Section 2 has 2 more comparisons." in report(tmp_path, [*PAIR, *rounds(3, *more)])
+    assert " 2 more comparisons: [section 6](#6-" in report(tmp_path, [*PAIR, *rounds(3, *more)])
 
 
 def test_a_ratio_of_fewer_rounds_says_how_many(tmp_path: Path) -> None:

@@ -6,8 +6,15 @@ from itertools import permutations, product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from tandembench.stats.ranking import Ranking, ranking
+from tandembench.stats.ranking import (
+    Ranking,
+    block_f_p,
+    no_column_differs,
+    planned_columns_p,
+    ranking,
+)
 
 
 def table(
@@ -74,4 +81,26 @@ def test_the_global_test_agrees_with_an_f_test_where_that_is_exact() -> None:
         columns=["value", "round", "config"],
     )
     expected = anova_lm(smf.ols("value ~ C(round) + C(config)", long).fit())
-    assert ranking(rows).p == pytest.approx(expected.loc["C(config)", "PR(>F)"], abs=0.02)
+    p = expected.loc["C(config)", "PR(>F)"]
+    assert ranking(rows).p == pytest.approx(p, abs=0.02)
+    assert block_f_p(np.array(rows)) == pytest.approx(p, abs=1e-9)
+
+
+def test_of_two_columns_the_f_test_is_the_paired_t_test() -> None:
+    rows = np.array(table(11, [0.0, 0.02], rounds=4))
+    expected = stats.ttest_rel(rows[:, 0], rows[:, 1]).pvalue
+    assert block_f_p(rows) == pytest.approx(expected)
+    assert planned_columns_p(rows) == pytest.approx(expected)
+    assert no_column_differs(rows) >= 2 / 2**4, "too few orders for a smaller one"
+    more = np.array(table(11, [0.0, 0.02], rounds=12))
+    assert planned_columns_p(more) == no_column_differs(more)
+
+
+def test_columns_without_spread_differ_surely_or_not_at_all() -> None:
+    assert block_f_p(np.array([[0.0, 1.0], [0.0, 1.0]])) == 0.0
+    assert block_f_p(np.array([[0.5, 0.5], [1.0, 1.0]])) == 1.0
+
+
+def test_a_large_table_takes_no_permutation() -> None:
+    rows = np.array(table(12, [0.0] * 400, rounds=10))
+    assert no_column_differs(rows) == block_f_p(rows)

@@ -57,7 +57,7 @@ def report_context(
         "name": descriptor["name"],
         "study": study,
         "margin": margin,
-        "measured": _measured(runs),
+        "measured": _measured(runs, executions),
         "environment": environment(descriptor, executions),
         "topology_groups": groups,
         "topology_groups_left_out": more_groups,
@@ -96,7 +96,8 @@ def report_context(
     }
 
 
-def _measured(runs: pd.DataFrame) -> Values:
+def _measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Values:
+    """``solos``: valid executions alone; ``gains``: valid runs with a speedup_true."""
     valid = runs[runs["valid"]]
     return {
         "when": _when(runs["started_at"]),
@@ -106,7 +107,8 @@ def _measured(runs: pd.DataFrame) -> Values:
         "void_configs": sorted(set(runs["config_id"]) - set(valid["config_id"])),
         "sessions": sorted(runs["session"].unique()),
         "agents_max": int(runs["n_agents"].max()) if len(runs) else 0,
-        "with_solos": int(valid["speedup_true"].notna().sum()),
+        "solos": int((executions["valid"] & (executions["mode"] == "solo")).sum()),
+        "gains": int(valid["speedup_true"].notna().sum()),
         "cold": int(valid["cold"].fillna(value=False).astype(bool).sum()),
     }
 

@@ -1,20 +1,29 @@
 """Measured configs as lines to copy: into a study's YAML, or to start Ollama servers with."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from tandembench.study.expand import OPTIONS
+
+_NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
+
 
 def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = None) -> list[str]:
     """A config as the study's YAML lists it, from what its agents were asked.
 
-    ``executions`` are its own; ``name`` is the id to give it, its own if left out.
+    ``executions`` are its own; ``name`` is the id to give it, its own if left out. Imported runs
+    may name what no study can: options that it does not have are left out, and an agent whose
+    name is none leaves nothing to copy.
     """
     agents = executions.sort_values("agent_index").drop_duplicates("agent_index")
+    if not all(_NAME.fullmatch(str(agent)) for agent in agents["agent"]):
+        return []
     one = agents.iloc[0]
-    asked = [json.loads(options) for options in agents["options_asked"]]
+    asked = [_known(json.loads(options)) for options in agents["options_asked"]]
     fields: dict[str, Any] = {
         "id": name or config_id,
         "scenario": one["scenario"],
@@ -33,6 +42,14 @@ def ollama_servers(topology: str, n_agents: int) -> list[str]:
         return [f"OLLAMA_HOST=127.0.0.1:{11434 + i} ollama serve" for i in range(n_agents)]
     slots = n_agents if topology == "single_parallel" else 1
     return [f"OLLAMA_HOST=127.0.0.1:11434 OLLAMA_NUM_PARALLEL={slots} ollama serve"]
+
+
+def _known(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in asked.items()
+        if name in OPTIONS and isinstance(value, int | float)
+    }
 
 
 def _work(agents: pd.DataFrame) -> dict[str, Any] | None:

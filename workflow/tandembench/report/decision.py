@@ -16,7 +16,7 @@ from tandembench.report.numbers import Values, by_config, mean_with_interval, ra
 from tandembench.report.rounds import round_table
 from tandembench.stats.family import ALPHA, holm
 from tandembench.stats.intervals import ratio_interval
-from tandembench.stats.ranking import no_column_differs
+from tandembench.stats.ranking import planned_columns_p
 from tandembench.stats.verdicts import ratio_verdict
 
 
@@ -50,8 +50,8 @@ CRITERIA = (
 # answers, and the rate stands for throughput.
 _WALL = Criterion("throughput", "throughput", "wall_s", False, "wall_s", "s, makespan")
 _RATE = Criterion(
-    "throughput",
-    "throughput",
+    "rate",
+    "tokens/s of unlike answers",
     "aggregate_tokens_per_s",
     True,
     "aggregate_tokens_per_s",
@@ -142,7 +142,7 @@ def _tested(criterion: Criterion, valid: pd.DataFrame) -> tuple[pd.DataFrame, fl
     table = table if criterion.more_is_better else -table
     if min(table.shape) < 2:
         return table, None
-    return table, no_column_differs(table.to_numpy())
+    return table, planned_columns_p(table.to_numpy())
 
 
 def _judged(
@@ -164,7 +164,7 @@ def _judged(
         status = _status(id_, best, table, margin) if cell else "not_measured"
         cells[id_] = {"status": status, **(cell or {"value": None, "is_reference": False})}
     statuses = {id_: cell["status"] for id_, cell in cells.items()}
-    known = [id_ for id_, status in statuses.items() if status != "not_measured"]
+    known = [id_ for id_, runs in own.items() if runs[criterion.column].notna().any()]
 
     def having(*wanted: str) -> list[Values]:
         return [

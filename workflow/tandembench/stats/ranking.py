@@ -1,5 +1,6 @@
 """Whether any of several configs differs, and then which is best. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,13 +62,12 @@ def no_column_differs(table: NDArray[np.float64]) -> float:
     """p of the permutation test that no column differs, labels exchanged inside each row.
 
     Two rows and two columns at least. Every permutation if they are few, else a fixed sample of
-    them: 9,999, fewer for more than 300 values. Of more than 3,000 values no 1,000 permutations
-    take seconds, and p is that of what they approach, the F test of a randomised block design.
-    Source: Fisher 1935, Good 2005.
+    them: 9,999, fewer for more than 300 values. Of more than 3,000 values 1,000 permutations take
+    seconds: then p is that of what they approach, `block_f_p`. Source: Fisher 1935, Good 2005.
     """
     resamples = min(_RESAMPLES, _EXCHANGED // table.size)
     if resamples < _FEWEST:
-        return _f_test(table)
+        return block_f_p(table)
 
     def spread(*columns: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         # A row keeps its values, so that its mean is the same in every permutation.
@@ -87,8 +87,23 @@ def no_column_differs(table: NDArray[np.float64]) -> float:
     return float(found.pvalue)
 
 
-def _f_test(table: NDArray[np.float64]) -> float:
-    """p of equal columns by F = MS(columns) / MS(rest), with (k-1) and (n-1)(k-1) degrees."""
+def planned_columns_p(table: NDArray[np.float64]) -> float:
+    """The same for columns that were planned to be compared, however few the rows are.
+
+    Fewer than 1,000 orders that can be told apart (two columns: up to ten rows) allow no small p,
+    and the comparison would be lost before it is made: then `block_f_p`, which for two columns is
+    the t test that their interval rests on.
+    """
+    rows, columns = table.shape
+    orders = (rows - 1) * math.lgamma(columns + 1)
+    return block_f_p(table) if orders < math.log(_FEWEST) else no_column_differs(table)
+
+
+def block_f_p(table: NDArray[np.float64]) -> float:
+    """p of equal columns in a randomised block design, blocks as rows, normal spread.
+
+    F = MS(columns) / MS(rest), with (k-1) and (n-1)(k-1) degrees. Source: Fisher 1935.
+    """
     rows, columns = table.shape
     by_column, by_row, mean = table.mean(axis=0), table.mean(axis=1), table.mean()
     between = rows * np.square(by_column - mean).sum() / (columns - 1)

@@ -28,6 +28,7 @@ _LETTERS = {
     "seed": "s",
     "model": "",
 }
+OPTIONS = tuple(_LETTERS)
 # Options that say how a model is loaded, not how it answers.
 _OF_THE_LOAD = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
