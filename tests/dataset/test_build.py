@@ -26,7 +26,13 @@ Row = dict[str, Any]
 
 def a_run(config_id: str, wall_s: float, **changes: Any) -> Row:
     topology = config_id.split("-", maxsplit=1)[0]
-    row = {"config_id": config_id, "topology": topology, "wall_s": wall_s, "session": "s1"}
+    row = {
+        "config_id": config_id,
+        "topology": topology,
+        "wall_s": wall_s,
+        "session": "s1",
+        "invocation": "i1",
+    }
     row |= {"repetition": 1, "workload": "w1", "valid": True, "work_effective": "fixed"}
     return row | changes
 

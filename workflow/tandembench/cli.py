@@ -153,6 +153,28 @@ def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> No
 
 
 @main.command()
+@click.argument("dataset")
+@click.option("--metric", default="makespan_ratio", show_default=True, help="What to tell.")
+@click.option("--precision", required=True, help="How closely, such as 3%.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def plan(dataset: str, metric: str, precision: str, style: str) -> None:
+    """Say how many more sessions tell METRIC to within a precision, from those of DATASET.
+
+    DATASET, the pilot, is results/<study>, a dataset's folder or a baseline of runs.
+    """
+    from tandembench.diff.sides import open_side  # noqa: PLC0415
+    from tandembench.plan import as_fraction, as_table, sessions_plan  # noqa: PLC0415
+
+    wanted = as_fraction(precision)
+    pilot = open_side(dataset).dataset
+    if pilot is None:
+        fix = "name a dataset of runs"
+        raise TandemError("printed values have no sessions", where=dataset, fix=fix)
+    found = sessions_plan(pilot.runs, metric, wanted)
+    click.echo(json.dumps(found, indent=2) if style == "json" else as_table(found))
+
+
+@main.command()
 @click.argument("study_file")
 @click.option("--session", default="s1", show_default=True, help="Label of the session.")
 @click.option(

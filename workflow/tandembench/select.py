@@ -78,7 +78,7 @@ def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
     logs = _table(runs, metric)
     names = [str(name) for name in logs.columns]
     found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
-    unit = "session" if runs["session"].nunique() >= MIN_SESSIONS else "round"
+    unit = "session" if logs.index.nlevels == 1 else "round"
     of = f"{len(names)} config{'s' * (len(names) > 1)}, {len(logs)} {unit}{'s' * (len(logs) != 1)}"
     if found.best is None:
         first = str(runs["config_id"].iloc[0])
@@ -96,12 +96,15 @@ def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
 
 
 def _table(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Logarithms: one row per round that holds every config (per session from three on)."""
+    """Logarithms, where every config has one: a row per session from three on, else per round."""
     logs = runs.assign(log=np.log(runs[metric].astype(float)))
     order = list(dict.fromkeys(runs["config_id"]))
-    rounds = logs.pivot_table("log", ["session", "repetition"], "config_id")[order].dropna()
-    by_session = rounds.groupby(level="session").mean()
-    return by_session if len(by_session) >= MIN_SESSIONS else rounds
+    by_session = logs.pivot_table("log", "session", "config_id")[order].dropna()
+    if len(by_session) >= MIN_SESSIONS:
+        return by_session
+    known = logs.assign(invocation=logs["invocation"].fillna(""))
+    rounds = ["session", "invocation", "repetition"]
+    return known.pivot_table("log", rounds, "config_id")[order].dropna()
 
 
 def _entry(config_id: str, executions: pd.DataFrame) -> list[str]:

@@ -42,18 +42,18 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:
     """The runs with makespan_ratio against the ``reference`` topology, paired by round.
 
-    Null without a comparable run of the workload's reference config in the same session and
-    round, and where the work was not fixed: a shorter answer is no faster server.
+    Null without a comparable run of the workload's reference config in the same session,
+    invocation and round, and where the work was not fixed: a shorter answer is no faster server.
     """
-    references = _reference_configs(runs, reference)
+    references = reference_configs(runs, reference)
     walls = {
         _round(run): run["wall_s"]
         for run in runs
-        if _comparable(run) and references.get(run["workload"]) == run["config_id"]
+        if comparable(run) and references.get(run["workload"]) == run["config_id"]
     }
     rows = []
     for run in runs:
-        wall_s = walls.get(_round(run)) if _comparable(run) else None
+        wall_s = walls.get(_round(run)) if comparable(run) else None
         found: Row = {"reference_config_id": None, "makespan_ratio": None}
         if wall_s is not None:
             found["reference_config_id"] = references[run["workload"]]
@@ -62,12 +62,12 @@ def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> li
     return rows
 
 
-def _reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
+def reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
     """One reference config for each workload: most comparable runs, then the smallest id."""
     counts = Counter(
         (run["workload"], run["config_id"])
         for run in runs
-        if run["topology"] == reference and _comparable(run)
+        if run["topology"] == reference and comparable(run)
     )
     chosen: dict[str, str] = {}
     for workload, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
@@ -75,9 +75,10 @@ def _reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dic
     return chosen
 
 
-def _comparable(run: Mapping[str, Any]) -> bool:
+def comparable(run: Mapping[str, Any]) -> bool:
+    """Whether a run's wall time may stand beside that of another topology."""
     return bool(run["valid"]) and run["work_effective"] == "fixed"
 
 
 def _round(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    return run["session"], run["repetition"], run["workload"]
+    return run["session"], run["invocation"], run["repetition"], run["workload"]

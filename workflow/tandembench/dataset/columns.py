@@ -223,7 +223,12 @@ RUNS = (
 STUDY_RUNS = (
     *RUNS,
     Column("reference_config_id", "text", "", "the config that makespan_ratio compares with"),
-    Column("makespan_ratio", "number", "1", "reference's wall_s over this one's, same round"),
+    Column(
+        "makespan_ratio",
+        "number",
+        "1",
+        "reference's wall_s over this one's, same invocation and round",
+    ),
 )
 
 

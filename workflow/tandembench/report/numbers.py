@@ -1,13 +1,30 @@
 """Columns of runs -> the numbers of a report; None where nothing is known."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
 
+from tandembench.stats.comparison import Observation
 from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict
 
 Values = dict[str, Any]
+
+
+def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
+    """The known values of a column for a comparison; those of one ``cell`` pair by repetition."""
+    known = runs[["session", "invocation", "repetition", column]].dropna(subset=[column])
+    return [
+        Observation(
+            float(value),
+            str(session),
+            # Imported runs have none: one invocation for each session then.
+            None if pd.isna(invocation) else str(invocation),
+            (cell, int(repetition)),
+        )
+        for session, invocation, repetition, value in known.itertuples(index=False)
+    ]
 
 
 def ratio(runs: pd.DataFrame, column: str) -> Interval | None:

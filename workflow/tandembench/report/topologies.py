@@ -2,28 +2,40 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
+import numpy as np
 import pandas as pd
 
+from tandembench.dataset.build import comparable, reference_configs
 from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.report.numbers import Values, distinct, mean, ratio, verdict
-from tandembench.stats.verdicts import smallest_detectable
+from tandembench.report.numbers import Values, distinct, mean, observations, ratio, verdict
+from tandembench.stats.comparison import DIFFERENT_SESSIONS, Observation, paired_ratio
+from tandembench.stats.family import ratio_family
 
 
 def topology_groups(
     runs: pd.DataFrame, executions: pd.DataFrame, reference: str, margin: float
 ) -> list[Values]:
-    """One group per workload that two topologies or more were to do, the largest first."""
+    """One group per workload that two topologies or more were to do, the largest first.
+
+    The comparisons of a group with its reference, replicates aside, are one family: ``verdict``
+    is what holds in it, by Holm.
+    """
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     first_tokens = shared.groupby("config_id")["ttft_s"].mean().to_dict()
     totals = _threads_by_config(executions)
+    references = reference_configs(cast(list[Values], runs.to_dict("records")), reference)
     groups = []
     for workload, same in runs.groupby("workload"):
         if same["topology"].nunique() < 2:
             continue
         valid = same[same["valid"]]
+        reference_id = references.get(str(workload))
+        walls = _walls(same[same["config_id"] == reference_id])
         rows = [
-            _row(str(config_id), own, margin) | {"ttft_s": first_tokens.get(config_id)}
+            _row(str(config_id), own, reference_id, walls, margin)
+            | {"ttft_s": first_tokens.get(config_id)}
             for config_id, own in same.groupby("config_id")
         ]
         rows.sort(key=lambda row: (TOPOLOGIES.index(row["topology"]), row["config_id"]))
@@ -32,6 +44,7 @@ def topology_groups(
         for row in rows:
             row["replicate_of"] = first_of.get(row["content"])
             first_of.setdefault(row["content"], row["config_id"])
+        _judge(rows, margin)
         groups.append(
             {
                 "workload": str(workload),
@@ -64,7 +77,7 @@ def headline(groups: Sequence[Values], reference: str) -> Values | None:
             for row in group["rows"]
             if row["topology"] != reference and row["replicate_of"] is None
         ]
-        if any(row["makespan_ratio"] for row in others):
+        if any(row["makespan_ratio"] or row["reason"] == DIFFERENT_SESSIONS for row in others):
             compared.append((group, others))
     if not compared:
         return None
@@ -80,21 +93,46 @@ def headline(groups: Sequence[Values], reference: str) -> Values | None:
     }
 
 
-def _row(config_id: str, attempts: pd.DataFrame, margin: float) -> Values:
+def _judge(rows: Sequence[Values], margin: float) -> None:
+    """Fill in the verdicts, which hang together; that of a replicate or reference stands alone."""
+    family = [row for row in rows if not row["is_reference"] and row["replicate_of"] is None]
+    alone = [row for row in rows if row not in family]
+    for judged_together in (family, *([row] for row in alone)):
+        verdicts = ratio_family([row["makespan_ratio"] for row in judged_together], margin)
+        for row, judged in zip(judged_together, verdicts, strict=True):
+            row |= {"verdict": judged.verdict, "alone": judged.alone}
+            row |= {"p": judged.p, "adjusted_p": judged.adjusted_p}
+
+
+def _walls(runs: pd.DataFrame) -> list[Observation]:
+    """Wall times that may stand beside those of another topology."""
+    whole = [comparable(run) for run in cast(list[Values], runs.to_dict("records"))]
+    return observations(runs[np.array(whole, dtype=bool)], "wall_s")
+
+
+def _row(
+    config_id: str,
+    attempts: pd.DataFrame,
+    reference_id: str | None,
+    reference_walls: Sequence[Observation],
+    margin: float,
+) -> Values:
     own = attempts[attempts["valid"]]
-    makespan_ratio = ratio(own, "makespan_ratio")
+    makespan = paired_ratio(reference_walls, _walls(own))
     overstated = ratio(own, "overstated")
     return {
         "config_id": config_id,
         "topology": str(attempts["topology"].iloc[0]),
         "content": str(attempts["content"].iloc[0]),
         "n": len(own),
-        "pairs": int(own["makespan_ratio"].count()),
+        "pairs": makespan.pairs,
+        "sessions": makespan.sessions,
+        "basis": makespan.basis,
+        "reason": makespan.reason,
         "wall_s": ratio(own, "wall_s"),
-        "makespan_ratio": makespan_ratio,
-        "verdict": verdict(makespan_ratio, margin),
-        "detectable": smallest_detectable(makespan_ratio) if makespan_ratio else None,
-        "is_reference": bool((own["reference_config_id"] == config_id).any()),
+        "makespan_ratio": makespan.interval,
+        "detectable": makespan.detectable,
+        "is_reference": config_id == reference_id,
         "aggregate_tokens_per_s": mean(own["aggregate_tokens_per_s"]),
         "speedup_estimate": ratio(own, "speedup_estimate"),
         "speedup_true": ratio(own, "speedup_true"),
