@@ -6,23 +6,28 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.dataset.opened import column_names, open_dataset, read_part
+from tandembench.dataset.opened import OpenDataset, column_names, open_dataset, read_part
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The tables of a study, and its descriptor."""
+    """The tables of a study, its descriptor, and the dataset that they were read from."""
 
     runs: pd.DataFrame
     executions: pd.DataFrame
     telemetry: pd.DataFrame
     rates: pd.DataFrame
     descriptor: dict[str, Any]
+    opened: OpenDataset
 
 
 def load_dataset(folder: Path) -> Dataset:
     """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
-    opened = open_dataset(folder)
+    return load_tables(open_dataset(folder))
+
+
+def load_tables(opened: OpenDataset) -> Dataset:
+    """Read all the tables of a dataset; TandemError (exit 3) as above."""
 
     def frame(table: str) -> pd.DataFrame:
         names = column_names(opened, table)
@@ -35,4 +40,5 @@ def load_dataset(folder: Path) -> Dataset:
         telemetry=frame("telemetry"),
         rates=frame("rates"),
         descriptor=opened.descriptor,
+        opened=opened,
     )

@@ -34,8 +34,8 @@ def open_dataset(folder: Path) -> OpenDataset:
     path = folder / NAME
     descriptor = read_descriptor(folder)
     if descriptor.get("kind") == "published":
-        fix = "name a dataset that has runs"
-        raise TandemError("printed values, without runs", where=str(folder), fix=fix)
+        fix = "name one of runs, or compare it: tandembench diff"
+        raise TandemError("printed values, no runs", where=str(folder), fix=fix)
     try:
         study, names = descriptor["study"], [one["name"] for one in descriptor["resources"]]
         _check_ids([study["reference"]], "topology", path)
@@ -71,8 +71,16 @@ def read_part(
         path = dataset.verified[table] = check_resource(dataset.folder, resource)
     found = read_columns(path, names, coded)
     for column in set(_ID_COLUMNS).intersection(names):
-        _check_ids(pc.unique(found[column].drop_null()).to_pylist(), column, path)
+        for values in _values(found[column]):
+            _check_ids(values.drop_null().to_pylist(), column, path)
     return found
+
+
+def _values(column: pa.ChunkedArray) -> list[pa.Array]:
+    """Arrays that hold every value of a column of texts, few of them twice."""
+    if pa.types.is_dictionary(column.type):
+        return [chunk.dictionary for chunk in column.chunks]
+    return [pc.unique(column)]
 
 
 def check_tables(dataset: OpenDataset) -> None:

@@ -66,6 +66,23 @@ def pick(text: str, known: Sequence[Baseline], where: str) -> Baseline:
     raise TandemError(f"no version {version} of '{name}'", where=where, fix=fix)
 
 
+def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
+    """(folder, label) of the dataset ``name``, ``name@version``, ``results/<study>`` or a folder's.
+
+    A dataset's folder may also be given by the ``datapackage.json`` in it.
+    """
+    path = Path(text)
+    path = path.parent if path.name == "datapackage.json" else path
+    folder = path / "dataset" if (path / "dataset").is_dir() else path
+    if (folder / "datapackage.json").is_file():
+        return folder, text.rstrip("/")
+    if path.is_dir() or "/" in text:
+        fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
+        raise TandemError("no dataset", where=sanitise(text), fix=fix)
+    baseline = find(text, root)
+    return baseline.folder, baseline.label
+
+
 def next_version(own: Sequence[Baseline]) -> str:
     """The minor version after those of a baseline; 1.0.0 if it is the first."""
     if not own:
