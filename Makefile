@@ -3,16 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A real S3 server for the tests of object stores.
+S3_VERSION := v1.8.0
+S3_SERVER := .tools/versitygw-$(S3_VERSION)
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study test test-full clean
+.PHONY: help setup quick study test test-full test-s3 s3-server clean
 
 help:
 	@echo "make quick   measure the quick study and write reports/quick/technical_report.md (minutes)"
 	@echo "make study   measure the whole study and write reports/study/technical_report.md (an hour)"
 	@echo "make test    every check: format, lint, types, tests (minutes)"
 	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
+	@echo "make test-s3    object stores against a real S3 server; needs Go, which builds it in .tools"
 
 setup: $(READY)
 
@@ -46,6 +50,16 @@ test: $(READY)
 
 test-full: $(READY)
 	. $(BIN)/activate && sh tests/check.sh -m "full or not full"
+
+s3-server: $(S3_SERVER)
+
+$(S3_SERVER):
+	@command -v go >/dev/null || { echo "make: Go is missing, which builds the S3 server: install it (go.dev, or golang-go)" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools" go install github.com/versity/versitygw/cmd/versitygw@$(S3_VERSION)
+	@mv .tools/versitygw $@
+
+test-s3: $(READY) $(S3_SERVER)
+	. $(BIN)/activate && TANDEMBENCH_S3_SERVER="$(CURDIR)/$(S3_SERVER)" pytest tests/dataset/test_stores.py
 
 clean:
 	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -72,6 +72,8 @@ def open_store(address: str) -> Store:
         address += f"{'&' if parts.query else '?'}allow_delayed_open=true"
     try:
         files, prefix = fs.FileSystem.from_uri(address)
+        if not prefix.strip("/"):
+            raise ValueError
     except (pa.ArrowException, OSError, ValueError):
         fix = "such as s3://bucket/prefix?region=... or &endpoint_override=host:port&scheme=http"
         raise TandemError("not the address of a store", where=shown, fix=fix) from None
@@ -129,7 +131,7 @@ def put(
                 raise TandemError(f"{one.label} exists", where=store.shown, fix=fix)
             if time.monotonic() > deadline:
                 what = f"{one.label} is being written by another, or that was broken off"
-                fix = f"wait, or remove {other}"
+                fix = f"wait, or remove {_shown(store, other)}"
                 raise TandemError(what, where=store.shown, fix=fix, exit_code=EXIT_ENVIRONMENT)
             if other != NAME:
                 time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - apart from each other
@@ -222,6 +224,11 @@ def _told(store: Store, path: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         code = re.search(r"AWS Error ([A-Z_]+)", str(error))
+        if code and code[1] == "VALIDATION":
+            # The client checks what it gets against the store's own checksum.
+            what, fix = "not the bytes that were stored", "copy the baseline to the store again"
+            where = _shown(store, path)
+            raise TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT) from None
         said = _SAYINGS.get(code[1], f"store error {code[1]}") if code else ""
         what = said or f"cannot be used ({os.strerror(getattr(error, 'errno', None) or 5)})"
         fix = (
