@@ -5,7 +5,7 @@ Pure. The rule is that of `paired_difference`; only sums over rows are arrays.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +76,9 @@ def ratios(a: Values, b: Values, pairs: Values, cells: Cells) -> Iterator[Told]:
         if together[group][2] >= MIN_SESSIONS:
             yield Told(group, _mean_interval(together[group], "sessions"), None)
         elif by_session[group]:
-            found = welch_from_moments(apart[1][group], apart[0][group])
-            yield Told(group, replace(found, basis="sessions"), None)
+            one = welch_from_moments(apart[1][group], apart[0][group])
+            told = Interval(one.mean, one.low, one.high, one.n, one.freedom, "sessions")
+            yield Told(group, told, None)
         elif rounds[group][2]:
             yield Told(group, _mean_interval(rounds[group], "within"), None)
         else:

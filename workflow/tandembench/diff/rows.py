@@ -99,26 +99,31 @@ def codes(sides: Sequence[pa.ChunkedArray]) -> tuple[Codes, list[Any]]:
     both = pa.chunked_array(chunks, sides[0].type).dictionary_encode().unify_dictionaries()
     if not both.num_chunks:
         return np.empty(0, dtype=np.int32), []
-    found = [np.asarray(chunk.indices.fill_null(-1), dtype=np.int32) for chunk in both.chunks]
+    found = [_array(chunk.indices.fill_null(-1)) for chunk in both.chunks]
     return np.concatenate(found), both.chunk(0).dictionary.to_pylist()
 
 
 def distinct(ids: npt.NDArray[np.int64]) -> tuple[Codes, npt.NDArray[np.int64]]:
     """The same groups under numbers from 0, without gaps; and what these numbers stand for."""
     coded = pa.array(ids).dictionary_encode()
-    return np.asarray(coded.indices, dtype=np.int32), np.asarray(coded.dictionary)
+    return _array(coded.indices), _array(coded.dictionary)
 
 
 def numbers(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Bools]:
     """The values of a column of numbers, times or booleans, and where there is none (or NaN)."""
-    if pa.types.is_floating(column.type):
-        values = np.asarray(column.fill_null(np.nan) if column.null_count else column)
-        return values, np.isnan(values)
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
-    missing = np.asarray(column.is_null())
-    zero = pa.scalar(0).cast(column.type)
-    return np.asarray(column.fill_null(zero) if column.null_count else column), missing
+    missing = column.is_null(nan_is_null=True)
+    if column.null_count:
+        column = column.fill_null(pa.scalar(0).cast(column.type))
+    return _array(column.combine_chunks()), _array(missing.combine_chunks())
+
+
+def _array(values: pa.Array) -> npt.NDArray[Any]:
+    """Arrow's values as NumPy's; not by Arrow, which would import pandas for it."""
+    if pa.types.is_boolean(values.type):
+        return np.from_dlpack(values.cast(pa.uint8())).view(np.bool_)
+    return np.from_dlpack(values)
 
 
 def _differs(one: pa.ChunkedArray, other: pa.ChunkedArray, matched: Matched) -> Bools:
