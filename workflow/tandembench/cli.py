@@ -189,19 +189,27 @@ def baseline() -> None:
 @click.argument("source", type=_PATH)
 @click.option("--name", required=True, help="Name of the baseline.")
 @click.option("--version", "number", help="Its version; the next one if left out.")
-def baseline_import(layout: str, source: Path, name: str, number: str | None) -> None:
+@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def baseline_import(
+    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+) -> None:
     """Import the results of another project as a baseline.
 
-    LAYOUT says how SOURCE, a folder, is laid out: chimeraforge-rust or chimeraforge-python.
+    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
+    (a file, see config/README.md). Says what was imported, and what was left out and why.
     """
     from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
+    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
-    made, skipped, notes = import_runs(layout, source, name, number)
-    click.echo(f"{made.label}: {made.folder}")
-    for reason, count in sorted(skipped.items()):
-        click.echo(f"left out: {count} x {reason}")
-    for note in notes:
-        click.echo(f"note: {note}")
+    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
+    found = summary(load_dataset(made.folder), skipped, notes)
+    if style == "json":
+        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        click.echo(json.dumps(named, indent=1))
+    else:
+        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
 
 
 @baseline.command("freeze")

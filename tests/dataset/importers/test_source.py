@@ -1,6 +1,8 @@
 """Bad input to an importer is one line, and nothing is made of it."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def write(root: Path, *names: str, content: Json | None = None) -> Path:
 def refused(source: Path, root: Path) -> str:
     with pytest.raises(TandemError) as caught:
         import_runs("chimeraforge-rust", source, "x", None, root)
-    assert not [file for file in root.rglob("*") if file.is_file()], "something was written"
+    assert not root.exists(), "something was written"
     return str(caught.value)
 
 
@@ -65,6 +67,133 @@ def test_the_outer_run_counts(tmp_path: Path) -> None:
     assert runs["repetition"].to_list() == [3, 4]
     assert set(runs["config_id"]) == {"homo-g80-c512"}
     assert skipped == {}
+
+
+def test_each_runtime_of_tr115_is_a_phase_of_its_own(tmp_path: Path) -> None:
+    for runtime in ("runtime-tokio-default", "runtime-async_std"):
+        for number in ("run_1", "run_2"):
+            write(tmp_path / "in", runtime, "chimera_homo_gpu80_ctx512", number, "run_1")
+    made, skipped, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    runs = load_dataset(made.folder).runs
+    assert sorted(runs["repetition"]) == [1, 1, 2, 2]
+    assert dict(zip(runs["config_id"], runs["phase"], strict=True)) == {
+        "runtime-tokio-default-homo-g80-c512": "runtime-tokio-default",
+        "runtime-async-std-homo-g80-c512": "runtime-async-std",
+    }
+    assert skipped == {}
+
+
+def test_options_are_those_of_the_file_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    wide = {"temperature": 0.800000011920929, "repeat_penalty": 1.0499999523162842}
+    content = metrics(
+        collector=agent(11434, 4.0),
+        insight=agent(11435, 5.0, num_gpu=80, num_ctx=2048, **wide),
+        scenario="baseline_vs_chimera",
+    )
+    write(
+        tmp_path / "in", "phase3", "baseline-vs-chimera", "gpu60_ctx512", "run_1", content=content
+    )
+    made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    dataset = load_dataset(made.folder)
+    assert dataset.runs["config_id"].to_list() == ["validation-bvc-g80-c2048"]
+    assert [json.loads(text) for text in dataset.executions["options_asked"]] == [
+        {},
+        {"num_gpu": 80, "num_ctx": 2048, "temperature": 0.8, "repeat_penalty": 1.05},
+    ]
+
+
+def test_two_calls_of_an_agent_are_one_execution(tmp_path: Path) -> None:
+    content = metrics()
+    calls = content["collector"]["result"]["individual_runs"]
+    calls.append({**calls[0], "ttft_ms": 150.0, "tokens_generated": 51, "eval_duration_ms": 99.5})
+    # a tenth of a nanosecond, and the sources' own flag and delta, which are not asked
+    content["collector"]["result"]["timestamp"] = "2025-11-13T02:00:17.9605901007Z"
+    content["summary"] |= {"resource_contention_detected": True, "throughput_delta": 99.0}
+    write(tmp_path / "in", "homo", "run_1", content=content)
+    made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    dataset = load_dataset(made.folder)
+    own = dataset.executions.set_index("agent").loc["collector"]
+    assert (own["n_steps"], own["answer_tokens"], own["duration_s"]) == (2, 151, 4.0)
+    assert own["ttft_s"] == 0.25
+    assert own["first_token_s"] == pytest.approx(0.4)
+    assert own["decode_s"] == pytest.approx(3.7995)
+    assert own["decode_rate_tokens_per_s"] == pytest.approx(149 / 3.7995)
+    # which of the two decoded when is not known
+    assert dataset.executions["overlap_s"].isna().all()
+    run = dataset.runs.iloc[0]
+    assert not run["contention_speedup_rule"]
+    assert run["throughput_delta_tokens_per_s"] == pytest.approx(99 / 4.7 - 149 / 3.7995)
+
+
+def test_names_of_machines_are_not_kept(tmp_path: Path) -> None:
+    content = metrics()
+    for name, port in (("collector", 11434), ("insight", 11435)):
+        content[name]["config"]["base_url"] = f"http://me:key@desk-7.example:{port}"
+        content[name]["result"]["system_info"] = {"hostname": "desk-7"}
+    write(tmp_path / "in", "homo", "run_1", content=content)
+    made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")
+    dataset = load_dataset(made.folder)
+    assert dataset.runs["topology"].to_list() == ["dual"]
+    assert dataset.executions["endpoint"].isna().all()
+    for file in made.folder.iterdir():
+        assert b"desk-7" not in file.read_bytes()
+
+
+def python_run(root: Path, *names: str, **changes: Any) -> Path:
+    """A run of the Python runner, two calls an agent."""
+    sums = {"total_requests": 2, "average_ttft_ms": 250.0, "total_tokens_generated": 300}
+    content: Json = {
+        name: {"model": "m:latest", "configuration": options, "aggregate_metrics": sums}
+        for name, options in (("collector", {}), ("insight", {"num_gpu": 60, "num_ctx": 512}))
+    }
+    content["collector_execution_time"], content["insight_execution_time"] = 4.0, 5.0
+    content["summary"] = {
+        "concurrent_wall_time": 5.5,
+        "collector_ollama_url": "http://localhost:11434",
+        "insight_ollama_url": "http://localhost:11435",
+        # of TR110's, these are the collector's and the insight agent's in every scenario
+        "baseline_duration": 4.0,
+        "chimera_duration": 5.0,
+    }
+    return write(root, *names, content=content | changes)
+
+
+def python_log(root: Path, *tests: tuple[int, str]) -> Path:
+    path = root / "test_execution_log.json"
+    results = [
+        {"test_id": test, "scenario": scenario, "start_time": f"2025-10-09T22:11:{test:02}.5"}
+        for test, scenario in tests
+    ]
+    path.write_text(json.dumps({"test_results": results}))
+    return path
+
+
+def test_the_log_alone_names_the_scenario_of_the_python_runners_tests(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    for names in (
+        ("phase_1_test_001", "run_1"),
+        ("phase_1_test_001", "run_2"),
+        ("phase_3_test_007", "run_1"),
+    ):
+        python_run(root, *names)
+    python_log(root, (1, "baseline_vs_chimera"), (7, "chimera_hetero"), (9, "chimera_homo"))
+    (root / "phase_1_test_001/summary.json").write_text("{}")
+    made, skipped, _ = import_runs("chimeraforge-python", root, "x", None, tmp_path / "b")
+    dataset = load_dataset(made.folder)
+    runs = dataset.runs.set_index(["config_id", "repetition"])
+    assert runs["scenario"].to_dict() == {
+        ("bvc-g60-c512", 1): "baseline_vs_chimera",
+        ("bvc-g60-c512", 2): "baseline_vs_chimera",
+        ("validation-hetero-gdefaultx60-cdefaultx512", 1): "chimera_hetero",
+    }
+    assert sum(skipped.values()) == 2  # the log and the roll-up
+    # the second run of a test began when the first had ended
+    starts = runs["started_at"].sort_index()
+    assert (starts.iloc[1] - starts.iloc[0]).total_seconds() == 5.5
+    own = dataset.executions[dataset.executions["agent"] == "collector"].iloc[0]
+    assert (own["duration_s"], own["answer_tokens"], own["n_steps"]) == (4.0, 300, 2)
+    assert own["first_token_s"] == 0.5  # the mean, times two calls
+    assert dataset.runs["imbalance_token"].isna().all()
 
 
 def test_one_url_under_two_names_is_one_server(tmp_path: Path) -> None:
@@ -88,7 +217,7 @@ def test_two_agents_decode_beside_each_other_over_the_full_hour(tmp_path: Path) 
     assert found["alone_s"].to_dict() == pytest.approx({"collector": 0.0, "insight": 2.0})
 
 
-def changed(*keys: str, to: Any) -> Callable[[], str]:
+def changed(*keys: str | int, to: Any) -> Callable[[], str]:
     def text() -> str:
         content = metrics()
         place: Any = content
@@ -125,7 +254,32 @@ DAMAGED: dict[str, tuple[Callable[[], str], str]] = {
     "no number": (changed("collector", "execution_time_s", to="4"), 'is "4", not a number'),
     "no call": (changed(*CALLS, to=[]), "has no LLM call"),
     "another scenario": (changed("scenario", to="else"), "unknown scenario 'else'"),
-    "no time": (changed("insight", "result", "timestamp", to="noon"), "not ISO 8601 in UTC"),
+    "no time at all": (
+        changed("collector", "execution_time_s", to=0),
+        "'collector.execution_time_s' is 0,",
+    ),
+    "a time in another unit": (
+        changed("summary", "concurrent_wall_time_s", to=5e9),
+        "'summary.concurrent_wall_time_s' is 5000000000.0, which is no duration",
+    ),
+    "a number of 400 digits": (
+        changed("collector", "execution_time_s", to=10**400),
+        "which is no duration",
+    ),
+    "too many tokens": (changed(*CALLS, 0, "tokens_generated", to=10**20), "not a count"),
+    "half a token": (changed(*CALLS, 0, "tokens_generated", to=1.5), "is 1.5, not a count"),
+    "an option that is a path": (
+        changed("insight", "config", "options", "num_ctx", to="../x"),
+        "'insight.config.options.num_ctx' is \"../x\", not a number",
+    ),
+    "before 1970": (
+        changed("insight", "result", "timestamp", to="0001-01-01T00:00:00Z"),
+        "no ISO 8601 time with a zone, from 1970 on",
+    ),
+    "no time": (
+        changed("insight", "result", "timestamp", to="noon"),
+        "no ISO 8601 time with a zone",
+    ),
 }
 
 
@@ -146,10 +300,80 @@ def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
     assert "no such folder" in refused(tmp_path / "gone", tmp_path / "b")
     write(tmp_path / "in", "homo", "other_1")
     assert "not in a folder run_N" in refused(tmp_path / "in", tmp_path / "b")
+    # TR116 keeps roll-ups alone
+    (tmp_path / "rollups").mkdir()
+    (tmp_path / "rollups/summary.json").write_text("{}")
+    assert "no run in it" in refused(tmp_path / "rollups", tmp_path / "b")
+    for name in ("run_1", "run_01"):
+        write(tmp_path / "twice", "homo", name)
+    told = refused(tmp_path / "twice", tmp_path / "b")
+    assert f"{tmp_path}/twice: repetition 1 of 'homo' is there twice" in told
     with pytest.raises(TandemError, match=r"no test_execution_log\.json"):
         import_runs("chimeraforge-python", tmp_path / "in", "x", None, tmp_path / "b")
     with pytest.raises(TandemError, match=r"no layout 'else'.*chimeraforge-rust"):
         import_runs("else", tmp_path / "in", "x", None, tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("{", "test_execution_log.json: not JSON"),
+        ('{"test_results": 3}', "test_execution_log.json: 'test_results' is no list"),
+        ('{"test_results": []}', "metrics.json: test_execution_log.json has no test 1"),
+        ('{"test_results": [{"scenario": "else"}]}', "unknown scenario 'else'"),
+        (
+            '{"test_results": [{"scenario": "chimera_homo", "start_time": "2025-10-09T22:11Z"}]}',
+            "test_results.0.start_time is no local time",
+        ),
+    ],
+    ids=["half", "no list", "no test", "no scenario", "a zone"],
+)
+def test_a_log_that_does_not_say_what_it_must(tmp_path: Path, log: str, words: str) -> None:
+    python_run(tmp_path / "in", "phase_1_test_001", "run_1")
+    (tmp_path / "in/test_execution_log.json").write_text(log)
+    with pytest.raises(TandemError) as caught:
+        import_runs("chimeraforge-python", tmp_path / "in", "x", None, tmp_path / "b")
+    assert words in str(caught.value)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_damaged_run_of_the_python_runner_is_named(tmp_path: Path) -> None:
+    python_log(tmp_path, (1, "chimera_homo")).rename(tmp_path / "log.json")
+    for key, value in (
+        ("insight_execution_time", -1),
+        ("collector_execution_time", None),
+        ("summary", {}),
+        ("insight", {}),
+    ):
+        root = tmp_path / key
+        path = python_run(root, "phase_1_test_001", "run_1", **{key: value})
+        (root / "test_execution_log.json").write_bytes((tmp_path / "log.json").read_bytes())
+        with pytest.raises(TandemError) as caught:
+            import_runs("chimeraforge-python", root, "x", None, tmp_path / "b")
+        assert str(caught.value).startswith(f"{path}: '{key}")
+        assert caught.value.exit_code == EXIT_CORRUPT
+        assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_that_hides_its_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", "homo", "run_1")
+    write(tmp_path / "in", "hetero", "run_1")
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("hetero"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    # root, who runs the tests in places, is refused nothing
+    monkeypatch.setattr(os, "scandir", refuse)
+    told = refused(tmp_path / "in", tmp_path / "b")
+    assert told == (
+        f"{tmp_path}/in/hetero: cannot be read (Permission denied); check path and rights;"
+        " nothing was imported"
+    )
 
 
 def test_the_command_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
