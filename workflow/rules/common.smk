@@ -56,10 +56,14 @@ REPORTING_CODE = [
 ]
 DIFFING_CODE = [
     os.path.relpath(file)
-    for file in (
-        *sorted(Path(PACKAGES, "tandembench/diff").glob("*.py")),
-        Path(PACKAGES, "templates/diff.md.j2"),
+    for pattern in (
+        "tandembench/diff/*.py",
+        "tandembench/report/render.py",
+        "tandembench/report/page.py",
+        "templates/diff.md.j2",
+        "templates/page.*",
     )
+    for file in sorted(Path(PACKAGES).glob(pattern))
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 

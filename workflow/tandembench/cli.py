@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -264,7 +264,12 @@ def baseline_verify(names: tuple[str, ...], every: bool) -> None:
 @main.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "html", "json"]),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
 @click.option("--output", type=_PATH, help="File to write; printed if left out.")
 @click.option(
     "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
@@ -275,7 +280,7 @@ def baseline_verify(names: tuple[str, ...], every: bool) -> None:
 def diff(
     a: str,
     b: str,
-    style: str,
+    style: Literal["markdown", "html", "json"] | None,
     output: Path | None,
     margin: float | None,
     force: bool,
@@ -290,12 +295,12 @@ def diff(
     """
     from tandembench.diff.compare import compare  # noqa: PLC0415
     from tandembench.diff.sides import open_side  # noqa: PLC0415
-    from tandembench.diff.write import as_json, as_markdown  # noqa: PLC0415
+    from tandembench.diff.write import style_of, write  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
 
     left, right = open_side(a), open_side(b)
     found = compare(left, right, margin, force)
-    text = (as_json if style == "json" else as_markdown)(left.label, right.label, found)
+    text = write(style or style_of(output), left.label, right.label, found)
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -1,21 +1,13 @@
 """Metrics of two sides: ratios with their intervals, and what they allow to be said."""
 
 import math
-from collections.abc import Sequence
 
 import pandas as pd
 
 from tandembench.diff.sides import Row
-from tandembench.stats.intervals import (
-    Interval,
-    exponential,
-    session_means,
-    welch_from_moments,
-    welch_interval,
-)
+from tandembench.stats.intervals import Interval, exponential, session_means, welch_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict, smallest_detectable
 
-_PRINTED = ("speedup_estimate", "efficiency_estimate")
 # Metric -> whether more is better.
 METRICS = {
     "wall_s": False,
@@ -75,60 +67,3 @@ def verdict(ratio: Interval, more_is_better: bool, margin: float) -> Verdict:
     low = None if ratio.high is None else 1 / ratio.high
     high = None if ratio.low is None else 1 / ratio.low
     return ratio_verdict(Interval(1 / ratio.mean, low, high, ratio.n), margin)
-
-
-def of_printed(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
-    """Means that both publications print of one subject: the difference B - A.
-
-    With n and sd of both it has Welch's interval; without them none, and no verdict either: a
-    printed mean alone says nothing of how sure it is.
-    """
-    left, right = _means(a), _means(b)
-    rows = []
-    for key in left.keys() & right.keys():
-        scope, subject, metric = key
-        one, other = left[key], right[key]
-        difference = other["mean"] - one["mean"]
-        interval = Interval(difference, None, None, 1)
-        if all(side.get("sd") and (side.get("n") or 0) > 1 for side in (one, other)):
-            interval = _welch(one, other)
-        rows.append(
-            {
-                "scope": scope,
-                "subject": subject,
-                "metric": metric,
-                "a": one["mean"],
-                "b": other["mean"],
-                "difference": interval,
-                "verdict": _sign(interval, METRICS.get(metric, True)),
-            }
-        )
-    order = ("overall", "phase", "scenario", "config")
-    return sorted(rows, key=lambda row: (order.index(row["scope"]), row["subject"], row["metric"]))
-
-
-def _means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
-    found: dict[tuple[str, str, str], dict[str, float]] = {}
-    counts: dict[tuple[str, str], float] = {}
-    for row in printed:
-        if row["scope"] not in ("overall", "phase", "scenario", "config") or row["value"] is None:
-            continue
-        if (row["metric"], row["statistic"]) == ("runs", "n"):
-            counts.setdefault((row["scope"], row["subject"]), row["value"])
-        elif row["statistic"] in ("mean", "sd") and row["metric"] in _PRINTED:
-            key = (row["scope"], row["subject"], row["metric"])
-            found.setdefault(key, {}).setdefault(row["statistic"], row["value"])
-    for (scope, subject, _), values in found.items():
-        if (scope, subject) in counts:
-            values["n"] = counts[scope, subject]
-    return {key: values for key, values in found.items() if "mean" in values}
-
-
-def _welch(a: dict[str, float], b: dict[str, float]) -> Interval:
-    return welch_from_moments((b["mean"], b["sd"], int(b["n"])), (a["mean"], a["sd"], int(a["n"])))
-
-
-def _sign(difference: Interval, more_is_better: bool) -> Verdict:
-    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
-        return "inconclusive"
-    return "better" if (difference.low > 0) is more_is_better else "worse"
