@@ -1,10 +1,13 @@
 """What is wrong with a CSV file or its mapping is one line with its place, and no baseline."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from csv_files import LONG, SHORT, TEXT, WIDE, imported
 
+from tandembench.dataset.importers import read
+from tandembench.dataset.importers.tables import rows
 from tandembench.errors import EXIT_CORRUPT, EXIT_USAGE, TandemError
 
 LINE = "fast,1,2026-03-01T10:00:00Z,8432.1,7991.25,398,8431.9,610,desk-7\n"
@@ -244,3 +247,47 @@ def test_a_bad_mapping_is_one_line_with_its_place(
     assert str(caught.value).startswith(f"{tmp_path}/{words}")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == EXIT_USAGE
+
+
+JUNK = (
+    "",
+    ",",
+    ";",
+    "nan",
+    "-1",
+    "0",
+    "1e300",
+    "9" * 50,
+    '"',
+    "\n",
+    "\0",
+    "é",
+    "../x",
+    "{",
+    "}",
+    ":",
+)
+JUNK += ("9999-12-31T23:59:59Z", "null", "&a", "*a", "|", "column", "unit: s", "'", "[")
+
+
+def test_whatever_is_damaged_is_one_line_or_runs(tmp_path: Path) -> None:
+    random = Random(5)  # noqa: S311 - damage, no secret
+    file, by = tmp_path / "runs.csv", tmp_path / "mapping.yaml"
+    good = 0
+    for _ in range(150):
+        texts = list(random.choice([WIDE, LONG, (TEXT, SHORT)]))
+        damaged = random.randrange(2)
+        for _ in range(random.randint(1, 3)):
+            at = random.randrange(len(texts[damaged]))
+            text = texts[damaged]
+            rest = at + random.choice([0, 1, 3, 8])
+            texts[damaged] = text[:at] + random.choice(JUNK) + text[rest:]
+        file.write_text(texts[0], encoding="utf-8")
+        by.write_text(texts[1], encoding="utf-8")
+        try:
+            rows(read("csv", file, by))
+        except TandemError as error:
+            good += "\n" not in str(error) and str(error).startswith(str(tmp_path))
+        else:
+            good += 1
+    assert good == 150

@@ -7,49 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from json_runs import agent, metrics, write
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import import_runs
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, arrow_schema
+from tandembench.dataset.importers import read
 from tandembench.dataset.importers.source import unix_ns
+from tandembench.dataset.importers.tables import rows
 from tandembench.dataset.load import load_dataset
+from tandembench.dataset.rates import rates
 from tandembench.errors import EXIT_CORRUPT, TandemError
-
-Json = dict[str, Any]
-
-
-def agent(port: int, seconds: float, **options: Any) -> Json:
-    call = {
-        "ttft_ms": 250.0,
-        "total_duration_ms": 1000 * seconds,
-        "eval_duration_ms": 1000 * seconds - 300,
-        "prompt_eval_duration_ms": 20.0,
-        "load_duration_ms": 100.0,
-        "tokens_generated": 100,
-    }
-    return {
-        "config": {"base_url": f"http://localhost:{port}", "model": "m:latest", "options": options},
-        "execution_time_s": seconds,
-        "result": {"individual_runs": [call], "timestamp": "2025-11-13T02:00:17.960590100Z"},
-    }
-
-
-def metrics(**changes: Any) -> Json:
-    return {
-        "collector": agent(11434, 4.0, num_gpu=80, num_ctx=512),
-        "insight": agent(11435, 5.0, num_gpu=80, num_ctx=512),
-        "scenario": "chimera_homo",
-        "run_number": 1,
-        "summary": {"concurrent_wall_time_s": 5.0},
-    } | changes
-
-
-def write(root: Path, *names: str, content: Json | None = None) -> Path:
-    path = root.joinpath(*names, "metrics.json")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content or metrics()))
-    return path
 
 
 def refused(source: Path, root: Path) -> str:
@@ -137,63 +108,6 @@ def test_names_of_machines_are_not_kept(tmp_path: Path) -> None:
     assert dataset.executions["endpoint"].isna().all()
     for file in made.folder.iterdir():
         assert b"desk-7" not in file.read_bytes()
-
-
-def python_run(root: Path, *names: str, **changes: Any) -> Path:
-    """A run of the Python runner, two calls an agent."""
-    sums = {"total_requests": 2, "average_ttft_ms": 250.0, "total_tokens_generated": 300}
-    content: Json = {
-        name: {"model": "m:latest", "configuration": options, "aggregate_metrics": sums}
-        for name, options in (("collector", {}), ("insight", {"num_gpu": 60, "num_ctx": 512}))
-    }
-    content["collector_execution_time"], content["insight_execution_time"] = 4.0, 5.0
-    content["summary"] = {
-        "concurrent_wall_time": 5.5,
-        "collector_ollama_url": "http://localhost:11434",
-        "insight_ollama_url": "http://localhost:11435",
-        # of TR110's, these are the collector's and the insight agent's in every scenario
-        "baseline_duration": 4.0,
-        "chimera_duration": 5.0,
-    }
-    return write(root, *names, content=content | changes)
-
-
-def python_log(root: Path, *tests: tuple[int, str]) -> Path:
-    path = root / "test_execution_log.json"
-    results = [
-        {"test_id": test, "scenario": scenario, "start_time": f"2025-10-09T22:11:{test:02}.5"}
-        for test, scenario in tests
-    ]
-    path.write_text(json.dumps({"test_results": results}))
-    return path
-
-
-def test_the_log_alone_names_the_scenario_of_the_python_runners_tests(tmp_path: Path) -> None:
-    root = tmp_path / "in"
-    for names in (
-        ("phase_1_test_001", "run_1"),
-        ("phase_1_test_001", "run_2"),
-        ("phase_3_test_007", "run_1"),
-    ):
-        python_run(root, *names)
-    python_log(root, (1, "baseline_vs_chimera"), (7, "chimera_hetero"), (9, "chimera_homo"))
-    (root / "phase_1_test_001/summary.json").write_text("{}")
-    made, skipped, _ = import_runs("chimeraforge-python", root, "x", None, tmp_path / "b")
-    dataset = load_dataset(made.folder)
-    runs = dataset.runs.set_index(["config_id", "repetition"])
-    assert runs["scenario"].to_dict() == {
-        ("bvc-g60-c512", 1): "baseline_vs_chimera",
-        ("bvc-g60-c512", 2): "baseline_vs_chimera",
-        ("validation-hetero-gdefaultx60-cdefaultx512", 1): "chimera_hetero",
-    }
-    assert sum(skipped.values()) == 2  # the log and the roll-up
-    # the second run of a test began when the first had ended
-    starts = runs["started_at"].sort_index()
-    assert (starts.iloc[1] - starts.iloc[0]).total_seconds() == 5.5
-    own = dataset.executions[dataset.executions["agent"] == "collector"].iloc[0]
-    assert (own["duration_s"], own["answer_tokens"], own["n_steps"]) == (4.0, 300, 2)
-    assert own["first_token_s"] == 0.5  # the mean, times two calls
-    assert dataset.runs["imbalance_token"].isna().all()
 
 
 def test_one_url_under_two_names_is_one_server(tmp_path: Path) -> None:
@@ -314,47 +228,6 @@ def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
         import_runs("else", tmp_path / "in", "x", None, tmp_path / "b")
 
 
-@pytest.mark.parametrize(
-    ("log", "words"),
-    [
-        ("{", "test_execution_log.json: not JSON"),
-        ('{"test_results": 3}', "test_execution_log.json: 'test_results' is no list"),
-        ('{"test_results": []}', "metrics.json: test_execution_log.json has no test 1"),
-        ('{"test_results": [{"scenario": "else"}]}', "unknown scenario 'else'"),
-        (
-            '{"test_results": [{"scenario": "chimera_homo", "start_time": "2025-10-09T22:11Z"}]}',
-            "test_results.0.start_time is no local time",
-        ),
-    ],
-    ids=["half", "no list", "no test", "no scenario", "a zone"],
-)
-def test_a_log_that_does_not_say_what_it_must(tmp_path: Path, log: str, words: str) -> None:
-    python_run(tmp_path / "in", "phase_1_test_001", "run_1")
-    (tmp_path / "in/test_execution_log.json").write_text(log)
-    with pytest.raises(TandemError) as caught:
-        import_runs("chimeraforge-python", tmp_path / "in", "x", None, tmp_path / "b")
-    assert words in str(caught.value)
-    assert not (tmp_path / "b").exists()
-
-
-def test_a_damaged_run_of_the_python_runner_is_named(tmp_path: Path) -> None:
-    python_log(tmp_path, (1, "chimera_homo")).rename(tmp_path / "log.json")
-    for key, value in (
-        ("insight_execution_time", -1),
-        ("collector_execution_time", None),
-        ("summary", {}),
-        ("insight", {}),
-    ):
-        root = tmp_path / key
-        path = python_run(root, "phase_1_test_001", "run_1", **{key: value})
-        (root / "test_execution_log.json").write_bytes((tmp_path / "log.json").read_bytes())
-        with pytest.raises(TandemError) as caught:
-            import_runs("chimeraforge-python", root, "x", None, tmp_path / "b")
-        assert str(caught.value).startswith(f"{path}: '{key}")
-        assert caught.value.exit_code == EXIT_CORRUPT
-        assert not (tmp_path / "b").exists()
-
-
 def test_a_folder_that_hides_its_files_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,3 +276,42 @@ def test_stamps_are_read_to_the_nanosecond() -> None:
     assert unix_ns("1970-01-01T00:00:01+00:00") == 1_000_000_000
     assert unix_ns("1970-01-01T00:00:01") is None
     assert unix_ns("1970-13-01T00:00:01Z") is None
+
+
+JUNK = (None, True, -1, 0, 1e9, 10**400, "", "../x", [], {}, float("inf"), [0, 0])
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all values in a JSON tree, branches too."""
+    inner: Any = ()
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = [path] if path else []
+    for key, one in inner:
+        found += places(one, (*path, key))
+    return found
+
+
+def outcome(folder: Path) -> str | None:
+    """What is said of a folder of runs; None if they make tables."""
+    try:
+        runs, executions, _ = rows(read("chimeraforge-rust", folder))
+    except TandemError as error:
+        return str(error)
+    tables = ((STUDY_RUNS, runs), (EXECUTIONS, executions), (RATES, rates(runs, executions)))
+    for columns, table in tables:
+        pa.Table.from_pylist(table, schema=arrow_schema(columns, "t"))
+    return None
+
+
+def test_whatever_stands_anywhere_is_one_line_or_a_dataset(tmp_path: Path) -> None:
+    path = write(tmp_path, "homo", "run_1")
+    refusals = 0
+    for place in places(metrics()):
+        for junk in JUNK:
+            path.write_text(changed(*place, to=junk)())
+            told = outcome(tmp_path)
+            refusals += told is not None
+            assert told is None or told.startswith(f"{path}: "), (place, junk, told)
+            assert "\n" not in (told or "")
+    assert 100 < refusals < len(places(metrics())) * len(JUNK)

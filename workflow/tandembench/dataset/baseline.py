@@ -104,7 +104,8 @@ def import_runs(
             "title": f"{name}, imported ({layout})",
             "session": runs[0]["session"],
             "repetitions": max(run["repetition"] for run in runs),
-            "order": "by_config",
+            # Of a table nobody knows in which order it was measured.
+            "order": None if layout == "csv" else "by_config",
             "seed": None,
             "margin": 0.05,
             "reference": "serial",

@@ -1,6 +1,7 @@
 """Metrics of two sides: ratios with their intervals, and what they allow to be said."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from tandembench.diff.sides import Row
 from tandembench.stats.intervals import Interval, exponential, session_means, welch_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict, smallest_detectable
 
+_PRINTED = ("speedup_estimate", "efficiency_estimate")
 # Metric -> whether more is better.
 METRICS = {
     "wall_s": False,
@@ -67,3 +69,21 @@ def verdict(ratio: Interval, more_is_better: bool, margin: float) -> Verdict:
     low = None if ratio.high is None else 1 / ratio.high
     high = None if ratio.low is None else 1 / ratio.low
     return ratio_verdict(Interval(1 / ratio.mean, low, high, ratio.n), margin)
+
+
+def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
+    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    counts: dict[tuple[str, str], float] = {}
+    for row in printed:
+        if row["scope"] not in ("overall", "phase", "scenario", "config") or row["value"] is None:
+            continue
+        if (row["metric"], row["statistic"]) == ("runs", "n"):
+            counts.setdefault((row["scope"], row["subject"]), row["value"])
+        elif row["statistic"] in ("mean", "sd") and row["metric"] in _PRINTED:
+            key = (row["scope"], row["subject"], row["metric"])
+            found.setdefault(key, {}).setdefault(row["statistic"], row["value"])
+    for (scope, subject, _), values in found.items():
+        if (scope, subject) in counts:
+            values["n"] = counts[scope, subject]
+    return {key: values for key, values in found.items() if "mean" in values}

@@ -32,24 +32,14 @@ _DUST = 1e-9
 
 
 def against_runs(printed: Sequence[Row], runs: pd.DataFrame, executions: pd.DataFrame) -> Row:
-    """Every printed value that the runs could give, with what they give, and how many agree.
+    """The checked values as ``rows``, and how many agree, by ``scopes`` and ``sections``.
 
-    ``rows``: ``computed`` is None where the runs hold nothing of the subject. ``scopes`` and
-    ``sections`` count them; a subject agrees if all its values do. ``unchecked`` counts printed
-    numbers that no run can give, by scope and metric. Deltas are as the reports define them:
-    means over calls, and the server's own rates.
+    A subject agrees if all its values do. ``unchecked`` counts printed numbers that no run can
+    give, by scope and metric.
     """
-    valid = _as_printed(runs[runs["valid"]], executions)
-    rows: list[Row] = []
-    unchecked: Counter[tuple[str, str]] = Counter()
-    for row in printed:
-        if row["value"] is None:
-            continue
-        found = _checked(row, valid)
-        if found is None:
-            unchecked[row["scope"], row["metric"]] += 1
-        else:
-            rows.append(found)
+    rows = checks(printed, runs, executions)
+    unchecked = Counter(map(_kind, (row for row in printed if row["value"] is not None)))
+    unchecked.subtract(map(_kind, rows))
     return {
         "scopes": [
             {"scope": scope, **_counts(own)}
@@ -63,9 +53,30 @@ def against_runs(printed: Sequence[Row], runs: pd.DataFrame, executions: pd.Data
         "unchecked": [
             {"scope": scope, "metric": metric, "values": n}
             for (scope, metric), n in unchecked.items()
+            if n
         ],
         "rows": rows,
     }
+
+
+def checks(printed: Sequence[Row], runs: pd.DataFrame, executions: pd.DataFrame) -> list[Row]:
+    """Every printed value that the runs could give, with what they give: ``agrees``.
+
+    ``computed`` is None where the runs hold nothing of the subject. Deltas are as the reports
+    define them: means over calls, and the server's own rates.
+    """
+    valid = _as_printed(runs[runs["valid"]], executions)
+    found = (_checked(row, valid) for row in printed if row["value"] is not None)
+    return [row for row in found if row is not None]
+
+
+def _kind(row: Row) -> tuple[str, str]:
+    return _scope(row), row["metric"]
+
+
+def _scope(row: Row) -> str:
+    """The printed scope; how long all took says little of a run, and is one of its own."""
+    return "timeline" if row["metric"] in _TIMELINE else row["scope"]
 
 
 def _section(row: Row) -> str:
@@ -97,8 +108,7 @@ def _checked(row: Row, runs: pd.DataFrame) -> Row | None:
         return None
     allowed = (row["resolution"] or 0.0) + _DUST * max(1.0, abs(row["value"]))
     agrees = computed is not None and abs(computed - row["value"]) <= allowed
-    scope = "timeline" if row["metric"] in _TIMELINE else row["scope"]
-    return {**row, "scope": scope, "computed": computed, "agrees": agrees}
+    return {**row, "scope": _scope(row), "computed": computed, "agrees": agrees}
 
 
 def _of_subject(row: Row, runs: pd.DataFrame) -> pd.DataFrame | None:

@@ -191,9 +191,10 @@ class Reader:
             raise bad(self.path, f"'{place}' is not a mapping of options")
         own = {name: found[name] for name in OPTIONS if found.get(name) is not None}
         for name, value in own.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not -MOST <= value <= MOST:
                 told = sanitise(json.dumps(value), 40)
-                raise bad(self.path, f"'{place}.{name}' is {told}, not a number")
+                raise bad(self.path, f"'{place}.{name}' is {told}, not a number in range")
         return {name: six_digits(value) for name, value in own.items()}
 
 
