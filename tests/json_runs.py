@@ -29,7 +29,7 @@ def metrics(**changes: Any) -> Json:
         "insight": agent(11435, 5.0, num_gpu=80, num_ctx=512),
         "scenario": "chimera_homo",
         "run_number": 1,
-        "summary": {"concurrent_wall_time_s": 5.0},
+        "summary": {"concurrent_wall_time_s": 5.0, "resource_contention_detected": False},
     } | changes
 
 
@@ -50,6 +50,7 @@ def python_run(root: Path, *names: str, **changes: Any) -> Path:
     content["collector_execution_time"], content["insight_execution_time"] = 4.0, 5.0
     content["summary"] = {
         "concurrent_wall_time": 5.5,
+        "resource_contention_detected": False,
         "collector_ollama_url": "http://localhost:11434",
         "insight_ollama_url": "http://localhost:11435",
         # of TR110's, these are the collector's and the insight agent's in every scenario

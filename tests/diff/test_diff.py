@@ -108,11 +108,13 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 def test_the_rule_makes_the_page(repository: Path, tmp_path: Path) -> None:
     folder = copy_checkout(repository, tmp_path / "checkout")
-    target = "reports/diff/tr113..tr114.md reports/diff/tr113..tr114.json"
+    target = " ".join(f"reports/diff/tr113..tr114.{ending}" for ending in ("md", "json", "html"))
     command_said(folder, f"snakemake --cores 1 {target}")
     page = (folder / "reports/diff/tr113..tr114.md").read_text(encoding="utf-8")
     assert page.startswith("# tr113\\@1.0.0 against tr114\\@1.0.0\n")
     found = json.loads((folder / "reports/diff/tr113..tr114.json").read_text(encoding="utf-8"))
     assert (found["a"], found["b"], found["kind"]) == ("tr113@1.0.0", "tr114@1.0.0", "printed")
+    html = (folder / "reports/diff/tr113..tr114.html").read_text(encoding="utf-8")
+    assert "<title>tr113@1.0.0 against tr114@1.0.0</title>" in html
     assert not list(folder.glob("results/*/runs")), "nothing is measured"
     assert "Nothing to be done" in command_said(folder, f"snakemake --cores 1 {target}")

@@ -1,6 +1,5 @@
 """What a reader of a difference sees first, and what is left to JSON."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -179,9 +178,6 @@ def test_a_files_name_says_what_it_becomes() -> None:
     assert style_of(Path("a..b.html")) == "html"
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tandembench.report.page") is None, reason="no page room yet"
-)
 def test_html_is_one_page_with_longer_tables() -> None:
     found = values([checked(n, agrees=False, note=HOSTILE) for n in range(100)])
     text = as_html("tr<1>", "b", found)

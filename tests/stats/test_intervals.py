@@ -1,6 +1,7 @@
 """Intervals against scipy, by hand, and by simulation of what they promise."""
 
 import math
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -79,7 +80,9 @@ def test_sessions_are_the_unit_from_three_on() -> None:
     assert mean_interval(values, two) == mean_interval(values)
     three = ["a", "b", "a", "c"]
     assert session_means(values, three) == [3.5, 2.0, 4.0]
-    assert mean_interval(values, three) == mean_interval([3.5, 2.0, 4.0])
+    found = mean_interval(values, three)
+    assert found == replace(mean_interval([3.5, 2.0, 4.0]), basis="sessions")
+    assert (mean_interval(values, two).basis, mean_interval(values).basis) == ("within", "within")
     assert ratio_interval(values, three).n == 3
     assert ratio_interval(values, three).mean == pytest.approx((6**0.5 * 2 * 4) ** (1 / 3))
 

@@ -5,6 +5,10 @@ name@version.
 """
 
 
+# Any Markdown page can be made HTML; of a difference the HTML has longer tables.
+ruleorder: diff > page
+
+
 rule diff:
     input:
         a=first_baseline,

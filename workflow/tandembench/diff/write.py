@@ -1,15 +1,15 @@
 """A difference as Markdown, as one HTML file, or as JSON."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tandembench.diff.compare import Difference, plain
+from tandembench.diff.compare import Difference
 from tandembench.diff.printed import SCOPES
 from tandembench.diff.sides import Row
+from tandembench.report import plain
 from tandembench.report.render import number, percent, render
 
 Style = Literal["markdown", "html", "json"]
@@ -45,7 +45,7 @@ def as_html(a: str, b: str, found: Difference) -> str:
 
 def as_json(a: str, b: str, found: Difference) -> str:
     """All of it, for programs."""
-    return json.dumps(plain(_context(a, b, found)), indent=1, sort_keys=True) + "\n"
+    return plain.as_json(_context(a, b, found))
 
 
 def _context(a: str, b: str, found: Difference) -> dict[str, Any]:

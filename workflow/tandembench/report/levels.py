@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from tandembench.report.factors import factors, option_text
-from tandembench.report.numbers import Values, mean, ratio, span, verdict
-from tandembench.stats.verdicts import smallest_detectable
+from tandembench.report.numbers import Values, mean, observations, ratio, span
+from tandembench.stats.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
+from tandembench.stats.family import ratio_family
 
 # Headings, in the order of the report; any other option comes under the last.
 TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}
@@ -40,9 +41,10 @@ class _Config:
 def option_comparisons(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> list[Values]:
     """One comparison per option and set of its levels that configs alike in all else hold.
 
-    Each level has its numbers and, against the lowest level, ratios paired by session and round;
+    Each level has its numbers and, against the lowest level, ratios paired by round;
     ``outcome`` is "not_applied", or what the verdicts on speedup_true come to: "differs",
-    "equivalent", "inconclusive", or "unknown" where no pair has it.
+    "equivalent", "inconclusive", or "unknown" where no pair has it. All levels of all options
+    are one family: ``verdict`` is what holds in it, by Holm.
     """
     valid = runs[runs["valid"]]
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
@@ -50,12 +52,25 @@ def option_comparisons(runs: pd.DataFrame, executions: pd.DataFrame, margin: flo
     configs = _configs(valid, shared)
     names = {name for config in configs for name in config.levels}
     order = [*TITLES, *sorted(names - TITLES.keys())]
-    return [
-        _comparison(option, cells, measured, executions, margin)
+    comparisons = [
+        _comparison(option, cells, measured, executions)
         for option in order
         if option in names
         for cells in _balanced(option, configs)
     ]
+    _judge(comparisons, margin)
+    return comparisons
+
+
+def _judge(comparisons: Sequence[Values], margin: float) -> None:
+    """Fill in the verdicts, which hang together."""
+    compared = [row for one in comparisons for row in one["levels"] if "ratios" in row]
+    family = ratio_family([row["ratios"]["speedup_true"] for row in compared], margin)
+    for row, judged in zip(compared, family, strict=True):
+        row |= {"verdict": judged.verdict, "alone": judged.alone}
+        row |= {"p": judged.p, "adjusted_p": judged.adjusted_p}
+    for one in comparisons:
+        one["outcome"] = "not_applied" if one["not_applied"] else _outcome(one["levels"][1:])
 
 
 def _means_of_agents(shared: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +132,6 @@ def _comparison(
     cells: Sequence[Cell],
     measured: pd.DataFrame,
     executions: pd.DataFrame,
-    margin: float,
 ) -> Values:
     levels = sorted(cells[0], key=_rank)
     ids = [config_id for cell in cells for config_id in cell.values()]
@@ -129,7 +143,7 @@ def _comparison(
     rows = [_level(level, cells, own) for level in levels]
     if not not_applied:
         for row, level in zip(rows[1:], levels[1:], strict=True):
-            row.update(_against(levels[0], level, cells, own, margin, fixed))
+            row.update(_against(levels[0], level, cells, own, fixed))
     first = own.iloc[0]
     return {
         "option": option,
@@ -145,7 +159,6 @@ def _comparison(
         "levels": rows,
         "not_applied": not_applied,
         "tested": sum("detectable" in row and row["detectable"] is not None for row in rows),
-        "outcome": "not_applied" if not_applied else _outcome(rows[1:]),
     }
 
 
@@ -163,29 +176,30 @@ def _level(level: Level, cells: Sequence[Cell], own: pd.DataFrame) -> Values:
 
 
 def _against(
-    lowest: Level,
-    level: Level,
-    cells: Sequence[Cell],
-    own: pd.DataFrame,
-    margin: float,
-    fixed: bool,
+    lowest: Level, level: Level, cells: Sequence[Cell], own: pd.DataFrame, fixed: bool
 ) -> Values:
     """Ratios of ``level`` to the lowest; of wall times only where the work was fixed."""
-    pairs = pd.concat(
-        own[own["config_id"] == cell[level]].merge(
-            own[own["config_id"] == cell[lowest]], on=ROUND, suffixes=("", "_lowest")
-        )
-        for cell in cells
-    )
-    for name in RATIOS:
-        pairs[name] = pairs[name] / pairs[f"{name}_lowest"]
-    found = {name: ratio(pairs, name) for name in RATIOS if fixed or name != "wall_s"}
+
+    def compared(name: str) -> Comparison:
+        sides = [
+            [
+                one
+                for number, cell in enumerate(cells)
+                for one in observations(own[own["config_id"] == cell[side]], name, number)
+            ]
+            for side in (level, lowest)
+        ]
+        return paired_ratio(*sides)
+
+    found = {name: compared(name) for name in RATIOS if fixed or name != "wall_s"}
     gain = found["speedup_true"]
     return {
-        "ratios": found,
-        "pairs": int(pairs["speedup_true"].count()),
-        "verdict": verdict(gain, margin),
-        "detectable": smallest_detectable(gain) if gain else None,
+        "ratios": {name: one.interval for name, one in found.items()},
+        "pairs": gain.pairs,
+        "sessions": gain.sessions,
+        "basis": gain.basis,
+        "reason": gain.reason,
+        "detectable": gain.detectable,
     }
 
 
@@ -195,7 +209,10 @@ def _outcome(others: Sequence[Values]) -> str:
         return "differs"
     if verdicts == {"equivalent"}:
         return "equivalent"
-    return "inconclusive" if any(row["pairs"] for row in others) else "unknown"
+    measured = any(
+        row["ratios"]["speedup_true"] or row["reason"] == DIFFERENT_SESSIONS for row in others
+    )
+    return "inconclusive" if measured else "unknown"
 
 
 def level_text(level: Level) -> str:

@@ -2,26 +2,42 @@
 
 The session is the unit of inference: repetitions inside one are not independent. With one or two
 sessions an interval describes those sessions, not the machine, and the report says so wherever
-it prints one; from three on it rests on the means of the sessions.
+it prints one; from three on it rests on the means of the sessions. ``basis`` says which.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
 
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 MIN_SESSIONS = 3
+Basis = Literal["sessions", "within"]
+Moments = tuple[float, float, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean of ``n`` values with the bounds of its interval; bounds are None for n = 1."""
+    """A mean of ``n`` values with the bounds of its interval; bounds are None for n = 1.
+
+    ``freedom``: degrees of freedom, None is n - 1. ``basis``: the values are means of sessions,
+    or lie within one or two sessions, of which alone the interval then speaks.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    freedom: float | None = None
+    basis: Basis = "within"
+
+
+@lru_cache
+def critical(freedom: float, level: float) -> float:
+    """What a t of ``freedom`` degrees exceeds, on both sides, with probability 1 - ``level``."""
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[float]:
@@ -48,15 +64,13 @@ def mean_interval(
     Student 1908. ValueError without values.
     """
     units = list(values) if sessions is None else session_means(values, sessions)
-    n = len(units)
-    mean = math.fsum(units) / n if n else math.nan
-    if n == 0 or not all(map(math.isfinite, units)):
-        raise ValueError("an interval needs finite values, one at least")
+    by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
+    basis: Basis = "sessions" if by_session else "within"
+    mean, sd, n = moments(units)
     if n == 1:
-        return Interval(mean, None, None, 1)
-    variance = math.fsum((value - mean) ** 2 for value in units) / (n - 1)
-    half = float(student_t.ppf((1 + level) / 2, n - 1)) * math.sqrt(variance / n)
-    return Interval(mean, mean - half, mean + half, n)
+        return Interval(mean, None, None, 1, basis=basis)
+    half = critical(n - 1, level) * sd / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, basis=basis)
 
 
 def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
@@ -65,10 +79,11 @@ def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) 
     Unit of the values. ``n`` is Welch's degrees of freedom, cut off, plus one; no bounds where one
     side has a single value. Source: Welch 1947.
     """
-    return welch_from_moments(_moments(a), _moments(b), level)
+    return welch_from_moments(moments(a), moments(b), level)
 
 
-def _moments(values: Sequence[float]) -> tuple[float, float, int]:
+def moments(values: Sequence[float]) -> Moments:
+    """Mean, sd (n - 1; 0 for one value) and n. ValueError unless there are finite values."""
     n = len(values)
     if n == 0 or not all(map(math.isfinite, values)):
         raise ValueError("an interval needs finite values, one at least")
@@ -77,9 +92,7 @@ def _moments(values: Sequence[float]) -> tuple[float, float, int]:
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 
-def welch_from_moments(
-    a: tuple[float, float, int], b: tuple[float, float, int], level: float = 0.95
-) -> Interval:
+def welch_from_moments(a: Moments, b: Moments, level: float = 0.95) -> Interval:
     """The same from (mean, sd, n) of each side, as reports print them."""
     difference = a[0] - b[0]
     if min(a[2], b[2]) < 2:
@@ -91,8 +104,8 @@ def welch_from_moments(
     freedom = variance**2 / math.fsum(
         own**2 / (count - 1) for own, (_, _, count) in zip(variances, (a, b), strict=True)
     )
-    half = float(student_t.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
-    return Interval(difference, difference - half, difference + half, int(freedom) + 1)
+    half = critical(freedom, level) * math.sqrt(variance)
+    return Interval(difference, difference - half, difference + half, int(freedom) + 1, freedom)
 
 
 def ratio_interval(
@@ -109,5 +122,21 @@ def ratio_interval(
 def exponential(logs: Interval) -> Interval:
     """The interval of a geometric mean, from that of the mean of logarithms."""
     if logs.low is None or logs.high is None:
-        return Interval(math.exp(logs.mean), None, None, logs.n)
-    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n)
+        return replace(logs, mean=math.exp(logs.mean))
+    return replace(logs, mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
+
+
+def logarithm(ratio: Interval) -> Interval:
+    """The interval of the mean of logarithms, from that of a geometric mean."""
+    if ratio.low is None or ratio.high is None:
+        return replace(ratio, mean=math.log(ratio.mean))
+    return replace(
+        ratio, mean=math.log(ratio.mean), low=math.log(ratio.low), high=math.log(ratio.high)
+    )
+
+
+def inverse(ratio: Interval) -> Interval:
+    """The same comparison the other way round: 1 / ratio."""
+    low = None if ratio.high is None else 1 / ratio.high
+    high = None if ratio.low is None else 1 / ratio.low
+    return replace(ratio, mean=1 / ratio.mean, low=low, high=high)

@@ -50,8 +50,8 @@ def read(root: Path) -> Imported:
         " sum, not for the first call; decoding is not told from the rest.",
         "Starts are local time without a zone, taken for UTC, and counted from the test's start by"
         " the wall times of its runs: good for the order, not for the clock.",
-        "The source's own contention flag is not kept: it is speedup < 1.5 in every run. Not kept"
-        " either: Chimera's constants and citations, fields that were never filled, and what was"
+        "contention_source is the source's own flag, whatever its report says that it means.",
+        "Not kept: Chimera's constants and citations, fields that were never filled, and what was"
         " computed from the rest (rates, deltas, 95th percentiles of two values).",
     )
     return Imported(tuple(_in_time(runs)), skipped, notes)
@@ -92,6 +92,7 @@ def _run(
         wall_s=data.seconds("summary", "concurrent_wall_time", positive=True),
         started_at=started_at,
         agents=tuple(_agent(data, name) for name in AGENTS),
+        contention=data.flag("summary", "resource_contention_detected"),
     )
 
 

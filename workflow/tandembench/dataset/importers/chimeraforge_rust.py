@@ -41,9 +41,9 @@ def read(root: Path) -> Imported:
     notes = (
         "Each agent's duration and the wall time are the source's. decode_s is the server's decode"
         " time; prompts were not counted; an agent's start is its end less its duration.",
-        "The source's own contention flag is not kept: it is speedup < 1.5 in every run.",
-        "Not kept of each run either: prompts, labels, system_info with the host name, run_number,"
-        " and what was computed from the rest (aggregate_metrics, rates, deltas).",
+        "contention_source is the source's own flag, whatever its report says that it means.",
+        "Not kept of each run: prompts, labels, system_info with the host name, run_number, and"
+        " what was computed from the rest (aggregate_metrics, rates, deltas).",
     )
     return Imported(tuple(runs), skipped, notes)
 
@@ -71,6 +71,7 @@ def _run(root: Path, path: Path) -> SourceRun:
         wall_s=data.seconds("summary", "concurrent_wall_time_s", positive=True),
         started_at=started_at,
         agents=agents,
+        contention=data.flag("summary", "resource_contention_detected"),
     )
 
 

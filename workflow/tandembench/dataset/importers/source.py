@@ -74,6 +74,7 @@ class SourceRun:
 
     ``place`` is the folder of its config, or what else its source calls it. Its id is made from
     the options unless the source has one, its topology told by the endpoints unless it is known.
+    ``contention`` is the source's own flag, whatever rule it follows; None if it has none.
     """
 
     place: str
@@ -87,6 +88,7 @@ class SourceRun:
     engine: str = "ollama"
     config_id: str | None = None
     topology: Topology | None = None
+    contention: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,13 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
             name = ".".join(map(str, keys))
             raise bad(self.path, f"'{name}' is {sanitise(json.dumps(value), 40)}, not a count")
+        return value
+
+    def flag(self, *keys: str | int) -> bool:
+        """True or false."""
+        value = self.at(*keys)
+        if not isinstance(value, bool):
+            raise bad(self.path, f"'{'.'.join(map(str, keys))}' is neither true nor false")
         return value
 
     def text(self, *keys: str | int) -> str:

@@ -136,6 +136,7 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
         **run_metrics(timings, [None] * len(timings), run.wall_s, serial=serial),
         "cold": _any_cold([agent.load_s for agent in run.agents]),
         "work_effective": "natural",
+        "contention_source": run.contention,
         "answer_tokens": sum(timing.answer_tokens for timing in timings),
         "start_skew_s": (max(starts) - min(starts)) / 1e9 if together else None,
         **_untold(run.agents, _RUN_NEEDS),
