@@ -8,7 +8,6 @@ import pandas as pd
 from tandembench.dataset.columns import KEYS
 from tandembench.dataset.load import Dataset
 from tandembench.diff.metrics import by_group
-from tandembench.diff.printed import against_runs
 from tandembench.diff.publications import differences
 from tandembench.diff.sides import Row, Side
 
@@ -44,6 +43,9 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
 
 
 def _values(printed: Side, label: str, dataset: Dataset) -> Difference:
+    # It takes data frames, which a difference of runs does without.
+    from tandembench.diff.printed import against_runs  # noqa: PLC0415
+
     found = against_runs(printed.printed, dataset.runs, dataset.executions)
     same = all(row["agrees"] for row in found["rows"])
     return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandembench.diff.compare import Difference
-from tandembench.diff.printed import SCOPES
 from tandembench.diff.sides import Row
 from tandembench.report import plain
 from tandembench.report.render import number, percent, render
@@ -63,7 +62,8 @@ def _context(a: str, b: str, found: Difference) -> dict[str, Any]:
 def _of_values(content: Row, most: int) -> dict[str, Any]:
     """Totals, and the values that do not follow from the runs: those of everything first."""
     wrong = [row for row in content["rows"] if not row["agrees"]]
-    wrong.sort(key=lambda row: (row["computed"] is None, SCOPES.index(row["scope"])))
+    order = [row["scope"] for row in content["scopes"]]
+    wrong.sort(key=lambda row: (row["computed"] is None, order.index(row["scope"])))
     unchecked: Counter[str] = Counter()
     for group in content["unchecked"]:
         unchecked[group["scope"]] += group["values"]
