@@ -72,11 +72,16 @@ REPORTING_CODE = [
     if file.name not in ("diff.md.j2", "page.py")
 ]
 DIFFING_CODE = [
-    os.path.relpath(file)
-    for file in (
-        *sorted(Path(PACKAGES, "tandembench/diff").glob("*.py")),
-        Path(PACKAGES, "templates/diff.md.j2"),
-    )
+    *(
+        os.path.relpath(file)
+        for pattern in (
+            "tandembench/diff/*.py",
+            "tandembench/report/render.py",
+            "templates/diff.md.j2",
+        )
+        for file in sorted(Path(PACKAGES).glob(pattern))
+    ),
+    *PAGE_CODE,
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 
