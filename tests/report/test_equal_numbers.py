@@ -16,9 +16,9 @@ from report_tables import tables
 from tandembench.report import write_page, write_report
 
 # A JSON object of so many numbers is about one thing: a row's numbers are found in one of them.
-OF_ONE_THING = 80
-# As a table may print what JSON holds in base units: a fraction in per cent, seconds in ms or us.
-UNITS = (1.0, 1e3, 1e6, 2.0**-30)
+OF_ONE_THING = 150
+# As a table may print what JSON holds in base units: points of per cent, ms, us, GiB.
+UNITS = (1.0, 100.0, 1e3, 1e6, 2.0**-30)
 
 
 class Words(HTMLParser):
@@ -104,8 +104,10 @@ def objects(value: Any) -> Iterator[Any]:
 
 
 def numbers(value: Any) -> list[float]:
-    """All numbers in a JSON value, sorted; those in texts too."""
+    """All numbers in a JSON value, sorted; those in texts and half widths of intervals too."""
     found: list[float] = []
+    if isinstance(value, dict) and value.get("high") is not None:
+        found.append((value["high"] - value["low"]) / 2)
     if isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             found += numbers(one)

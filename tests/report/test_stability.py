@@ -81,6 +81,13 @@ def test_cold_runs_and_configs_measured_once_are_no_drift(tmp_path: Path) -> Non
     assert "too few for a change of level." in text
 
 
+def test_config_by_config_a_drift_is_no_drift(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, session(lambda x: 1 + x), order="by_config")
+    context = report_context(load_dataset(folder))
+    assert context["stability"] is None
+    assert "a drift of the machine cannot be told" in render(context)
+
+
 def test_without_a_repetition_nothing_is_told(tmp_path: Path) -> None:
     (row,), text = told(tmp_path, [block("dual"), block("single")])
     assert (row["n"], row["drift"], row["verdict"], row["state"]) == (0, None, None, "too few")

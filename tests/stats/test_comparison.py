@@ -112,6 +112,8 @@ def test_sessions_that_are_not_shared_are_compared_by_welch() -> None:
     assert bounds(found.interval)[1:] == pytest.approx((low, high))
     assert found.p == pytest.approx(expected.pvalue)
     assert (found.basis, found.pairs, found.sessions) == ("sessions", 0, 9)
+    assert found.interval is not None
+    assert (found.interval.n, found.interval.freedom) == (9, pytest.approx(expected.df))
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,13 @@ def test_one_session_says_nothing_of_the_spread() -> None:
 def test_the_planned_number_keeps_its_promise_and_stopping_early_does_not() -> None:
     random = np.random.default_rng(119)
     room, studies, sd = math.log1p(0.03), 1500, 0.05
+    limits = stats.t.ppf(0.975, np.arange(400) - 1.0)
     kept = stopped = 0
     for _ in range(studies):
         draws = random.normal(0, sd, 400)
         kept += abs(draws[: sessions_needed(draws[:5].tolist(), 0.03)].mean()) <= room
         n = 3
-        while n < 400 and stats.t.ppf(0.975, n - 1) * draws[:n].std(ddof=1) / math.sqrt(n) > room:
+        while n < 400 and limits[n] * draws[:n].std(ddof=1) / math.sqrt(n) > room:
             n += 1
         stopped += abs(draws[:n].mean()) <= room
     assert kept >= stats.binom.ppf(0.005, studies, 0.95)

@@ -18,6 +18,7 @@ from tandembench.report.derived import with_derived
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
 from tandembench.report.factors import checks, factors
+from tandembench.report.gaps import gap_rows
 from tandembench.report.hardware import hardware
 from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
@@ -77,12 +78,13 @@ def report_context(
         "controls": controls(runs, margin),
         "cold": cold(runs),
         "factors": factors(settings),
-        "stability": stability(runs, margin),
+        "stability": stability(runs, margin, study["order"]),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
         "summary": summary(runs),
         "rates": rate_rows(dataset.rates),
+        "gaps": gap_rows(dataset.tokens, runs),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),
         "instrument": instrument(descriptor, runs),

@@ -38,5 +38,5 @@ def gap_rows(tokens: pd.DataFrame, runs: pd.DataFrame) -> list[Values]:
             "max_s": float(own.max()),
         }
         for config_id, of_config in gaps(tokens, runs).groupby("config_id")
-        for mode, own in of_config.groupby("mode", sort=False)["gap_s"]
+        for mode, own in reversed(list(of_config.groupby("mode")["gap_s"]))
     ]

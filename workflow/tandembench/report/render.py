@@ -20,12 +20,16 @@ _MARKUP = re.compile(
     r"[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
 )
 
-_WWW = re.compile(r"(?<=[Ww]{3})\.")
+# Code, which is left as it is, or what makes a link of a word for GitHub: an id may be one.
+_CODE_OR_LINK = re.compile(
+    r"^```.*?^```$|(?<!\\)`[^`\n]+`|(?<=[Ww]{3})\.", re.MULTILINE | re.DOTALL
+)
 
 
 def render(context: Mapping[str, Any], template: str = "technical_report.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
     text = _environment().get_template(template).render(context)
+    text = _CODE_OR_LINK.sub(lambda found: r"\." if found[0] == "." else found[0], text)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
@@ -37,7 +41,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_unlinked,
     )
     environment.filters |= {
         "num": number,
@@ -80,16 +83,14 @@ def interval_mean(value: Interval | None, digits: int = 2) -> str:
     return number(value.mean if value else None, digits)
 
 
-def harmless(value: object, missing: str = MISSING) -> str:
-    """Text from a file or a server, fit for a line of Markdown: no markup, no controls."""
+def harmless(value: object, missing: str = MISSING, limit: int = 160) -> str:
+    """Text from a file or a server, fit for a line of Markdown: no markup, no controls.
+
+    Cut after ``limit`` characters.
+    """
     if value is None:
         return missing
-    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value)))
-
-
-def _unlinked(value: object) -> object:
-    """An id is a word of letters, digits and dots, and GitHub makes links of some."""
-    return _WWW.sub(r"\.", value) if isinstance(value, str) else value
+    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value), limit))
 
 
 def code(value: object) -> str:

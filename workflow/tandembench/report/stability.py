@@ -15,14 +15,17 @@ from tandembench.stats.verdicts import ratio_verdict
 MOST = 2000
 
 
-def stability(runs: pd.DataFrame, margin: float) -> list[Values]:
+def stability(runs: pd.DataFrame, margin: float, order: str) -> list[Values] | None:
     """A row per session, from its valid warm runs in the order in which they were measured.
 
-    Wall time over answer tokens, each against its config's mean in the session: ``drift`` is that
-    of the last block over the first by a straight line, ``verdict`` what that is ("worse" is
-    slower), None where too few runs were repeated; ``state`` as `steadiness` has it, and
-    ``level_starts`` the blocks, from 1, with which a new level begins.
+    None unless ``order`` is "random": config by config, a drift of the machine is a difference
+    of configs. Wall time over answer tokens, each against its config's mean in the session:
+    ``drift`` is that of the last block over the first by a straight line, ``verdict`` what that
+    is ("worse" is slower), None where too few runs were repeated; ``state`` as `steadiness` has
+    it, and ``level_starts`` the blocks, from 1, with which a new level begins.
     """
+    if order != "random":
+        return None
     warm = runs[runs["valid"] & ~runs["cold"].fillna(value=False).astype(bool)]
     known = warm[warm["makespan_per_token_s"].notna()]
     return [_row(str(session), own, margin) for session, own in known.groupby("session")]

@@ -12,7 +12,7 @@ from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, labels, plain
 from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, axes, drawing, svg_of
 from tandembench.report.numbers import mean, ratio
-from tandembench.report.render import MISSING, number
+from tandembench.report.render import number
 
 # So many configs stay legible, and so many phases a report small.
 CONFIGS, PHASES = 24, 8
@@ -25,6 +25,8 @@ METRICS = (
     ("aggregate_tokens_per_s", "tokens\nper s", 1, True),
     ("speedup_estimate", "TR114's\nestimate", 2, None),
 )
+OF_RUNS = ("makespan_ratio", "speedup_true", "aggregate_tokens_per_s", "speedup_estimate")
+OF_AGENTS = ("slowdown", "ttft_s")
 _GEOMETRIC = ("makespan_ratio", "speedup_true", "slowdown")
 CELL, RIGHT = 0.55, 5.55
 Row = Mapping[str, float | None]
@@ -32,14 +34,16 @@ Row = Mapping[str, float | None]
 
 def heats(dataset: Dataset, context: Mapping[str, Any]) -> list[Figure]:
     """One figure for each of the first phases that has a config with a valid run."""
-    runs = dataset.runs[dataset.runs["valid"]]
+    runs = dataset.runs.loc[dataset.runs["valid"], ["config_id", "session", *OF_RUNS]]
     shared = dataset.executions
-    shared = shared[shared["valid"] & (shared["mode"] == "concurrent")]
+    together = shared["valid"] & (shared["mode"] == "concurrent")
+    shared = shared.loc[together, ["config_id", "session", *OF_AGENTS]]
     found: list[Figure] = []
     for phase in context["study"]["phases"]:
         known = runs[runs["config_id"].isin(phase["configs"])]
         if len(known) and len(found) < PHASES:
-            configs = [one for one in phase["configs"] if one in set(known["config_id"])]
+            measured = set(known["config_id"])
+            configs = [one for one in phase["configs"] if one in measured]
             found.append(_heat(phase, configs, known, shared, float(context["margin"])))
     return found
 
@@ -70,7 +74,7 @@ def _heat(
         values = [cells[one][metric] for one in shown]
         _column(ax, place, words, values, digits, _shades(values, more_is_better, margin))
         known = [value for value in values if value is not None]
-        said.append(f"{metric} from {number(min(known), digits)} to {number(max(known), digits)}")
+        said.append(f"{metric} from {_text(min(known), digits)} to {_text(max(known), digits)}")
     cut = f" The first {CONFIGS} of {len(configs)}; all stand in runs.parquet." * (
         len(configs) > CONFIGS
     )
@@ -85,7 +89,7 @@ def _heat(
         svg=svg_of(figure, f"heat-{phase['name']}", title, alt),
         columns=("config", *(metric for metric, *_ in metrics)),
         rows=tuple(
-            (plain(one, 64), *(number(cells[one][m], digits) for m, _, digits, _ in metrics))
+            (plain(one, 64), *(_text(cells[one][m], digits) for m, _, digits, _ in metrics))
             for one in shown
         ),
     )
@@ -93,14 +97,12 @@ def _heat(
 
 def _means(config_id: str, runs: pd.DataFrame, shared: pd.DataFrame) -> Row:
     """The means that the report's tables give, geometric of ratios."""
-    own = runs[runs["config_id"] == config_id]
-    agents = shared[shared["config_id"] == config_id]
-    cells: dict[str, float | None] = {"ttft_s": mean(agents["ttft_s"])}
-    for name in ("speedup_estimate", "aggregate_tokens_per_s"):
-        cells[name] = mean(own[name])
-    for name in _GEOMETRIC:
-        found = ratio(agents if name == "slowdown" else own, name)
-        cells[name] = found.mean if found else None
+    cells: dict[str, float | None] = {}
+    for table, names in ((runs, OF_RUNS), (shared, OF_AGENTS)):
+        own = table[table["config_id"] == config_id]
+        for name in names:
+            found = ratio(own, name) if name in _GEOMETRIC else None
+            cells[name] = found.mean if found else mean(own[name])
     return cells
 
 
@@ -114,6 +116,11 @@ def _shades(
         return [None] * len(values)
     places = [None if value is None else (value - low) / (high - low) for value in values]
     return places if more_is_better else [None if p is None else 1 - p for p in places]
+
+
+def _text(value: float | None, digits: int) -> str:
+    """A cell: four digits and more need no decimals."""
+    return number(value, 0 if value is not None and value >= 1000 else digits)
 
 
 _BLUES = LinearSegmentedColormap.from_list("blues", ["#f3f8fc", "#7db8dd", "#0b5f97"])
@@ -142,6 +149,6 @@ def _column(
         box = Rectangle((place, y - 0.5), 1, 1, facecolor=face, edgecolor=LINE, linewidth=0.8)
         ax.add_patch(box)
         dark = shade is not None and shade > 0.62
-        text = "-" if value is None else number(value, digits)
-        colour = "white" if dark else QUIET if text in ("-", MISSING) else INK
+        text = "-" if value is None else _text(value, digits)
+        colour = "white" if dark else QUIET if value is None else INK
         ax.text(place + 0.5, y, text, ha="center", va="center_baseline", size=SMALL, color=colour)

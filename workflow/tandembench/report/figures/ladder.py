@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     BLUE,
+    GROUND,
     INK,
     QUIET,
     SMALL,
@@ -34,6 +35,8 @@ STEPS = (
 ROW, GAP = 0.24, 0.6
 BOTH, BETWEEN = 4.1, 0.5
 SIDES = {"true": "true split", "estimate": "TR114's split"}
+
+TRUE = "The true split starts from each agent alone. "
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def ladder(subjects: Subjects) -> Figure | None:
         title=title,
         alt=alt,
         caption="From the top: the ideal, each loss, and the efficiency that is left; means over "
-        "valid runs. The true split starts from each agent alone. TR114's starts from durations "
+        f"valid runs. {TRUE if 'true' in shown else ''}TR114's split starts from durations "
         "measured while sharing: contention is in them already, and so counts as efficiency. "
         f"{subjects.about}",
         svg=svg_of(figure, "ladder", title, alt),
@@ -138,7 +141,7 @@ def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
     ax.barh(0, 1, height=0.62, color="#c9d1d9")
     for y, loss in enumerate(found.losses, start=1):
         if loss is None:
-            _label(ax, y, reached, "not seen", QUIET)
+            _label(ax, y, reached, reached, "not seen", QUIET)
             continue
         ax.barh(
             y,
@@ -151,7 +154,8 @@ def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
             hatch="////" if loss >= 0 else "\\\\\\\\",
         )
         ax.plot([reached - loss] * 2, [y - 0.31, y + 1.31], color=QUIET, linewidth=0.8)
-        _label(ax, y, min(reached, reached - loss), percent(-loss))
+        left, right = sorted((reached, reached - loss))
+        _label(ax, y, left, right, percent(-loss))
         reached -= loss
     side = "estimate" if None in found.losses else "true"
     y = len(STEPS) + 1
@@ -170,16 +174,22 @@ def _panel(ax: Axes, found: _Ladder | None, labels: bool) -> None:
     )
 
 
-def _label(ax: Axes, row: float, x: float, text: str, colour: str = INK) -> None:
-    """Left of a bar, or right of where it ends if there is no room."""
-    room = x > 0.3
+def _label(ax: Axes, row: float, left: float, right: float, text: str, colour: str = INK) -> None:
+    """Left of a bar, or right of it, or on it, wherever there is room."""
+    if left > 0.3:
+        x, gap, side = left, -4, "right"
+    elif right < 0.7:
+        x, gap, side = right, 4, "left"
+    else:
+        x, gap, side = left, 6, "left"
     ax.annotate(
         text,
         (x, row),
-        xytext=(-4 if room else 4, 0),
+        xytext=(gap, 0),
         textcoords="offset points",
-        ha="right" if room else "left",
+        ha=side,
         va="center_baseline",
         size=SMALL,
         color=colour,
+        bbox=GROUND if side == "left" else None,
     )

@@ -1,11 +1,12 @@
 """First-token times and gaps between chunks, alone and together, by topology."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import percentile
@@ -21,7 +22,7 @@ from tandembench.report.figures.looks import (
     seconds_axis,
     svg_of,
 )
-from tandembench.report.figures.subjects import Subject, Subjects, executions_of
+from tandembench.report.figures.subjects import Subject, Subjects
 from tandembench.report.gaps import gaps
 
 # Up to so many values are shown one by one, more as a box.
@@ -36,7 +37,7 @@ class _Spread:
 
     label: str
     topology: str
-    alone: bool
+    mode: str
     values: tuple[float, ...]
 
     @property
@@ -47,22 +48,15 @@ class _Spread:
 
 def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
     """A panel of first tokens and, where arrivals are known, one of gaps."""
-    known = gaps(dataset.tokens, dataset.runs)
-    panels = []
-    for name, words in (("ttft_s", "first token"), ("gap_s", "gap between chunks")):
-        found = [
-            spread
-            for subject in subjects.rows
-            for spread in _spreads(
-                subject,
-                executions_of(dataset, subject)
-                if name == "ttft_s"
-                else known[known["config_id"].isin(subject.configs)],
-                name,
-            )
-        ]
-        if found:
-            panels.append((words, found))
+    tables = {
+        "first token": (dataset.executions[dataset.executions["valid"]], "ttft_s"),
+        "gap between chunks": (gaps(dataset.tokens, dataset.runs), "gap_s"),
+    }
+    panels = {
+        words: [one for subject in subjects.rows for one in _spreads(subject, table, column)]
+        for words, (table, column) in tables.items()
+    }
+    panels = {words: found for words, found in panels.items() if found}
     if not panels:
         return None
     title = "First tokens and gaps, alone and in the run"
@@ -70,12 +64,12 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         (
             words,
             spread.label,
-            MODES["solo" if spread.alone else "concurrent"],
+            spread.mode,
             str(len(spread.values)),
             *(brief_seconds(p) if p is not None else "too few" for p in spread.percentiles),
             brief_seconds(max(spread.values)),
         )
-        for words, found in panels
+        for words, found in panels.items()
         for spread in found
     )
     said = listed(
@@ -86,27 +80,6 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         16,
     )
     alt = f"Times on a logarithmic axis. {said}."
-    modes: dict[str, list[bool]] = {}
-    for spread in (spread for _, found in panels for spread in found):
-        own = modes.setdefault(spread.label, [])
-        own += [spread.alone] * (spread.alone not in own)
-    groups = [
-        (label, [MODES["solo" if m else "concurrent"] for m in own]) for label, own in modes.items()
-    ]
-    high = ROW * (len(groups) + sum(len(own) for own in modes.values()))
-    figure = drawing(0.3 + high + 0.4)
-    width = (4.45 - 0.3 * (len(panels) - 1)) / len(panels)
-    for place, (words, found) in enumerate(panels):
-        ax = axes(figure, 0.95 + place * (width + 0.3), 0.3, width, high)
-        # The first panel names the rows of all.
-        places = grouped_rows(ax, [("" if place else label, own) for label, own in groups])
-        ax.tick_params(labelleft=place == 0)
-        heading(ax, words)
-        for spread in found:
-            group = list(modes).index(spread.label)
-            _row(ax, places[group][modes[spread.label].index(spread.alone)], spread)
-        values = [value for spread in found for value in spread.values]
-        seconds_axis(ax, max(min(values), 1e-6), max(values))
     return Figure(
         name="latency",
         title=title,
@@ -115,26 +88,55 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         "the line across it is the median, the whiskers reach to the shortest and longest, and "
         "the marks on them are p90 and p99, where there are values enough (64 and 662). Hollow: "
         f"each agent alone; filled: in the run. {subjects.about}",
-        svg=svg_of(figure, "latency", title, alt),
+        svg=svg_of(_drawn(panels), "latency", title, alt),
         columns=("time", "topology", "agents", "n", "p50", "p90", "p99", "longest"),
         rows=rows,
     )
 
 
+def _drawn(panels: Mapping[str, Sequence[_Spread]]) -> Drawing:
+    every = [spread for found in panels.values() for spread in found]
+    modes: dict[str, list[str]] = {}
+    for spread in every:
+        modes.setdefault(spread.label, [])
+    for label, own in modes.items():
+        own += [
+            mode for mode in MODES.values() if (label, mode) in {(s.label, s.mode) for s in every}
+        ]
+    high = ROW * (len(modes) + sum(len(own) for own in modes.values()))
+    figure = drawing(0.3 + high + 0.4)
+    width = (4.45 - 0.3 * (len(panels) - 1)) / len(panels)
+    for number, (words, found) in enumerate(panels.items()):
+        ax = axes(figure, 0.95 + number * (width + 0.3), 0.3, width, high)
+        # The first panel names the rows of all.
+        places = grouped_rows(ax, [("" if number else label, own) for label, own in modes.items()])
+        ax.tick_params(labelleft=number == 0)
+        heading(ax, words)
+        for spread in found:
+            of_group = places[list(modes).index(spread.label)]
+            _row(ax, of_group[modes[spread.label].index(spread.mode)], spread)
+        values = [value for spread in found for value in spread.values]
+        seconds_axis(ax, min(values), max(values))
+    return figure
+
+
 def _spreads(subject: Subject, table: pd.DataFrame, column: str) -> list[_Spread]:
-    found = []
-    for mode in MODES:
-        own = table.loc[table["mode"] == mode, column].dropna()
-        own = own[own > 0]
-        if len(own):
-            solo = mode == "solo"
-            found.append(_Spread(subject.label, subject.topology, solo, tuple(own)))
-    return found
+    own = table[table["config_id"].isin(subject.configs)]
+    by_mode = {
+        words: own.loc[own["mode"] == mode, column].dropna() for mode, words in MODES.items()
+    }
+    # A logarithm of nothing cannot be drawn.
+    return [
+        _Spread(subject.label, subject.topology, words, tuple(values[values > 0]))
+        for words, values in by_mode.items()
+        if (values > 0).any()
+    ]
 
 
 def _row(ax: Axes, y: int, spread: _Spread) -> None:
     colour = COLOURS[spread.topology]
-    face = "white" if spread.alone else colour
+    alone = spread.mode == MODES["solo"]
+    face = "white" if alone else colour
     values = sorted(spread.values)
     if len(values) <= SINGLE:
         ax.plot(
@@ -159,7 +161,7 @@ def _row(ax: Axes, y: int, spread: _Spread) -> None:
         linewidth=1.2,
         zorder=3,
     )
-    across = colour if spread.alone else "white"
+    across = colour if alone else "white"
     ax.plot([middle, middle], [y - 0.28, y + 0.28], color=across, linewidth=2, zorder=4)
     for mark in spread.percentiles[1:]:
         if mark is not None:

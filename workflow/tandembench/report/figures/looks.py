@@ -16,7 +16,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tandembench.report.figures.svg import tidy
 
@@ -29,6 +29,8 @@ COLOURS = {"serial": "#555555", "single": ORANGE, "single_parallel": GREEN, "dua
 MARKS = {"serial": "s", "single": "^", "single_parallel": "D", "dual": "o"}
 OF_AGENTS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 SMALL = 10
+# Behind text that lies on lines or hatching.
+GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 _RULES: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -120,6 +122,8 @@ def grouped_rows(ax: Axes, groups: Sequence[tuple[str, Sequence[str]]]) -> list[
             va="center_baseline",
             size=SMALL,
             weight="bold",
+            bbox=GROUND,
+            zorder=5,
         )
     return places
 
@@ -147,8 +151,12 @@ def seconds_axis(ax: Axes, low: float, high: float) -> None:
     low, high = low / 1.25, high * 1.25
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    wide = high / low > 30
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    if high / low < 3:
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    else:
+        wide, middling = high / low > 40, high / low > 8
+        subs = (1.0,) if wide else (1.0, 3.0) if middling else (1.0, 2.0, 5.0)
+        ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief_seconds(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
 

@@ -58,7 +58,8 @@ def subjects(dataset: Dataset, context: Mapping[str, Any]) -> Subjects:
         about = f"Configs that do the same work ({scenario}, {agents} agents)."
     else:
         found = _of_scenarios(context["scenarios"], valid)
-        about = "All valid runs by scenario and topology: not the same work."
+        about = "All valid runs by scenario and topology"
+        about += ": not the same work." if len(found) > 1 else "."
     if len(found) > MOST:
         about += f" The first {MOST} of {len(found)}."
     return Subjects(tuple(found[:MOST]), bool(group and found), about)
@@ -86,6 +87,8 @@ def _of_group(group: Mapping[str, Any], valid: pd.DataFrame) -> list[Subject]:
 
 
 def _of_scenarios(rows: Sequence[Mapping[str, Any]], valid: pd.DataFrame) -> list[Subject]:
+    # The kind of work is named where it tells two rows apart.
+    kinds = Counter(_scenario(row) for row in rows)
     found = []
     for row in rows:
         own = valid
@@ -93,13 +96,15 @@ def _of_scenarios(rows: Sequence[Mapping[str, Any]], valid: pd.DataFrame) -> lis
             own = own[own[key] == row[key]]
         if len(own):
             configs = tuple(dict.fromkeys(own["config_id"]))
-            label = f"{plain(row['scenario'])}, {row['topology']}, {_agents(row)}"
+            label = _scenario(row)
+            label += f", {plain(row['work_policy'])} work" if kinds[label] > 1 else ""
             found.append(Subject(label, row["topology"], configs, own))
     return found
 
 
-def _agents(row: Mapping[str, Any]) -> str:
-    return f"{row['n_agents']} agent{'s' * (row['n_agents'] > 1)}"
+def _scenario(row: Mapping[str, Any]) -> str:
+    agents = f"{row['n_agents']} agent{'s' * (row['n_agents'] > 1)}"
+    return f"{plain(row['scenario'])}, {row['topology']}, {agents}"
 
 
 def executions_of(dataset: Dataset, subject: Subject) -> pd.DataFrame:

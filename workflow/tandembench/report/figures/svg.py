@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 _REFERENCE = re.compile(r"(url\(#|#)([g-z][\w.-]*)(\)?)")
 # What is so anyway. The font is said once, at the root.
 _DEFAULTS = {"stroke-dashoffset": "0", "text-anchor": "start", "stroke-linejoin": "round"}
+_UPRIGHT = re.compile(r"M (\S+) (\S+) L \1 (\S+)")
+_AFTER_LETTER = re.compile(r" ?([A-Za-z]) ?")
 _UNTURNED = re.compile(r"rotate\(-?0 [^)]*\)")
 
 
@@ -32,6 +34,8 @@ def tidy(text: str, name: str, title: str, alt: str) -> str:
         parent[:] = [child for child in parent if child.tag not in ("style", "metadata")]
     _rename(root, name)
     _flatten(root)
+    for element in root.iter():
+        _share(element)
     words = []
     for tag, content in (("title", title), ("desc", alt)):
         word = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
@@ -64,6 +68,9 @@ def _unstyle(element: ElementTree.Element) -> None:
     for key, value in element.attrib.items():
         if key not in ("id", "href", "clip-path"):
             element.set(key, " ".join(_NUMBER.sub(_short, value).split()))
+    if "d" in element.attrib:
+        upright = _UPRIGHT.sub(r"M\1 \2V\3", element.attrib["d"])
+        element.set("d", _AFTER_LETTER.sub(r"\1", upright))
 
 
 def _short(number: re.Match[str]) -> str:
@@ -94,3 +101,15 @@ def _flatten(element: ElementTree.Element) -> None:
         else:
             children.append(child)
     element[:] = children
+
+
+def _share(parent: ElementTree.Element) -> None:
+    """What all marks of a group have is said once, of the group."""
+    marks = list(parent)
+    if len(marks) < 2 or any(mark.tag != "use" for mark in marks):
+        return
+    for key, value in list(marks[0].attrib.items()):
+        if key.startswith(("fill", "stroke")) and all(mark.get(key) == value for mark in marks):
+            for mark in marks:
+                del mark.attrib[key]
+            parent.set(key, value)

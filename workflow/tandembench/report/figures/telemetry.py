@@ -51,7 +51,7 @@ def telemetry(dataset: Dataset, context: Mapping[str, Any], subjects: Subjects) 
     cores = {machine["cores"] for machine in context["environment"]["machines"]}
     limit = cores.pop() if len(cores) == 1 else None
     found = []
-    for name, column in (("processors", "cores"), ("gpus", "utilisation")):
+    for name, column in (("telemetry", "cores"), ("telemetry-gpus", "utilisation")):
         panels = _panels(dataset, subjects, column)
         if panels:
             found.append(_figure(name, column, panels, limit if column == "cores" else 1))
@@ -140,10 +140,12 @@ def _draw(
         ax.axhline(limit, color=QUIET, linewidth=0.8)
     for who, (colour, dash) in lines.items():
         own = samples[samples["who"] == who]
-        # A sample is of the time before it.
+        if own.empty:
+            continue
+        # A sample is of the time before it, the first back to the start.
         ax.step(
-            own["t_s"],
-            own["value"],
+            [0.0, *own["t_s"]],
+            [own["value"].iloc[0], *own["value"]],
             where="pre",
             color=colour,
             linestyle=dash,

@@ -12,6 +12,7 @@ from tandembench.report.figures.figure import Figure, listed, plain, sample
 from tandembench.report.figures.looks import (
     OF_AGENTS,
     QUIET,
+    WIDTH,
     axes,
     beside,
     drawing,
@@ -27,8 +28,8 @@ from tandembench.report.figures.subjects import (
     typical_block,
 )
 
-# More ticks than this in a row would touch each other.
-TICKS = 160
+# More ticks in a row would touch each other, and more in all swell the file.
+TICKS, TICKS_IN_ALL = 160, 3200
 ROW, GAP = 0.24, 0.62
 
 
@@ -64,19 +65,22 @@ def timeline(dataset: Dataset, subjects: Subjects) -> Figure | None:
     )
     alt = f"Arrival of tokens by agent, alone and together. {said}."
     figure = drawing(0.9 + sum(ROW * len(found) + GAP for _, _, found in panels) - GAP)
+    ticks = min(TICKS, TICKS_IN_ALL // sum(len(found) for _, _, found in panels))
     latest = max(one.tokens_s[-1] for _, _, found in panels for one in found)
+    # Labels of 10 points are so wide.
+    left = min(2.1, 0.15 + 0.083 * max(len(one.label) for _, _, found in panels for one in found))
     top = 0.3
     for subject, run, found in panels:
-        ax = axes(figure, 1.4, top, 3.5, ROW * len(found))
+        ax = axes(figure, left, top, WIDTH - left - 0.7, ROW * len(found))
         heading(ax, f"{subject.topology}: {TOPOLOGIES[subject.topology]}")
-        _panel(ax, found)
+        _panel(ax, found, ticks)
         ax.set_xlim(0, 1.01 * latest)
         last = run is panels[-1][1]
         ax.tick_params(labelbottom=last)
         top += ROW * len(found) + GAP
     ax.set_xlabel("seconds after the start of the execution")
     most = max(len(one.tokens_s) for _, _, found in panels for one in found)
-    some = f" Of more than {TICKS} tokens in a row, {TICKS} are drawn." if most > TICKS else ""
+    some = f" Of more than {ticks} tokens in a row, {ticks} are drawn." if most > ticks else ""
     return Figure(
         name="timeline",
         title=title,
@@ -111,7 +115,7 @@ def _executions(executions: pd.DataFrame, tokens: pd.DataFrame) -> list[_Executi
             continue
         times = sorted(own["t_ns"] / 1e9)
         alone = row["mode"] == "solo"
-        label = f"{plain(row['agent'], 14)} {'alone' if alone else 'in run'}"
+        label = f"{plain(row['agent'], 16)} {'alone' if alone else 'in run'}"
         # The first request went out so long before the first token.
         start_s = max(times[0] - float(row["ttft_s"]), 0.0)
         index = int(row["agent_index"])
@@ -119,7 +123,7 @@ def _executions(executions: pd.DataFrame, tokens: pd.DataFrame) -> list[_Executi
     return sorted(found, key=lambda one: (not one.alone, one.index))
 
 
-def _panel(ax: Axes, rows: Sequence[_Execution]) -> None:
+def _panel(ax: Axes, rows: Sequence[_Execution], ticks: int) -> None:
     rows_down(ax, [one.label for one in rows])
     ax.tick_params(axis="y", pad=6)
     for y, one in enumerate(rows):
@@ -134,7 +138,7 @@ def _panel(ax: Axes, rows: Sequence[_Execution]) -> None:
             edgecolor=QUIET,
             linewidth=0.8,
         )
-        shown = [one.tokens_s[place] for place in sample(len(one.tokens_s), TICKS)]
+        shown = [one.tokens_s[place] for place in sample(len(one.tokens_s), ticks)]
         # One path for all ticks of a row, with gaps between them.
         xs = [x for time in shown for x in (time, time, math.nan)]
         ys = [edge for _ in shown for edge in (y - 0.36, y + 0.36, math.nan)]
