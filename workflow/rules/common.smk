@@ -70,7 +70,7 @@ REPORTING_CODE = [
     for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
     if file.name not in ("diff.md.j2", "page.py")
-]
+] + [os.path.relpath(Path(PACKAGES, "tandembench/study/hypotheses.py"))]
 DIFFING_CODE = [
     *(
         os.path.relpath(file)
