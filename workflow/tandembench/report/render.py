@@ -75,11 +75,14 @@ def interval_mean(value: Interval | None, digits: int = 2) -> str:
     return number(value.mean if value else None, digits)
 
 
-def harmless(value: object, missing: str = MISSING) -> str:
-    """Text from a file or a server, fit for a line of Markdown: no markup, no controls."""
+def harmless(value: object, missing: str = MISSING, limit: int = 160) -> str:
+    """Text from a file or a server, fit for a line of Markdown: no markup, no controls.
+
+    Cut to ``limit`` characters.
+    """
     if value is None:
         return missing
-    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value)))
+    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value), limit))
 
 
 def _missing(value: float | None) -> bool:
