@@ -1,13 +1,16 @@
 """A claims file: read whole, or one line that says where it is wrong."""
 
-from typing import Any
+import re
+from typing import Any, get_args
 
 import pytest
 from ruamel.yaml import YAML
 from study_texts import REPOSITORY
 
+from tandembench.claims.judge import Verdict
 from tandembench.claims.model import Claims, Condition, Constant, Operation, Printed, Statistic
 from tandembench.claims.read import read_claims
+from tandembench.claims.tables import DERIVED, OPTIONS
 from tandembench.errors import TandemError
 
 SCHEMA: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "workflow/schemas/claims.schema.yaml")
@@ -189,3 +192,30 @@ def test_the_schema_has_a_description_for_every_key() -> None:
         for key, rule in SCHEMA["$defs"][name]["properties"].items():
             target = SCHEMA["$defs"].get(rule.get("$ref", "").rpartition("/")[2], {})
             assert "description" in rule or "description" in target, (name, key)
+
+
+MANUAL = (REPOSITORY / "resources/claims/README.md").read_text(encoding="utf-8")
+
+
+def test_the_manual_has_every_key_and_statistic() -> None:
+    names = {
+        key
+        for name in ("claim", "value", "expression")
+        for key in SCHEMA["$defs"][name]["properties"]
+    }
+    names |= set(
+        re.findall(
+            r"[a-z_]{3,}", SCHEMA["$defs"]["expression"]["properties"]["statistic"]["pattern"]
+        )
+    )
+    names |= {*get_args(Verdict), *SCHEMA["$defs"]["test"]["properties"], *DERIVED}
+    names -= {f"{option}_max" for option in OPTIONS}
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", MANUAL))))
+    words |= set(re.findall(r"(\w+):", MANUAL))
+    assert names - words == set()
+
+
+def test_the_example_of_the_manual_is_a_claims_file() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL, flags=re.DOTALL)
+    found = read_claims(example, SCHEMA, "README.md")
+    assert [one.id for one in found.claims] == ["mean-speedup", "best-context", "half", "latency"]

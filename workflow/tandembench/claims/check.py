@@ -65,13 +65,16 @@ def _side(text: str, claims: Claims, root: Path) -> tuple[str, Side]:
     alias, _, name = text.partition("=")
     if name and alias in claims.sources:
         return alias, open_side(name, root)
+    names = ", ".join(claims.sources)
+    if name and not Path(text).exists():
+        what = f"no claim is about '{sanitise(alias, 60)}'"
+        raise TandemError(what, where=f"--data {sanitise(text)}", fix=f"names: {names}")
     side = open_side(text, root)
     own = str(side.descriptor.get("name", ""))
     fitting = [
         one for one in claims.sources if own == one or own.startswith((f"{one}-", f"{one}_"))
     ]
     if not fitting:
-        names = ", ".join(claims.sources)
         fix = f"say which it is, NAME={sanitise(text, 60)}, with NAME one of {names}"
         what = f"no claim is about '{sanitise(own, 60)}'"
         raise TandemError(what, where=f"--data {sanitise(text)}", fix=fix)
