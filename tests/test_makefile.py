@@ -47,7 +47,8 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
 
 def test_every_target_is_explained(repository: Path) -> None:
     said = make(repository).stdout
-    assert all(f"make {target} " in said for target in ("quick", "study", "test", "test-full"))
+    targets = ("quick", "study", "report", "pdf", "test", "test-page", "test-full")
+    assert all(f"make {target} " in said for target in targets)
 
 
 def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled, write_dataset
 
 from tandembench.dataset.build import with_makespan_ratio
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import read_manifest, write_manifest
@@ -26,7 +26,13 @@ Row = dict[str, Any]
 
 def a_run(config_id: str, wall_s: float, **changes: Any) -> Row:
     topology = config_id.split("-", maxsplit=1)[0]
-    row = {"config_id": config_id, "topology": topology, "wall_s": wall_s, "session": "s1"}
+    row = {
+        "config_id": config_id,
+        "topology": topology,
+        "wall_s": wall_s,
+        "session": "s1",
+        "invocation": "i1",
+    }
     row |= {"repetition": 1, "workload": "w1", "valid": True, "work_effective": "fixed"}
     return row | changes
 
@@ -138,9 +144,11 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         "runs.parquet",
         "executions.parquet",
         "telemetry.parquet",
+        "tokens.parquet",
         "rates.parquet",
     ]
-    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY, "rates": RATES}
+    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY}
+    columns |= {"tokens": TOKENS, "rates": RATES}
     for resource in content["resources"]:
         data = (folder / resource["path"]).read_bytes()
         assert resource["bytes"] == len(data)
@@ -154,7 +162,7 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         ]
         assert all(field["description"] and field["type"] for field in fields)
         rows = read_rows(folder / resource["path"])
-        if resource["name"] in ("runs", "executions"):
+        if resource["name"] in ("runs", "executions", "tokens"):
             keys = [tuple(row[name] for name in resource["schema"]["primaryKey"]) for row in rows]
             assert len(set(keys)) == len(keys) > 0
         required = [f["name"] for f in fields if f.get("constraints", {}).get("required")]
@@ -173,6 +181,7 @@ def test_an_older_dataset_without_the_newer_tables_can_be_read(tmp_path: Path) -
     seal(folder, {**content, "resources": old})
     found = load_dataset(folder)
     assert found.telemetry.empty
+    assert found.tokens.empty
     assert found.rates.empty
     assert "No telemetry was recorded." in render(report_context(found))
     seal(folder, {**content, "resources": old[:1]})
@@ -198,7 +207,7 @@ def test_fingerprints_say_what_is_known(tmp_path: Path) -> None:
 
 def test_equal_run_files_make_equal_bytes(tmp_path: Path) -> None:
     first, second = (a_study(tmp_path / name) for name in ("a", "b"))
-    for name in ("runs.parquet", "executions.parquet", "datapackage.json"):
+    for name in ("runs.parquet", "executions.parquet", "tokens.parquet", "datapackage.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -214,6 +223,7 @@ def test_a_whole_dataset_loads(tmp_path: Path) -> None:
     dataset = load_dataset(a_study(tmp_path))
     assert dataset.runs["makespan_ratio"].to_list() == pytest.approx([1, 1, 2 / 1.2, 2 / 1.2])
     assert len(dataset.executions) == 16
+    assert len(dataset.tokens) == 16 * 8
     assert dataset.descriptor["name"] == "test"
 
 

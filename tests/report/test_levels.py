@@ -274,7 +274,7 @@ def test_no_block_is_no_comparison() -> None:
     ]
     executions = pd.DataFrame(columns=columns)
     executions["valid"] = executions["valid"].astype(bool)
-    assert option_comparisons(runs, executions, 0.05) == []
+    assert option_comparisons(runs, executions, [], 0.05) == []
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,10 @@ TEMPLATE = "workflow/templates/technical_report.md.j2"
 OF_CODE: tuple[str, ...] = ()  # made again when the measuring code changes, beside the blocks
 OF_PHASE = ("phase_manifest", "aggregate_phase")
 OF_RUNS = ("aggregate_phase",)  # those of a phase that read its run files
-OF_STUDY = ("study_manifest", "dataset", "report")
-OF_DATASET = ("dataset", "report")
-OF_TEMPLATE = ("report",)
+OF_PAGE = ("page page=small/technical_report",)
+OF_TEMPLATE = ("report", *OF_PAGE)
+OF_DATASET = ("dataset", *OF_TEMPLATE)
+OF_STUDY = ("study_manifest", *OF_DATASET)
 
 
 def blocks(*configs: str, repetitions: tuple[int, ...] = (1, 2)) -> list[str]:

@@ -32,6 +32,13 @@ def main(debug: bool) -> None:
 
 
 _PATH = click.Path(path_type=Path)
+_HYPOTHESES = click.option(
+    "--file",
+    "hypotheses_file",
+    default="config/hypotheses.yaml",
+    show_default=True,
+    help="Hypotheses to test.",
+)
 
 
 @main.command()
@@ -95,11 +102,14 @@ def manifest(study_file: str, session: str, phase: str | None, output: Path) -> 
 @click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
 @click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
 @click.option("--telemetry", required=True, type=_PATH, help="Table of telemetry to write.")
-def aggregate(manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path) -> None:
+@click.option("--tokens", required=True, type=_PATH, help="Table of tokens to write.")
+def aggregate(
+    manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path, tokens: Path
+) -> None:
     """Compute the metrics of the run files that a phase's manifest names."""
     from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
 
-    aggregate_phase(manifest_file, runs_file, executions, telemetry)
+    aggregate_phase(manifest_file, runs_file, executions, telemetry, tokens)
 
 
 @main.command()
@@ -115,13 +125,42 @@ def dataset(manifest_file: Path, output: Path) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
-@click.option("--output", required=True, type=_PATH, help="The Markdown file to write.")
-def report(dataset: Path, output: Path) -> None:
-    """Render the technical report of DATASET, a folder or its datapackage.json."""
+@click.argument("dataset")
+@click.option(
+    "--output",
+    type=_PATH,
+    help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
+)
+@_HYPOTHESES
+def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
+    """Render the technical report of DATASET, and print where it is. Nothing is measured.
+
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
+    report.json, which holds the same numbers, and figures/, which holds nothing else.
+    """
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
     from tandembench.report import write_report  # noqa: PLC0415
 
-    write_report(dataset.parent if dataset.name == "datapackage.json" else dataset, output)
+    click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
+
+
+@main.command()
+@click.argument("markdown", type=_PATH)
+@click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
+@click.option("--pdf", is_flag=True, help="Print it as PDF too; needs Chromium.")
+def page(markdown: Path, output: Path | None, pdf: bool) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, and print where it is.
+
+    The file holds its figures, and needs no network and no other file.
+    """
+    from tandembench.report import write_page  # noqa: PLC0415
+    from tandembench.report.pdf import print_pdf  # noqa: PLC0415
+
+    written = write_page(markdown, output)
+    click.echo(written)
+    if pdf:
+        click.echo(print_pdf(written, written.with_suffix(".pdf")))
 
 
 @main.command()
@@ -132,14 +171,37 @@ def attribution(dataset: str, style: str) -> None:
 
     DATASET is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder.
     """
-    from tandembench.diff.sides import open_runs  # noqa: PLC0415
-    from tandembench.report.attribution import told  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.report.attribution import as_text  # noqa: PLC0415
 
-    click.echo(told(open_runs(dataset), style), nl=False)
+    click.echo(as_text(load_dataset(locate(dataset)[0]), style), nl=False)
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
+@click.argument("dataset")
+@_HYPOTHESES
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option("--fail", is_flag=True, help="Exit with 1 if one is contradicted.")
+def hypotheses(dataset: str, hypotheses_file: str, style: str, fail: bool) -> None:
+    """Test what was expected of DATASET: confirmed, contradicted, inconclusive or not testable.
+
+    DATASET is a baseline of runs, a study (results/study) or a dataset's folder.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+    from tandembench.report.hypotheses import as_text, questions  # noqa: PLC0415
+
+    declared = load_hypotheses(hypotheses_file)
+    found = questions(load_dataset(locate(dataset)[0]), declared)
+    click.echo(as_text(found, style), nl=False)
+    if fail and found["counts"]["contradicted"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("dataset")
 @click.option(
     "--best",
     required=True,
@@ -154,17 +216,40 @@ def attribution(dataset: str, style: str) -> None:
     help="One choice for each.",
 )
 @click.option("--phase", "phases", multiple=True, help="Phase to choose from; all if left out.")
-def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> None:
+def select(dataset: str, best: str, within: str, phases: tuple[str, ...]) -> None:
     """Propose a phase that measures the best configs of DATASET once more, as YAML to paste.
 
-    Says where no config is better than another. DATASET is a folder, such as
-    results/study/dataset.
+    Says where no config is better than another. DATASET is results/<study>, a dataset's folder
+    or a baseline of runs.
     """
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.select import proposal  # noqa: PLC0415
 
-    found = load_dataset(dataset.parent if dataset.name == "datapackage.json" else dataset)
+    found = load_dataset(locate(dataset)[0])
     click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--metric", default="makespan_ratio", show_default=True, help="What to tell.")
+@click.option("--precision", required=True, help="How closely, such as 3%.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def plan(dataset: str, metric: str, precision: str, style: str) -> None:
+    """Say how many more sessions tell METRIC to within a precision, from those of DATASET.
+
+    DATASET, the pilot, is results/<study>, a dataset's folder or a baseline of runs.
+    """
+    from tandembench.diff.sides import open_side  # noqa: PLC0415
+    from tandembench.plan import as_fraction, as_table, sessions_plan  # noqa: PLC0415
+
+    wanted = as_fraction(precision)
+    pilot = open_side(dataset).dataset
+    if pilot is None:
+        fix = "name a dataset of runs"
+        raise TandemError("printed values have no sessions", where=dataset, fix=fix)
+    found = sessions_plan(pilot.runs, metric, wanted)
+    click.echo(json.dumps(found, indent=2) if style == "json" else as_table(found))
 
 
 @main.command()

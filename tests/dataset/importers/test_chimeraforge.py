@@ -28,7 +28,7 @@ def shared(*names: str) -> Path:
 
 def imported(tmp_path: Path, report: str, layout: str) -> Dataset:
     made, _, _ = import_runs(layout, shared("chimeraforge", report), report, None, tmp_path)
-    assert verify(made) == 4
+    assert verify(made) == 5
     return load_dataset(made.folder)
 
 

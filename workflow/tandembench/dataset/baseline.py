@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import (
     read_descriptor,
     read_resource,
@@ -98,6 +98,7 @@ def import_runs(
         write_table(target / "runs.parquet", "runs", STUDY_RUNS, runs)
         write_table(target / "executions.parquet", "executions", EXECUTIONS, executions)
         write_table(target / "telemetry.parquet", "telemetry", TELEMETRY, [])
+        write_table(target / "tokens.parquet", "tokens", TOKENS, [])
         write_table(target / "rates.parquet", "rates", RATES, rates(runs, executions))
         manifest: dict[str, Any] = {
             "study": name,

@@ -7,11 +7,18 @@ from typing import Any
 
 from tandembench.dataset.aggregate import Row
 from tandembench.dataset.calibrations import read_calibrations
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_file, read_rows, write_table
+from tandembench.dataset.parquet import (
+    read_file,
+    read_rows,
+    read_table,
+    write_table,
+    write_tables,
+)
 from tandembench.dataset.rates import rates
+from tandembench.invocation import declarations
 from tandembench.metrics import makespan_ratio
 
 
@@ -22,38 +29,43 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     runs: list[Row] = []
     executions: list[Row] = []
     telemetry: list[Row] = []
+    tokens = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
     for phase in (phase["name"] for phase in manifest["phases"]):
         of_phase, note = read_file(phases / f"{phase}.parquet")
         runs += of_phase
         executions += read_rows(phases / f"{phase}.executions.parquet")
         telemetry += read_rows(phases / f"{phase}.telemetry.parquet")
+        tokens.append(read_table(phases / f"{phase}.tokens.parquet"))
         for key, values in note.items():
             found[key] += [value for value in values if value not in found[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
     write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
+    write_tables(folder / "tokens.parquet", "tokens", TOKENS, tokens)
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
-    write_descriptor(folder, manifest, runs, executions, found, instrument)
+    noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
+    declared = {name: noted[name] for name in sorted(noted.keys() & used)}
+    write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:
     """The runs with makespan_ratio against the ``reference`` topology, paired by round.
 
-    Null without a comparable run of the workload's reference config in the same session and
-    round, and where the work was not fixed: a shorter answer is no faster server.
+    Null without a comparable run of the workload's reference config in the same session,
+    invocation and round, and where the work was not fixed: a shorter answer is no faster server.
     """
-    references = _reference_configs(runs, reference)
+    references = reference_configs(runs, reference)
     walls = {
         _round(run): run["wall_s"]
         for run in runs
-        if _comparable(run) and references.get(run["workload"]) == run["config_id"]
+        if comparable(run) and references.get(run["workload"]) == run["config_id"]
     }
     rows = []
     for run in runs:
-        wall_s = walls.get(_round(run)) if _comparable(run) else None
+        wall_s = walls.get(_round(run)) if comparable(run) else None
         found: Row = {"reference_config_id": None, "makespan_ratio": None}
         if wall_s is not None:
             found["reference_config_id"] = references[run["workload"]]
@@ -62,12 +74,12 @@ def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> li
     return rows
 
 
-def _reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
+def reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
     """One reference config for each workload: most comparable runs, then the smallest id."""
     counts = Counter(
         (run["workload"], run["config_id"])
         for run in runs
-        if run["topology"] == reference and _comparable(run)
+        if run["topology"] == reference and comparable(run)
     )
     chosen: dict[str, str] = {}
     for workload, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
@@ -75,9 +87,10 @@ def _reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dic
     return chosen
 
 
-def _comparable(run: Mapping[str, Any]) -> bool:
+def comparable(run: Mapping[str, Any]) -> bool:
+    """Whether a run's wall time may stand beside that of another topology."""
     return bool(run["valid"]) and run["work_effective"] == "fixed"
 
 
 def _round(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    return run["session"], run["repetition"], run["workload"]
+    return run["session"], run["invocation"], run["repetition"], run["workload"]

@@ -11,7 +11,7 @@ import pandas as pd
 from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import read_descriptor, read_resource
-from tandembench.dataset.parquet import read_table
+from tandembench.dataset.parquet import parse_table
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
 
@@ -26,6 +26,7 @@ class Dataset:
     runs: pd.DataFrame
     executions: pd.DataFrame
     telemetry: pd.DataFrame
+    tokens: pd.DataFrame
     rates: pd.DataFrame
     descriptor: dict[str, Any]
 
@@ -33,11 +34,14 @@ class Dataset:
 def load_dataset(folder: Path) -> Dataset:
     """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
     descriptor = read_descriptor(folder)
+    if descriptor.get("kind") == "published":
+        fix = "name one of runs, or compare it: tandembench diff"
+        raise TandemError("printed values, no runs", where=str(folder), fix=fix)
     tables: dict[str, pd.DataFrame] = {}
     for resource in descriptor["resources"]:
         path = folder / Path(resource["path"]).name
-        table = read_table(path)
-        read_resource(folder, resource)
+        # The descriptor vouches for the whole file: its content needs no digest of its own.
+        table = parse_table(read_resource(folder, resource), path)
         tables[resource["name"]] = table.to_pandas()
         for column in sorted(_ID_COLUMNS.intersection(tables[resource["name"]])):
             _check_ids(tables[resource["name"]][column].dropna().unique(), column, path)
@@ -51,8 +55,8 @@ def load_dataset(folder: Path) -> Dataset:
     check_instrument(descriptor["instrument"], path)
     # Older datasets have fewer tables.
     none = pd.DataFrame()
-    newer = tables.get("telemetry", none), tables.get("rates", none)
-    return Dataset(tables["runs"], tables["executions"], *newer, descriptor)
+    telemetry, tokens, rates = (tables.get(name, none) for name in ("telemetry", "tokens", "rates"))
+    return Dataset(tables["runs"], tables["executions"], telemetry, tokens, rates, descriptor)
 
 
 def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:

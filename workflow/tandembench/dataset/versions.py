@@ -8,6 +8,8 @@ from tandembench.errors import TandemError
 from tandembench.text import sanitise
 
 ROOT = Path("resources/baselines")
+# What a dataset is compared with if it does not say; the study's schema has the same default.
+PUBLISHED = ("tr110", "tr113", "tr114")
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -49,6 +51,27 @@ def find(text: str, root: Path = ROOT) -> Baseline:
             return one
     fix = f"versions: {', '.join(one.version for one in own)}"
     raise TandemError(f"no version {version}", where=str(root / name), fix=fix)
+
+
+def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
+    """(folder, label) of the dataset ``name``, ``name@version``, ``results/<study>`` or a folder's.
+
+    A dataset's folder may also be given by the ``datapackage.json`` in it.
+    """
+    path = Path(text)
+    path = path.parent if path.name == "datapackage.json" else path
+    try:
+        folder = path / "dataset" if (path / "dataset").is_dir() else path
+        if (folder / "datapackage.json").is_file():
+            return folder, text.rstrip("/")
+        is_place = path.is_dir() or "/" in text
+    except OSError:  # such as a name that is too long
+        is_place = "/" in text
+    if is_place:
+        fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
+        raise TandemError("no dataset", where=sanitise(text), fix=fix)
+    baseline = find(text, root)
+    return baseline.folder, baseline.label
 
 
 def check_name(name: str, version: str | None) -> None:

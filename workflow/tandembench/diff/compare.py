@@ -10,7 +10,6 @@ from tandembench.dataset.load import Dataset
 from tandembench.diff.metrics import by_group, of_printed
 from tandembench.diff.printed import checks
 from tandembench.diff.sides import Row, Side
-from tandembench.stats.intervals import Interval
 
 _KEYS = [column.name for column in KEYS]
 
@@ -65,10 +64,10 @@ def _values(printed: Side, label: str, dataset: Dataset) -> Difference:
 
 def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Difference:
     left, right = a.runs, b.runs
-    obstacles = _obstacles(a, b)
+    found = obstacles(a, b)
     fingerprints = _fingerprints(a, b)
-    if obstacles and not force:
-        return Difference("runs", False, obstacles, 0, {"fingerprints": fingerprints})
+    if found and not force:
+        return Difference("runs", False, found, 0, {"fingerprints": fingerprints})
     limit = margin if margin is not None else float(a.descriptor["study"]["margin"])
     rows = _rows(left, right)
     valid = [side[side["valid"]] for side in (left, right)]
@@ -77,14 +76,14 @@ def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Differen
     names = [set(map(str, side.columns)) for side in (left, right)]
     columns = {"only_a": sorted(names[0] - names[1]), "only_b": sorted(names[1] - names[0])}
     same = (
-        not obstacles
+        not found
         and not any(rows[name] for name in ("added", "removed", "changed"))
         and not any(columns.values())
     )
     return Difference(
         "runs",
         same,
-        obstacles,
+        found,
         sum(row["verdict"] == "worse" for row in (*configs, *scenarios)),
         {
             "margin": limit,
@@ -119,7 +118,7 @@ def _rows(a: pd.DataFrame, b: pd.DataFrame) -> Row:
     }
 
 
-def _obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
+def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
     """Why the two must not be compared: another model, other work, other definitions."""
     found: list[str] = []
     models = [_known(side.descriptor["fingerprints"]["models"]) for side in (a, b)]
@@ -184,14 +183,3 @@ def _text(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(one)}" for key, one in value.items() if one is not None)
     return "not known" if value is None else str(value)
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """``content`` as JSON has it: intervals become mappings."""
-    if isinstance(value, Interval):
-        return {"mean": value.mean, "low": value.low, "high": value.high, "n": value.n}
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value.item() if hasattr(value, "item") else value

@@ -83,7 +83,7 @@ def of_printed(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
     With n and sd of both it has Welch's interval; without them none, and no verdict either: a
     printed mean alone says nothing of how sure it is.
     """
-    left, right = _means(a), _means(b)
+    left, right = printed_means(a), printed_means(b)
     rows = []
     for key in left.keys() & right.keys():
         scope, subject, metric = key
@@ -107,7 +107,8 @@ def of_printed(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (order.index(row["scope"]), row["subject"], row["metric"]))
 
 
-def _means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
+def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
+    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
     counts: dict[tuple[str, str], float] = {}
     for row in printed:

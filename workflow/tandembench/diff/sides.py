@@ -9,7 +9,7 @@ from typing import Any
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
 from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.dataset.versions import ROOT, find
+from tandembench.dataset.versions import ROOT, locate
 from tandembench.errors import EXIT_CORRUPT, TandemError
 
 Row = dict[str, Any]
@@ -31,17 +31,7 @@ class Side:
 
 def open_side(text: str, root: Path = ROOT) -> Side:
     """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder."""
-    path = Path(text)
-    folder = path / "dataset" if (path / "dataset").is_dir() else path
-    label = text.rstrip("/")
-    if not (folder / "datapackage.json").is_file():
-        if path.is_dir() or "/" in text:
-            fix = (
-                "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
-            )
-            raise TandemError("no dataset", where=text, fix=fix)
-        baseline = find(text, root)
-        folder, label = baseline.folder, baseline.label
+    folder, label = locate(text, root)
     descriptor = read_descriptor(folder)
     if descriptor.get("kind") != "published":
         return Side(label, descriptor, load_dataset(folder), ())

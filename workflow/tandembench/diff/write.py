@@ -1,9 +1,9 @@
 """A difference as Markdown or JSON."""
 
-import json
 from typing import Any
 
-from tandembench.diff.compare import Difference, plain
+from tandembench.diff.compare import Difference
+from tandembench.report import plain
 from tandembench.report.render import render
 
 
@@ -14,7 +14,7 @@ def as_markdown(a: str, b: str, found: Difference) -> str:
 
 def as_json(a: str, b: str, found: Difference) -> str:
     """The same for programs."""
-    return json.dumps(plain(_context(a, b, found)), indent=1, sort_keys=True) + "\n"
+    return plain.as_json(_context(a, b, found))
 
 
 def _context(a: str, b: str, found: Difference) -> dict[str, Any]:

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from tandembench.dataset.columns import TOPOLOGIES
+from tandembench.dataset.load import Dataset
 from tandembench.metrics import IMBALANCE_PARTS
 from tandembench.report.numbers import Values
+from tandembench.report.plain import as_json
+from tandembench.report.render import render
 from tandembench.stats.attribution import (
     Agreement,
     Part,
@@ -45,6 +48,15 @@ def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> 
         for place, own in _groups(valid)
     ]
     return {"groups": groups, "flag": identify(valid, shared)}
+
+
+def as_text(dataset: Dataset, style: str) -> str:
+    """The attribution of ``dataset`` as Markdown or, by ``style`` "json", for programs."""
+    margin = float(dataset.descriptor["study"]["margin"])
+    found = attribution(dataset.runs, dataset.executions, margin)
+    if style == "json":
+        return as_json(found)
+    return render({"attribution": found, "margin": margin}, "attribution.md.j2")
 
 
 def _groups(valid: pd.DataFrame) -> Iterator[tuple[Values, pd.DataFrame]]:
@@ -124,11 +136,11 @@ def _pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
     served in turn, the one that was served first.
     """
     both = valid[(valid["n_agents"] == 2) & (valid["topology"] != "serial")]
-    agents = shared.pivot_table(
-        index=KEY, columns="agent_index", values=["answer_tokens", "duration_s"]
-    ).dropna()
-    if agents.empty:
+    own = shared.merge(both[KEY], on=KEY).dropna(subset=["answer_tokens"])
+    if own.empty:
         return both.iloc[:0].assign(tokens_0=0, tokens_1=0, first=0)
+    agents = own.pivot(index=KEY, columns="agent_index", values=["answer_tokens", "duration_s"])
+    agents = agents.dropna()
     flat = pd.DataFrame(
         {
             "tokens_0": agents["answer_tokens", 0],

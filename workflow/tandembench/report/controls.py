@@ -1,10 +1,13 @@
 """Controls: serial must show no gain, and two configs of equal content no difference."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import pandas as pd
 
-from tandembench.report.numbers import Values, ratio, verdict
+from tandembench.report.numbers import Values, by_config, observations, ratio
+from tandembench.stats.comparison import paired_ratio
+from tandembench.stats.family import ratio_family
 from tandembench.stats.intervals import Interval
 
 # speedup_true of serial is about 1.00: outside this the instrument or the machine is at fault.
@@ -12,7 +15,10 @@ SERIAL_LOW, SERIAL_HIGH = 0.9, 1.1
 
 
 def controls(runs: pd.DataFrame, margin: float) -> Values:
-    """Each control with its verdict; ``passed`` is None where it could not be tested."""
+    """Each control with its verdict; ``passed`` is None where it could not be tested.
+
+    The A/A pairs are one family: that any of them fails by chance alone is at most 5 % likely.
+    """
     listed = runs["topology"] == "serial"
     gain = ratio(runs[listed & runs["valid"]], "speedup_true")
     serial = {
@@ -21,10 +27,15 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
         "passed": _no_gain(gain),
     }
     pairs = [
-        _pair(same, first, second, margin)
-        for _, same in runs.groupby("content", sort=False)
-        for first, second in pairwise(sorted(same["config_id"].unique()))
+        _pair(configs, first, second)
+        for configs in _replicates(runs)
+        for first, second in pairwise(sorted(configs))
     ]
+    family = ratio_family([pair["ratio"] for pair in pairs], margin)
+    for pair, judged in zip(pairs, family, strict=True):
+        pair |= {"verdict": judged.verdict, "p": judged.p, "adjusted_p": judged.adjusted_p}
+        if judged.p is not None:
+            pair["passed"] = judged.verdict in ("equivalent", "inconclusive")
     failed = [one["passed"] for one in (serial, *pairs)].count(False)
     return {"serial": serial, "pairs": pairs, "failed": failed}
 
@@ -38,21 +49,24 @@ def _no_gain(gain: Interval | None) -> bool | None:
     return None if gain.low <= SERIAL_HIGH and gain.high >= SERIAL_LOW else False
 
 
-def _pair(same: pd.DataFrame, first: str, second: str, margin: float) -> Values:
-    """Two configs of equal content: their wall times, paired by session and round."""
-    valid = same[same["valid"]]
-    both = valid[valid["config_id"] == first].merge(
-        valid[valid["config_id"] == second], on=["session", "repetition"]
-    )
-    found = ratio(both.assign(walls=both["wall_s_x"] / both["wall_s_y"]), "walls")
-    outcome = verdict(found, margin)
-    testable = found is not None and found.low is not None
-    passed = outcome in ("equivalent", "inconclusive") if testable else None
+def _replicates(runs: pd.DataFrame) -> list[dict[str, pd.DataFrame]]:
+    """The attempts of each config, for every content that two configs or more share."""
+    several = runs.groupby("content")["config_id"].nunique() > 1
+    shared = runs[runs["content"].isin(several.index[several])]
+    return [by_config(same) for _, same in shared.groupby("content", sort=False)]
+
+
+def _pair(configs: Mapping[str, pd.DataFrame], first: str, second: str) -> Values:
+    """Two configs of equal content: their wall times, compared as any two configs are."""
+    sides = (configs[config] for config in (first, second))
+    found = paired_ratio(*(observations(own[own["valid"]], "wall_s") for own in sides))
     return {
         "first": first,
         "second": second,
-        "pairs": len(both),
-        "ratio": found,
-        "verdict": outcome,
-        "passed": passed,
+        "pairs": found.pairs,
+        "sessions": found.sessions,
+        "basis": found.basis,
+        "reason": found.reason,
+        "ratio": found.interval,
+        "passed": None,
     }

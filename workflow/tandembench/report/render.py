@@ -20,6 +20,8 @@ _MARKUP = re.compile(
     r"[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
 )
 
+_WWW = re.compile(r"(?<=[Ww]{3})\.")
+
 
 def render(context: Mapping[str, Any], template: str = "technical_report.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
@@ -35,6 +37,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_unlinked,
     )
     environment.filters |= {
         "num": number,
@@ -42,6 +45,8 @@ def _environment() -> jinja2.Environment:
         "ci": interval,
         "mean": interval_mean,
         "text": harmless,
+        "code": code,
+        "slug": slug,
     }
     return environment
 
@@ -83,6 +88,21 @@ def harmless(value: object, missing: str = MISSING, limit: int = 160) -> str:
     if value is None:
         return missing
     return _MARKUP.sub(r"\\\g<0>", sanitise(str(value), limit))
+
+
+def _unlinked(value: object) -> object:
+    """An id is a word of letters, digits and dots, and GitHub makes links of some."""
+    return _WWW.sub(r"\.", value) if isinstance(value, str) else value
+
+
+def code(value: object) -> str:
+    """One line of a code block, which no text can end: it is indented, or begins with a word."""
+    return sanitise(str(value))
+
+
+def slug(heading: str) -> str:
+    """The id that GitHub gives a heading, before it numbers repeated ones."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _missing(value: float | None) -> bool:

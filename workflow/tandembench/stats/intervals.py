@@ -66,7 +66,7 @@ def mean_interval(
     units = list(values) if sessions is None else session_means(values, sessions)
     by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
     basis: Basis = "sessions" if by_session else "within"
-    mean, sd, n = _moments(units)
+    mean, sd, n = moments(units)
     if n == 1:
         return Interval(mean, None, None, 1, basis=basis)
     half = critical(n - 1, level) * sd / math.sqrt(n)
@@ -79,10 +79,11 @@ def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) 
     Unit of the values. ``n`` is Welch's degrees of freedom, cut off, plus one; no bounds where one
     side has a single value. Source: Welch 1947.
     """
-    return welch_from_moments(_moments(a), _moments(b), level)
+    return welch_from_moments(moments(a), moments(b), level)
 
 
-def _moments(values: Sequence[float]) -> Moments:
+def moments(values: Sequence[float]) -> Moments:
+    """Mean, sd (n - 1; 0 for one value) and n. ValueError unless there are finite values."""
     n = len(values)
     if n == 0 or not all(map(math.isfinite, values)):
         raise ValueError("an interval needs finite values, one at least")
