@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from tandembench.claims.command import claims
 from tandembench.errors import TandemError
 
 
@@ -411,6 +412,9 @@ def diff(
     failed = found.worse > 0 if fail_on == "worse" else not found.same
     if failed and not exit_zero:
         sys.exit(1)
+
+
+main.add_command(claims)
 
 
 @main.group()
