@@ -9,12 +9,15 @@ S3_SERVER := .tools/versitygw-$(S3_VERSION)
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study test test-full test-s3 s3-server clean
+.PHONY: help setup quick study report pdf test test-page test-full test-s3 s3-server clean named
 
 help:
-	@echo "make quick   measure the quick study and write reports/quick/technical_report.md (minutes)"
-	@echo "make study   measure the whole study and write reports/study/technical_report.md (an hour)"
+	@echo "make quick   measure the quick study and write reports/quick/technical_report.html and .md (minutes)"
+	@echo "make study   measure the whole study and write reports/study/technical_report.html and .md (an hour)"
+	@echo "make report STUDY=results/quick  render a dataset (or baseline) again; measures nothing"
+	@echo "make pdf STUDY=results/quick     the same, and as PDF; needs Chromium"
 	@echo "make test    every check: format, lint, types, tests (minutes)"
+	@echo "make test-page  pages in a real browser alone; needs Chromium"
 	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
 	@echo "make test-s3    object stores against a real S3 server; needs Go, which builds it in .tools"
 
@@ -39,14 +42,26 @@ system:
 
 quick: $(READY)
 	$(RUN) --configfile config/quick.yaml
-	@echo "The report: reports/quick/technical_report.md"
+	@echo "The report: reports/quick/technical_report.html (and .md)"
 
 study: $(READY)
 	$(RUN) --configfile config/study.yaml
-	@echo "The report: reports/study/technical_report.md"
+	@echo "The report: reports/study/technical_report.html (and .md)"
+
+report: named $(READY)
+	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report"
+
+pdf: named $(READY)
+	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report" --pdf
+
+named:
+	@[ -n "$(STUDY)" ] || { echo "make: no study: name one, such as STUDY=results/quick, or a baseline" >&2; exit 1; }
 
 test: $(READY)
 	. $(BIN)/activate && sh tests/check.sh
+
+test-page: $(READY)
+	TANDEMBENCH_CHROMIUM="$${TANDEMBENCH_CHROMIUM:-chromium}" $(BIN)/pytest tests/page
 
 test-full: $(READY)
 	. $(BIN)/activate && sh tests/check.sh -m "full or not full"

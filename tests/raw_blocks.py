@@ -235,6 +235,7 @@ def write_dataset(
             runs,
             folder / f"phases/{phase}.executions.parquet",
             folder / f"phases/{phase}.telemetry.parquet",
+            folder / f"phases/{phase}.tokens.parquet",
         )
     files = []
     for number, one in enumerate(calibrations):
@@ -251,6 +252,7 @@ def write_dataset(
         "seed": 1,
         "margin": 0.05,
         "reference": "serial",
+        "baselines": [],
         "engine": "embedded",
         "phases": [
             {"name": name, "title": f"Phase {name}", "configs": list(configs)}

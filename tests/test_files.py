@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tandembench.errors import TandemError
-from tandembench.files import replacing
+from tandembench.files import replacing, replacing_folder
 
 
 def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -78,3 +78,36 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> 
     with replacing(path) as partial:
         partial.write_text("new")
     assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep/folder"
+    for name in ("old", "new"):
+        with replacing_folder(path) as partial:
+            (partial / name).write_text(name)
+            assert not (path / "new").exists()
+        assert [file.name for file in path.iterdir()] == [name]
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert os.listdir(path.parent) == ["folder"]  # noqa: PTH208 - hidden ones too
+
+
+def test_an_error_inside_leaves_the_old_folder(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    (tmp_path / ".folder.abcdefgh").mkdir()  # of one that was killed
+
+    def write() -> None:
+        with replacing_folder(path) as partial:
+            (partial / "half").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
+    assert sorted(tmp_path.rglob("*")) == [path, path / "old"]
+
+
+def test_a_place_that_takes_no_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TandemError, match="cannot write"), replacing_folder(tmp_path / "file/x"):
+        pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TARGETS = ("quick", "study", "test", "test-full", "test-s3")
+TARGETS = ("quick", "study", "report", "pdf", "test", "test-page", "test-full", "test-s3")
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -185,6 +185,7 @@ def test_margin_changes_the_manifest_of_the_study_only(checkout: Checkout) -> No
     [
         ("repetitions: 3", "repetitions: 3\norder: by_config"),
         ("repetitions: 3", "repetitions: 3\nreference: dual"),
+        ("repetitions: 3", "repetitions: 3\nbaselines: [tr114]"),
         ('title: "Quick', 'title: "A quick'),
     ],
 )

@@ -319,7 +319,8 @@ def aggregate(tmp_path: Path, *files: Path) -> tuple[list[Row], list[Row], dict[
     manifest = tmp_path / "main.manifest.json"
     manifest.write_text(json.dumps({"phase": "main", "run_files": [str(file) for file in files]}))
     runs, executions = tmp_path / "main.parquet", tmp_path / "main.executions.parquet"
-    aggregate_phase(manifest, runs, executions, tmp_path / "main.telemetry.parquet")
+    telemetry, tokens = (tmp_path / f"main.{name}.parquet" for name in ("telemetry", "tokens"))
+    aggregate_phase(manifest, runs, executions, telemetry, tokens)
     return read_rows(runs), read_rows(executions), read_file(runs)[1]
 
 
@@ -394,3 +395,39 @@ def test_every_sample_becomes_a_row_that_knows_its_execution(tmp_path: Path) -> 
     )
     shared = key | nothing | {"mode": "concurrent", "agent": None}
     assert by_subject == {"client": shared | client, "gpu 0": shared | gpu}
+
+
+def test_every_chunk_becomes_a_row_of_its_execution(tmp_path: Path) -> None:
+    rows = block("dual", (1.0, 2.0), (1.5, 3.0), tokens=(3, 2), steps=2, between_s=0.5)
+    second = [row | {"attempt": 2} for row in failed(rows, "collector", "concurrent", "reset")]
+    aggregate(tmp_path, write_run_file(tmp_path / "a.parquet", [*rows, *second]))
+    found = read_rows(tmp_path / "main.tokens.parquet")
+    shared = {"session": "s1", "config_id": "dual", "repetition": 1, "phase": "main"}
+    assert all(row.items() >= shared.items() for row in found)
+    own = [row for row in found if (row["agent"], row["mode"]) == ("insight", "concurrent")]
+    # two steps of 1.5 s, half a second apart: content from 0.2 to 0.9 of each
+    assert [(row["step"], row["chunk"], row["t_ns"]) for row in own] == [
+        (0, 0, 300_000_000),
+        (0, 1, 1_350_000_000),
+        (1, 2, 2_300_000_000),
+        (1, 3, 3_350_000_000),
+    ]
+    # what came before an execution failed is kept, and so is its attempt's number
+    counts = {
+        (row["agent"], row["mode"]): sum(
+            (one["agent"], one["mode"], one["attempt"]) == (row["agent"], row["mode"], 2)
+            for one in found
+        )
+        for row in rows
+    }
+    assert counts == {
+        ("collector", "solo"): 6,
+        ("insight", "solo"): 4,
+        ("collector", "concurrent"): 6,
+        ("insight", "concurrent"): 0,
+    }
+
+
+def test_without_steps_there_are_no_tokens(tmp_path: Path) -> None:
+    aggregate(tmp_path, write_run_file(tmp_path / "a.parquet", no_server(block())))
+    assert read_rows(tmp_path / "main.tokens.parquet") == []

@@ -24,7 +24,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_a_frozen_dataset_is_the_dataset(study: Path, tmp_path: Path) -> None:
     made = freeze(study, "mine", None, tmp_path / "baselines")
-    assert (made.label, verify(made)) == ("mine@1.0.0", 4)
+    assert (made.label, verify(made)) == ("mine@1.0.0", 5)
     before, after = load_dataset(study), load_dataset(made.folder)
     assert after.runs.equals(before.runs)
     assert after.executions.equals(before.executions)
@@ -178,7 +178,7 @@ def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert shown["version"] == "1.0.0"
     assert "schema" not in shown["resources"][0]
     assert said("show", "mine").startswith("mine@3.0.0: A test study\nkind     runs\n")
-    assert said("verify", "mine") == "mine@3.0.0: 4 tables as they were frozen\n"
+    assert said("verify", "mine") == "mine@3.0.0: 5 tables as they were frozen\n"
     assert said("verify", "--all").count("\n") == 2
     assert (
         said("verify", code=2)

@@ -12,7 +12,7 @@ import pytest
 from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled, write_dataset
 
 from tandembench.dataset.build import with_makespan_ratio
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import read_manifest, write_manifest
@@ -62,10 +62,17 @@ def test_runs_are_paired_by_session_and_round() -> None:
     assert [ratio for _, ratio in ratios(runs)[3:]] == [1.0, 2.0, 3.0, None]
 
 
+def test_an_unknown_invocation_is_one_for_the_session() -> None:
+    runs = [a_run("serial", 4.0, invocation=None), a_run("dual", 1.6, invocation=None)]
+    assert ratios(runs)[1] == ("serial", 2.5)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"workload": "w2"},
+        {"invocation": "i2"},
+        {"invocation": None},
         {"work_effective": "natural"},
         {"work_effective": "capped"},
         {"valid": False, "wall_s": None, "work_effective": None},
@@ -144,9 +151,11 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         "runs.parquet",
         "executions.parquet",
         "telemetry.parquet",
+        "tokens.parquet",
         "rates.parquet",
     ]
-    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY, "rates": RATES}
+    columns = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY}
+    columns |= {"tokens": TOKENS, "rates": RATES}
     for resource in content["resources"]:
         data = (folder / resource["path"]).read_bytes()
         assert resource["bytes"] == len(data)
@@ -160,7 +169,7 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         ]
         assert all(field["description"] and field["type"] for field in fields)
         rows = read_rows(folder / resource["path"])
-        if resource["name"] in ("runs", "executions"):
+        if resource["name"] in ("runs", "executions", "tokens"):
             keys = [tuple(row[name] for name in resource["schema"]["primaryKey"]) for row in rows]
             assert len(set(keys)) == len(keys) > 0
         required = [f["name"] for f in fields if f.get("constraints", {}).get("required")]
@@ -179,6 +188,7 @@ def test_an_older_dataset_without_the_newer_tables_can_be_read(tmp_path: Path) -
     seal(folder, {**content, "resources": old})
     found = load_dataset(folder)
     assert found.telemetry.empty
+    assert found.tokens.empty
     assert found.rates.empty
     assert "No telemetry was recorded." in render(report_context(found))
     seal(folder, {**content, "resources": old[:1]})
@@ -204,7 +214,7 @@ def test_fingerprints_say_what_is_known(tmp_path: Path) -> None:
 
 def test_equal_run_files_make_equal_bytes(tmp_path: Path) -> None:
     first, second = (a_study(tmp_path / name) for name in ("a", "b"))
-    for name in ("runs.parquet", "executions.parquet", "datapackage.json"):
+    for name in ("runs.parquet", "executions.parquet", "tokens.parquet", "datapackage.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -220,6 +230,7 @@ def test_a_whole_dataset_loads(tmp_path: Path) -> None:
     dataset = load_dataset(a_study(tmp_path))
     assert dataset.runs["makespan_ratio"].to_list() == pytest.approx([1, 1, 2 / 1.2, 2 / 1.2])
     assert len(dataset.executions) == 16
+    assert len(dataset.tokens) == 16 * 8
     assert dataset.descriptor["name"] == "test"
 
 

@@ -21,7 +21,7 @@ def test_only_what_the_study_no_longer_names_goes(tmp_path: Path) -> None:
     logs = [results / "logs" / name for name in ("s1/a.r1.0.log", "s1/old.r1.1.log")]
     tables = [
         results / "phases" / name
-        for name in ("main.parquet", "main.telemetry.parquet", "gone.parquet", "main.x.parquet")
+        for name in ("main.parquet", "main.tokens.parquet", "gone.parquet", "main.x.parquet")
     ]
     other = [results / "dataset/runs.parquet", results / "manifest.0.json"]
     for file in (*runs, *logs, *tables, *other):

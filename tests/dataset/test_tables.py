@@ -1,10 +1,13 @@
 """Columns and Parquet: declared units, whole files or none, damage never read in silence."""
 
 import errno
+import hashlib
+import json
 import os
 import re
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +22,18 @@ from tandembench.dataset.columns import (
     RUNS,
     STUDY_RUNS,
     TELEMETRY,
+    TOKENS,
     Column,
     arrow_schema,
 )
 from tandembench.dataset.parquet import (
+    as_table,
     read_columns,
     read_file,
     read_rows,
     read_table,
     write_table,
+    write_tables,
 )
 from tandembench.errors import TandemError
 from tandembench.metrics import RUN_METRICS
@@ -38,6 +44,7 @@ TABLES = {
     "study": STUDY_RUNS,
     "executions": EXECUTIONS,
     "telemetry": TELEMETRY,
+    "tokens": TOKENS,
     "rates": RATES,
 }
 # Whole numbers that count or number things, and so have no unit.
@@ -45,6 +52,8 @@ PLAIN = {"repetition", "attempt", "n_agents", "agent_index", "position", "server
     "threads",
     "seed",
     "n_steps",
+    "step",
+    "chunk",
 }
 # Endings of a name, longest first, and the unit that each promises.
 ENDINGS = {
@@ -225,3 +234,39 @@ def test_a_failing_write_leaves_the_old_file(
     assert caught.value.exit_code == 4
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def tokens(*stamps: int, **changes: Any) -> list[dict[str, Any]]:
+    keys = {"session": "s1", "config_id": "dual", "repetition": 1, "attempt": 1, "phase": "main"}
+    of = keys | {"mode": "solo", "agent": "insight", "step": 0}
+    return [of | {"chunk": n, "t_ns": stamp} | changes for n, stamp in enumerate(stamps)]
+
+
+def test_tables_in_pieces_are_one_table(tmp_path: Path) -> None:
+    rows = [*tokens(5, 7, 2**62), *tokens(1, agent="collector"), *tokens(3, 3, mode="concurrent")]
+    pieces = [as_table(TOKENS, part) for part in ([], rows[:3], rows[3:4], [], rows[4:])]
+    write_tables(tmp_path / "pieces.parquet", "t", TOKENS, pieces, {"of": "this"})
+    write_table(tmp_path / "whole.parquet", "t", TOKENS, rows, {"of": "this"})
+    assert read_file(tmp_path / "pieces.parquet") == (rows, {"of": "this"})
+    assert (tmp_path / "pieces.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_the_digest_is_that_of_the_rows_as_json(tmp_path: Path) -> None:
+    rows = tokens(*range(0, 60_000, 5))  # in more than one piece
+    write_table(tmp_path / "t.parquet", "t", TOKENS, rows)
+    text = json.dumps([[column.name for column in TOKENS], rows])
+    metadata = pq.read_schema(tmp_path / "t.parquet").metadata
+    assert metadata[b"tandembench.sha256"].decode() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_stamp_takes_few_bytes(tmp_path: Path) -> None:
+    random = Random(1)  # noqa: S311 - an example, no secret
+    rows = [
+        row
+        for repetition in range(200)
+        for row in tokens(
+            *(n * 20_000_000 + random.randrange(10**6) for n in range(80)), repetition=repetition
+        )
+    ]
+    write_table(tmp_path / "t.parquet", "t", TOKENS, rows)
+    assert (tmp_path / "t.parquet").stat().st_size < 5 * len(rows)

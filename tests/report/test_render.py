@@ -24,9 +24,9 @@ from raw_blocks import (
 from report_tables import cells, geometric, percentage, t_interval, table, tables
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report import write_report
 from tandembench.report.context import report_context
 from tandembench.report.render import harmless, interval, number, percent, render
+from tandembench.report.write import write_report
 from tandembench.stats.intervals import Interval
 
 Row = dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from study_texts import BASE, REPOSITORY, SCHEMA, complaint, read, swapped, with_configs
 
+from tandembench.dataset.versions import PUBLISHED
 from tandembench.errors import TandemError
 from tandembench.study.check import check
 from tandembench.study.read import checked_yaml
@@ -291,13 +292,30 @@ def test_a_long_value_and_a_long_key_are_cut() -> None:
     assert told.startswith(f"my.yaml:2: {'x' * 160}: unknown key; known keys: ")
 
 
+@pytest.mark.parametrize("name", ["tr114", "mine@1.0.0", "a-b_c.d@10.2.3"])
+def test_baselines_that_are_taken(name: str) -> None:
+    assert read(BASE + f"baselines: [{name}]\n").baselines == (name,)
+
+
+@pytest.mark.parametrize("name", ["TR114", "mine@1", "mine@", "../tr114", "a b", "tr114@1.0.0.0"])
+def test_baselines_are_names(name: str) -> None:
+    told = complaint(BASE + f"baselines: ['{name}']\n")
+    assert told.startswith(f'my.yaml:16: baselines: "{name}" is not allowed; expected a baseline')
+    assert read(BASE + "baselines: []\n").baselines == ()
+
+
+def test_the_default_is_that_of_datasets_which_name_none() -> None:
+    assert read(BASE).baselines == PUBLISHED
+
+
 def test_defaults_are_the_schemas() -> None:
     study = read(BASE)
 
     told = {key: getattr(study, key) for key in SCHEMA["properties"] if key in study.__slots__}
     for key, rule in SCHEMA["properties"].items():
         if "default" in rule:
-            assert told[key] == rule["default"]
+            told_default = list(told[key]) if isinstance(rule["default"], list) else told[key]
+            assert told_default == rule["default"]
     assert (study.repetitions, study.retries, study.margin) == (5, 1, 0.05)
     assert (study.seed, study.order, study.engine, study.reference) == (
         0,
@@ -334,7 +352,7 @@ def test_the_lock_file_is_checked_in_the_same_way() -> None:
         checked_yaml("ollama: {version: '1', models: {}}", schema, where)
 
 
-@pytest.mark.parametrize("name", ["study", "servers.lock"])
+@pytest.mark.parametrize("name", ["study", "servers.lock", "csv_mapping"])
 def test_every_rule_says_what_it_expects(name: str) -> None:
     schema = _loaded(f"workflow/schemas/{name}.schema.yaml")
 

@@ -564,10 +564,10 @@ def test_titles_fall_back_to_names() -> None:
     assert (study.title, dict(study.phases)) == ("All", {"one": "First"})
 
 
-@pytest.mark.parametrize("ending", ["executions", "telemetry", "manifest"])
+@pytest.mark.parametrize("ending", ["executions", "telemetry", "tokens", "manifest"])
 def test_a_phase_is_not_called_like_anothers_table(ending: str) -> None:
     assert complaint(BASE.replace("  one:", f"  one.{ending}:")) == (
         f"my.yaml:12: phases.one.{ending}: a phase's name may not end like one of its tables; "
-        "no .executions, .telemetry, .manifest at the end"
+        "no .executions, .telemetry, .tokens, .manifest at the end"
     )
     assert read(BASE.replace("  one:", f"  {ending}:")).phases

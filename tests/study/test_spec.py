@@ -73,6 +73,7 @@ name: small
         BASE + "margin: 0.2\n",
         BASE + "title: A new headline\n",
         BASE + "reference: dual\n",
+        BASE + "baselines: [mine, tr114@1.0.0]\n",
         swapped("name: small", "name: other"),
         swapped("- scenario", "- agents: [collector, insight]\n        scenario"),
         swapped("phases:", "  unused: {task: figures, steps: [insight.j2]}\nphases:"),
@@ -167,6 +168,7 @@ def test_every_field_of_the_model_is_in_the_spec_or_named_here_as_left_out() -> 
         "order",
         "margin",
         "reference",
+        "baselines",
         "phases",
         "configs",
     }

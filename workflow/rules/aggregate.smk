@@ -46,13 +46,15 @@ rule aggregate_phase:
         runs=f"{PLAN.results}/phases/{{phase}}.parquet",
         executions=f"{PLAN.results}/phases/{{phase}}.executions.parquet",
         telemetry=f"{PLAN.results}/phases/{{phase}}.telemetry.parquet",
+        tokens=f"{PLAN.results}/phases/{{phase}}.tokens.parquet",
     log:
         f"{PLAN.results}/logs/{{phase}}.aggregate.log",
     conda:
         "../../environment.yaml"
     shell:
         "python -m tandembench aggregate {input.manifest:q} --runs {output.runs:q}"
-        " --executions {output.executions:q} --telemetry {output.telemetry:q} 2> {log:q}"
+        " --executions {output.executions:q} --telemetry {output.telemetry:q}"
+        " --tokens {output.tokens:q} 2> {log:q}"
 
 
 rule dataset:
@@ -64,12 +66,14 @@ rule dataset:
         telemetry=expand(
             rules.aggregate_phase.output.telemetry, phase=PLAN.study.phases
         ),
+        tokens=expand(rules.aggregate_phase.output.tokens, phase=PLAN.study.phases),
         manifest=PLAN.manifest_file(),
         calibrations=PLAN.calibration_files(),
     output:
         runs=f"{PLAN.results}/dataset/runs.parquet",
         executions=f"{PLAN.results}/dataset/executions.parquet",
         telemetry=f"{PLAN.results}/dataset/telemetry.parquet",
+        tokens=f"{PLAN.results}/dataset/tokens.parquet",
         rates=f"{PLAN.results}/dataset/rates.parquet",
         descriptor=f"{PLAN.results}/dataset/datapackage.json",
     log:

@@ -17,11 +17,15 @@ os.environ.update(PYTHONPATH=PACKAGES)
 from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.invocation import note
-from tandembench.project import Plan, open_plan
+from tandembench.project import HYPOTHESES_FILE, Plan, load_hypotheses, open_plan
+from tandembench.study.hypotheses import SELF, Hypothesis
 
 
-def read_plan() -> Plan:
-    """The study that this invocation is about. A mistake in it is one line, and the end."""
+def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
+    """The study that this invocation is about, and what is expected of it.
+
+    A mistake in one of them is one line, and the end.
+    """
     files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
     unknown = set(workflow.config_settings.config) - {"session"}
     try:
@@ -37,29 +41,47 @@ def read_plan() -> Plan:
                 where="--config",
                 fix="only session can be given there; write the rest into the study's YAML",
             )
-        return open_plan(
+        plan = open_plan(
             files[0] if files else "config/study.yaml", str(config.get("session", "s1"))
         )
+        return plan, load_hypotheses()
     except TandemError as error:
         sys.exit(f"tandembench: {error}")
 
 
-PLAN = read_plan()
+PLAN, HYPOTHESES = read_plan()
 ORDER = PLAN.order()
-REPORT = f"reports/{PLAN.study.name}/technical_report.md"
+REPORTS = f"reports/{PLAN.study.name}"
+REPORT = f"{REPORTS}/technical_report.md"
+PAGE = f"{REPORTS}/technical_report.html"
+# What makes pages of Markdown.
+PAGE_CODE = [
+    os.path.relpath(Path(PACKAGES, file))
+    for file in (
+        "tandembench/report/page.py",
+        "templates/page.html.j2",
+        "templates/page.css",
+        "templates/page.js",
+    )
+]
 # A changed template or sentence makes a report again, and nothing else.
 REPORTING_CODE = [
     os.path.relpath(file)
-    for folder, pattern in (("templates", "*.j2"), ("tandembench/report", "*.py"))
+    for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
-    if file.name != "diff.md.j2"
-]
+    if file.name not in ("diff.md.j2", "page.py")
+] + [os.path.relpath(Path(PACKAGES, "tandembench/study/hypotheses.py"))]
 DIFFING_CODE = [
-    os.path.relpath(file)
-    for file in (
-        *sorted(Path(PACKAGES, "tandembench/diff").glob("*.py")),
-        Path(PACKAGES, "templates/diff.md.j2"),
-    )
+    *(
+        os.path.relpath(file)
+        for pattern in (
+            "tandembench/diff/*.py",
+            "tandembench/report/render.py",
+            "templates/diff.md.j2",
+        )
+        for file in sorted(Path(PACKAGES).glob(pattern))
+    ),
+    *PAGE_CODE,
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 
@@ -72,6 +94,7 @@ wildcard_constraints:
     repetition=r"[1-9][0-9]*",
     digest=r"[0-9a-f]{12}",
     phase=r"[a-z0-9]+([_.-][a-z0-9]+)*",
+    page=r"[a-z0-9]+([_.@/-]+[a-z0-9]+)*",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
@@ -106,6 +129,29 @@ def phase_runs(wildcards) -> list[str]:
 def phase_manifest(wildcards) -> str:
     """The manifest of a phase."""
     return PLAN.manifest_file(wildcards.phase)
+
+
+def page_sources(wildcards) -> list[str]:
+    """The Markdown of a page, and the figures that the study's report shows."""
+    markdown = f"reports/{wildcards.page}.md"
+    return [markdown, f"{REPORTS}/figures"] if markdown == REPORT else [markdown]
+
+
+def hypotheses_files(wildcards) -> list[str]:
+    """The hypotheses, and the baselines that they name: a change makes the report again."""
+    sides = [side for one in HYPOTHESES for side in (one.a, one.b) if side]
+    named = {side.dataset for side in sides} - {SELF}
+    folders = [folder for name in sorted(named) for folder in known_baseline(name)]
+    files = [str(file) for folder in folders for file in sorted(folder.iterdir())]
+    return [HYPOTHESES_FILE, *files] if os.path.exists(HYPOTHESES_FILE) else []
+
+
+def known_baseline(name: str) -> list[Path]:
+    """The folder of a baseline; none if it is not there, which the report says."""
+    try:
+        return [find(name).folder]
+    except TandemError:
+        return []
 
 
 def first_baseline(wildcards) -> list[str]:

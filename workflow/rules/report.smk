@@ -1,15 +1,62 @@
-"""Reports: dataset -> reports/<study>/technical_report.md. Needs the dataset and templates."""
+"""Reports: dataset -> reports/<study>/technical_report.md, .html, report.json and figures/.
+
+Needs the dataset and templates; measures nothing. Any other Markdown page under reports/ becomes
+HTML in the same way: `snakemake --cores 1 reports/diff/tr113..tr114.html`.
+"""
+
+
+report: "../report/workflow.rst"
 
 
 rule report:
     input:
         **rules.dataset.output,
+        hypotheses=hypotheses_files,
         made_by=REPORTING_CODE,
     output:
-        REPORT,
+        markdown=report(
+            REPORT,
+            caption="../report/technical_report.rst",
+            category="Report",
+            labels={"study": PLAN.study.name, "as": "Markdown"},
+        ),
+        values=report(
+            f"{REPORTS}/report.json",
+            caption="../report/values.rst",
+            category="Report",
+            labels={"study": PLAN.study.name, "as": "JSON"},
+        ),
+        figures=report(
+            directory(f"{REPORTS}/figures"),
+            patterns=["{name}.svg"],
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
     log:
         f"{PLAN.results}/logs/report.log",
     conda:
         "../../environment.yaml"
     shell:
-        "python -m tandembench report {input.descriptor:q} --output {output:q} 2> {log:q}"
+        "python -m tandembench report {input.descriptor:q} --output {output.markdown:q}"
+        " > {log:q} 2>&1"
+
+
+rule page:
+    input:
+        page_sources,
+        made_by=PAGE_CODE,
+    output:
+        report(
+            "reports/{page}.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"study": "{page}", "as": "page"},
+        ),
+    log:
+        f"{PLAN.results}/logs/{{page}}.html.log",
+    conda:
+        "../../environment.yaml"
+    params:
+        markdown="reports/{page}.md",
+    shell:
+        "python -m tandembench page {params.markdown:q} --output {output:q} > {log:q} 2>&1"

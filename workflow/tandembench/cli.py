@@ -3,10 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from tandembench.claims.command import claims
 from tandembench.dataset.commands import freeze, list_all, show, verify
 from tandembench.errors import TandemError
 
@@ -32,6 +33,13 @@ def main(debug: bool) -> None:
 
 
 _PATH = click.Path(path_type=Path)
+_HYPOTHESES = click.option(
+    "--file",
+    "hypotheses_file",
+    default="config/hypotheses.yaml",
+    show_default=True,
+    help="Hypotheses to test.",
+)
 
 
 @main.command()
@@ -95,11 +103,14 @@ def manifest(study_file: str, session: str, phase: str | None, output: Path) -> 
 @click.option("--runs", "runs_file", required=True, type=_PATH, help="Table of runs to write.")
 @click.option("--executions", required=True, type=_PATH, help="Table of executions to write.")
 @click.option("--telemetry", required=True, type=_PATH, help="Table of telemetry to write.")
-def aggregate(manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path) -> None:
+@click.option("--tokens", required=True, type=_PATH, help="Table of tokens to write.")
+def aggregate(
+    manifest_file: Path, runs_file: Path, executions: Path, telemetry: Path, tokens: Path
+) -> None:
     """Compute the metrics of the run files that a phase's manifest names."""
     from tandembench.dataset.aggregate import aggregate_phase  # noqa: PLC0415
 
-    aggregate_phase(manifest_file, runs_file, executions, telemetry)
+    aggregate_phase(manifest_file, runs_file, executions, telemetry, tokens)
 
 
 @main.command()
@@ -115,17 +126,83 @@ def dataset(manifest_file: Path, output: Path) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
-@click.option("--output", required=True, type=_PATH, help="The Markdown file to write.")
-def report(dataset: Path, output: Path) -> None:
-    """Render the technical report of DATASET, a folder or its datapackage.json."""
-    from tandembench.report import write_report  # noqa: PLC0415
+@click.argument("dataset")
+@click.option(
+    "--output",
+    type=_PATH,
+    help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
+)
+@_HYPOTHESES
+def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
+    """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
-    write_report(dataset.parent if dataset.name == "datapackage.json" else dataset, output)
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
+    report.json, which holds the same numbers, and figures/, which holds nothing else.
+    """
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+    from tandembench.report.write import write_report  # noqa: PLC0415
+
+    click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
 
 
 @main.command()
-@click.argument("dataset", type=_PATH)
+@click.argument("markdown", type=_PATH)
+@click.option("--output", type=_PATH, help="The HTML file to write; beside MARKDOWN if left out.")
+@click.option("--pdf", is_flag=True, help="Print it as PDF too; needs Chromium.")
+def page(markdown: Path, output: Path | None, pdf: bool) -> None:
+    """Make one HTML file of MARKDOWN, a report or a difference, and print where it is.
+
+    The file holds its figures, and needs no network and no other file.
+    """
+    from tandembench.report.pdf import print_pdf  # noqa: PLC0415
+    from tandembench.report.write import write_page  # noqa: PLC0415
+
+    written = write_page(markdown, output)
+    click.echo(written)
+    if pdf:
+        click.echo(print_pdf(written, written.with_suffix(".pdf")))
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+def attribution(dataset: str, style: str) -> None:
+    """Where the loss of DATASET comes from, and what its answer lengths alone predict.
+
+    DATASET is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.report.attribution import as_text  # noqa: PLC0415
+
+    click.echo(as_text(load_dataset(locate(dataset)[0]), style), nl=False)
+
+
+@main.command()
+@click.argument("dataset")
+@_HYPOTHESES
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option("--fail", is_flag=True, help="Exit with 1 if one is contradicted.")
+def hypotheses(dataset: str, hypotheses_file: str, style: str, fail: bool) -> None:
+    """Test what was expected of DATASET: confirmed, contradicted, inconclusive or not testable.
+
+    DATASET is a baseline of runs, a study (results/study) or a dataset's folder.
+    """
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+    from tandembench.report.hypotheses import as_text, questions  # noqa: PLC0415
+
+    declared = load_hypotheses(hypotheses_file)
+    found = questions(load_dataset(locate(dataset)[0]), declared)
+    click.echo(as_text(found, style), nl=False)
+    if fail and found["counts"]["contradicted"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("dataset")
 @click.option(
     "--best",
     required=True,
@@ -140,16 +217,17 @@ def report(dataset: Path, output: Path) -> None:
     help="One choice for each.",
 )
 @click.option("--phase", "phases", multiple=True, help="Phase to choose from; all if left out.")
-def select(dataset: Path, best: str, within: str, phases: tuple[str, ...]) -> None:
+def select(dataset: str, best: str, within: str, phases: tuple[str, ...]) -> None:
     """Propose a phase that measures the best configs of DATASET once more, as YAML to paste.
 
-    Says where no config is better than another. DATASET is a folder, such as
-    results/study/dataset.
+    Says where no config is better than another. DATASET is results/<study>, a dataset's folder
+    or a baseline of runs.
     """
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.select import proposal  # noqa: PLC0415
 
-    found = load_dataset(dataset.parent if dataset.name == "datapackage.json" else dataset)
+    found = load_dataset(locate(dataset)[0])
     click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
 
 
@@ -215,19 +293,27 @@ def baseline() -> None:
 @click.argument("source", type=_PATH)
 @click.option("--name", required=True, help="Name of the baseline.")
 @click.option("--version", "number", help="Its version; the next one if left out.")
-def baseline_import(layout: str, source: Path, name: str, number: str | None) -> None:
+@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def baseline_import(
+    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+) -> None:
     """Import the results of another project as a baseline.
 
-    LAYOUT says how SOURCE, a folder, is laid out: chimeraforge-rust or chimeraforge-python.
+    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
+    (a file, see config/README.md). Says what was imported, and what was left out and why.
     """
     from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
+    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
-    made, skipped, notes = import_runs(layout, source, name, number)
-    click.echo(f"{made.label}: {made.folder}")
-    for reason, count in sorted(skipped.items()):
-        click.echo(f"left out: {count} x {reason}")
-    for note in notes:
-        click.echo(f"note: {note}")
+    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
+    found = summary(load_dataset(made.folder), skipped, notes)
+    if style == "json":
+        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        click.echo(json.dumps(named, indent=1))
+    else:
+        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
 
 
 for _command in (freeze, list_all, show, verify):
@@ -237,7 +323,12 @@ for _command in (freeze, list_all, show, verify):
 @main.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "html", "json"]),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
 @click.option("--output", type=_PATH, help="File to write; printed if left out.")
 @click.option(
     "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
@@ -248,7 +339,7 @@ for _command in (freeze, list_all, show, verify):
 def diff(
     a: str,
     b: str,
-    style: str,
+    style: Literal["markdown", "html", "json"] | None,
     output: Path | None,
     margin: float | None,
     force: bool,
@@ -266,13 +357,13 @@ def diff(
 
     from tandembench.diff.compare import compare  # noqa: PLC0415
     from tandembench.diff.sides import open_side  # noqa: PLC0415
-    from tandembench.diff.write import as_json, as_markdown  # noqa: PLC0415
+    from tandembench.diff.write import style_of, write  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
 
     with TemporaryDirectory(prefix="tandembench-") as copies:
         left, right = (open_side(side, copies=Path(copies)) for side in (a, b))
         found = compare(left, right, margin, force)
-    text = (as_json if style == "json" else as_markdown)(left.label, right.label, found)
+    text = write(style or style_of(output), left.label, right.label, found)
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -284,6 +375,9 @@ def diff(
     failed = found.worse > 0 if fail_on == "worse" else not found.same
     if failed and not exit_zero:
         sys.exit(1)
+
+
+main.add_command(claims)
 
 
 @main.group()

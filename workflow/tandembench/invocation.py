@@ -1,24 +1,54 @@
-"""Which invocation of the workflow measured what: a line when it starts, one when it ends."""
+"""Which invocation of the workflow measured what: a line when it starts, one when it ends.
+
+The first line also holds the digests of the hypotheses as they stood then.
+"""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 FILE = "invocations.ndjson"
 
 
 def note(
-    results: str, invocation: str, session: str, event: Literal["start", "done", "stopped"]
+    results: str,
+    invocation: str,
+    session: str,
+    event: Literal["start", "done", "stopped"],
+    hypotheses: Mapping[str, str] | None = None,
 ) -> None:
-    """Append a line to the study's list of invocations; a killed one has a start and no end."""
-    line = {
+    """Append a line to the study's list of invocations; a killed one has a start and no end.
+
+    ``hypotheses`` are digests by id.
+    """
+    line: dict[str, Any] = {
         "invocation": invocation,
         "session": session,
         "event": event,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    if hypotheses is not None:
+        line["hypotheses"] = dict(hypotheses)
     path = Path(results, FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, sort_keys=True) + "\n")
+
+
+def declarations(results: Path) -> dict[str, dict[str, str]]:
+    """Digests of the hypotheses by invocation, as they stood at its start.
+
+    An invocation that noted none is missing: what stood then is not known.
+    """
+    path = results / FILE
+    found: dict[str, dict[str, str]] = {}
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            line = json.loads(text)
+            digests = {str(key): str(value) for key, value in line["hypotheses"].items()}
+            found.setdefault(str(line["invocation"]), digests)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # an end, an older line, or one that a kill cut off
+    return found

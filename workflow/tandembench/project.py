@@ -14,7 +14,10 @@ from ruamel.yaml import YAML
 
 from tandembench.agents import read_data, render_steps
 from tandembench.errors import TandemError
+from tandembench.files import read_text
+from tandembench.metrics import RUN_METRICS
 from tandembench.study.code import code_digest
+from tandembench.study.hypotheses import Hypothesis, read_hypotheses
 from tandembench.study.model import Config, Study
 from tandembench.study.read import checked_yaml, read_study
 from tandembench.study.spec import Spec, block_order, canonical, config_spec, digest
@@ -24,6 +27,7 @@ PACKAGE = Path(__file__).parent
 SCHEMAS = PACKAGE.parent / "schemas"
 NO_STUDY = "name an existing study, such as config/quick.yaml"
 LOCK_FILE = "config/servers.lock.yaml"
+HYPOTHESES_FILE = "config/hypotheses.yaml"
 DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec. Study and agents are not here: all that they
 # do is in the RunSpec itself.
@@ -31,6 +35,11 @@ MEASURING_CODE = ("servers", "wire", "measure")
 # What a calibration depends on; nothing in a study does.
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server")
 ANALYSING_CODE = ("metrics.py", "stats", "dataset")
+# What a hypothesis may be about: the columns of runs that are metrics and numbers.
+TESTABLE = (
+    *(name for name, (unit, _) in RUN_METRICS.items() if unit not in ("boolean", "string")),
+    "makespan_ratio",
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,9 @@ class Plan:
             "seed": study.seed,
             "margin": study.margin,
             "reference": study.reference,
+            "baselines": list(study.baselines),
             "engine": study.engine,
+            "threads_total": study.threads_total,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),
             "calibrations": self.calibration_files(),
@@ -182,7 +193,18 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
 
 def load_study(study_file: str, root: Path = Path()) -> Study:
     """Read a study alone, without what it is measured with."""
-    return read_study(_read(root / study_file, NO_STUDY), _schema("study"), study_file)
+    return read_study(read_text(root / study_file, NO_STUDY), _schema("study"), study_file)
+
+
+def load_hypotheses(file: str = HYPOTHESES_FILE, root: Path = Path()) -> tuple[Hypothesis, ...]:
+    """The hypotheses that ``file`` declares; none if the file of that name by default is not there.
+
+    TandemError, one line, for anything that cannot be tested as it is written.
+    """
+    if file == HYPOTHESES_FILE and not (root / file).exists():
+        return ()
+    text = read_text(root / file, f"name a file of hypotheses, such as {HYPOTHESES_FILE}")
+    return read_hypotheses(text, _schema("hypotheses"), file, TESTABLE)
 
 
 def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
@@ -196,20 +218,8 @@ def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
 
 
 def _lock(root: Path) -> dict[str, Any]:
-    text = _read(root / LOCK_FILE, "run in the folder of the checkout, which has it")
+    text = read_text(root / LOCK_FILE, "run in the folder of the checkout, which has it")
     return checked_yaml(text, _schema("servers.lock"), LOCK_FILE)
-
-
-def _read(path: Path, if_missing: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise TandemError("no such file", where=str(path), fix=if_missing) from None
-    except UnicodeDecodeError:
-        raise TandemError("not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
 @cache

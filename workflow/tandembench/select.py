@@ -1,15 +1,16 @@
 """From measured phases, the configs to measure once more: YAML to paste into a study."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from tandembench.errors import TandemError
-from tandembench.stats.intervals import MIN_SESSIONS
+from tandembench.report.copied import study_entry
+from tandembench.report.factors import checks
+from tandembench.report.rounds import round_table
 from tandembench.stats.ranking import Ranking, ranking
+from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
 
 # In all of them more is better.
@@ -66,16 +67,23 @@ def proposal(
         f'    title: "Validation: the choice of each {within} by {metric}, once more"',
         "    configs:",
     ]
+    settings = checks(executions)
     for group, own in known.groupby(within, sort=False):
-        config_id, remark = _choice(str(group), own, metric)
+        config_id, remark = _choice(str(group), own, metric, settings)
         of_config = executions[executions["config_id"] == config_id]
-        lines += [f"      # {remark}", *_entry(config_id, of_config)]
+        name = f"validation-{config_id}"[:64].rstrip("-._")
+        lines += [f"      # {remark}", *study_entry(config_id, of_config, name)]
     return "\n".join(lines) + "\n"
 
 
-def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
-    """The id of the config to take, and how sure that is."""
-    logs = _table(runs, metric)
+def _choice(
+    group: str, runs: pd.DataFrame, metric: str, settings: Sequence[Check]
+) -> tuple[str, str]:
+    """The id of the config to take, and how sure that is.
+
+    Where configs differ only in what no server is known to have applied, none is better.
+    """
+    logs = round_table(runs, metric)
     names = [str(name) for name in logs.columns]
     found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
     unit = "session" if logs.index.nlevels == 1 else "round"
@@ -89,65 +97,14 @@ def _choice(group: str, runs: pd.DataFrame, metric: str) -> tuple[str, str]:
     best = names[found.best]
     if found.p is None:
         return best, f"{group}: the only config ({of})"
+    loose = unapplied([(settings, [name]) for name in names])
+    doubt = f"not known to have been applied: {', '.join(loose.factors)}" if loose else ""
+    if loose and loose.all:
+        first = str(runs["config_id"].iloc[0])
+        why = f"all that differs is {doubt}"
+        return first, f"{group}: {why} (p = {found.p:.2g}, {of}); the first is as good as any"
     value = np.exp(logs.iloc[:, found.best].mean())
     rivals = ", ".join(names[rival] for rival in found.rivals)
     beside = f"; not shown to be worse: {rivals}" if rivals else "; better than every other"
-    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}"
-
-
-def _table(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Logarithms, where every config has one: a row per session from three on, else per round."""
-    logs = runs.assign(log=np.log(runs[metric].astype(float)))
-    order = list(dict.fromkeys(runs["config_id"]))
-    by_session = logs.pivot_table("log", "session", "config_id")[order].dropna()
-    if len(by_session) >= MIN_SESSIONS:
-        return by_session
-    known = logs.assign(invocation=logs["invocation"].fillna(""))
-    rounds = ["session", "invocation", "repetition"]
-    return known.pivot_table("log", rounds, "config_id")[order].dropna()
-
-
-def _entry(config_id: str, executions: pd.DataFrame) -> list[str]:
-    """A config as the study's YAML lists it, from what its agents were asked."""
-    agents = executions.sort_values("agent_index").drop_duplicates("agent_index")
-    one = agents.iloc[0]
-    asked = [json.loads(options) for options in agents["options_asked"]]
-    tokens = dict(zip(agents["agent"], (int(n) for n in agents["max_tokens"]), strict=True))
-    same = len(set(tokens.values())) == 1
-    fields: dict[str, Any] = {
-        "id": f"validation-{config_id}"[:64].rstrip("-._"),
-        "scenario": one["scenario"],
-        "topology": one["topology"],
-        "agents": list(tokens),
-        "options": _options(str(one["scenario"]), asked),
-        "work": {
-            "policy": one["work_policy"],
-            "tokens": next(iter(tokens.values())) if same else tokens,
-        },
-    }
-    if not fields["options"]:
-        del fields["options"]
-    texts = [f"{key}: {_flow(value)}" for key, value in fields.items()]
-    return [f"      - {texts[0]}", *(f"        {text}" for text in texts[1:])]
-
-
-def _options(scenario: str, asked: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """The agents' options as the scenario writes them: the study room's expansion, undone."""
-    if scenario == "baseline_vs_chimera":
-        return dict(asked[-1])
-    if scenario == "chimera_hetero":
-        return {
-            key: values[0] if len(set(values)) == 1 else values
-            for key in asked[0]
-            for values in [[options[key] for options in asked]]
-        }
-    return dict(asked[0])
-
-
-def _flow(value: Any) -> str:  # noqa: ANN401 - YAML
-    """YAML in one line; names of this project need no quotes."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    return str(value)
+    known = f"; {doubt}" if doubt else ""
+    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}{known}"

@@ -6,9 +6,17 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import BLOCK, EXECUTION, EXECUTIONS, KEYS, RUNS, TELEMETRY
+from tandembench.dataset.columns import (
+    BLOCK,
+    EXECUTION,
+    EXECUTIONS,
+    KEYS,
+    RUNS,
+    TELEMETRY,
+    TOKENS,
+)
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_file, write_table
+from tandembench.dataset.parquet import as_table, read_file, write_table, write_tables
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.metrics import (
     Step,
@@ -25,10 +33,15 @@ _NS = 1e-9
 
 
 def aggregate_phase(
-    manifest_file: Path, runs_file: Path, executions_file: Path, telemetry_file: Path
+    manifest_file: Path,
+    runs_file: Path,
+    executions_file: Path,
+    telemetry_file: Path,
+    tokens_file: Path,
 ) -> None:
     """Write a phase's tables from the run files that its manifest names."""
     manifest = read_manifest(manifest_file)
+    tokens = []
     runs: list[Row] = []
     executions: list[Row] = []
     telemetry: list[Row] = []
@@ -44,11 +57,13 @@ def aggregate_phase(
             machines.append(machine)
         codes.add(note["spec"]["code"])
         telemetry += telemetry_rows(rows, manifest["phase"])
+        tokens.append(as_table(TOKENS, token_rows(rows, manifest["phase"])))
         for _, of_attempt in groupby(sorted(rows, key=_attempt), key=_attempt):
             run, of_agents = block_rows(list(of_attempt), manifest["phase"])
             runs.append(run)
             executions += of_agents
     found = {"machines": machines, "measuring_code": sorted(codes)}
+    write_tables(tokens_file, f"tokens of phase {manifest['phase']}", TOKENS, tokens)
     write_table(telemetry_file, f"telemetry of phase {manifest['phase']}", TELEMETRY, telemetry)
     write_table(executions_file, f"executions of phase {manifest['phase']}", EXECUTIONS, executions)
     write_table(runs_file, f"runs of phase {manifest['phase']}", RUNS, runs, found)
@@ -106,6 +121,21 @@ def telemetry_rows(raw: Iterable[Mapping[str, Any]], phase: str) -> list[Row]:
         | sample
         for row in raw
         for sample in row["telemetry"] or ()
+    ]
+
+
+def token_rows(raw: Iterable[Mapping[str, Any]], phase: str) -> list[Row]:
+    """The chunks in the raw rows of a run file, one row each; of failed executions too."""
+    return [
+        _picked(row, KEYS)
+        | {"phase": phase, "mode": row["mode"], "agent": row["agent"]}
+        | {"step": step, "chunk": chunk, "t_ns": t_ns}
+        for row in raw
+        for chunk, (step, t_ns) in enumerate(
+            (step, t_ns)
+            for step, call in enumerate(row["steps"] or ())
+            for t_ns in call["chunk_ns"]
+        )
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import (
     NAME,
     check_hash,
@@ -22,7 +22,7 @@ from tandembench.dataset.descriptor import (
     seal,
     write_descriptor,
 )
-from tandembench.dataset.importers import LAYOUTS
+from tandembench.dataset.importers import read
 from tandembench.dataset.importers.tables import rows
 from tandembench.dataset.opened import check_tables, open_dataset
 from tandembench.dataset.parquet import write_table
@@ -114,42 +114,46 @@ def _licence(text: str) -> dict[str, str]:
 
 
 def import_runs(
-    layout: str, source: Path, name: str, version: str | None, root: Root = ROOT
+    layout: str,
+    source: Path,
+    name: str,
+    version: str | None,
+    root: Root = ROOT,
+    mapping: Path | None = None,
 ) -> tuple[Baseline, Mapping[str, int], tuple[str, ...]]:
-    """Another project's result folder as a baseline; with what was left out, and notes."""
-    if layout not in LAYOUTS:
-        fix = f"layouts: {', '.join(LAYOUTS)}"
-        raise TandemError(f"no layout '{sanitise(layout, 40)}'", where="baseline import", fix=fix)
-    if not source.is_dir():
-        raise TandemError("no such folder", where=str(source), fix="name the folder of results")
-    imported = LAYOUTS[layout](source)
-    if not imported.runs:
-        fix = f"name the folder that holds results in the layout {layout}"
-        raise TandemError("no run in it", where=str(source), fix=fix)
+    """Another project's results as a baseline; with what was left out, and notes.
+
+    ``mapping`` says what the columns of a CSV file are; folders have none.
+    """
+    check_name(name, version)
+    imported = read(layout, source, mapping)
     runs, executions, phases = rows(imported)
 
     def build(target: Path, chosen: str) -> None:
         write_table(target / "runs.parquet", "runs", STUDY_RUNS, runs)
         write_table(target / "executions.parquet", "executions", EXECUTIONS, executions)
         write_table(target / "telemetry.parquet", "telemetry", TELEMETRY, [])
+        write_table(target / "tokens.parquet", "tokens", TOKENS, [])
         write_table(target / "rates.parquet", "rates", RATES, rates(runs, executions))
         manifest: dict[str, Any] = {
             "study": name,
             "title": f"{name}, imported ({layout})",
-            "session": "s1",
+            "session": runs[0]["session"],
             "repetitions": max(run["repetition"] for run in runs),
-            "order": "by_config",
+            # Of a table nobody knows in which order it was measured.
+            "order": None if layout == "csv" else "by_config",
             "seed": None,
             "margin": 0.05,
             "reference": "serial",
-            "engine": "ollama",
+            "engine": ", ".join(sorted({run["engine"] for run in runs})),
             "phases": phases,
             "analysing_code": None,
         }
         found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
         write_descriptor(target, manifest, runs, executions, found)
         about = {"version": chosen, "kind": "runs", "notes": list(imported.notes)}
-        sources = [{"title": f"result folders in the layout {layout}"}]
+        kind = "a CSV file" if layout == "csv" else f"result folders in the layout {layout}"
+        sources = [{"title": kind}]
         seal(target, {**read_descriptor(target), **about, "sources": sources})
 
     baseline = publish(name, version, build, root)

@@ -7,11 +7,18 @@ from typing import Any
 
 from tandembench.dataset.aggregate import Row
 from tandembench.dataset.calibrations import read_calibrations
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY
+from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import write_descriptor
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_file, read_rows, write_table
+from tandembench.dataset.parquet import (
+    read_file,
+    read_rows,
+    read_table,
+    write_table,
+    write_tables,
+)
 from tandembench.dataset.rates import rates
+from tandembench.invocation import declarations
 from tandembench.metrics import makespan_ratio
 
 
@@ -22,21 +29,26 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     runs: list[Row] = []
     executions: list[Row] = []
     telemetry: list[Row] = []
+    tokens = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
     for phase in (phase["name"] for phase in manifest["phases"]):
         of_phase, note = read_file(phases / f"{phase}.parquet")
         runs += of_phase
         executions += read_rows(phases / f"{phase}.executions.parquet")
         telemetry += read_rows(phases / f"{phase}.telemetry.parquet")
+        tokens.append(read_table(phases / f"{phase}.tokens.parquet"))
         for key, values in note.items():
             found[key] += [value for value in values if value not in found[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
     write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
+    write_tables(folder / "tokens.parquet", "tokens", TOKENS, tokens)
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
-    write_descriptor(folder, manifest, runs, executions, found, instrument)
+    noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
+    declared = {name: noted[name] for name in sorted(noted.keys() & used)}
+    write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
 
 
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:

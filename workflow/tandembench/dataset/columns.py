@@ -162,6 +162,15 @@ TELEMETRY = (
     Column("agent", "text", "", "who ran; null in concurrent executions, which are of all"),
     *_SAMPLE,
 )
+TOKENS = (
+    *KEYS,
+    PHASE,
+    Column("mode", "text", "", "solo or concurrent", True),
+    Column("agent", "text", "", "name of the agent", True),
+    Column("step", "integer", "", "LLM call of the execution, from 0", True),
+    Column("chunk", "integer", "", "place of the chunk in the execution, from 0", True),
+    Column("t_ns", "integer", "ns after t0", "arrival; a solo's t0 is its own", True),
+)
 EXECUTIONS = (
     *KEYS,
     PHASE,
@@ -229,6 +238,8 @@ STUDY_RUNS = (
         "1",
         "reference's wall_s over this one's, same invocation and round",
     ),
+    # What only a source can say of it.
+    Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
 )
 
 

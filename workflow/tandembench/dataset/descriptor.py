@@ -11,7 +11,16 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, KEYS, RATES, STUDY_RUNS, TELEMETRY, Column, Kind
+from tandembench.dataset.columns import (
+    EXECUTIONS,
+    KEYS,
+    RATES,
+    STUDY_RUNS,
+    TELEMETRY,
+    TOKENS,
+    Column,
+    Kind,
+)
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 from tandembench.text import sanitise
@@ -38,12 +47,15 @@ def write_descriptor(
     executions: Sequence[Mapping[str, Any]],
     found: Mapping[str, Any],
     instrument: Mapping[str, Any] | None = None,
+    declared: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Write ``datapackage.json`` beside the tables in ``folder``.
 
     Times come from the data, so that the same run files give the same bytes. ``found`` holds the
     distinct machines and digests of measuring code of the run files, ``instrument`` the
-    calibrations by session.
+    calibrations by session, ``declared`` the digests of hypotheses by the invocation at whose
+    start they stood. ``digest`` is of all the rest, since no file vouches for the
+    descriptor.
     """
     keys = [column.name for column in KEYS]
     created = max((run["started_at"] for run in runs), default=None)
@@ -59,13 +71,16 @@ def write_descriptor(
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
             # No key: a solo's agent would be part of it, and is null in a run.
             _resource(folder / "telemetry.parquet", TELEMETRY, []),
+            _resource(folder / "tokens.parquet", TOKENS, [*keys, "agent", "mode", "chunk"]),
             _resource(folder / "rates.parquet", RATES, []),
         ],
         "study": {
             key: manifest[key]
             for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
         }
-        | {"phases": manifest["phases"]},
+        | {"threads_total": manifest.get("threads_total"), "phases": manifest["phases"]}
+        # What was imported names none.
+        | ({"baselines": manifest["baselines"]} if "baselines" in manifest else {}),
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],
@@ -74,6 +89,7 @@ def write_descriptor(
             "boots": sorted({run["boot_id"] for run in runs if run.get("boot_id")}),
         },
         "instrument": instrument,
+        "declared": declared,
     }
     seal(folder, content)
 

@@ -16,6 +16,7 @@ class Dataset:
     runs: pd.DataFrame
     executions: pd.DataFrame
     telemetry: pd.DataFrame
+    tokens: pd.DataFrame
     rates: pd.DataFrame
     descriptor: dict[str, Any]
     opened: OpenDataset
@@ -38,6 +39,7 @@ def load_tables(opened: OpenDataset) -> Dataset:
         runs=frame("runs"),
         executions=frame("executions"),
         telemetry=frame("telemetry"),
+        tokens=frame("tokens"),
         rates=frame("rates"),
         descriptor=opened.descriptor,
         opened=opened,

@@ -65,9 +65,16 @@ def write_tables(
 
 def _sealed(table: pa.Table) -> bytearray:
     """A whole file with the SHA-256 of itself, taken while that place held zeros."""
-    sink = pa.BufferOutputStream()
+    sink, names = pa.BufferOutputStream(), table.column_names
+    # Stamps rise, so that their differences take two thirds of the space.
+    stamps = [name for name in names if name == "t_ns"]
     with pq.ParquetWriter(
-        sink, table.schema, compression="zstd", write_page_checksum=True
+        sink,
+        table.schema,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=[name for name in names if name not in stamps] if stamps else True,
+        column_encoding=dict.fromkeys(stamps, "DELTA_BINARY_PACKED") or None,
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({_SEAL_KEY: _OPEN})

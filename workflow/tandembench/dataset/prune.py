@@ -8,7 +8,7 @@ from tandembench.dataset.aggregate import block_rows
 from tandembench.dataset.parquet import read_rows
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
-_TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet")
+_TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
 
 
 def unnamed(results: Path, run_files: Iterable[str], phases: Iterable[str]) -> list[Path]:

@@ -9,6 +9,8 @@ from tandembench.errors import TandemError
 from tandembench.text import sanitise
 
 ROOT = Path("resources/baselines")
+# What a dataset is compared with if it does not say; the study's schema has the same default.
+PUBLISHED = ("tr110", "tr113", "tr114")
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -43,7 +45,7 @@ def in_order(found: Iterable[Baseline]) -> list[Baseline]:
 
 def is_baseline(name: str, version: str) -> bool:
     """Whether folders of these names hold a baseline, and not somebody's other files."""
-    return bool(_NAME.fullmatch(name) and _VERSION.fullmatch(version))
+    return is_name(name) and _VERSION.fullmatch(version) is not None
 
 
 def find(text: str, root: Path = ROOT) -> Baseline:
@@ -66,23 +68,6 @@ def pick(text: str, known: Sequence[Baseline], where: str) -> Baseline:
     raise TandemError(f"no version {version} of '{name}'", where=where, fix=fix)
 
 
-def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
-    """(folder, label) of the dataset ``name``, ``name@version``, ``results/<study>`` or a folder's.
-
-    A dataset's folder may also be given by the ``datapackage.json`` in it.
-    """
-    path = Path(text)
-    path = path.parent if path.name == "datapackage.json" else path
-    folder = path / "dataset" if (path / "dataset").is_dir() else path
-    if (folder / "datapackage.json").is_file():
-        return folder, text.rstrip("/")
-    if path.is_dir() or "/" in text:
-        fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
-        raise TandemError("no dataset", where=sanitise(text), fix=fix)
-    baseline = find(text, root)
-    return baseline.folder, baseline.label
-
-
 def next_version(own: Sequence[Baseline]) -> str:
     """The minor version after those of a baseline; 1.0.0 if it is the first."""
     if not own:
@@ -91,14 +76,40 @@ def next_version(own: Sequence[Baseline]) -> str:
     return f"{major}.{minor + 1}.0"
 
 
+def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
+    """(folder, label) of the dataset ``name``, ``name@version``, ``results/<study>`` or a folder's.
+
+    A dataset's folder may also be given by the ``datapackage.json`` in it.
+    """
+    path = Path(text)
+    path = path.parent if path.name == "datapackage.json" else path
+    try:
+        folder = path / "dataset" if (path / "dataset").is_dir() else path
+        if (folder / "datapackage.json").is_file():
+            return folder, text.rstrip("/")
+        is_place = path.is_dir() or "/" in text
+    except OSError:  # such as a name that is too long
+        is_place = "/" in text
+    if is_place:
+        fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
+        raise TandemError("no dataset", where=sanitise(text), fix=fix)
+    baseline = find(text, root)
+    return baseline.folder, baseline.label
+
+
 def check_name(name: str, version: str | None) -> None:
     """TandemError unless both can be folders' names; a ``version`` is three numbers."""
-    if not _NAME.fullmatch(name) or len(name) > 64:
+    if not is_name(name):
         fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
         raise TandemError(f"'{sanitise(name, 40)}' is no name", where="baseline", fix=fix)
     if version is not None and not _VERSION.fullmatch(version):
         what = f"'{sanitise(version, 40)}' is no version"
         raise TandemError(what, where="baseline", fix="three numbers, such as 1.0.0")
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be a name: of a baseline, or of a study, phase, config or session."""
+    return len(text) <= 64 and _NAME.fullmatch(text) is not None
 
 
 def _number(version: str) -> tuple[int, ...]:

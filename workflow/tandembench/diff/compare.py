@@ -1,15 +1,18 @@
 """Two sides -> their difference, as values for people (Markdown), programs (JSON) and CI."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tandembench.dataset.opened import OpenDataset, column_names
-from tandembench.diff.metrics import of_printed, of_runs
+from tandembench.diff.metrics import of_runs
+from tandembench.diff.publications import differences
 from tandembench.diff.rows import changes, codes, match, read_both
 from tandembench.diff.sides import Row, Side
-from tandembench.stats.intervals import Interval
+
+if TYPE_CHECKING:
+    from tandembench.dataset.load import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +35,23 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
     if a.opened is not None and b.opened is not None:
         return _runs(a.opened, b.opened, margin, force)
     if a.opened is not None:
-        return _values(b, a)
+        return _values(b, a.label, a.dataset)
     if b.opened is not None:
-        return _values(a, b)
-    rows = of_printed(a.printed, b.printed)
+        return _values(a, b.label, b.dataset)
+    rows = differences(a.printed, b.printed)
     worse = sum(row["verdict"] == "worse" for row in rows)
     return Difference("printed", a.printed == b.printed, (), worse, {"rows": rows})
 
 
-def _values(printed: Side, runs: Side) -> Difference:
+def _values(printed: Side, label: str, dataset: "Dataset | None") -> Difference:
     # It takes data frames, which a difference of runs does without.
-    from tandembench.diff.printed import checks  # noqa: PLC0415
+    from tandembench.diff.printed import against_runs  # noqa: PLC0415
 
-    rows = checks(printed.printed, runs.dataset.runs) if runs.dataset else []
-    scopes: list[Row] = []
-    for scope in dict.fromkeys(row["scope"] for row in rows):
-        own = [row for row in rows if row["scope"] == scope]
-        subjects = {row["subject"] for row in own}
-        wrong = {row["subject"] for row in own if not row["agrees"]}
-        scopes.append(
-            {
-                "scope": scope,
-                "checked": len(own),
-                "agree": sum(row["agrees"] for row in own),
-                "subjects": len(subjects),
-                "subjects_agree": len(subjects - wrong),
-            }
-        )
-    content = {"printed": printed.label, "runs": runs.label, "scopes": scopes, "rows": rows}
-    return Difference("values", all(row["agrees"] for row in rows), (), 0, content)
+    if dataset is None:
+        raise ValueError("a side without runs")
+    found = against_runs(printed.printed, dataset.runs, dataset.executions)
+    same = all(row["agrees"] for row in found["rows"])
+    return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})
 
 
 def _runs(a: OpenDataset, b: OpenDataset, margin: float | None, force: bool) -> Difference:
@@ -72,6 +63,7 @@ def _runs(a: OpenDataset, b: OpenDataset, margin: float | None, force: bool) -> 
     matched = match(a, b)
     rows = changes(a, b, matched)
     configs, scenarios = of_runs(a, b, matched, limit)
+    fingerprints.append(_topologies(a, b))
     names = [set(column_names(side, "runs")) for side in (a, b)]
     columns = {"only_a": sorted(names[0] - names[1]), "only_b": sorted(names[1] - names[0])}
     same = (
@@ -163,20 +155,17 @@ def _fingerprints(a: OpenDataset, b: OpenDataset) -> list[Row]:
     return rows
 
 
+def _topologies(a: OpenDataset, b: OpenDataset) -> Row:
+    """Which topologies the sides hold: a scenario of one side may be of another than the other."""
+    sides = read_both(a, b, ["topology"])
+    names = [sorted(codes([side["topology"]])[1]) for side in sides]
+    texts = [", ".join(map(str, own)) for own in names]
+    return {"name": "topologies", "a": texts[0], "b": texts[1], "same": names[0] == names[1]}
+
+
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, list):
         return "; ".join(_text(one) for one in value) or "not known"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(one)}" for key, one in value.items() if one is not None)
     return "not known" if value is None else str(value)
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """``content`` as JSON has it: intervals become mappings."""
-    if isinstance(value, Interval):
-        return {"mean": value.mean, "low": value.low, "high": value.high, "n": value.n}
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value.item() if hasattr(value, "item") else value

@@ -1,10 +1,11 @@
 """Controls: serial must show no gain, and two configs of equal content no difference."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import pandas as pd
 
-from tandembench.report.numbers import Values, observations, ratio
+from tandembench.report.numbers import Values, by_config, observations, ratio
 from tandembench.stats.comparison import paired_ratio
 from tandembench.stats.family import ratio_family
 from tandembench.stats.intervals import Interval
@@ -26,9 +27,9 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
         "passed": _no_gain(gain),
     }
     pairs = [
-        _pair(same, first, second)
-        for _, same in runs.groupby("content", sort=False)
-        for first, second in pairwise(sorted(same["config_id"].unique()))
+        _pair(configs, first, second)
+        for configs in _replicates(runs)
+        for first, second in pairwise(sorted(configs))
     ]
     family = ratio_family([pair["ratio"] for pair in pairs], margin)
     for pair, judged in zip(pairs, family, strict=True):
@@ -48,13 +49,17 @@ def _no_gain(gain: Interval | None) -> bool | None:
     return None if gain.low <= SERIAL_HIGH and gain.high >= SERIAL_LOW else False
 
 
-def _pair(same: pd.DataFrame, first: str, second: str) -> Values:
+def _replicates(runs: pd.DataFrame) -> list[dict[str, pd.DataFrame]]:
+    """The attempts of each config, for every content that two configs or more share."""
+    several = runs.groupby("content")["config_id"].nunique() > 1
+    shared = runs[runs["content"].isin(several.index[several])]
+    return [by_config(same) for _, same in shared.groupby("content", sort=False)]
+
+
+def _pair(configs: Mapping[str, pd.DataFrame], first: str, second: str) -> Values:
     """Two configs of equal content: their wall times, compared as any two configs are."""
-    valid = same[same["valid"]]
-    sides = [
-        observations(valid[valid["config_id"] == config], "wall_s") for config in (first, second)
-    ]
-    found = paired_ratio(*sides)
+    sides = (configs[config] for config in (first, second))
+    found = paired_ratio(*(observations(own[own["valid"]], "wall_s") for own in sides))
     return {
         "first": first,
         "second": second,

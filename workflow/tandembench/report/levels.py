@@ -12,16 +12,26 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.factors import factors, option_text
-from tandembench.report.numbers import Values, mean, observations, ratio, span
+from tandembench.report.factors import option_text
+from tandembench.report.numbers import Values, by_config, mean, observations, ratio, span
 from tandembench.stats.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
 from tandembench.stats.family import ratio_family
+from tandembench.stats.settings import Check
 
 # Headings, in the order of the report; any other option comes under the last.
 TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}
 OTHER = "Other options"
 RATIOS = ("speedup_true", "efficiency_estimate", "ttft_s", "decode_rate_tokens_per_s", "wall_s")
 ROUND = ["session", "repetition"]
+_OF_AN_AGENT = [
+    *("config_id", "agent_index", "agent", "model"),
+    *("options_asked", "max_tokens", "threads", "endpoint"),
+]
+_MEASURED = [
+    *("config_id", *ROUND, "invocation", "scenario", "topology", "work_policy", "work_effective"),
+    *("speedup_estimate", "efficiency_estimate", "speedup_true", "wall_s"),
+    "aggregate_tokens_per_s",
+]
 # An option's value for each agent, as JSON text, None where it was not asked for.
 Level = tuple[str | None, ...]
 # One config for each level, all alike in all else.
@@ -38,22 +48,26 @@ class _Config:
     n: int
 
 
-def option_comparisons(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> list[Values]:
+def option_comparisons(
+    runs: pd.DataFrame, executions: pd.DataFrame, settings: Sequence[Check], margin: float
+) -> list[Values]:
     """One comparison per option and set of its levels that configs alike in all else hold.
 
     Each level has its numbers and, against the lowest level, ratios paired by round;
     ``outcome`` is "not_applied", or what the verdicts on speedup_true come to: "differs",
     "equivalent", "inconclusive", or "unknown" where no pair has it. All levels of all options
-    are one family: ``verdict`` is what holds in it, by Holm.
+    are one family: ``verdict`` is what holds in it, by Holm. ``settings`` are the checks of them.
     """
     valid = runs[runs["valid"]]
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
-    measured = valid.merge(_means_of_agents(shared), on=["config_id", *ROUND])
+    means = valid[_MEASURED].merge(_means_of_agents(shared), on=["config_id", *ROUND])
+    measured = by_config(means)
+    tokens = shared[["config_id", "answer_tokens"]].drop_duplicates()
     configs = _configs(valid, shared)
     names = {name for config in configs for name in config.levels}
     order = [*TITLES, *sorted(names - TITLES.keys())]
     comparisons = [
-        _comparison(option, cells, measured, executions)
+        _comparison(option, cells, measured, tokens, settings)
         for option in order
         if option in names
         for cells in _balanced(option, configs)
@@ -82,9 +96,11 @@ def _means_of_agents(shared: pd.DataFrame) -> pd.DataFrame:
 def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> list[_Config]:
     """What is known of each config, by id."""
     found = []
-    firsts = valid.groupby("config_id").first()
-    for config_id, own in shared.groupby("config_id"):
-        agents = own.drop_duplicates("agent_index").sort_values("agent_index")
+    columns = ["scenario", "topology", "work_policy", "engine"]
+    firsts = valid.groupby("config_id")[columns].first().to_dict("index")
+    counts = valid["config_id"].value_counts()
+    each = shared.drop_duplicates(["config_id", "agent_index"])[_OF_AN_AGENT]
+    for config_id, agents in each.sort_values(["config_id", "agent_index"]).groupby("config_id"):
         asked = [
             json.loads(text) | {"model": model}
             for text, model in zip(agents["options_asked"], agents["model"], strict=True)
@@ -93,17 +109,16 @@ def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> list[_Config]:
             name: tuple(json.dumps(one[name]) if name in one else None for one in asked)
             for name in sorted(set().union(*asked))
         }
-        run = firsts.loc[config_id]
+        run = firsts[config_id]
         threads = [None if pd.isna(value) else int(value) for value in agents["threads"]]
         # The port of a server of our own says nothing: it is another one each time.
         ours = run["engine"] == "embedded"
         theirs = [None if ours else endpoint for endpoint in agents["endpoint"]]
         alike = (
-            *(run[key] for key in ("scenario", "topology", "work_policy", "engine")),
+            *run.values(),
             *zip(agents["agent"], agents["max_tokens"], threads, theirs, strict=True),
         )
-        n = int((valid["config_id"] == config_id).sum())
-        found.append(_Config(str(config_id), alike, levels, n))
+        found.append(_Config(str(config_id), alike, levels, int(counts[config_id])))
     return found
 
 
@@ -130,21 +145,24 @@ def _balanced(option: str, configs: Sequence[_Config]) -> Iterator[list[Cell]]:
 def _comparison(
     option: str,
     cells: Sequence[Cell],
-    measured: pd.DataFrame,
-    executions: pd.DataFrame,
+    measured: Mapping[str, pd.DataFrame],
+    tokens: pd.DataFrame,
+    settings: Sequence[Check],
 ) -> Values:
     levels = sorted(cells[0], key=_rank)
     ids = [config_id for cell in cells for config_id in cell.values()]
-    own = measured[measured["config_id"].isin(ids)]
-    shared = executions[executions["config_id"].isin(ids)]
-    together = shared[shared["valid"] & (shared["mode"] == "concurrent")]
-    not_applied = [row for row in factors(shared)["rows"] if row["factor"] == option]
-    fixed = bool((own["work_effective"] == "fixed").all())
-    rows = [_level(level, cells, own) for level in levels]
+    answers = tokens.loc[tokens["config_id"].isin(ids), "answer_tokens"]
+    not_applied = [
+        {"asked": check.asked, "effective": check.effective}
+        for check in settings
+        if check.factor == option and not check.applied and not set(ids).isdisjoint(check.configs)
+    ]
+    fixed = all((measured[id_]["work_effective"] == "fixed").all() for id_ in ids)
+    rows = [_level(level, cells, measured) for level in levels]
     if not not_applied:
         for row, level in zip(rows[1:], levels[1:], strict=True):
-            row.update(_against(levels[0], level, cells, own, fixed))
-    first = own.iloc[0]
+            row.update(_against(levels[0], level, cells, measured, fixed))
+    first = measured[ids[0]].iloc[0]
     return {
         "option": option,
         "title": TITLES.get(option, OTHER),
@@ -154,16 +172,16 @@ def _comparison(
         "configs": len(ids),
         "cells": len(cells),
         "fixed": fixed,
-        "answer_tokens": span(together["answer_tokens"]),
-        "equal_answers": together["answer_tokens"].nunique() == 1,
+        "answer_tokens": span(answers),
+        "equal_answers": answers.nunique() == 1,
         "levels": rows,
         "not_applied": not_applied,
         "tested": sum("detectable" in row and row["detectable"] is not None for row in rows),
     }
 
 
-def _level(level: Level, cells: Sequence[Cell], own: pd.DataFrame) -> Values:
-    runs = own[own["config_id"].isin([cell[level] for cell in cells])]
+def _level(level: Level, cells: Sequence[Cell], measured: Mapping[str, pd.DataFrame]) -> Values:
+    runs = pd.concat([measured[cell[level]] for cell in cells])
     return {
         "level": level_text(level),
         "n": len(runs),
@@ -176,7 +194,11 @@ def _level(level: Level, cells: Sequence[Cell], own: pd.DataFrame) -> Values:
 
 
 def _against(
-    lowest: Level, level: Level, cells: Sequence[Cell], own: pd.DataFrame, fixed: bool
+    lowest: Level,
+    level: Level,
+    cells: Sequence[Cell],
+    measured: Mapping[str, pd.DataFrame],
+    fixed: bool,
 ) -> Values:
     """Ratios of ``level`` to the lowest; of wall times only where the work was fixed."""
 
@@ -185,7 +207,7 @@ def _against(
             [
                 one
                 for number, cell in enumerate(cells)
-                for one in observations(own[own["config_id"] == cell[side]], name, number)
+                for one in observations(measured[cell[side]], name, number)
             ]
             for side in (level, lowest)
         ]

@@ -1,86 +1,104 @@
 """Columns of runs -> the numbers of a report; None where nothing is known."""
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tandembench.stats.comparison import Observation
 from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict
 
 Values = dict[str, Any]
+# Rows that a table shows of many configs; the dataset's tables hold all of them.
+MOST_CONFIGS = 60
 
 
 def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
     """The known values of a column for a comparison; those of one ``cell`` pair by repetition."""
-    known = runs[["session", "invocation", "repetition", column]].dropna(subset=[column])
+    columns = (runs[name].tolist() for name in ("session", "invocation", "repetition"))
+    values = runs[column].to_numpy(dtype=float, na_value=np.nan).tolist()
     return [
         Observation(
-            float(value),
+            value,
             str(session),
             # Imported runs have none: one invocation for each session then.
-            None if pd.isna(invocation) else str(invocation),
+            invocation if isinstance(invocation, str) else None,
             (cell, int(repetition)),
         )
-        for session, invocation, repetition, value in known.itertuples(index=False)
+        for session, invocation, repetition, value in zip(*columns, values, strict=True)
+        if not math.isnan(value)
     ]
+
+
+def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its texts as plain objects, in one piece.
+
+    It is taken apart into thousands of small ones, which for Arrow's texts, column by column,
+    takes ten times as long.
+    """
+    texts = [name for name in table if isinstance(table[name].dtype, pd.StringDtype)]
+    return table.astype(dict.fromkeys(texts, object)).copy()
+
+
+def by_config(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each config, in the order in which configs first appear."""
+    return {str(name): own for name, own in runs.groupby("config_id", sort=False)}
 
 
 def ratio(runs: pd.DataFrame, column: str) -> Interval | None:
     """Geometric mean of a positive column with its interval."""
-    known = runs[[column, "session"]].dropna()
-    if known.empty:
-        return None
-    return ratio_interval(known[column].to_list(), known["session"].to_list())
+    values, sessions = _known(runs, column)
+    return ratio_interval(values, sessions) if values else None
 
 
 def mean_with_interval(runs: pd.DataFrame, column: str) -> Interval | None:
     """Mean of a column with its interval."""
-    known = runs[[column, "session"]].dropna()
-    if known.empty:
-        return None
-    return mean_interval(known[column].to_list(), known["session"].to_list())
+    values, sessions = _known(runs, column)
+    return mean_interval(values, sessions) if values else None
 
 
 def mean(values: "pd.Series[Any]") -> float | None:
     """Mean of what is known."""
-    known = values.dropna()
-    return None if known.empty else float(known.mean())
+    known = numbers(values)
+    return float(known.mean()) if known.size else None
 
 
 def peak(values: "pd.Series[Any]") -> float | None:
     """The largest of what is known."""
-    known = values.dropna()
-    return None if known.empty else float(known.max())
+    known = numbers(values)
+    return float(known.max()) if known.size else None
 
 
 def described(values: "pd.Series[Any]") -> Values:
     """n, mean, median, sd (n - 1), min and max of what is known; sd is None for n = 1."""
-    known = values.dropna().astype(float)
-    found: Values = {"n": len(known), "sd": float(known.std()) if len(known) > 1 else None}
+    known = numbers(values)
+    found: Values = {"n": known.size, "sd": float(known.std(ddof=1)) if known.size > 1 else None}
     for name in ("mean", "median", "min", "max"):
-        found[name] = float(getattr(known, name)()) if len(known) else None
+        found[name] = float(getattr(np, name)(known)) if known.size else None
     return found
 
 
 def counted(flags: "pd.Series[Any]") -> str | None:
     """How many are true, as "2/3"."""
-    known = flags.dropna()
-    return f"{int(known.astype(bool).sum())}/{len(known)}" if len(known) else None
+    known = numbers(flags)
+    return f"{int((known != 0).sum())}/{known.size}" if known.size else None
 
 
 def distinct(values: "pd.Series[Any]") -> str | None:
     """Distinct values in order, as "1, 2"."""
-    known = sorted(set(values.dropna()))
+    known = sorted(values.dropna().unique())
     texts = (f"{value:g}" if isinstance(value, float) else str(value) for value in known)
     return ", ".join(texts) or None
 
 
 def span(values: "pd.Series[Any]") -> str | None:
     """Smallest and largest of what is known, as "1 to 2"."""
-    known = values.dropna()
-    if known.empty:
+    known = numbers(values)
+    if not known.size:
         return None
     low, high = int(known.min()), int(known.max())
     return str(low) if low == high else f"{low} to {high}"
@@ -94,10 +112,25 @@ def contention_measured(runs: pd.DataFrame) -> bool | None:
 
 def configs_contended(runs: pd.DataFrame) -> str | None:
     """In how many configs contention was measured, of those that can tell, as "2/3"."""
-    found = [contention_measured(own) for _, own in runs.groupby("config_id")]
+    found = [contention_measured(own) for own in by_config(runs).values()]
     return counted(pd.Series(found, dtype=object))
 
 
 def verdict(found: Interval | None, margin: float) -> Verdict:
     """The verdict on a ratio; inconclusive where there is none."""
     return "inconclusive" if found is None else ratio_verdict(found, margin)
+
+
+def numbers(values: "pd.Series[Any]") -> NDArray[np.float64]:
+    """What is known of a column of numbers or flags.
+
+    Plain arrays: a report asks thousands of times for a handful of values.
+    """
+    found = values.to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(found[~np.isnan(found)], dtype=np.float64)
+
+
+def _known(runs: pd.DataFrame, column: str) -> tuple[list[float], list[str]]:
+    values = runs[column].to_numpy(dtype=float, na_value=np.nan)
+    known = ~np.isnan(values)
+    return values[known].tolist(), runs["session"].to_numpy(dtype=object)[known].tolist()

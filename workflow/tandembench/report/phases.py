@@ -1,9 +1,13 @@
 """The tables of a phase: one row per config, as TR114 lays it out, and on the truth."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from tandembench.report.numbers import (
+    MOST_CONFIGS,
     Values,
+    by_config,
     contention_measured,
     counted,
     distinct,
@@ -11,6 +15,7 @@ from tandembench.report.numbers import (
     mean_with_interval,
     peak,
     ratio,
+    verdict,
 )
 from tandembench.stats.intervals import exponential
 
@@ -27,14 +32,33 @@ CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")
 
 
-def phase_table(phase: Values, runs: pd.DataFrame) -> Values:
-    """The rows of a phase, in the order in which the study lists its configs."""
-    rows = [_row(config_id, runs[runs["config_id"] == config_id]) for config_id in phase["configs"]]
-    return {"name": phase["name"], "title": phase["title"], "rows": rows}
+def phase_tables(phases: Sequence[Values], runs: pd.DataFrame, margin: float) -> list[Values]:
+    """The rows of each phase, in the order in which the study lists its configs.
+
+    The first MOST_CONFIGS of them; ``left_out`` counts the rest.
+    """
+    attempts = by_config(runs)
+    valid = runs.loc[runs["valid"], "phase"].value_counts().to_dict()
+    none = runs.iloc[:0]
+    return [
+        {
+            "name": phase["name"],
+            "title": phase["title"],
+            "configs": len(phase["configs"]),
+            "valid": int(valid.get(phase["name"], 0)),
+            "rows": [
+                _row(id_, attempts.get(id_, none), margin)
+                for id_ in phase["configs"][:MOST_CONFIGS]
+            ],
+            "left_out": max(0, len(phase["configs"]) - MOST_CONFIGS),
+        }
+        for phase in phases
+    ]
 
 
-def _row(config_id: str, attempts: pd.DataFrame) -> Values:
+def _row(config_id: str, attempts: pd.DataFrame, margin: float) -> Values:
     own = attempts[attempts["valid"]]
+    gain = ratio(own, "speedup_true")
     logs = mean_with_interval(own, "slowdown_log_mean")
     return {
         "config_id": config_id,
@@ -45,7 +69,8 @@ def _row(config_id: str, attempts: pd.DataFrame) -> Values:
         "ttft_rule": counted(own["contention_ttft_rule"]),
         "speedup_rule": counted(own["contention_speedup_rule"]),
         "contention_measured": CONTENTION[contention_measured(own)],
-        "speedup_true": ratio(own, "speedup_true"),
+        "speedup_true": gain,
+        "gain": verdict(gain, margin) if gain else None,
         "efficiency_true": mean(own["efficiency_true"]),
         "slowdown": exponential(logs) if logs else None,
         "slowdown_max": peak(own["slowdown_max"]),

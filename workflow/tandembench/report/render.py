@@ -20,10 +20,16 @@ _MARKUP = re.compile(
     r"[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
 )
 
+# Code, which is left as it is, or what makes a link of a word for GitHub: an id may be one.
+_CODE_OR_LINK = re.compile(
+    r"^```.*?^```$|(?<!\\)`[^`\n]+`|(?<=[Ww]{3})\.", re.MULTILINE | re.DOTALL
+)
+
 
 def render(context: Mapping[str, Any], template: str = "technical_report.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
     text = _environment().get_template(template).render(context)
+    text = _CODE_OR_LINK.sub(lambda found: r"\." if found[0] == "." else found[0], text)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
@@ -42,6 +48,8 @@ def _environment() -> jinja2.Environment:
         "ci": interval,
         "mean": interval_mean,
         "text": harmless,
+        "code": code,
+        "slug": slug,
     }
     return environment
 
@@ -75,11 +83,24 @@ def interval_mean(value: Interval | None, digits: int = 2) -> str:
     return number(value.mean if value else None, digits)
 
 
-def harmless(value: object, missing: str = MISSING) -> str:
-    """Text from a file or a server, fit for a line of Markdown: no markup, no controls."""
+def harmless(value: object, missing: str = MISSING, limit: int = 160) -> str:
+    """Text from a file or a server, fit for a line of Markdown: no markup, no controls.
+
+    Cut after ``limit`` characters.
+    """
     if value is None:
         return missing
-    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value)))
+    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value), limit))
+
+
+def code(value: object) -> str:
+    """One line of a code block, which no text can end: it is indented, or begins with a word."""
+    return sanitise(str(value))
+
+
+def slug(heading: str) -> str:
+    """The id that GitHub gives a heading, before it numbers repeated ones."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _missing(value: float | None) -> bool:

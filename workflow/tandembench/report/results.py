@@ -3,7 +3,9 @@
 import pandas as pd
 
 from tandembench.report.numbers import (
+    MOST_CONFIGS,
     Values,
+    by_config,
     configs_contended,
     counted,
     described,
@@ -21,12 +23,16 @@ SUMMARISED = ("speedup_estimate", "efficiency_estimate", "speedup_true", "effici
 
 
 def config_rows(runs: pd.DataFrame, executions: pd.DataFrame) -> list[Values]:
-    """One row per config, by id: means over its valid runs; ``ttft_s`` holds one per agent."""
-    shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
-    return [
-        _row(str(config_id), own[own["valid"]], shared[shared["config_id"] == config_id])
-        for config_id, own in runs.groupby("config_id")
-    ]
+    """One row per config, by id: means over its valid runs; ``ttft_s`` holds one per agent.
+
+    The first MOST_CONFIGS of them.
+    """
+    ids = sorted(runs["config_id"].unique())[:MOST_CONFIGS]
+    own = by_config(runs[runs["config_id"].isin(ids)])
+    concurrent = executions["valid"] & (executions["mode"] == "concurrent")
+    shared = by_config(executions[concurrent & executions["config_id"].isin(ids)])
+    none = executions.iloc[:0]
+    return [_row(id_, own[id_][own[id_]["valid"]], shared.get(id_, none)) for id_ in ids]
 
 
 def rate_rows(rates: pd.DataFrame) -> list[Values]:

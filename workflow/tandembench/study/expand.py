@@ -33,7 +33,7 @@ _OF_THE_LOAD = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
 _MAX_ID = 64
 # A phase's files are called x.parquet, x.executions.parquet and so on.
-_TABLES = (".executions", ".telemetry", ".manifest")
+_TABLES = (".executions", ".telemetry", ".tokens", ".manifest")
 Values = Mapping[str, Any]
 # (key path, what, fix) -> the error with its line.
 Fault = Callable[[Path, str, str], TandemError]
@@ -78,6 +78,7 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         order=values["order"],
         margin=values["margin"],
         reference=values["reference"],
+        baselines=tuple(values["baselines"]),
         engine=values["engine"],
         protocol=protocol,
         threads_total=values.get("threads_total"),

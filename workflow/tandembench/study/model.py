@@ -48,7 +48,8 @@ class Config:
 class Study:
     """A whole study, expanded. ``phases`` maps a phase's name to its title.
 
-    ``protocol`` is one of PROTOCOLS, None for the embedded engine.
+    ``baselines`` are what the report compares with, name or name@version; ``protocol`` is one of
+    PROTOCOLS, None for the embedded engine.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Study:
     order: Literal["random", "by_config"]
     margin: float
     reference: Topology
+    baselines: tuple[str, ...]
     engine: Literal["embedded", "ollama", "openai"]
     protocol: str | None
     threads_total: int | None

@@ -1,0 +1,141 @@
+"""TR114's estimator against the measured gain, run by run, with what it cannot see marked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from tandembench.dataset.columns import TOPOLOGIES
+from tandembench.dataset.load import Dataset
+from tandembench.report.figures.figure import Figure, listed, sample
+from tandembench.report.figures.looks import (
+    COLOURS,
+    MARKS,
+    QUIET,
+    TINT,
+    VERMILLION,
+    axes,
+    drawing,
+    svg_of,
+)
+from tandembench.report.numbers import mean
+from tandembench.report.render import number, percent
+
+# More would hide each other, and swell the file.
+POINTS = 600
+
+
+def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
+    """Every valid run whose agents were measured alone too; None without any."""
+    runs = dataset.runs
+    known = runs[runs["valid"]].dropna(subset=["speedup_true", "speedup_estimate"])
+    if known.empty:
+        return None
+    margin = float(context["margin"])
+    blind = (known["speedup_true"] <= 1 + margin) & (known["speedup_estimate"] > 1 + margin)
+    rows = []
+    for topology in TOPOLOGIES:
+        own = known["topology"] == topology
+        if own.any():
+            rows.append(
+                (
+                    topology,
+                    str(int(own.sum())),
+                    number(mean(known.loc[own, "speedup_estimate"])),
+                    number(mean(known.loc[own, "speedup_true"])),
+                    str(int((own & blind).sum())),
+                )
+            )
+    title = "TR114's estimator against the measured gain"
+    said = listed(
+        [
+            f"{topology}, {count} runs: estimator {estimate} for measured {true} on average, "
+            f"{missed} in the blind spot"
+            for topology, count, estimate, true, missed in rows
+        ]
+    )
+    alt = f"speedup_estimate over speedup_true of each run. {said}."
+    figure = drawing(5.3)
+    ax = axes(figure, 0.75, 0.65, 4.6, 4.0)
+    _ground(ax, known, margin)
+    _points(ax, known)
+    ax.set_xlabel("speedup_true: measured against each agent alone")
+    ax.set_ylabel("speedup_estimate: TR114")
+    some = f" Of {len(known)} runs, {POINTS} are drawn, evenly." if len(known) > POINTS else ""
+    return Figure(
+        name="estimator",
+        title=title,
+        alt=alt,
+        caption="Each mark is a run. On the diagonal the estimator is right (grey: within the "
+        "margin that does not matter); above it, the estimator reads more gain than there is. "
+        f"Hatched, its blind spot: it reads a gain, and none was measured.{some}",
+        svg=svg_of(figure, "estimator", title, alt),
+        columns=("topology", "runs", "speedup_estimate", "speedup_true", "in the blind spot"),
+        rows=tuple(rows),
+    )
+
+
+def _ground(ax: Axes, runs: pd.DataFrame, margin: float) -> None:
+    """The diagonal with its margin, and the blind spot."""
+    true, estimate = runs["speedup_true"], runs["speedup_estimate"]
+    left, right = min(true.min(), 0.9) - 0.06, max(true.max(), 1.2) + 0.06
+    low, high = min(estimate.min(), 0.9) - 0.06, max(estimate.max(), 1.5) + 0.1
+    ax.set_xlim(left, right)
+    ax.set_ylim(low, high)
+    ends = [min(left, low), max(right, high)]
+    band = ax.fill_between(
+        ends, [x / (1 + margin) for x in ends], [x * (1 + margin) for x in ends], color="#dfe4e9"
+    )
+    ax.plot(ends, ends, color=QUIET, linewidth=1.2)
+    edge = 1 + margin
+    blind = ax.fill_between(
+        [left, edge],
+        edge,
+        high,
+        facecolor="#fbeee6",
+        edgecolor=VERMILLION,
+        hatch="///",
+        alpha=0.35,
+        linewidth=0,
+    )
+    ax.axvline(1, color=TINT, linewidth=1)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    told = ax.legend(
+        [blind, band],
+        ["reads a gain, none measured", f"right within {percent(margin, None)}"],
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=2,
+        columnspacing=1.0,
+        borderpad=0.2,
+    )
+    ax.add_artist(told)
+
+
+def _points(ax: Axes, runs: pd.DataFrame) -> None:
+    shown = runs.iloc[sample(len(runs), POINTS)]
+    for topology in TOPOLOGIES:
+        own = shown[shown["topology"] == topology]
+        if len(own):
+            ax.plot(
+                own["speedup_true"],
+                own["speedup_estimate"],
+                MARKS[topology],
+                color=COLOURS[topology],
+                markersize=6.5,
+                markeredgecolor="white",
+                markeredgewidth=0.7,
+                label=topology,
+                zorder=4,
+            )
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.055),
+        ncols=4,
+        columnspacing=1.0,
+        handlelength=1.0,
+        borderpad=0.2,
+    )

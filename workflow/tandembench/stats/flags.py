@@ -1,0 +1,89 @@
+"""Which rule a contention flag follows that came with imported data. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+RUN_KEY = ["session", "config_id", "repetition", "attempt"]
+# Rules that reports and their programs name, in words.
+RULES: Mapping[str, str] = {
+    "speedup": "speedup_estimate < 1.5",
+    "first_token_alone": "first token > 3 s later than alone",
+    "first_token_usual": "first token > 3 s later than that agent's median",
+    "first_token_10_s": "first token > 10 s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a rule fits: of ``n`` runs where it can be applied it ``agrees`` with the flag in some.
+
+    ``flagged`` runs fulfil the rule, ``both`` of them have the flag too. ``explains``: it agrees in
+    every run of the data, and the flag is neither always nor never up.
+    """
+
+    rule: str
+    words: str
+    n: int
+    agrees: int
+    flagged: int
+    both: int
+    explains: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A stored flag: ``up`` in so many of ``n`` runs, and how each rule fits."""
+
+    n: int
+    up: int
+    matches: tuple[Match, ...]
+
+    @property
+    def rule(self) -> Match | None:
+        """The rule that the flag follows; None if no rule explains it, or several do."""
+        found = [match for match in self.matches if match.explains]
+        return found[0] if len(found) == 1 else None
+
+
+def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
+    """The column ``contention_source`` of ``runs`` against each of RULES; None if no run has it.
+
+    ``executions`` are the concurrent ones of the same runs.
+    """
+    if "contention_source" not in runs or runs["contention_source"].isna().all():
+        return None
+    stored = runs.dropna(subset=["contention_source"]).set_index(RUN_KEY)
+    up = stored["contention_source"].astype(bool)
+    matches = tuple(
+        _match(rule, up, flags.reindex(up.index).dropna().astype(bool))
+        for rule, flags in _flags(stored, executions).items()
+    )
+    return Flag(n=len(up), up=int(up.sum()), matches=matches)
+
+
+def _match(rule: str, up: "pd.Series[bool]", flags: "pd.Series[bool]") -> Match:
+    own = up.loc[flags.index]
+    agrees = int((own == flags).sum())
+    return Match(
+        rule=rule,
+        words=RULES[rule],
+        n=len(flags),
+        agrees=agrees,
+        flagged=int(flags.sum()),
+        both=int((own & flags).sum()),
+        explains=agrees == len(up) and 0 < int(up.sum()) < len(up),
+    )
+
+
+def _flags(runs: pd.DataFrame, executions: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
+    """What each rule says of each run, null where it cannot be applied."""
+    first = executions.pivot_table("ttft_s", RUN_KEY, "agent", dropna=False).dropna()
+    return {
+        "speedup": runs["contention_speedup_rule"],
+        "first_token_alone": runs["contention_ttft_rule"],
+        "first_token_usual": (first - first.median() > 3.0).any(axis=1),
+        "first_token_10_s": (first > 10.0).any(axis=1),
+    }
