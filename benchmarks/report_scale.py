@@ -14,7 +14,14 @@ import click
 import numpy as np
 import pandas as pd
 
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, arrow_schema
+from tandembench.dataset.columns import (
+    EXECUTIONS,
+    RATES,
+    STUDY_RUNS,
+    TELEMETRY,
+    TOKENS,
+    arrow_schema,
+)
 from tandembench.dataset.load import Dataset
 from tandembench.report.context import report_context
 from tandembench.report.plain import as_json
@@ -57,12 +64,12 @@ def dataset(configs: int, repetitions: int, seed: int = 1) -> Dataset:
         "instrument": None,
         "resources": [],
     }
-    empty = {name: _empty(columns) for name, columns in (("t", TELEMETRY), ("r", RATES))}
     return Dataset(
         runs=_whole(runs, STUDY_RUNS),
         executions=_whole(executions, EXECUTIONS),
-        telemetry=empty["t"],
-        rates=empty["r"],
+        telemetry=_empty(TELEMETRY),
+        tokens=_empty(TOKENS),
+        rates=_empty(RATES),
         descriptor=descriptor,
     )
 

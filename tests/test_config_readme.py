@@ -11,9 +11,18 @@ from study_texts import HEAD, REPOSITORY, SCHEMA, read
 LOCK: dict[str, Any] = YAML(typ="safe").load(
     REPOSITORY / "workflow/schemas/servers.lock.schema.yaml"
 )
+HYPOTHESES: dict[str, Any] = YAML(typ="safe").load(
+    REPOSITORY / "workflow/schemas/hypotheses.schema.yaml"
+)
+MAPPING: dict[str, Any] = YAML(typ="safe").load(
+    REPOSITORY / "workflow/schemas/csv_mapping.schema.yaml"
+)
 README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
 CONFIG = SCHEMA["$defs"]["config"]["properties"]
 EMBEDDED = LOCK["properties"]["embedded"]["properties"]
+HYPOTHESIS = HYPOTHESES["$defs"]["hypothesis"]
+DEFS = SCHEMA["$defs"] | HYPOTHESES["$defs"] | MAPPING["$defs"]
+SCHEMAS = (SCHEMA, LOCK, HYPOTHESES, MAPPING)
 # The tables of keys, in the order of the manual, and the part of a schema that each describes.
 TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Study", SCHEMA["properties"]),
@@ -23,11 +32,17 @@ TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Options", CONFIG["options"]["properties"]),
     ("Work", SCHEMA["$defs"]["work"]["properties"]),
     ("Servers", SCHEMA["properties"]["servers"]["properties"]),
+    ("Runs from a CSV file", MAPPING["properties"]),
+    ("Runs from a CSV file", MAPPING["properties"]["run"]["properties"]),
+    ("Runs from a CSV file", MAPPING["$defs"]["agent"]["properties"]),
     ("Lock", LOCK["properties"]),
     ("Lock", EMBEDDED),
     ("Lock", EMBEDDED["models"]["additionalProperties"]["properties"]),
     ("Lock", LOCK["properties"]["ollama"]["properties"]),
     ("Lock", LOCK["properties"]["openai"]["properties"]),
+    ("Hypotheses", HYPOTHESIS["properties"]),
+    ("Hypotheses", HYPOTHESES["$defs"]["side"]["properties"]),
+    ("Hypotheses", HYPOTHESIS["properties"]["expect"]["properties"]),
 ]
 
 
@@ -64,7 +79,7 @@ def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def resolved(rule: dict[str, Any]) -> dict[str, Any]:
     """``rule`` and what it refers to; of a value or a list of them, the value."""
     if "$ref" in rule:
-        rule = SCHEMA["$defs"][rule["$ref"].rpartition("/")[2]] | rule
+        rule = DEFS[rule["$ref"].rpartition("/")[2]] | rule
     for branches in ("anyOf", "oneOf"):
         rule = rule.get(branches, [{}])[0] | rule
     return rule
@@ -84,14 +99,14 @@ def range_of(rule: dict[str, Any]) -> str | None:
 
 
 def test_every_property_has_a_description() -> None:
-    found = [*properties(SCHEMA), *properties(LOCK)]
+    found = [rule for schema in SCHEMAS for rule in properties(schema)]
 
     assert len(found) > 60
     assert [name for name, rule in found if not resolved(rule).get("description")] == []
 
 
 def test_every_key_is_explained() -> None:
-    names = {name for schema in (SCHEMA, LOCK) for name, _ in properties(schema)}
+    names = {name for schema in SCHEMAS for name, _ in properties(schema)}
 
     assert names - code(README) == set()
 
@@ -103,8 +118,8 @@ def test_the_tables_of_keys_are_the_schemas() -> None:
 
 
 def test_no_table_has_a_key_that_no_schema_knows() -> None:
-    known = {name for schema in (SCHEMA, LOCK) for name, _ in properties(schema)}
-    for name, rule in [*properties(SCHEMA), *properties(LOCK)]:
+    known = {name for schema in SCHEMAS for name, _ in properties(schema)}
+    for name, rule in (rule for schema in SCHEMAS for rule in properties(schema)):
         known |= set(resolved(rule).get("enum", ()))
         assert name in known
     firsts = [next(iter(row.values())) for _, rows in tables() for row in rows]
@@ -146,6 +161,8 @@ def test_required_keys_are_marked() -> None:
         (SCHEMA["properties"]["phases"]["additionalProperties"], "Phases"),
         (SCHEMA["$defs"]["config"], "Configs"),
         (SCHEMA["$defs"]["work"], "Work"),
+        (HYPOTHESIS, "Hypotheses"),
+        (MAPPING, "Runs from a CSV file"),
     ]
     for holder, heading in holders:
         rows = next(rows for name, rows in KEY_TABLES if name == heading)
@@ -187,7 +204,8 @@ def test_parts_of_studies_are_read_and_ids_are_as_told() -> None:
 
     assert [config.id for config in study.configs] == told
     assert [agent.max_tokens for agent in study.configs[0].agents] == [64, 98]
-    assert len(EXAMPLES) == 5
+    # and two hypotheses and two mappings, which are read where they are tested
+    assert len(EXAMPLES) == 8
 
 
 def test_the_path_from_running_servers_to_a_report_is_in_it() -> None:

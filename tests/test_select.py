@@ -19,8 +19,13 @@ NAMES = ("collector", "insight")
 Row = dict[str, Any]
 
 
-def config(config_id: str, slowdown: float, scenario: str, asked: list[Row]) -> list[list[Row]]:
-    """Five rounds of a config whose run takes ``slowdown`` times its solos, give or take."""
+def config(
+    config_id: str, slowdown: float, scenario: str, asked: list[Row], applied: bool = True
+) -> list[list[Row]]:
+    """Five rounds of a config whose run takes ``slowdown`` times its solos, give or take.
+
+    Its servers report the options as asked, or none of them.
+    """
     found = []
     for repetition in range(1, 6):
         shared = slowdown * (1 + 0.004 * ((repetition * 7 + len(config_id)) % 5))
@@ -30,6 +35,12 @@ def config(config_id: str, slowdown: float, scenario: str, asked: list[Row]) -> 
                 row
                 | {"config_id": config_id, "repetition": repetition, "scenario": scenario}
                 | {"content": config_id, "options_asked": json.dumps(asked[row["agent_index"]])}
+                | {
+                    "options_effective": json.dumps(asked[row["agent_index"]] if applied else {}),
+                    "num_ctx_effective": asked[row["agent_index"]].get("num_ctx")
+                    if applied
+                    else None,
+                }
                 for row in rows
             ]
         )
@@ -84,6 +95,57 @@ def test_among_equals_none_is_better(tmp_path: Path) -> None:
     assert "5 rounds" in text
     assert "better than" not in text
     assert [one.id for one in read(HEAD + text).configs] == ["validation-homo-1"]
+
+
+def test_rounds_of_other_invocations_are_no_rows(tmp_path: Path) -> None:
+    """Until there are three sessions, of which the means count."""
+    first = config("homo-1", 1.5, "chimera_homo", homo(512))
+    other = config("homo-2", 1.1, "chimera_homo", homo(1024))
+    late = [[row | {"invocation": "inv2"} for row in rows] for rows in other]
+    text = proposed(dataset(tmp_path / "one", first, late))
+    assert "too little to compare (2 configs, 0 rounds)" in text
+    sessions = [
+        [row | {"session": f"s{number}"} for row in rows]
+        for number in range(7)
+        for rows in (*first[:1], *late[:1])
+    ]
+    text = proposed(write_dataset(tmp_path / "seven", sessions))
+    assert "validation-homo-2" in text
+    assert "2 configs, 7 sessions); better than every other" in text
+
+
+def test_what_was_not_applied_makes_no_config_better(tmp_path: Path) -> None:
+    def three(applied: bool) -> list[list[list[Row]]]:
+        # of two configs five rounds can show nothing
+        slowdowns = {512: 1.5, 1024: 1.1, 2048: 1.51}
+        return [
+            config(f"homo-{num_ctx}", slowdown, "chimera_homo", homo(num_ctx), applied)
+            for num_ctx, slowdown in slowdowns.items()
+        ]
+
+    text = proposed(dataset(tmp_path / "a", *three(applied=False)))
+    assert "all that differs is not known to have been applied: num_ctx (p = " in text
+    assert [one.id for one in read(HEAD + text).configs] == ["validation-homo-512"]
+    assert "better than" not in text
+    sure = proposed(dataset(tmp_path / "b", *three(applied=True)))
+    assert "better than every other\n" in sure
+    # one of them differs in more than that
+    first, *others = three(applied=False)
+    single = [
+        [row | {"topology": "single", "server": 0, "endpoint": "http://one"} for row in rows]
+        for rows in first
+    ]
+    mixed = proposed(dataset(tmp_path / "c", single, *others))
+    assert "better than every other; not known to have been applied: num_ctx\n" in mixed
+
+
+def test_imported_runs_know_no_answer_length(tmp_path: Path) -> None:
+    one = config("homo-1", 1.5, "chimera_homo", homo(512))
+    text = proposed(dataset(tmp_path, [[row | {"max_tokens": None} for row in r] for r in one]))
+    assert "work:" not in text
+    with_work = f"work: {{policy: natural, tokens: 9}}\n{HEAD[HEAD.index('agents') :]}"
+    (found,) = read(f"name: small\nmodel: m\n{with_work}{text}").configs
+    assert found.work_policy == "natural"
 
 
 def test_one_round_is_too_little(tmp_path: Path) -> None:

@@ -62,10 +62,17 @@ def test_runs_are_paired_by_session_and_round() -> None:
     assert [ratio for _, ratio in ratios(runs)[3:]] == [1.0, 2.0, 3.0, None]
 
 
+def test_an_unknown_invocation_is_one_for_the_session() -> None:
+    runs = [a_run("serial", 4.0, invocation=None), a_run("dual", 1.6, invocation=None)]
+    assert ratios(runs)[1] == ("serial", 2.5)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"workload": "w2"},
+        {"invocation": "i2"},
+        {"invocation": None},
         {"work_effective": "natural"},
         {"work_effective": "capped"},
         {"valid": False, "wall_s": None, "work_effective": None},

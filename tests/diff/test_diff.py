@@ -1,7 +1,6 @@
-"""Two sides compared: the same, different, worse, not comparable; printed values against runs."""
+"""Two sides of runs compared: the same, different, worse, not comparable."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ from click.testing import CliRunner
 from raw_blocks import block, rounds, scaled, write_dataset
 
 from tandembench.cli import main
-from tandembench.dataset.baseline import freeze, import_runs
+from tandembench.dataset.baseline import freeze
 from tandembench.diff.compare import compare
 from tandembench.diff.sides import open_side
-from tandembench.diff.write import as_markdown
 
 
 def dataset(tmp_path: Path, name: str, factor: float = 1.0, n: int = 5, **changes: Any) -> str:
@@ -36,8 +34,7 @@ def test_a_dataset_is_the_same_as_itself_wherever_it_lies(tmp_path: Path) -> Non
     made = freeze(Path(one), "mine", None, tmp_path / "baselines")
     code, text, _ = told(one, str(made.folder))
     assert code == 0
-    assert "Both hold the same runs." in text
-    assert "10 equal, 0 changed, 0 only in B, 0 only in A." in text
+    assert "**Both hold the same runs**: 10, equal in every column." in text
 
 
 def test_what_became_slower_is_worse_and_by_how_much(tmp_path: Path) -> None:
@@ -109,58 +106,15 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "is no name" in told(one, "No Name")[2]
 
 
-def test_tr114_against_its_own_runs(tmp_path: Path) -> None:
-    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    if not folder:
-        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
-    source = Path(folder, "chimeraforge/tr114")
-    made, _, _ = import_runs("chimeraforge-rust", source, "mine", None, tmp_path)
-    found = compare(open_side("tr114"), open_side(str(made.folder)))
-    assert found.kind == "values"
-    by_scope = {row["scope"]: row for row in found.content["scopes"]}
-    text = as_markdown("a", "b", found)
-    assert (
-        f"| config | {by_scope['config']['checked']} | {by_scope['config']['agree']} | 30 | 0 |"
-        in text
-    )
-    # Section 9.4's statistics follow from the runs, to the last printed digit ...
-    overall = [row for row in found.content["rows"] if row["section"] == "9.4"]
-    assert len(overall) == 10
-    assert all(row["agrees"] for row in overall), [row for row in overall if not row["agrees"]]
-    # ... and most of its tables of 30 configs do not (90 of 120 cells by DESIGN section 1, of
-    # mean speedup, mean efficiency, peak and contention).
-    cells = [
-        row
-        for row in found.content["rows"]
-        if row["scope"] == "config" and row["statistic"] != "of"
-    ]
-    assert len(cells) == 120
-    assert sum(not row["agrees"] for row in cells) == 92
-    # Two of the 92 are of the one config that was never run so: by place, they agree.
-    never_run = [row for row in cells if row["subject"] == "validation-homo-g80-c2048-t1.0"]
-    assert [row["computed"] for row in never_run] == [None] * 4
-    assert by_scope["config"]["subjects"] == 30
-    assert by_scope["config"]["subjects_agree"] == 0
-    assert by_scope["overall"]["agree"] == by_scope["overall"]["checked"] > 30
-
-
-def test_printed_against_printed(tmp_path: Path) -> None:
-    code, text, _ = told("tr113", "tr114")
-    assert code == 1
-    # 0.893 - 0.720, n = 19 and 150
-    (row,) = (
-        line for line in text.splitlines() if line.startswith("| overall | efficiency_estimate |")
-    )
-    assert "| 0.7200 | 0.8930 | 0.1730 [" in row
-    assert row.endswith("| better |")
-    assert told("tr114", "tr114@1.0.0")[0] == 0
-
-
 def test_the_rule_makes_the_page(repository: Path, tmp_path: Path) -> None:
     folder = copy_checkout(repository, tmp_path / "checkout")
-    target = "reports/diff/tr113..tr114.md"
+    target = " ".join(f"reports/diff/tr113..tr114.{ending}" for ending in ("md", "json", "html"))
     command_said(folder, f"snakemake --cores 1 {target}")
-    page = (folder / target).read_text(encoding="utf-8")
+    page = (folder / "reports/diff/tr113..tr114.md").read_text(encoding="utf-8")
     assert page.startswith("# tr113\\@1.0.0 against tr114\\@1.0.0\n")
+    found = json.loads((folder / "reports/diff/tr113..tr114.json").read_text(encoding="utf-8"))
+    assert (found["a"], found["b"], found["kind"]) == ("tr113@1.0.0", "tr114@1.0.0", "printed")
+    html = (folder / "reports/diff/tr113..tr114.html").read_text(encoding="utf-8")
+    assert "<title>tr113@1.0.0 against tr114@1.0.0</title>" in html
     assert not list(folder.glob("results/*/runs")), "nothing is measured"
     assert "Nothing to be done" in command_said(folder, f"snakemake --cores 1 {target}")

@@ -115,6 +115,65 @@ def test_three_sessions_are_three_values(tmp_path: Path) -> None:
     assert row["makespan_ratio"].mean == pytest.approx(1.6 / (1.1 * 1.25) ** (1 / 3))
 
 
+def later(blocks: Blocks) -> list[list[Row]]:
+    """The blocks as another invocation measured them."""
+    return [[row | {"invocation": "inv2"} for row in rows] for rows in blocks]
+
+
+def test_another_invocation_is_no_pair(tmp_path: Path) -> None:
+    found = context(tmp_path, [*rounds(3, SERIAL), *later(rounds(3, DUAL))])
+    (row,) = found["headline"]["rows"]
+    assert (row["makespan_ratio"], row["pairs"]) == (None, 0)
+    assert (row["verdict"], row["reason"]) == ("inconclusive", "different sessions")
+
+
+def test_three_sessions_need_no_common_invocation(tmp_path: Path) -> None:
+    blocks = [
+        [row | {"session": session} for row in rows]
+        for session, factor in (("s1", 1.0), ("s2", 1.01), ("s3", 0.99))
+        for rows in (*rounds(2, SERIAL), *later(rounds(2, scaled(DUAL, factor))))
+    ]
+    (row,) = context(tmp_path, blocks)["headline"]["rows"]
+    assert (row["basis"], row["sessions"], row["pairs"]) == ("sessions", 3, 0)
+    assert (row["verdict"], row["makespan_ratio"].n) == ("better", 3)
+    assert row["makespan_ratio"].mean == pytest.approx(1.6, rel=0.001)
+
+
+def test_equal_configs_of_other_invocations_are_not_compared(tmp_path: Path) -> None:
+    again = block("dual-again", (1.0, 1.0), (1.25, 1.25))
+    (pair,) = context(tmp_path, [*rounds(3, DUAL), *later(rounds(3, again))])["controls"]["pairs"]
+    assert (pair["ratio"], pair["passed"]) == (None, None)
+    assert pair["reason"] == "different sessions"
+
+
+def test_topologies_of_one_work_are_one_family(tmp_path: Path) -> None:
+    """Alone dual is better; among three comparisons its p does not hold."""
+    doubtful = unsteady(DUAL, 0.60, 0.95, 0.85)
+    (row,) = context(tmp_path / "alone", [*rounds(3, SERIAL), *doubtful])["headline"]["rows"]
+    assert (row["verdict"], row["alone"]) == ("better", "better")
+    assert row["p"] == row["adjusted_p"]
+    assert row["p"] < 0.05
+    others = [
+        *unsteady(block("single", (1.0, 1.0), (2.0, 2.0)), 0.8, 1.2, 1.0),
+        *unsteady(block("single_parallel", (1.0, 1.0), (2.0, 2.0)), 0.8, 1.2, 1.0),
+    ]
+    found = context(tmp_path / "family", [*rounds(3, SERIAL), *doubtful, *others])
+    dual = found["headline"]["rows"][-1]
+    assert (dual["topology"], dual["verdict"], dual["alone"]) == ("dual", "inconclusive", "better")
+    assert dual["p"] == pytest.approx(row["p"])
+    assert dual["adjusted_p"] == pytest.approx(3 * row["p"])
+
+
+def test_a_replicate_makes_no_family_larger(tmp_path: Path) -> None:
+    again = block("dual-again", (1.0, 1.0), (1.25, 1.25))
+    doubtful = [*unsteady(DUAL, 0.60, 0.95, 0.85), *unsteady(again, 0.61, 0.95, 0.85)]
+    found = context(tmp_path, [*rounds(3, SERIAL), *doubtful])
+    (row,) = found["headline"]["rows"]
+    assert row["adjusted_p"] == row["p"]
+    (group,) = found["topology_groups"]
+    assert [one["verdict"] for one in group["rows"]] == ["equivalent", "better", "better"]
+
+
 @pytest.mark.parametrize(
     ("factors", "verdict"),
     [
@@ -175,6 +234,22 @@ def test_controls_of_equal_configs(tmp_path: Path) -> None:
     assert (never["pairs"], never["ratio"], never["passed"]) == (0, None, None)
     lost = pair("lost", [no_server(again)])
     assert (lost["pairs"], lost["passed"]) == (0, None)
+
+
+def test_the_controls_are_one_family(tmp_path: Path) -> None:
+    """Of three pairs one is off by what one pair in thirty is off by chance: none has failed."""
+    blocks = []
+    for name, factors in (
+        ("dual-a", (1.00, 1.00, 1.00)),
+        ("dual-b", (1.20, 1.10, 1.15)),
+        ("dual-c", (1.00, 1.25, 1.10)),
+        ("dual-d", (1.20, 1.00, 1.15)),
+    ):
+        blocks += unsteady(block(name), *factors)
+    found = context(tmp_path, blocks)["controls"]
+    assert [pair["p"] < 0.05 for pair in found["pairs"]] == [True, False, False]
+    assert [pair["passed"] for pair in found["pairs"]] == [True, True, True]
+    assert found["pairs"][0]["adjusted_p"] == pytest.approx(3 * found["pairs"][0]["p"])
 
 
 def test_three_equal_configs_are_two_pairs(tmp_path: Path) -> None:

@@ -171,6 +171,39 @@ def test_ratios_are_paired_by_session_and_round(tmp_path: Path) -> None:
     assert found["levels"][1]["pairs"] == 3
 
 
+def test_levels_of_other_invocations_are_not_compared(tmp_path: Path) -> None:
+    low, high = config("low", {"temperature": 0.6}), config("high", {"temperature": 1.0})
+    late = [[row | {"invocation": "inv2"} for row in rows] for rows in rounds(3, high)]
+    (found,) = compared(tmp_path, [*rounds(3, low), *late])
+    row = found["levels"][1]
+    assert (row["ratios"]["speedup_true"], row["reason"]) == (None, "different sessions")
+    assert (row["verdict"], found["outcome"]) == ("inconclusive", "inconclusive")
+
+
+def test_all_levels_of_all_options_are_one_family(tmp_path: Path) -> None:
+    """By itself one level in ten differs; among ten it does not."""
+
+    def levels_of(values: Sequence[float]) -> list[list[Row]]:
+        blocks = [*rounds(3, config("t0", {"temperature": 0.0}))]
+        for value in values:
+            factors = (1.20, 1.10, 1.15) if value == 1.0 else (0.8, 1.0, 1.3)
+            rows = config(f"t{value}", {"temperature": value})
+            blocks += [
+                [row | {"repetition": n} for row in scaled(rows, factor)]
+                for n, factor in enumerate(factors, start=1)
+            ]
+        return blocks
+
+    (alone,) = compared(tmp_path / "alone", levels_of([1.0]))
+    assert (alone["outcome"], alone["levels"][1]["verdict"]) == ("differs", "worse")
+    (found,) = compared(tmp_path / "many", levels_of([0.1 * n for n in range(1, 11)]))
+    (row,) = [row for row in found["levels"][1:] if row["alone"] != "inconclusive"]
+    assert (row["level"], row["alone"], row["verdict"]) == ("1", "worse", "inconclusive")
+    assert found["outcome"] == "inconclusive"
+    assert row["p"] == pytest.approx(alone["levels"][1]["p"])
+    assert row["adjusted_p"] == pytest.approx(10 * row["p"])
+
+
 def test_what_was_not_applied_has_no_effect(tmp_path: Path) -> None:
     blocks = [config(f"g{n}", {"num_gpu": n}) for n in (60, 80, 120)]
     raised = config("g60", {"num_gpu": 60})

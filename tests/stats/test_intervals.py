@@ -88,7 +88,7 @@ def test_sessions_are_the_unit_from_three_on() -> None:
 
 
 def test_every_value_needs_its_session() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="one session"):
         session_means([1.0, 2.0], ["a"])
 
 

@@ -1,8 +1,13 @@
 """The global test comes before any ranking; what is planted is found, and chance is not."""
 
-import numpy as np
+from collections.abc import Iterable, Sequence
+from itertools import permutations, product
 
-from tandembench.stats.ranking import ranking
+import numpy as np
+import pandas as pd
+import pytest
+
+from tandembench.stats.ranking import Ranking, ranking
 
 
 def table(
@@ -35,6 +40,7 @@ def test_equal_configs_have_a_best_once_in_twenty() -> None:
 
 
 def test_what_cannot_be_ranked() -> None:
+    assert ranking([]) == Ranking(None, None, ())
     assert ranking([[0.1, 0.2]]).best is None
     assert ranking([[0.1, 0.2]]).p is None
     assert ranking([[0.1], [0.2]]).best == 0
@@ -42,3 +48,30 @@ def test_what_cannot_be_ranked() -> None:
     assert two_rounds.best is None, "two rounds of two configs cannot show p < 0.05"
     assert two_rounds.p is not None
     assert two_rounds.p >= 0.25
+
+
+def test_the_global_p_is_that_of_all_permutations() -> None:
+    """Three rows of three columns have 216 orders, all of which can be tried by hand."""
+    rows = table(9, [0.0, 0.02, 0.05], rounds=3)
+
+    def spread(candidate: Iterable[Sequence[float]]) -> float:
+        return float(np.array(list(candidate)).mean(axis=0).var())
+
+    every = [spread(one) for one in product(*(list(permutations(row)) for row in rows))]
+    expected = sum(value >= spread(rows) * (1 - 1e-9) for value in every) / len(every)
+    assert len(every) == 216
+    assert ranking(rows).p == pytest.approx(expected)
+
+
+def test_the_global_test_agrees_with_an_f_test_where_that_is_exact() -> None:
+    """Two-way analysis of variance: configs within rounds, normal noise."""
+    import statsmodels.formula.api as smf  # noqa: PLC0415 - slow to import
+    from statsmodels.stats.anova import anova_lm  # noqa: PLC0415
+
+    rows = table(10, [0.0, 0.01, 0.0, 0.02], rounds=12)
+    long = pd.DataFrame(
+        [(value, f"r{r}", f"c{c}") for r, row in enumerate(rows) for c, value in enumerate(row)],
+        columns=["value", "round", "config"],
+    )
+    expected = anova_lm(smf.ols("value ~ C(round) + C(config)", long).fit())
+    assert ranking(rows).p == pytest.approx(expected.loc["C(config)", "PR(>F)"], abs=0.02)

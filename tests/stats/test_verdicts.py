@@ -3,11 +3,29 @@
 import math
 
 import numpy as np
+import pingouin
 import pytest
 from scipy import stats
 
-from tandembench.stats.intervals import Interval, ratio_interval
-from tandembench.stats.verdicts import noncentrality, ratio_verdict, smallest_detectable
+from tandembench.stats.intervals import (
+    Interval,
+    inverse,
+    logarithm,
+    mean_interval,
+    ratio_interval,
+    welch_interval,
+)
+from tandembench.stats.verdicts import (
+    difference_equivalence_p,
+    difference_p,
+    difference_verdict,
+    noncentrality,
+    ratio_equivalence_p,
+    ratio_p,
+    ratio_verdict,
+    smallest_detectable,
+    smallest_detectable_difference,
+)
 
 MARGIN = 0.05
 INVERSE = 1 / 1.05
@@ -102,3 +120,96 @@ def test_nothing_is_detectable_from_one_value() -> None:
 
 def test_without_spread_everything_is_detectable() -> None:
     assert smallest_detectable(ratio_interval([1.5] * 4)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 3.0, "better"),
+        (-3.0, -0.1, "worse"),
+        (-0.4, 0.4, "equivalent"),
+        (0.1, 0.4, "equivalent"),
+        (0.1, 0.5, "better"),  # the margin itself is not within the margin
+        (-0.5, 0.4, "inconclusive"),
+        (0.0, 3.0, "inconclusive"),
+    ],
+)
+def test_the_verdict_on_a_difference(low: float, high: float, verdict: str) -> None:
+    found = Interval((low + high) / 2, low, high, 5)
+    assert difference_verdict(found, 0.5) == verdict
+    turned = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+    assert difference_verdict(found, 0.5, more_is_better=False) == turned
+
+
+def test_a_margin_of_nothing_allows_no_equivalence() -> None:
+    assert difference_verdict(Interval(0.0, 0.0, 0.0, 3), 0.0) == "inconclusive"
+    assert difference_verdict(Interval(0.0, None, None, 1), 0.5) == "inconclusive"
+
+
+def test_less_can_be_better() -> None:
+    slower = ratio_interval([1.2, 1.3, 1.25])
+    assert ratio_verdict(slower, MARGIN, more_is_better=False) == "worse"
+    assert ratio_verdict(inverse(slower), MARGIN, more_is_better=False) == "better"
+
+
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_p_agrees_with_scipy_and_pingouin(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.3, 1, n).tolist()
+    found = difference_p(mean_interval(values))
+    assert found == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert difference_p(mean_interval(values), same=0.2) == pytest.approx(
+        stats.ttest_1samp(values, 0.2).pvalue
+    )
+    theirs = pingouin.ttest(values, 0)
+    assert found == pytest.approx(float(theirs.filter(regex="^p.?val$").iloc[0, 0]))
+    assert ratio_p(ratio_interval(np.exp(values).tolist())) == pytest.approx(found)
+
+
+def test_the_p_of_welch_agrees_with_scipy() -> None:
+    random = np.random.default_rng(5)
+    a, b = random.normal(0, 1, 6).tolist(), random.normal(1, 3, 9).tolist()
+    expected = stats.ttest_ind(a, b, equal_var=False).pvalue
+    assert difference_p(welch_interval(a, b)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_the_p_of_equivalence_agrees_with_statsmodels_and_pingouin(n: int) -> None:
+    from statsmodels.stats.weightstats import DescrStatsW  # noqa: PLC0415 - slow to import
+
+    values = np.random.default_rng(n).normal(0.05, 0.2, n)
+    found = difference_equivalence_p(mean_interval(values.tolist()), 0.3)
+    assert found is not None
+    expected = DescrStatsW(values).ttost_mean(-0.3, 0.3)[0]
+    assert found == pytest.approx(min(1.0, 2 * expected))
+    theirs = pingouin.tost(values, np.zeros(n), bound=0.3, paired=True)
+    assert found == pytest.approx(min(1.0, 2 * float(theirs.filter(regex="^p.?val$").iloc[0, 0])))
+
+
+def test_p_and_verdict_never_disagree() -> None:
+    random = np.random.default_rng(6)
+    for _ in range(300):
+        ratios = np.exp(random.normal(random.choice([0, 0.03, 0.3]), 0.05, 5)).tolist()
+        ratio = ratio_interval(ratios)
+        verdict = ratio_verdict(ratio, 0.1)
+        differs, equal = ratio_p(ratio), ratio_equivalence_p(ratio, 0.1)
+        assert differs is not None
+        assert equal is not None
+        assert (verdict == "equivalent") == (equal < 0.05)
+        if verdict != "equivalent":
+            assert (verdict != "inconclusive") == (differs < 0.05)
+
+
+def test_without_bounds_or_spread() -> None:
+    one, same = Interval(2.0, None, None, 1), Interval(2.0, 2.0, 2.0, 3)
+    for p in (difference_p, ratio_p, smallest_detectable_difference):
+        assert p(one) is None
+    assert ratio_equivalence_p(one, 0.1) is None
+    assert (difference_p(same), difference_p(same, same=2.0)) == (0.0, 1.0)
+    assert (difference_equivalence_p(same, 3.0), difference_equivalence_p(same, 1.0)) == (0.0, 1.0)
+    assert smallest_detectable_difference(same) == 0.0
+
+
+def test_what_is_detectable_of_a_difference_is_that_of_logarithms() -> None:
+    ratio = ratio_interval([1.1, 1.3, 0.9, 1.2])
+    found = smallest_detectable(ratio)
+    assert found == pytest.approx(math.exp(smallest_detectable_difference(logarithm(ratio)) or 0))

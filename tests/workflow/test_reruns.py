@@ -49,6 +49,7 @@ MEASURING_CODE = "workflow/tandembench/measure/block.py"
 METRICS = "workflow/tandembench/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
+HYPOTHESES = "config/hypotheses.yaml"
 TEMPLATE = "workflow/templates/technical_report.md.j2"
 
 # Which rules a change reaches. A new rule is named here, and nowhere else.
@@ -134,6 +135,16 @@ def template(folder: Path) -> None:
     edit(folder / TEMPLATE, "- Answer quality is not measured", "- Quality is not measured")
 
 
+def hypothesis(folder: Path) -> None:
+    edit(folder / HYPOTHESES, "expect: {margin: 0.05}", "expect: {margin: 0.1}")
+
+
+def baseline_of_a_hypothesis(folder: Path) -> None:
+    """A newer version of what the report's questions and comparisons name."""
+    own = folder / "resources/baselines/tr113"
+    shutil.copytree(own / "1.0.0", own / "1.1.0", copy_function=shutil.copyfile)
+
+
 def run_file_deleted(folder: Path) -> None:
     (file,) = (folder / "results/small/runs/s1").glob("gamma.r2.*.parquet")
     file.unlink()
@@ -157,6 +168,8 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
     (what_matters_not, NOTHING),
     (formula, EVERY_TABLE),
     (template, [*OF_TEMPLATE]),
+    (hypothesis, [*OF_TEMPLATE]),
+    (baseline_of_a_hypothesis, [*OF_TEMPLATE]),
     (calibration_deleted, ["calibrate", *OF_DATASET]),
     (
         run_file_deleted,
@@ -317,3 +330,22 @@ def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> No
     assert f"| gamma | 2 | {gamma.mean():.2f} |" in report
     assert run_files(checkout) == measured_before
     assert planned(checkout, FILE) == NOTHING
+
+
+def test_a_hypothesis_that_was_there_first_is_told_from_one_that_was_changed(
+    checkout: Path,
+) -> None:
+    report, before = checkout / "reports/small/technical_report.md", run_files(checkout)
+    questions = [row for row in lines_of(report) if row.startswith("- **q")]
+    first = [row for row in questions if "It was declared before the first block." in row]
+    # what print says was there before
+    assert len(first) == len(questions) - 1 == 10
+    hypothesis(checkout)
+    snakemake(checkout, FILE)
+    changed = [row for row in lines_of(report) if "**Exploratory**" in row]
+    assert [row[4:].split(".**")[0] for row in changed] == ["q1-printed", "q4-gain"]
+    assert run_files(checkout) == before
+
+
+def lines_of(report: Path) -> list[str]:
+    return report.read_text(encoding="utf-8").splitlines()

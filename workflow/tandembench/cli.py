@@ -3,10 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from tandembench.claims.command import claims
 from tandembench.errors import TandemError
 
 
@@ -288,19 +289,27 @@ def baseline() -> None:
 @click.argument("source", type=_PATH)
 @click.option("--name", required=True, help="Name of the baseline.")
 @click.option("--version", "number", help="Its version; the next one if left out.")
-def baseline_import(layout: str, source: Path, name: str, number: str | None) -> None:
+@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def baseline_import(
+    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+) -> None:
     """Import the results of another project as a baseline.
 
-    LAYOUT says how SOURCE, a folder, is laid out: chimeraforge-rust or chimeraforge-python.
+    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
+    (a file, see config/README.md). Says what was imported, and what was left out and why.
     """
     from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
+    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
-    made, skipped, notes = import_runs(layout, source, name, number)
-    click.echo(f"{made.label}: {made.folder}")
-    for reason, count in sorted(skipped.items()):
-        click.echo(f"left out: {count} x {reason}")
-    for note in notes:
-        click.echo(f"note: {note}")
+    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
+    found = summary(load_dataset(made.folder), skipped, notes)
+    if style == "json":
+        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        click.echo(json.dumps(named, indent=1))
+    else:
+        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
 
 
 @baseline.command("freeze")
@@ -355,7 +364,12 @@ def baseline_verify(names: tuple[str, ...], every: bool) -> None:
 @main.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "html", "json"]),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
 @click.option("--output", type=_PATH, help="File to write; printed if left out.")
 @click.option(
     "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
@@ -366,7 +380,7 @@ def baseline_verify(names: tuple[str, ...], every: bool) -> None:
 def diff(
     a: str,
     b: str,
-    style: str,
+    style: Literal["markdown", "html", "json"] | None,
     output: Path | None,
     margin: float | None,
     force: bool,
@@ -381,12 +395,12 @@ def diff(
     """
     from tandembench.diff.compare import compare  # noqa: PLC0415
     from tandembench.diff.sides import open_side  # noqa: PLC0415
-    from tandembench.diff.write import as_json, as_markdown  # noqa: PLC0415
+    from tandembench.diff.write import style_of, write  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
 
     left, right = open_side(a), open_side(b)
     found = compare(left, right, margin, force)
-    text = (as_json if style == "json" else as_markdown)(left.label, right.label, found)
+    text = write(style or style_of(output), left.label, right.label, found)
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -398,6 +412,9 @@ def diff(
     failed = found.worse > 0 if fail_on == "worse" else not found.same
     if failed and not exit_zero:
         sys.exit(1)
+
+
+main.add_command(claims)
 
 
 @main.group()

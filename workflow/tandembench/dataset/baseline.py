@@ -15,14 +15,13 @@ from tandembench.dataset.descriptor import (
     seal,
     write_descriptor,
 )
-from tandembench.dataset.importers import LAYOUTS
+from tandembench.dataset.importers import read
 from tandembench.dataset.importers.tables import rows
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.parquet import write_table
 from tandembench.dataset.rates import rates
 from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, number
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.text import sanitise
 
 # Writes the files of a baseline into a folder, under the version that it will have.
 Build = Callable[[Path, str], None]
@@ -80,18 +79,19 @@ def freeze(folder: Path, name: str, version: str | None, root: Path = ROOT) -> B
 
 
 def import_runs(
-    layout: str, source: Path, name: str, version: str | None, root: Path = ROOT
+    layout: str,
+    source: Path,
+    name: str,
+    version: str | None,
+    root: Path = ROOT,
+    mapping: Path | None = None,
 ) -> tuple[Baseline, Mapping[str, int], tuple[str, ...]]:
-    """Another project's result folder as a baseline; with what was left out, and notes."""
-    if layout not in LAYOUTS:
-        fix = f"layouts: {', '.join(LAYOUTS)}"
-        raise TandemError(f"no layout '{sanitise(layout, 40)}'", where="baseline import", fix=fix)
-    if not source.is_dir():
-        raise TandemError("no such folder", where=str(source), fix="name the folder of results")
-    imported = LAYOUTS[layout](source)
-    if not imported.runs:
-        fix = f"name the folder that holds results in the layout {layout}"
-        raise TandemError("no run in it", where=str(source), fix=fix)
+    """Another project's results as a baseline; with what was left out, and notes.
+
+    ``mapping`` says what the columns of a CSV file are; folders have none.
+    """
+    check_name(name, version)
+    imported = read(layout, source, mapping)
     runs, executions, phases = rows(imported)
 
     def build(target: Path, chosen: str) -> None:
@@ -103,20 +103,22 @@ def import_runs(
         manifest: dict[str, Any] = {
             "study": name,
             "title": f"{name}, imported ({layout})",
-            "session": "s1",
+            "session": runs[0]["session"],
             "repetitions": max(run["repetition"] for run in runs),
-            "order": "by_config",
+            # Of a table nobody knows in which order it was measured.
+            "order": None if layout == "csv" else "by_config",
             "seed": None,
             "margin": 0.05,
             "reference": "serial",
-            "engine": "ollama",
+            "engine": ", ".join(sorted({run["engine"] for run in runs})),
             "phases": phases,
             "analysing_code": None,
         }
         found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
         write_descriptor(target, manifest, runs, executions, found)
         about = {"version": chosen, "kind": "runs", "notes": list(imported.notes)}
-        sources = [{"title": f"result folders in the layout {layout}"}]
+        kind = "a CSV file" if layout == "csv" else f"result folders in the layout {layout}"
+        sources = [{"title": kind}]
         seal(target, {**read_descriptor(target), **about, "sources": sources})
 
     baseline = publish(name, version, build, root)

@@ -76,12 +76,17 @@ def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
 
 def check_name(name: str, version: str | None) -> None:
     """TandemError unless both can be folders' names; a ``version`` is three numbers."""
-    if not _NAME.fullmatch(name) or len(name) > 64:
+    if not is_name(name):
         fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
         raise TandemError(f"'{sanitise(name, 40)}' is no name", where="baseline", fix=fix)
     if version is not None and not _VERSION.fullmatch(version):
         what = f"'{sanitise(version, 40)}' is no version"
         raise TandemError(what, where="baseline", fix="three numbers, such as 1.0.0")
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be a name: of a baseline, or of a study, phase, config or session."""
+    return len(text) <= 64 and _NAME.fullmatch(text) is not None
 
 
 def number(version: str) -> tuple[int, ...]:

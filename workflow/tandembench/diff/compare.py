@@ -7,8 +7,8 @@ import pandas as pd
 
 from tandembench.dataset.columns import KEYS
 from tandembench.dataset.load import Dataset
-from tandembench.diff.metrics import by_group, of_printed
-from tandembench.diff.printed import checks
+from tandembench.diff.metrics import by_group
+from tandembench.diff.publications import differences
 from tandembench.diff.sides import Row, Side
 
 _KEYS = [column.name for column in KEYS]
@@ -37,29 +37,18 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
         return _values(b, a.label, a.dataset)
     if b.dataset is not None:
         return _values(a, b.label, b.dataset)
-    rows = of_printed(a.printed, b.printed)
+    rows = differences(a.printed, b.printed)
     worse = sum(row["verdict"] == "worse" for row in rows)
     return Difference("printed", a.printed == b.printed, (), worse, {"rows": rows})
 
 
 def _values(printed: Side, label: str, dataset: Dataset) -> Difference:
-    rows = checks(printed.printed, dataset.runs)
-    scopes: list[Row] = []
-    for scope in dict.fromkeys(row["scope"] for row in rows):
-        own = [row for row in rows if row["scope"] == scope]
-        subjects = {row["subject"] for row in own}
-        wrong = {row["subject"] for row in own if not row["agrees"]}
-        scopes.append(
-            {
-                "scope": scope,
-                "checked": len(own),
-                "agree": sum(row["agrees"] for row in own),
-                "subjects": len(subjects),
-                "subjects_agree": len(subjects - wrong),
-            }
-        )
-    content = {"printed": printed.label, "runs": label, "scopes": scopes, "rows": rows}
-    return Difference("values", all(row["agrees"] for row in rows), (), 0, content)
+    # It takes data frames, which a difference of runs does without.
+    from tandembench.diff.printed import against_runs  # noqa: PLC0415
+
+    found = against_runs(printed.printed, dataset.runs, dataset.executions)
+    same = all(row["agrees"] for row in found["rows"])
+    return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})
 
 
 def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Difference:
@@ -73,6 +62,7 @@ def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Differen
     valid = [side[side["valid"]] for side in (left, right)]
     configs = by_group(valid[0], valid[1], "config_id", limit)
     scenarios = by_group(valid[0], valid[1], "scenario", limit)
+    fingerprints.append(_topologies(left, right))
     names = [set(map(str, side.columns)) for side in (left, right)]
     columns = {"only_a": sorted(names[0] - names[1]), "only_b": sorted(names[1] - names[0])}
     same = (
@@ -175,6 +165,13 @@ def _fingerprints(a: Dataset, b: Dataset) -> list[Row]:
         same = values[0] == values[1] if all(values) else None
         rows.append({"name": name, "a": texts[0], "b": texts[1], "same": same})
     return rows
+
+
+def _topologies(a: pd.DataFrame, b: pd.DataFrame) -> Row:
+    """Which topologies the sides hold: a scenario of one side may be of another than the other."""
+    names = [sorted(side["topology"].unique()) for side in (a, b)]
+    texts = [", ".join(map(str, own)) for own in names]
+    return {"name": "topologies", "a": texts[0], "b": texts[1], "same": names[0] == names[1]}
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON

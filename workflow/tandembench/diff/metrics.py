@@ -6,13 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tandembench.diff.sides import Row
-from tandembench.stats.intervals import (
-    Interval,
-    exponential,
-    session_means,
-    welch_from_moments,
-    welch_interval,
-)
+from tandembench.stats.intervals import Interval, exponential, session_means, welch_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict, smallest_detectable
 
 _PRINTED = ("speedup_estimate", "efficiency_estimate")
@@ -77,36 +71,6 @@ def verdict(ratio: Interval, more_is_better: bool, margin: float) -> Verdict:
     return ratio_verdict(Interval(1 / ratio.mean, low, high, ratio.n), margin)
 
 
-def of_printed(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
-    """Means that both publications print of one subject: the difference B - A.
-
-    With n and sd of both it has Welch's interval; without them none, and no verdict either: a
-    printed mean alone says nothing of how sure it is.
-    """
-    left, right = printed_means(a), printed_means(b)
-    rows = []
-    for key in left.keys() & right.keys():
-        scope, subject, metric = key
-        one, other = left[key], right[key]
-        difference = other["mean"] - one["mean"]
-        interval = Interval(difference, None, None, 1)
-        if all(side.get("sd") and (side.get("n") or 0) > 1 for side in (one, other)):
-            interval = _welch(one, other)
-        rows.append(
-            {
-                "scope": scope,
-                "subject": subject,
-                "metric": metric,
-                "a": one["mean"],
-                "b": other["mean"],
-                "difference": interval,
-                "verdict": _sign(interval, METRICS.get(metric, True)),
-            }
-        )
-    order = ("overall", "phase", "scenario", "config")
-    return sorted(rows, key=lambda row: (order.index(row["scope"]), row["subject"], row["metric"]))
-
-
 def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
     """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
@@ -123,13 +87,3 @@ def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str
         if (scope, subject) in counts:
             values["n"] = counts[scope, subject]
     return {key: values for key, values in found.items() if "mean" in values}
-
-
-def _welch(a: dict[str, float], b: dict[str, float]) -> Interval:
-    return welch_from_moments((b["mean"], b["sd"], int(b["n"])), (a["mean"], a["sd"], int(a["n"])))
-
-
-def _sign(difference: Interval, more_is_better: bool) -> Verdict:
-    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
-        return "inconclusive"
-    return "better" if (difference.low > 0) is more_is_better else "worse"

@@ -28,6 +28,7 @@ from tandembench.report.phases import phase_tables
 from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
 from tandembench.report.sensitivity import sensitivity
+from tandembench.report.stability import stability
 from tandembench.report.timeline import timeline
 from tandembench.report.topologies import headline, topology_groups
 from tandembench.report.validation import validation
@@ -48,6 +49,7 @@ def report_context(
     runs = with_derived(plain_columns(dataset.runs), executions, dataset.telemetry)
     settings = checks(executions, study.get("threads_total"))
     groups, more_groups = topology_groups(runs, executions, study["reference"], margin)
+    chosen = decision(groups, runs, executions, margin, study["engine"])
     options = option_comparisons(runs, executions, settings, margin)
     beside = beside_baselines(dataset, root, margin)
     return {
@@ -60,7 +62,7 @@ def report_context(
         "topology_groups": groups,
         "topology_groups_left_out": more_groups,
         "headline": headline(groups, study["reference"]),
-        "decision": decision(groups, runs, executions, margin, study["engine"]),
+        "decision": chosen,
         "agents": agent_rows(runs, executions, margin),
         "estimator": estimator(runs, margin),
         "phases": phase_tables(study["phases"], runs, margin),
@@ -70,12 +72,13 @@ def report_context(
         "sensitivity": sensitivity(runs, options),
         "baselines": {key: beside[key] for key in ("stored", "entries")},
         "comparisons": beside["comparisons"],
-        "plan": _plan(runs, margin),
+        "plan": _plan(runs, chosen, margin),
         "hypotheses": questions(dataset, hypotheses, root),
         "attribution": attribution(runs, executions, margin),
         "controls": controls(runs, margin),
         "cold": cold(runs),
         "factors": factors(settings),
+        "stability": stability(runs, margin, study["order"]),
         "failures": _failures(runs),
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
@@ -118,11 +121,20 @@ def _when(started: "pd.Series[Any]") -> str | None:
     return f"{first.strftime('%Y-%m-%d %H:%M')} to {until} UTC"
 
 
-def _plan(runs: pd.DataFrame, margin: float) -> Values | None:
-    """Sessions that tell a gain to within the margin; None where no valid run has one."""
+def _plan(runs: pd.DataFrame, chosen: Values | None, margin: float) -> Values | None:
+    """Sessions that tell a gain to within the margin; None where no valid run has one.
+
+    Of the configs of the decision, else of the first MOST_CONFIGS.
+    """
     # It needs select, which needs this package.
     from tandembench.plan import sessions_plan  # noqa: PLC0415
 
+    listed = (
+        [row["config_id"] for row in chosen["rows"]]
+        if chosen
+        else sorted(runs["config_id"].unique())[:MOST_CONFIGS]
+    )
+    runs = runs[runs["config_id"].isin(listed)]
     valid = runs[runs["valid"]]
     others = valid[valid["config_id"] != valid["reference_config_id"]]
     candidates = {
@@ -136,6 +148,7 @@ def _plan(runs: pd.DataFrame, margin: float) -> Values | None:
     found = sessions_plan(runs, metric, margin)
     return {
         "metric": metric,
+        "configs": len(found["configs"]),
         "needed": found["needed"],
         "more": found["more"],
         "sessions": min(row["sessions"] for row in found["configs"]),

@@ -21,8 +21,10 @@ def estimator(runs: pd.DataFrame, margin: float) -> Values:
     ``unknown`` have no measured gain.
     """
     found: Values = {finding: [] for finding in (*FINDINGS.values(), "unknown")}
-    for config_id, attempts in by_config(runs).items():
-        own = attempts[attempts["valid"] & attempts["overstated"].notna()]
+    columns = ["config_id", "session", "overstated", "speedup_estimate", "speedup_true"]
+    known = by_config(runs.loc[runs["valid"] & runs["overstated"].notna(), columns])
+    for config_id in runs["config_id"].drop_duplicates():
+        own = known.get(config_id, runs.iloc[:0])
         overstated = ratio(own, "overstated")
         finding = FINDINGS[verdict(overstated, margin)] if overstated else "unknown"
         found[finding].append(

@@ -76,21 +76,23 @@ def _counted(factor: str, found: Sequence[Check]) -> Values:
 def _options(complete: pd.DataFrame) -> Iterator[tuple[str, Told]]:
     """(config, what is told) of each option of each agent."""
     columns = ["config_id", "agent", "options_asked", "options_effective", "num_ctx_effective"]
+    agents: dict[tuple[str, str], list[tuple[str, Any, Any]]] = {}
     # Repetitions say the same thing again.
-    told = complete[columns].drop_duplicates()
-    for (config_id, _), of_agent in told.groupby(["config_id", "agent"], sort=False):
-        for factor, asked in json.loads(of_agent["options_asked"].iloc[0]).items():
-            effective = _effective(factor, of_agent)
+    for config_id, agent, *told in complete[columns].drop_duplicates().itertuples(index=False):
+        agents.setdefault((config_id, agent), []).append(tuple(told))
+    for (config_id, _), told in agents.items():
+        contexts = sorted({int(context) for _, _, context in told if not pd.isna(context)})
+        texts = dict.fromkeys(text for _, text, _ in told if isinstance(text, str))
+        reported = [json.loads(text) for text in texts]
+        for factor, asked in json.loads(told[0][0]).items():
+            effective = contexts if factor == "num_ctx" else _effective(factor, reported)
             said = ", ".join(map(option_text, effective)) or None
             applied = all(_same(asked, value) for value in effective) if effective else None
-            yield str(config_id), (factor, asked, said, applied)
+            yield config_id, (factor, asked, said, applied)
 
 
-def _effective(factor: str, own: pd.DataFrame) -> list[Any]:
-    """The distinct values of ``factor`` that the server reported, smallest first."""
-    if factor == "num_ctx":
-        return sorted(int(value) for value in own["num_ctx_effective"].dropna().unique())
-    reported = [json.loads(text) for text in own["options_effective"].dropna().unique()]
+def _effective(factor: str, reported: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The distinct values of ``factor`` that servers reported, by their text."""
     known = {
         option_text(said[factor]): said[factor] for said in reported if said.get(factor) is not None
     }

@@ -32,6 +32,8 @@ def questions(dataset: Dataset, hypotheses: Sequence[Hypothesis], root: Path = R
     Baselines that they name are looked up under ``root``; one that is not there, or that may not
     be compared with ``dataset``, makes them "not testable".
     """
+    if not hypotheses:
+        return {"rows": [], "counts": dict.fromkeys(get_args(Verdict), 0)}
     names = {side.dataset for one in hypotheses for side in _sides(one)} - {SELF}
     sources = {SELF: _of_runs(dataset)} | {name: _opened(name, dataset, root) for name in names}
     notes, invocations = dataset.descriptor.get("declared"), _invocations(dataset.runs)

@@ -99,9 +99,8 @@ def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> list[_Config]:
     columns = ["scenario", "topology", "work_policy", "engine"]
     firsts = valid.groupby("config_id")[columns].first().to_dict("index")
     counts = valid["config_id"].value_counts()
-    each = shared.drop_duplicates(["config_id", "agent_index"])
-    for config_id, own in each[_OF_AN_AGENT].groupby("config_id"):
-        agents = own.sort_values("agent_index")
+    each = shared.drop_duplicates(["config_id", "agent_index"])[_OF_AN_AGENT]
+    for config_id, agents in each.sort_values(["config_id", "agent_index"]).groupby("config_id"):
         asked = [
             json.loads(text) | {"model": model}
             for text, model in zip(agents["options_asked"], agents["model"], strict=True)

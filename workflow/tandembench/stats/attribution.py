@@ -7,7 +7,7 @@ each has its own). "1" is the unit of plain ratios and fractions.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -135,7 +135,7 @@ def fitted_gain(
         _fit([tokens[i] for i in own], [measured[i] for i in own]) for own in by_session.values()
     ]
     known = [fit.mean for fit in fits if fit is not None]
-    return mean_interval(known) if len(known) == len(fits) else None
+    return replace(mean_interval(known), basis="sessions") if len(known) == len(fits) else None
 
 
 def _fit(tokens: Tokens, measured: Sequence[float]) -> Interval | None:

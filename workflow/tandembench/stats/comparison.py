@@ -100,8 +100,9 @@ def paired_difference(
         return _compared(found, pairs, len(shared))
     if min(map(len, sides)) >= MIN_SESSIONS:
         means, reference_means = (list(side.values()) for side in sides)
-        found = replace(welch_interval(means, reference_means), basis="sessions")
-        return _compared(found, pairs, len({*sides[0], *sides[1]}))
+        both = len({*sides[0], *sides[1]})
+        found = replace(welch_interval(means, reference_means), n=both, basis="sessions")
+        return _compared(found, pairs, both)
     if pairs:
         rounds = [difference for own in pairs.values() for difference in own]
         return _compared(mean_interval(rounds), pairs, len(pairs))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 from scipy.special import stdtrit
 
 MIN_SESSIONS = 3
@@ -47,11 +48,13 @@ def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[floa
     names the session of each value. Source: Kalibera & Jones 2013; with as much spread between
     sessions as within, a 95 % interval over pooled repetitions covers two thirds.
     """
+    if len(values) != len(sessions):
+        raise ValueError("one session for each value")
+    if len(set(sessions)) < MIN_SESSIONS:
+        return list(values)
     by_session: dict[str, list[float]] = {}
     for value, session in zip(values, sessions, strict=True):
         by_session.setdefault(session, []).append(value)
-    if len(by_session) < MIN_SESSIONS:
-        return list(values)
     return [math.fsum(own) / len(own) for own in by_session.values()]
 
 
@@ -84,11 +87,12 @@ def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) 
 
 def moments(values: Sequence[float]) -> Moments:
     """Mean, sd (n - 1; 0 for one value) and n. ValueError unless there are finite values."""
-    n = len(values)
-    if n == 0 or not all(map(math.isfinite, values)):
+    array = np.asarray(values, dtype=float)
+    n = array.size
+    if n == 0 or not np.isfinite(array).all():
         raise ValueError("an interval needs finite values, one at least")
-    mean = math.fsum(values) / n
-    squares = math.fsum((value - mean) ** 2 for value in values)
+    mean = math.fsum(array.tolist()) / n
+    squares = math.fsum(np.square(array - mean).tolist())
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 

@@ -18,7 +18,9 @@ def sessions_needed(pilot: Sequence[float], precision: float, level: float = 0.9
     N = max(n0, 3, ceil((t(n0-1, (1+level)/2) s / d)^2)) with d = ln(1 + precision) and s the sd of
     the n0 logarithms. Then the mean of all N is within a factor 1 + precision of the truth with
     probability ``level`` or more. A small pilot asks for many: t^2 is 161 for two sessions, 18
-    for three, 8 for five. ValueError with fewer than two. Source: Stein 1945.
+    for three, 8 for five. An ordinary t interval over all N, which does not know that a pilot
+    chose N, covers a little less often than it says: 93 % at a cv of 8 %. ValueError with fewer
+    than two. Source: Stein 1945.
     """
     n = len(pilot)
     if n < 2:

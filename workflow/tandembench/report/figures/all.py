@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandembench.dataset.load import Dataset
+from tandembench.report.figures.baselines import baselines
 from tandembench.report.figures.estimator import estimator
 from tandembench.report.figures.figure import Figure
 from tandembench.report.figures.heat import heats
-from tandembench.report.figures.intervals import baselines, makespan, slowdown
+from tandembench.report.figures.intervals import makespan, slowdown
 from tandembench.report.figures.ladder import ladder
 from tandembench.report.figures.latency import latency
 from tandembench.report.figures.looks import looks

@@ -1,4 +1,4 @@
-"""Points and intervals by row: makespan_ratio, slowdown, comparisons with baselines."""
+"""Points and intervals by row: makespan_ratio and slowdown."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,25 +7,20 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, plain, sample
 from tandembench.report.figures.looks import (
-    BLUE,
     COLOURS,
     INK,
     MARKS,
     OF_AGENTS,
     TINT,
-    VERMILLION,
-    WIDTH,
     axes,
     beside,
     drawing,
     grouped_rows,
-    heading,
     rows_down,
     svg_of,
 )
@@ -36,10 +31,6 @@ from tandembench.stats.intervals import Interval
 
 # So many single values of a row and of all rows are drawn as points; more are sampled.
 POINTS, POINTS_IN_ALL = 40, 600
-# So many rows of comparisons fit a figure.
-COMPARED = 24
-# Colour, mark and its face of what is compared.
-SIDES = {"here": (BLUE, "o", BLUE), "baseline": (VERMILLION, "s", "white")}
 
 # Up to which width, as a ratio, an axis has ticks how far apart; beyond, at powers of 2.
 _STEPS = ((1.3, 0.05), (1.6, 0.1), (2.2, 0.2), (3.5, 0.5))
@@ -140,83 +131,6 @@ def _of(executions: pd.DataFrame, topology: str) -> tuple[tuple[float, ...], str
     index = int(executions["agent_index"].iloc[0])
     colour = OF_AGENTS[index % len(OF_AGENTS)]
     return tuple(executions["slowdown"]), colour, MARKS[topology]
-
-
-def baselines(context: Mapping[str, Any]) -> Figure | None:
-    """Our intervals beside those of baselines, a panel for each metric."""
-    every = [row for row in context.get("comparisons") or () if row["ours"] or row["theirs"]]
-    shown = every[:COMPARED]
-    if not shown:
-        return None
-    metrics = list(dict.fromkeys(row["metric"] for row in shown))
-    title = "Against baselines"
-    said = listed(
-        [
-            f"{_name(row)}, {plain(row['metric'])}: "
-            f"here {interval(row['ours'])}, there {interval(row['theirs'])}"
-            for row in shown
-        ]
-    )
-    alt = f"Means with 95 % intervals, here and in baselines: {said}."
-    figure = drawing(0.25 + sum(0.75 + 0.42 * _count(shown, metric) for metric in metrics))
-    top = 0.65
-    for metric in metrics:
-        own = [row for row in shown if row["metric"] == metric]
-        ax = axes(figure, 1.85, top, 2.2, 0.42 * len(own))
-        heading(ax, plain(metric, 40))
-        _pairs(ax, own)
-        top += 0.75 + 0.42 * len(own)
-    marks = [
-        Line2D([], [], color=colour, marker=mark, markerfacecolor=face, label=name)
-        for name, (colour, mark, face) in SIDES.items()
-    ]
-    figure.legend(handles=marks, loc="upper left", bbox_to_anchor=(1.85 / WIDTH, 1), ncols=2)
-    more = f" The first {COMPARED} of {len(every)} comparisons." if len(every) > COMPARED else ""
-    return Figure(
-        name="baselines",
-        title=title,
-        alt=alt,
-        caption="Filled: measured here; hollow: the baseline. Lines are 95 % intervals, where the "
-        f"source allows one. The word at the right is the verdict.{more}",
-        svg=svg_of(figure, "baselines", title, alt),
-        columns=("compared", "metric", "here", "there", "verdict"),
-        rows=tuple(
-            (
-                _name(row, 80),
-                plain(row["metric"], 40),
-                interval(row["ours"]),
-                interval(row["theirs"]),
-                plain(row["verdict"], 40),
-            )
-            for row in shown
-        ),
-    )
-
-
-def _name(row: Mapping[str, Any], limit: int = 24) -> str:
-    """What is compared, and with which baseline."""
-    subject = row.get("subject")
-    return plain(f"{subject}, {row['label']}" if subject else row["label"], limit)
-
-
-def _count(rows: Sequence[Mapping[str, Any]], metric: str) -> int:
-    return sum(row["metric"] == metric for row in rows)
-
-
-def _pairs(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    rows_down(ax, [_name(row) for row in rows])
-    for y, row in enumerate(rows):
-        for (colour, mark, face), found, place in zip(
-            SIDES.values(), (row["ours"], row["theirs"]), (y - 0.14, y + 0.14), strict=True
-        ):
-            if found is None:
-                continue
-            if found.low is not None:
-                ax.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
-            ax.plot(found.mean, place, mark, color=colour, markerfacecolor=face)
-        beside(ax, y, plain(row["verdict"], 16))
-    ax.margins(x=0.1)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _interval_rows(ax: Axes, rows: Sequence[_Row], places: Sequence[int]) -> None:
