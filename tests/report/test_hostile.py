@@ -49,41 +49,38 @@ ATTRIBUTES = frozenset(
 IDS = [text for text in HOSTILE if re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", text)]
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with foreign text in every field that may hold any."""
+def context_with(folder: Path, text: str) -> dict[str, Any]:
+    """The context of a dataset that holds ``text`` in every field that may hold any."""
     said = {
-        "model": FOREIGN,
-        "model_digest": FOREIGN,
-        "engine_version": FOREIGN,
-        "clock": FOREIGN,
-        "wait_policy": FOREIGN,
-        "endpoint": FOREIGN,
-        "invocation": FOREIGN,
-        "options_asked": json.dumps({FOREIGN: FOREIGN, "num_ctx": 512}),
-        "options_effective": json.dumps({FOREIGN: f"{FOREIGN} too"}),
+        "model": text,
+        "model_digest": text,
+        "engine_version": text,
+        "clock": text,
+        "wait_policy": text,
+        "endpoint": text,
+        "invocation": text,
+        "options_asked": json.dumps({text: text, "num_ctx": 512}),
+        "options_effective": json.dumps({text: f"{text} too"}),
     }
     blocks = [
-        [row | said | ({"agent": FOREIGN} if row["agent_index"] else {}) for row in rows]
+        [row | said | ({"agent": text} if row["agent_index"] else {}) for row in rows]
         for rows in rounds(3, block("serial"), block("dual", (1.0, 1.0), (1.25, 1.25)))
     ]
-    blocks.append(failed(block("single"), "insight", "solo", FOREIGN))
-    machine = {**MACHINE, **dict.fromkeys(("cpu", "system", "kernel", "architecture"), FOREIGN)}
-    machine |= {"python": FOREIGN, "clients": {"httpx": FOREIGN, "h11": FOREIGN}}
-    return write_dataset(
-        tmp_path_factory.mktemp("hostile"),
-        blocks,
-        machines=[machine],
-        calibrations=[calibration(clock=FOREIGN)],
-        title=FOREIGN,
+    blocks.append(failed(block("single"), "insight", "solo", text))
+    machine = {**MACHINE, **dict.fromkeys(("cpu", "system", "kernel", "architecture"), text)}
+    machine |= {"python": text, "clients": {"httpx": text, "h11": text}}
+    calibrations = [calibration(clock=text)]
+    dataset = write_dataset(
+        folder, blocks, machines=[machine], calibrations=calibrations, title=text
     )
+    return report_context(load_dataset(dataset))
 
 
 @pytest.fixture(scope="module")
-def context(dataset: Path) -> dict[str, Any]:
+def context(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report's context, its foreign texts numbered place by place."""
     places = count()
-    found = report_context(load_dataset(dataset))
+    found = context_with(tmp_path_factory.mktemp("foreign"), FOREIGN)
     return replaced(found, FOREIGN, lambda _: f"{FOREIGN}{next(places)}x")  # type: ignore[no-any-return]
 
 
@@ -169,6 +166,18 @@ def test_there_are_enough_and_all_differ() -> None:
 
 def test_foreign_text_stands_in_many_places_of_the_report(context: dict[str, Any]) -> None:
     assert len(set(NUMBERED.findall(render(context)))) > 20
+
+
+def test_on_its_way_to_the_report_a_text_is_only_carried(tmp_path: Path) -> None:
+    """So that the tests below may put the texts into a context, and need no dataset for each."""
+    text = "# <b> ![x](http://x.example) | `$&\n\n| a |\x1b[2J\u202e {{ x }} \\ *_~@"
+    carried = context_with(tmp_path / "a", text)
+    put = replaced(context_with(tmp_path / "b", FOREIGN), FOREIGN, lambda _: text)
+    lines = [
+        sorted(re.sub(r"\b(sha256:)?[0-9a-f]{12,64}\b|,$", "", line) for line in lines)
+        for lines in (as_json({**one, "resources": []}).splitlines() for one in (carried, put))
+    ]
+    assert lines[0] == lines[1]
 
 
 def test_every_text_reads_as_it_is_and_changes_nothing_else(context: dict[str, Any]) -> None:
