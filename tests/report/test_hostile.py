@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from itertools import count
@@ -20,6 +21,7 @@ from raw_blocks import MACHINE, block, calibration, failed, rounds, write_datase
 from tandembench.cli import main
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
+from tandembench.project import load_hypotheses
 from tandembench.report.context import report_context
 from tandembench.report.figures.figure import plain as labelled
 from tandembench.report.figures.looks import drawing, looks, svg_of
@@ -28,6 +30,7 @@ from tandembench.report.plain import as_json, plain
 from tandembench.report.render import render
 from tandembench.text import sanitise
 
+REPOSITORY = Path(__file__).parents[2]
 # Stands where a hostile text will, in a context with the number of its place.
 FOREIGN = "FOREIGN"
 NUMBERED = re.compile(rf"{FOREIGN}(\d+)x")
@@ -73,7 +76,8 @@ def context_with(folder: Path, text: str) -> dict[str, Any]:
     dataset = write_dataset(
         folder, blocks, machines=[machine], calibrations=calibrations, title=text
     )
-    return report_context(load_dataset(dataset))
+    asked = replace(load_hypotheses(root=REPOSITORY)[0], question=text, note=text)
+    return report_context(load_dataset(dataset), [asked])
 
 
 @pytest.fixture(scope="module")
