@@ -50,7 +50,7 @@ METRICS = "workflow/tandembench/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
 HYPOTHESES = "config/hypotheses.yaml"
-TEMPLATE = "workflow/templates/technical_report.md.j2"
+TEMPLATE = "workflow/templates/conclusion.md.j2"
 
 # Which rules a change reaches. A new rule is named here, and nowhere else.
 OF_CODE: tuple[str, ...] = ()  # made again when the measuring code changes, beside the blocks
@@ -238,7 +238,7 @@ def listed(folder: Path) -> set[tuple[str, str, int]]:
     assert rows(*of_executions) == found
     assert rows(*set(results.glob("phases/*.parquet")) - of_executions) == found
     report = (folder / "reports/small/technical_report.md").read_text(encoding="utf-8")
-    sections = report.split("\n## 4. ")[1].split("\n## 5. ")[0].split("\n### ")[1:]
+    sections = report.split(". Results by phase\n")[1].split("\n## ")[0].split("\n### ")[1:]
     told = {
         (section.split("`")[1], config)
         for section in sections
