@@ -377,8 +377,8 @@ def test_attempts_configs_and_sessions_are_counted(tmp_path: Path) -> None:
     assert (measured["void_configs"], measured["cold"]) == (["serial"], 1)
     assert (measured["sessions"], measured["agents_max"]) == (["s1", "s2"], 2)
     reasons = ["insight concurrent: deadline", "collector concurrent: server_start"]
-    assert [row["reason"] for row in found["failures"]["rows"]] == reasons
     assert found["failures"]["n"] == 2
+    assert [row["reason"] for row in found["failures"]["rows"]] == reasons
 
 
 @pytest.mark.parametrize(
