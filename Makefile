@@ -51,6 +51,12 @@ study: $(READY)
 report: named $(READY)
 	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report"
 
+# The report that the repository shows: of the quick study as it was last measured here.
+.PHONY: example
+example: $(READY)
+	$(BIN)/tandembench report results/quick --output reports/example/technical_report.md
+	$(BIN)/tandembench page reports/example/technical_report.md --output reports/example/technical_report.html
+
 pdf: named $(READY)
 	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report" --pdf
 

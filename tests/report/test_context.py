@@ -303,18 +303,20 @@ def test_factors_that_were_applied_are_not_listed(
     tmp_path: Path, asked: object, effective: object
 ) -> None:
     rows = block("dual", **options({"temperature": asked}, {"temperature": effective}))
-    assert context(tmp_path, [rows])["factors"] == {"asked": True, "rows": []}
+    found = context(tmp_path, [rows])["factors"]
+    assert (found["asked"], found["rows"]) == (True, [])
 
 
 def test_factors_of_servers_that_never_answered_are_unknown(tmp_path: Path) -> None:
     broken = failed(block("single"), "collector", "solo", "reset")
     broken[0]["options_effective"] = "{}"
     found = context(tmp_path, [no_server(DUAL), broken])["factors"]
-    assert found == {"asked": False, "rows": []}
+    assert found == {"asked": False, "rows": [], "summary": []}
 
 
 def test_nothing_asked_is_nothing_to_check(tmp_path: Path) -> None:
-    assert context(tmp_path, [block(options_asked="{}")])["factors"] == {"asked": False, "rows": []}
+    found = context(tmp_path, [block(options_asked="{}")])["factors"]
+    assert (found["asked"], found["rows"]) == (False, [])
 
 
 def test_the_environment_shows_no_failed_execution(tmp_path: Path) -> None:
@@ -375,7 +377,8 @@ def test_attempts_configs_and_sessions_are_counted(tmp_path: Path) -> None:
     assert (measured["void_configs"], measured["cold"]) == (["serial"], 1)
     assert (measured["sessions"], measured["agents_max"]) == (["s1", "s2"], 2)
     reasons = ["insight concurrent: deadline", "collector concurrent: server_start"]
-    assert [row["reason"] for row in found["failures"]] == reasons
+    assert found["failures"]["n"] == 2
+    assert [row["reason"] for row in found["failures"]["rows"]] == reasons
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def told(dataset: Dataset, *samples: Row) -> str:
 
 def test_without_telemetry_one_sentence_says_so(dataset: Dataset) -> None:
     text = render(report_context(dataset))
-    assert text.split("### Hardware utilisation\n\n")[1].split("\n\n## ")[0] == (
+    assert text.split("### Hardware utilisation\n\n")[1].split("\n\n### ")[0] == (
         "No telemetry was recorded."
     )
 

@@ -12,6 +12,7 @@ import pytest
 from raw_blocks import block, failed, rounds, scaled, where, write_dataset
 from report_tables import t_interval, table
 
+from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
 from tandembench.dataset.load import load_dataset
 from tandembench.report.context import report_context
 from tandembench.report.levels import level_text, option_comparisons
@@ -292,20 +293,16 @@ def test_options_of_foreign_names_and_values_forge_nothing(tmp_path: Path) -> No
     name, value = "a\n# b `c` | <d>", "x\n## y | *z* `w`"
     blocks = rounds(2, config("a", {name: value}), config("b", {name: value + "2"}))
     text = render(report_context(load_dataset(write_dataset(tmp_path, blocks))))
-    section = text.split("### Other options")[1].split("## 6.")[0]
+    section = text.split("### Other options")[1].split("\n## ")[0]
     assert harmless(name) in section
     assert harmless(value) in section
     assert "\n#" not in section
 
 
 def test_no_block_is_no_comparison() -> None:
-    runs = pd.DataFrame(columns=["valid", "config_id", "session", "repetition"])
+    runs = pd.DataFrame(columns=[column.name for column in STUDY_RUNS])
     runs["valid"] = runs["valid"].astype(bool)
-    columns = [
-        *("valid", "mode", "config_id", "session", "repetition"),
-        *("ttft_s", "decode_rate_tokens_per_s"),
-    ]
-    executions = pd.DataFrame(columns=columns)
+    executions = pd.DataFrame(columns=[column.name for column in EXECUTIONS])
     executions["valid"] = executions["valid"].astype(bool)
     assert option_comparisons(runs, executions, [], 0.05) == []
 

@@ -3,6 +3,7 @@
 One study is measured once; each case changes one thing in a copy of that checkout.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,7 @@ METRICS = "workflow/tandembench/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
 HYPOTHESES = "config/hypotheses.yaml"
-TEMPLATE = "workflow/templates/technical_report.md.j2"
+TEMPLATE = "workflow/templates/conclusion.md.j2"
 
 # Which rules a change reaches. A new rule is named here, and nowhere else.
 OF_CODE: tuple[str, ...] = ()  # made again when the measuring code changes, beside the blocks
@@ -238,7 +239,7 @@ def listed(folder: Path) -> set[tuple[str, str, int]]:
     assert rows(*of_executions) == found
     assert rows(*set(results.glob("phases/*.parquet")) - of_executions) == found
     report = (folder / "reports/small/technical_report.md").read_text(encoding="utf-8")
-    sections = report.split("\n## 4. ")[1].split("\n## 5. ")[0].split("\n### ")[1:]
+    sections = report.split(". Results by phase\n")[1].split("\n## ")[0].split("\n### ")[1:]
     told = {
         (section.split("`")[1], config)
         for section in sections
@@ -264,8 +265,9 @@ def outcome(folder: Path) -> dict[str, bytes]:
         *folder.glob("results/small/phases/*.parquet"),
         *folder.glob("results/small/dataset/*"),
         *folder.glob("reports/small/*"),
+        *folder.glob("reports/small/figures/*.svg"),
     ]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.is_file()}
 
 
 def test_an_option_changed_and_changed_back_leaves_nothing_stale(
@@ -349,3 +351,24 @@ def test_a_hypothesis_that_was_there_first_is_told_from_one_that_was_changed(
 
 def lines_of(report: Path) -> list[str]:
     return report.read_text(encoding="utf-8").splitlines()
+
+
+def test_figures_and_page_are_made_again_if_they_are_gone(checkout: Path) -> None:
+    first = outcome(checkout)
+    (checkout / "reports/small/technical_report.html").unlink()
+    assert planned(checkout, FILE) == [*OF_PAGE]
+    shutil.rmtree(checkout / "reports/small/figures")
+    assert planned(checkout, FILE) == sorted(OF_TEMPLATE)
+    snakemake(checkout, FILE)
+    assert outcome(checkout) == first
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_figures(checkout: Path) -> None:
+    snakemake(checkout, FILE, "--report", "own.html")
+    own = (checkout / "own.html").read_text(encoding="utf-8")
+    figures = [file.name for file in checkout.glob("reports/small/figures/*.svg")]
+    assert len(figures) >= 3
+    assert all(name in own for name in ("technical_report.html", "report.json", *figures))
+    assert "What agents gain by running at once" in own
+    assert "drawn from the tables of the dataset" in own
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", own)

@@ -147,6 +147,7 @@ def changed(*keys: str | int, to: Any) -> Callable[[], str]:
 @pytest.mark.parametrize("flag", [True, False, None])
 def test_the_sources_own_flag_is_kept_beside_the_rules(tmp_path: Path, flag: bool | None) -> None:
     content = metrics()
+    content["summary"].pop("resource_contention_detected", None)
     content["summary"] |= {} if flag is None else {"resource_contention_detected": flag}
     write(tmp_path / "in", "homo", "run_1", content=content)
     made, _, _ = import_runs("chimeraforge-rust", tmp_path / "in", "x", None, tmp_path / "b")

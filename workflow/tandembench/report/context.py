@@ -83,7 +83,7 @@ def report_context(
         "disturbed": _disturbed(runs),
         "results": config_rows(runs, executions),
         "summary": summary(runs),
-        "rates": rate_rows(dataset.rates),
+        "rates": rate_rows(dataset.rates, margin),
         "gaps": gap_rows(dataset.tokens, runs),
         "timeline": timeline(runs, study["phases"]),
         "hardware": hardware(dataset.telemetry, runs),

@@ -110,13 +110,17 @@ def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> list[_Config]:
             for name in sorted(set().union(*asked))
         }
         run = firsts[config_id]
-        threads = [None if pd.isna(value) else int(value) for value in agents["threads"]]
+        # Imported runs tell neither; NaN would be unlike itself.
+        threads, caps = (
+            [None if pd.isna(value) else int(value) for value in agents[name]]
+            for name in ("threads", "max_tokens")
+        )
         # The port of a server of our own says nothing: it is another one each time.
         ours = run["engine"] == "embedded"
         theirs = [None if ours else endpoint for endpoint in agents["endpoint"]]
         alike = (
             *run.values(),
-            *zip(agents["agent"], agents["max_tokens"], threads, theirs, strict=True),
+            *zip(agents["agent"], caps, threads, theirs, strict=True),
         )
         found.append(_Config(str(config_id), alike, levels, int(counts[config_id])))
     return found

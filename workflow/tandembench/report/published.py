@@ -22,16 +22,16 @@ _SERVED = {
 }
 _SCENARIOS = {"bvc": "baseline_vs_chimera", "hetero": "chimera_hetero", "homo": "chimera_homo"}
 _SUBJECTS = {"phase": "phase", "scenario": "scenario"}
-# What is told of both sides, in this order.
-_TOLD = ("model", "gpu", "cpu", "ollama", "framework", "python", "rust")
+_LANGUAGES = ("python", "rust")
 
 
 def beside_published(side: Side, dataset: Dataset) -> Values:
     """``rows``: printed means of efficiency_estimate beside those of runs of the same topology.
 
     Only the overall mean is printed with its n and sd; elsewhere "theirs" is the mean over the
-    printed configs of a scenario (``theirs.n`` configs), if no mean is printed. ``printed_values``
-    counts the printed values that runs of the same model could give, and those that these do.
+    printed configs of a scenario (``theirs.n`` configs), if no mean is printed. Without a topology
+    in common all of ours stand there. ``printed_values`` counts the printed values that runs could
+    give, and those that these do, if the overall mean is theirs: else it is a report of others.
     """
     specification = {
         row["subject"]: row["printed"]
@@ -40,14 +40,19 @@ def beside_published(side: Side, dataset: Dataset) -> Values:
     }
     reasons, unknown = _comparable(specification, dataset)
     valid = dataset.runs[dataset.runs["valid"]]
+    measured = [one for one in TOPOLOGIES if one in set(valid["topology"])]
+    alike = [one for one in measured if one in _served(specification)]
+    if measured and not alike:
+        said = next(words for words in _SERVED if words in specification["ollama"])
+        reasons.append(f"another architecture ({said} there, {', '.join(measured)} here)")
     rows = [
         row
-        for topology in _topologies(specification, valid)
+        for topology in alike or measured
         for row in _rows(side, valid[valid["topology"] == topology], topology, not reasons)
     ]
     found: Values = {
         "kind": "published",
-        "measured_with": _measured_with(specification, dataset),
+        **_told(specification, dataset),
         "reasons": reasons,
         "unknown": unknown,
         "state": "not_comparable" if reasons else "unsure" if unknown else "compared",
@@ -58,7 +63,7 @@ def beside_published(side: Side, dataset: Dataset) -> Values:
         },
         "printed_values": None,
     }
-    if not reasons and rows:
+    if not reasons and _may_be_of_these(rows):
         checked = checks(side.printed, dataset.runs, dataset.executions)
         found["printed_values"] = {
             "checked": len(checked),
@@ -99,12 +104,17 @@ def _short(printed: str) -> str:
     return printed.partition(" (")[0]
 
 
-def _topologies(specification: Mapping[str, str], valid: pd.DataFrame) -> list[str]:
-    """Our topologies that served agents as the report's servers did."""
-    served = specification.get("ollama", "")
-    wanted = next((own for words, own in _SERVED.items() if words in served), TOPOLOGIES)
-    measured = set(valid["topology"])
-    return [topology for topology in TOPOLOGIES if topology in wanted and topology in measured]
+def _served(specification: Mapping[str, str]) -> Sequence[str]:
+    """The topologies that serve agents as the report's servers did; all if it does not say."""
+    said = specification.get("ollama", "")
+    return next((own for words, own in _SERVED.items() if words in said), TOPOLOGIES)
+
+
+def _may_be_of_these(rows: Sequence[Values]) -> bool:
+    """Whether an overall mean is ours, to the three digits that such reports print."""
+    return any(
+        row["scope"] == "overall" and abs(row["difference"].mean) < 0.0005 + 1e-9 for row in rows
+    )
 
 
 def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list[Values]:
@@ -178,30 +188,29 @@ def _difference(own: pd.DataFrame, printed: Mapping[str, Any]) -> Interval:
     return welch_from_moments((mean, float(values.std()), len(values)), theirs)
 
 
-def _measured_with(specification: Mapping[str, str], dataset: Dataset) -> list[Values]:
-    """What a report says of itself beside what this dataset knows of the same."""
+def _told(specification: Mapping[str, str], dataset: Dataset) -> Values:
+    """What a report says of itself (``theirs``) beside what this dataset knows of the same."""
     fingerprints = dataset.descriptor["fingerprints"]
     machines = fingerprints["machines"]
-    subjects = dataset.telemetry["subject"].unique() if len(dataset.telemetry) else ()
-    gpus = any(str(subject).startswith("gpu ") for subject in subjects)
+    languages = [
+        f"{name.capitalize()} {specification[name]}" for name in _LANGUAGES if name in specification
+    ]
     ours = {
-        "model": ", ".join(sorted(one["model"] for one in fingerprints["models"])),
-        "cpu": ", ".join(sorted({str(machine["cpu"]) for machine in machines})),
-        "gpu": "" if not machines else "sampled" if gpus else "none sampled",
-        "ollama": ", ".join(
+        "model": sorted(one["model"] for one in fingerprints["models"]),
+        "hardware": sorted({str(machine["cpu"]) for machine in machines}),
+        "servers": [
             f"{one['engine']} {one['engine_version'] or ''}".strip()
             for one in fingerprints["servers"]
-        ),
-        "python": ", ".join(sorted({str(machine["python"]) for machine in machines})),
+        ],
+        "client": sorted({f"tandembench, Python {machine['python']}" for machine in machines}),
     }
-    names = {"ollama": "servers", "framework": "client", "python": "Python", "rust": "Rust"}
-    return [
-        {
-            "name": names.get(key, key),
-            "ours": ours.get(key) or None,
-            "theirs": specification.get(key),
-            "same": None,
-        }
-        for key in _TOLD
-        if key in specification
-    ]
+    theirs = {
+        "model": [specification.get("model")],
+        "hardware": [specification.get(name) for name in ("gpu", "cpu")],
+        "servers": [specification.get("ollama")],
+        "client": [specification.get("framework"), *languages],
+    }
+    return {
+        side: {name: "; ".join(filter(None, texts)) or None for name, texts in told.items()}
+        for side, told in (("ours", ours), ("theirs", theirs))
+    }

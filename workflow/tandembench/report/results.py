@@ -11,6 +11,7 @@ from tandembench.report.numbers import (
     described,
     mean,
     ratio,
+    verdict,
 )
 from tandembench.stats.intervals import Interval
 
@@ -35,9 +36,12 @@ def config_rows(runs: pd.DataFrame, executions: pd.DataFrame) -> list[Values]:
     return [_row(id_, own[id_][own[id_]["valid"]], shared.get(id_, none)) for id_ in ids]
 
 
-def rate_rows(rates: pd.DataFrame) -> list[Values]:
-    """The table of rates from overlap; ``scenario`` is None for all of a topology."""
-    return [
+def rate_rows(rates: pd.DataFrame, margin: float) -> list[Values]:
+    """The table of rates from overlap; ``scenario`` is None for all of a topology.
+
+    ``verdict`` is that on the gain, against 1: what one alone makes.
+    """
+    rows: list[Values] = [
         {
             "scenario": None if pd.isna(row["scenario"]) else row["scenario"],
             "topology": row["topology"],
@@ -50,6 +54,7 @@ def rate_rows(rates: pd.DataFrame) -> list[Values]:
         }
         for row in rates.to_dict("records")
     ]
+    return [row | {"verdict": verdict(row["gain"], margin)} for row in rows]
 
 
 def _row(config_id: str, own: pd.DataFrame, shared: pd.DataFrame) -> Values:
