@@ -132,15 +132,15 @@ def test_a_store_holds_baselines_as_a_folder_does(
         assert (place.folder / "mine/1.0.0" / name).read_bytes() == (
             here.folder / name
         ).read_bytes()
-    assert "Both hold the same runs." in said("diff", place.named("mine@1.0.0"), str(study))
-    assert "Both hold the same runs." in said("diff", str(study), place.named("mine"))
+    assert "Both hold the same runs" in said("diff", place.named("mine@1.0.0"), str(study))
+    assert "Both hold the same runs" in said("diff", str(study), place.named("mine"))
     assert "no baseline 'other'" in said("diff", place.named("other"), str(study), code=2)
 
 
 def test_only_what_a_difference_needs_is_fetched(study: Path, tmp_path: Path, place: Place) -> None:
     freeze(study, "mine", None, place.address)
     (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
-    assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs.") == 1
+    assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
     told = said("baseline", "verify", "mine", "--root", place.address, code=3)
     assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
 

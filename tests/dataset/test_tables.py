@@ -1,8 +1,6 @@
 """Columns and Parquet: declared units, whole files or none, damage never read in silence."""
 
 import errno
-import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -249,14 +247,6 @@ def test_tables_in_pieces_are_one_table(tmp_path: Path) -> None:
     write_table(tmp_path / "whole.parquet", "t", TOKENS, rows, {"of": "this"})
     assert read_file(tmp_path / "pieces.parquet") == (rows, {"of": "this"})
     assert (tmp_path / "pieces.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
-
-
-def test_the_digest_is_that_of_the_rows_as_json(tmp_path: Path) -> None:
-    rows = tokens(*range(0, 60_000, 5))  # in more than one piece
-    write_table(tmp_path / "t.parquet", "t", TOKENS, rows)
-    text = json.dumps([[column.name for column in TOKENS], rows])
-    metadata = pq.read_schema(tmp_path / "t.parquet").metadata
-    assert metadata[b"tandembench.sha256"].decode() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_stamp_takes_few_bytes(tmp_path: Path) -> None:

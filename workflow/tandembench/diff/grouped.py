@@ -77,7 +77,8 @@ def ratios(a: Values, b: Values, pairs: Values, cells: Cells) -> Iterator[Told]:
             yield Told(group, _mean_interval(together[group], "sessions"), None)
         elif by_session[group]:
             one = welch_from_moments(apart[1][group], apart[0][group])
-            told = Interval(one.mean, one.low, one.high, one.n, one.freedom, "sessions")
+            held = apart[0][group][2] + apart[1][group][2] - together[group][2]
+            told = Interval(one.mean, one.low, one.high, held, one.freedom, "sessions")
             yield Told(group, told, None)
         elif rounds[group][2]:
             yield Told(group, _mean_interval(rounds[group], "within"), None)
