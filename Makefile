@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A real S3 server for the tests of object stores.
+S3_VERSION := v1.8.0
+S3_SERVER := .tools/versitygw-$(S3_VERSION)
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study report pdf test test-page test-full clean named
+.PHONY: help setup quick study report pdf test test-page test-full test-s3 s3-server clean named
 
 help:
 	@echo "make quick   measure the quick study and write reports/quick/technical_report.html and .md (minutes)"
@@ -16,6 +19,7 @@ help:
 	@echo "make test    every check: format, lint, types, tests (minutes)"
 	@echo "make test-page  pages in a real browser alone; needs Chromium"
 	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
+	@echo "make test-s3    object stores against a real S3 server; needs Go, which builds it in .tools"
 
 setup: $(READY)
 
@@ -47,6 +51,12 @@ study: $(READY)
 report: named $(READY)
 	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report"
 
+# The report that the repository shows: of the quick study as it was last measured here.
+.PHONY: example
+example: $(READY)
+	$(BIN)/tandembench report results/quick --output reports/example/technical_report.md
+	$(BIN)/tandembench page reports/example/technical_report.md --output reports/example/technical_report.html
+
 pdf: named $(READY)
 	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report" --pdf
 
@@ -61,6 +71,16 @@ test-page: $(READY)
 
 test-full: $(READY)
 	. $(BIN)/activate && sh tests/check.sh -m "full or not full"
+
+s3-server: $(S3_SERVER)
+
+$(S3_SERVER):
+	@command -v go >/dev/null || { echo "make: Go is missing, which builds the S3 server: install it (go.dev, or golang-go)" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools" go install github.com/versity/versitygw/cmd/versitygw@$(S3_VERSION)
+	@mv .tools/versitygw $@
+
+test-s3: $(READY) $(S3_SERVER)
+	. $(BIN)/activate && TANDEMBENCH_S3_SERVER="$(CURDIR)/$(S3_SERVER)" pytest tests/dataset/test_stores.py
 
 clean:
 	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ from tandembench.dataset.columns import (
     arrow_schema,
 )
 from tandembench.dataset.load import Dataset
+from tandembench.dataset.opened import OpenDataset
 from tandembench.report.context import report_context
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
@@ -56,7 +58,7 @@ def dataset(configs: int, repetitions: int, seed: int = 1) -> Dataset:
     study = {"margin": 0.05, "reference": "serial", "engine": "embedded", "order": "random"}
     about = {"baselines": [], "repetitions": repetitions, "phases": phases}
     fingerprints: Columns = {"machines": [], "models": [], "servers": [], "measuring_code": []}
-    descriptor = {
+    descriptor: dict[str, Any] = {
         "name": "scale",
         "title": "Made up",
         "study": study | about,
@@ -71,6 +73,7 @@ def dataset(configs: int, repetitions: int, seed: int = 1) -> Dataset:
         tokens=_empty(TOKENS),
         rates=_empty(RATES),
         descriptor=descriptor,
+        opened=OpenDataset(Path(), descriptor),
     )
 
 

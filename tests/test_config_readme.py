@@ -14,12 +14,15 @@ LOCK: dict[str, Any] = YAML(typ="safe").load(
 HYPOTHESES: dict[str, Any] = YAML(typ="safe").load(
     REPOSITORY / "workflow/schemas/hypotheses.schema.yaml"
 )
+MAPPING: dict[str, Any] = YAML(typ="safe").load(
+    REPOSITORY / "workflow/schemas/csv_mapping.schema.yaml"
+)
 README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
 CONFIG = SCHEMA["$defs"]["config"]["properties"]
 EMBEDDED = LOCK["properties"]["embedded"]["properties"]
 HYPOTHESIS = HYPOTHESES["$defs"]["hypothesis"]
-DEFS = SCHEMA["$defs"] | HYPOTHESES["$defs"]
-SCHEMAS = (SCHEMA, LOCK, HYPOTHESES)
+DEFS = SCHEMA["$defs"] | HYPOTHESES["$defs"] | MAPPING["$defs"]
+SCHEMAS = (SCHEMA, LOCK, HYPOTHESES, MAPPING)
 # The tables of keys, in the order of the manual, and the part of a schema that each describes.
 TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Study", SCHEMA["properties"]),
@@ -29,6 +32,9 @@ TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Options", CONFIG["options"]["properties"]),
     ("Work", SCHEMA["$defs"]["work"]["properties"]),
     ("Servers", SCHEMA["properties"]["servers"]["properties"]),
+    ("Runs from a CSV file", MAPPING["properties"]),
+    ("Runs from a CSV file", MAPPING["properties"]["run"]["properties"]),
+    ("Runs from a CSV file", MAPPING["$defs"]["agent"]["properties"]),
     ("Lock", LOCK["properties"]),
     ("Lock", EMBEDDED),
     ("Lock", EMBEDDED["models"]["additionalProperties"]["properties"]),
@@ -156,6 +162,7 @@ def test_required_keys_are_marked() -> None:
         (SCHEMA["$defs"]["config"], "Configs"),
         (SCHEMA["$defs"]["work"], "Work"),
         (HYPOTHESIS, "Hypotheses"),
+        (MAPPING, "Runs from a CSV file"),
     ]
     for holder, heading in holders:
         rows = next(rows for name, rows in KEY_TABLES if name == heading)
@@ -197,8 +204,8 @@ def test_parts_of_studies_are_read_and_ids_are_as_told() -> None:
 
     assert [config.id for config in study.configs] == told
     assert [agent.max_tokens for agent in study.configs[0].agents] == [64, 98]
-    # and two hypotheses, which are read where they are tested
-    assert len(EXAMPLES) == 6
+    # and two hypotheses and two mappings, which are read where they are tested
+    assert len(EXAMPLES) == 8
 
 
 def test_the_path_from_running_servers_to_a_report_is_in_it() -> None:

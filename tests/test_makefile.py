@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+TARGETS = ("quick", "study", "report", "pdf", "test", "test-page", "test-full", "test-s3")
+
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # These tests run under make too, which tells its children so.
@@ -47,8 +49,7 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
 
 def test_every_target_is_explained(repository: Path) -> None:
     said = make(repository).stdout
-    targets = ("quick", "study", "report", "pdf", "test", "test-page", "test-full")
-    assert all(f"make {target} " in said for target in targets)
+    assert all(f"make {target} " in said for target in TARGETS)
 
 
 def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:
@@ -67,6 +68,31 @@ def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:
         ).stdout
         counts.append(listed.count("test_a_killed_study"))
     assert counts == [2, 20]
+
+
+def test_without_go_the_s3_server_is_one_line(repository: Path, tmp_path: Path) -> None:
+    shutil.copy(repository / "Makefile", tmp_path)
+    for tool in ("make", "sh", "mkdir"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    done = subprocess.run(
+        [tmp_path / "make", "s3-server"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert told == [
+        "make: Go is missing, which builds the S3 server: install it (go.dev, or golang-go)"
+    ]
+
+
+def test_ci_requires_the_s3_server(repository: Path) -> None:
+    script = (repository / ".ci/run").read_text(encoding="utf-8")
+    assert "make s3-server" in script
+    assert "export TANDEMBENCH_S3_SERVER" in script
 
 
 def test_ci_runs_what_make_test_runs(repository: Path) -> None:

@@ -174,7 +174,10 @@ def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     assert said("freeze", str(study), "--name", "mine", "--version", "3.0.0")
     assert said("list") == "mine@1.0.0\nmine@3.0.0\n"
-    assert json.loads(said("show", "mine@1.0.0"))["version"] == "1.0.0"
+    shown = json.loads(said("show", "mine@1.0.0", "--format", "json"))
+    assert shown["version"] == "1.0.0"
+    assert "schema" not in shown["resources"][0]
+    assert said("show", "mine").startswith("mine@3.0.0: A test study\nkind     runs\n")
     assert said("verify", "mine") == "mine@3.0.0: 5 tables as they were frozen\n"
     assert said("verify", "--all").count("\n") == 2
     assert (

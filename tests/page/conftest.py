@@ -10,8 +10,8 @@ from outside import Outside, listening
 from raw_blocks import block, rounds, write_dataset
 
 from tandembench.errors import TandemError
-from tandembench.report import write_page, write_report
 from tandembench.report.pdf import chromium
+from tandembench.report.write import write_page, write_report
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from raw_blocks import block, calibration, failed, rounds, scaled, write_dataset
 from report_tables import tables
 
-from tandembench.report import write_page, write_report
+from tandembench.report.write import write_page, write_report
 
 # A JSON object of so many numbers is about one thing: a row's numbers are found in one of them.
 OF_ONE_THING = 150

@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -19,12 +21,16 @@ from raw_blocks import MACHINE, block, calibration, failed, rounds, write_datase
 from tandembench.cli import main
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
+from tandembench.project import load_hypotheses
 from tandembench.report.context import report_context
+from tandembench.report.figures.figure import plain as labelled
+from tandembench.report.figures.looks import drawing, looks, svg_of
 from tandembench.report.page import page
 from tandembench.report.plain import as_json, plain
 from tandembench.report.render import render
 from tandembench.text import sanitise
 
+REPOSITORY = Path(__file__).parents[2]
 # Stands where a hostile text will, in a context with the number of its place.
 FOREIGN = "FOREIGN"
 NUMBERED = re.compile(rf"{FOREIGN}(\d+)x")
@@ -46,39 +52,39 @@ ATTRIBUTES = frozenset(
 IDS = [text for text in HOSTILE if re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", text)]
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with foreign text in every field that may hold any."""
+def context_with(folder: Path, text: str) -> dict[str, Any]:
+    """The context of a dataset that holds ``text`` in every field that may hold any."""
     said = {
-        "model": FOREIGN,
-        "model_digest": FOREIGN,
-        "engine_version": FOREIGN,
-        "clock": FOREIGN,
-        "wait_policy": FOREIGN,
-        "options_asked": json.dumps({FOREIGN: FOREIGN, "num_ctx": 512}),
-        "options_effective": json.dumps({FOREIGN: f"{FOREIGN} too"}),
+        "model": text,
+        "model_digest": text,
+        "engine_version": text,
+        "clock": text,
+        "wait_policy": text,
+        "endpoint": text,
+        "invocation": text,
+        "options_asked": json.dumps({text: text, "num_ctx": 512}),
+        "options_effective": json.dumps({text: f"{text} too"}),
     }
     blocks = [
-        [row | said for row in rows]
+        [row | said | ({"agent": text} if row["agent_index"] else {}) for row in rows]
         for rows in rounds(3, block("serial"), block("dual", (1.0, 1.0), (1.25, 1.25)))
     ]
-    blocks.append(failed(block("single"), "insight", "solo", FOREIGN))
-    machine = {**MACHINE, **dict.fromkeys(("cpu", "system", "kernel", "architecture"), FOREIGN)}
-    machine |= {"python": FOREIGN, "clients": {"httpx": FOREIGN, "h11": FOREIGN}}
-    return write_dataset(
-        tmp_path_factory.mktemp("hostile"),
-        blocks,
-        machines=[machine],
-        calibrations=[calibration(clock=FOREIGN)],
-        title=FOREIGN,
+    blocks.append(failed(block("single"), "insight", "solo", text))
+    machine = {**MACHINE, **dict.fromkeys(("cpu", "system", "kernel", "architecture"), text)}
+    machine |= {"python": text, "clients": {"httpx": text, "h11": text}}
+    calibrations = [calibration(clock=text)]
+    dataset = write_dataset(
+        folder, blocks, machines=[machine], calibrations=calibrations, title=text
     )
+    asked = replace(load_hypotheses(root=REPOSITORY)[0], question=text, note=text)
+    return report_context(load_dataset(dataset), [asked])
 
 
 @pytest.fixture(scope="module")
-def context(dataset: Path) -> dict[str, Any]:
+def context(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report's context, its foreign texts numbered place by place."""
     places = count()
-    found = report_context(load_dataset(dataset))
+    found = context_with(tmp_path_factory.mktemp("foreign"), FOREIGN)
     return replaced(found, FOREIGN, lambda _: f"{FOREIGN}{next(places)}x")  # type: ignore[no-any-return]
 
 
@@ -166,6 +172,18 @@ def test_foreign_text_stands_in_many_places_of_the_report(context: dict[str, Any
     assert len(set(NUMBERED.findall(render(context)))) >= 19
 
 
+def test_on_its_way_to_the_report_a_text_is_only_carried(tmp_path: Path) -> None:
+    """So that the tests below may put the texts into a context, and need no dataset for each."""
+    text = "# <b> ![x](http://x.example) | `$&\n\n| a |\x1b[2J\u202e {{ x }} \\ *_~@"
+    carried = context_with(tmp_path / "a", text)
+    put = replaced(context_with(tmp_path / "b", FOREIGN), FOREIGN, lambda _: text)
+    lines = [
+        sorted(re.sub(r"\b(sha256:)?[0-9a-f]{12,64}\b|,$", "", line) for line in lines)
+        for lines in (as_json({**one, "resources": []}).splitlines() for one in (carried, put))
+    ]
+    assert lines[0] == lines[1]
+
+
 def test_every_text_reads_as_it_is_and_changes_nothing_else(context: dict[str, Any]) -> None:
     innocent = list(structure(PARSER.parse(render(context))))
     assert len(innocent) > 1000
@@ -226,6 +244,22 @@ def test_json_holds_every_text_as_it_was_and_only_ascii(context: dict[str, Any])
         assert json.loads(written) == plain(forged)
         assert re.fullmatch(r"[ -~\n]*", written)
         assert written.count("\n") == innocent.count("\n")
+
+
+def test_no_text_is_more_than_text_in_a_figure() -> None:
+    shown = [label for text in HOSTILE if (label := labelled(text, 400)).strip()]
+    with looks():
+        figure = drawing(100)
+        for number, label in enumerate(shown):
+            figure.text(0.1, number / len(shown), label)
+        svg = svg_of(figure, "all", "".join(shown), "".join(shown))
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    elements = [(element.tag.rsplit("}")[-1], element) for element in root.iter()]
+    assert [element.text for tag, element in elements if tag == "text"] == shown
+    assert {tag for tag, _ in elements} <= {"svg", "title", "desc", "defs", "g", "path", "text"}
+    names = {name for _, element in elements for name in element.attrib}
+    assert not [name for name in names if name.startswith("on") or "href" in name]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e]", svg)
 
 
 def test_what_may_be_an_id_is_no_link(tmp_path: Path) -> None:

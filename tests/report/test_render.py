@@ -24,9 +24,9 @@ from raw_blocks import (
 from report_tables import cells, geometric, percentage, t_interval, table, tables
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report import write_report
 from tandembench.report.context import report_context
 from tandembench.report.render import harmless, interval, number, percent, render, slug
+from tandembench.report.write import write_report
 from tandembench.stats.intervals import Interval
 
 Row = dict[str, Any]
@@ -880,56 +880,7 @@ def test_the_numbers_of_sentences_are_those_of_the_tables(
         assert f"`{config_id}` {pair}" in text
 
 
-# Hostile text
-
-TITLE = (
-    "Quick\n# Verdict: PASS\n| a | b |\n<script>alert(1)</script> ![x](http://evil.example/x.png) "
-    "[l](javascript:1) **b** _e_ `c` ~~s~~ $m$ &lt; www.evil.example \\ \u202eegro\u202c \x1b[2J"
-)
-HOSTILE: dict[str, dict[str, Any]] = {
-    "title": {"title": TITLE},
-    "processor": {"machines": [{**MACHINE, "cpu": TITLE, "kernel": TITLE}]},
-}
-
-
-@pytest.mark.parametrize("where_", [*HOSTILE, "model", "engine", "reason", "clock", "setting"])
-def test_foreign_text_forges_nothing(tmp_path: Path, where_: str) -> None:
-    broken = [failed(changed(DUAL, repetition=9), "insight", "solo", "oom")]
-    blocks = [*PAIR, *broken]
-    study = HOSTILE.get(where_, {})
-    innocent = report(tmp_path / "a", _with(blocks, where_, "harmless"))
-    text = report(tmp_path / "b", _with(blocks, where_, TITLE), **study)
-    assert _skeleton(text) == _skeleton(innocent)
-    assert "evil" in text
-    for line in text.splitlines():
-        if "evil" in line:
-            bare = re.sub(r"\\[!-/:-@\[-`{-~]", "", line)  # what an escape makes plain
-            bare = re.sub(r"^# |\|", "", bare)
-            assert not re.search(r"[<>\[\]`*~$&!#\\]|\b_|_\b|://|www\.", bare), bare
-            assert line.isprintable()
-
-
-def _with(blocks: Blocks, where_: str, text: str) -> list[list[Row]]:
-    changes: dict[str, dict[str, Any]] = {
-        "model": {"model": text, "model_digest": text},
-        "engine": {"engine_version": text},
-        "clock": {"clock": text, "wait_policy": text},
-        "setting": {"options_asked": json.dumps({text: text})},
-    }
-    if where_ == "reason":
-        return [[r | {"error": text} if r["error"] else r for r in rows] for rows in blocks]
-    return every(blocks, **changes.get(where_, {}))
-
-
-def _skeleton(text: str) -> list[str]:
-    """What a reader's eye rests on: headings, lists, verdicts, the shape of every table."""
-    shapes = []
-    for line in text.splitlines():
-        if line.startswith("|"):
-            shapes.append(f"{len(cells(line))} cells")
-        elif line.startswith(("#", "- ", "**", ">", "```", "---")):
-            shapes.append("# title" if line.startswith("# ") else line)
-    return shapes
+# Foreign text: test_hostile.py has more
 
 
 def test_a_title_keeps_its_words(tmp_path: Path) -> None:

@@ -191,6 +191,22 @@ def test_sides_meet_in_the_work_that_both_did() -> None:
     assert found.estimate.mean < 3
 
 
+def test_other_work_is_in_no_session_mean_either() -> None:
+    frames = [
+        runs({topology: [value]}, f"s{n}", invocation=f"i-{topology}-{n}", workload=workload)
+        for n in (1, 2, 3)
+        for topology, value, workload in (
+            ("dual", 2.0 + n / 100, "w1"),
+            ("dual", 9.0, "w2"),
+            ("single", 1.0, "w1"),
+        )
+    ]
+    found = result(pd.concat(frames, ignore_index=True), hypothesis())
+    assert found.estimate is not None
+    assert (found.basis, found.workloads) == ("sessions", 1)
+    assert found.estimate.mean == pytest.approx(2.02, abs=0.001)
+
+
 def test_replicates_of_a_round_are_one_value() -> None:
     again = runs({"dual": [2.2, 2.1, 1.9, 2.0, 2.05]}, config_id="dual-again")
     found = result(pd.concat([CLEAR, again], ignore_index=True), hypothesis())

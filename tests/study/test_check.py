@@ -352,7 +352,7 @@ def test_the_lock_file_is_checked_in_the_same_way() -> None:
         checked_yaml("ollama: {version: '1', models: {}}", schema, where)
 
 
-@pytest.mark.parametrize("name", ["study", "servers.lock"])
+@pytest.mark.parametrize("name", ["study", "servers.lock", "csv_mapping"])
 def test_every_rule_says_what_it_expects(name: str) -> None:
     schema = _loaded(f"workflow/schemas/{name}.schema.yaml")
 

@@ -3,6 +3,7 @@
 One study is measured once; each case changes one thing in a copy of that checkout.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +50,8 @@ MEASURING_CODE = "workflow/tandembench/measure/block.py"
 METRICS = "workflow/tandembench/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
-TEMPLATE = "workflow/templates/technical_report.md.j2"
+HYPOTHESES = "config/hypotheses.yaml"
+TEMPLATE = "workflow/templates/conclusion.md.j2"
 
 # Which rules a change reaches. A new rule is named here, and nowhere else.
 OF_CODE: tuple[str, ...] = ()  # made again when the measuring code changes, beside the blocks
@@ -134,6 +136,16 @@ def template(folder: Path) -> None:
     edit(folder / TEMPLATE, "- Answer quality is not measured", "- Quality is not measured")
 
 
+def hypothesis(folder: Path) -> None:
+    edit(folder / HYPOTHESES, "expect: {margin: 0.05}", "expect: {margin: 0.1}")
+
+
+def baseline_of_a_hypothesis(folder: Path) -> None:
+    """A newer version of what the report's questions and comparisons name."""
+    own = folder / "resources/baselines/tr113"
+    shutil.copytree(own / "1.0.0", own / "1.1.0", copy_function=shutil.copyfile)
+
+
 def run_file_deleted(folder: Path) -> None:
     (file,) = (folder / "results/small/runs/s1").glob("gamma.r2.*.parquet")
     file.unlink()
@@ -157,6 +169,8 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
     (what_matters_not, NOTHING),
     (formula, EVERY_TABLE),
     (template, [*OF_TEMPLATE]),
+    (hypothesis, [*OF_TEMPLATE]),
+    (baseline_of_a_hypothesis, [*OF_TEMPLATE]),
     (calibration_deleted, ["calibrate", *OF_DATASET]),
     (
         run_file_deleted,
@@ -225,7 +239,7 @@ def listed(folder: Path) -> set[tuple[str, str, int]]:
     assert rows(*of_executions) == found
     assert rows(*set(results.glob("phases/*.parquet")) - of_executions) == found
     report = (folder / "reports/small/technical_report.md").read_text(encoding="utf-8")
-    sections = report.split("\n## 4. ")[1].split("\n## 5. ")[0].split("\n### ")[1:]
+    sections = report.split(". Results by phase\n")[1].split("\n## ")[0].split("\n### ")[1:]
     told = {
         (section.split("`")[1], config)
         for section in sections
@@ -251,8 +265,9 @@ def outcome(folder: Path) -> dict[str, bytes]:
         *folder.glob("results/small/phases/*.parquet"),
         *folder.glob("results/small/dataset/*"),
         *folder.glob("reports/small/*"),
+        *folder.glob("reports/small/figures/*.svg"),
     ]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files if file.is_file()}
 
 
 def test_an_option_changed_and_changed_back_leaves_nothing_stale(
@@ -317,3 +332,43 @@ def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> No
     assert f"| gamma | 2 | {gamma.mean():.2f} |" in report
     assert run_files(checkout) == measured_before
     assert planned(checkout, FILE) == NOTHING
+
+
+def test_a_hypothesis_that_was_there_first_is_told_from_one_that_was_changed(
+    checkout: Path,
+) -> None:
+    report, before = checkout / "reports/small/technical_report.md", run_files(checkout)
+    questions = [row for row in lines_of(report) if row.startswith("- **q")]
+    first = [row for row in questions if "It was declared before the first block." in row]
+    # what print says was there before
+    assert len(first) == len(questions) - 1 == 10
+    hypothesis(checkout)
+    snakemake(checkout, FILE)
+    changed = [row for row in lines_of(report) if "**Exploratory**" in row]
+    assert [row[4:].split(".**")[0] for row in changed] == ["q1-printed", "q4-gain"]
+    assert run_files(checkout) == before
+
+
+def lines_of(report: Path) -> list[str]:
+    return report.read_text(encoding="utf-8").splitlines()
+
+
+def test_figures_and_page_are_made_again_if_they_are_gone(checkout: Path) -> None:
+    first = outcome(checkout)
+    (checkout / "reports/small/technical_report.html").unlink()
+    assert planned(checkout, FILE) == [*OF_PAGE]
+    shutil.rmtree(checkout / "reports/small/figures")
+    assert planned(checkout, FILE) == sorted(OF_TEMPLATE)
+    snakemake(checkout, FILE)
+    assert outcome(checkout) == first
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_figures(checkout: Path) -> None:
+    snakemake(checkout, FILE, "--report", "own.html")
+    own = (checkout / "own.html").read_text(encoding="utf-8")
+    figures = [file.name for file in checkout.glob("reports/small/figures/*.svg")]
+    assert len(figures) >= 3
+    assert all(name in own for name in ("technical_report.html", "report.json", *figures))
+    assert "What agents gain by running at once" in own
+    assert "drawn from the tables of the dataset" in own
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", own)

@@ -70,13 +70,18 @@ REPORTING_CODE = [
     for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
     if file.name not in ("diff.md.j2", "page.py")
-]
+] + [os.path.relpath(Path(PACKAGES, "tandembench/study/hypotheses.py"))]
 DIFFING_CODE = [
-    os.path.relpath(file)
-    for file in (
-        *sorted(Path(PACKAGES, "tandembench/diff").glob("*.py")),
-        Path(PACKAGES, "templates/diff.md.j2"),
-    )
+    *(
+        os.path.relpath(file)
+        for pattern in (
+            "tandembench/diff/*.py",
+            "tandembench/report/render.py",
+            "templates/diff.md.j2",
+        )
+        for file in sorted(Path(PACKAGES).glob(pattern))
+    ),
+    *PAGE_CODE,
 ]
 MODEL_FILE = "resources/models/{model}.gguf"
 

@@ -1,7 +1,12 @@
-"""Differences: two baselines -> reports/diff/A..B.md. Needs resources/baselines; measures nothing.
+"""Differences: two baselines -> reports/diff/A..B.md, .html or .json. Measures nothing.
 
-`snakemake --cores 1 reports/diff/tr113..tr114.md`; a side is name or name@version.
+Needs resources/baselines. `snakemake --cores 1 reports/diff/tr113..tr114.html`; a side is name or
+name@version.
 """
+
+
+# Any Markdown page can be made HTML; of a difference the HTML has longer tables.
+ruleorder: diff > page
 
 
 rule diff:
@@ -10,12 +15,13 @@ rule diff:
         b=second_baseline,
         made_by=DIFFING_CODE,
     output:
-        "reports/diff/{a}..{b}.md",
+        "reports/diff/{a}..{b}.{format}",
     log:
-        "reports/diff/{a}..{b}.log",
+        "reports/diff/{a}..{b}.{format}.log",
     wildcard_constraints:
         a=r"[a-z0-9]+([_.-][a-z0-9]+)*(@[0-9.]*[0-9])?",
         b=r"[a-z0-9]+([_.-][a-z0-9]+)*(@[0-9.]*[0-9])?",
+        format="md|html|json",
     conda:
         "../../environment.yaml"
     shell:

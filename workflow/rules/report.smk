@@ -56,5 +56,7 @@ rule page:
         f"{PLAN.results}/logs/{{page}}.html.log",
     conda:
         "../../environment.yaml"
+    params:
+        markdown="reports/{page}.md",
     shell:
-        "python -m tandembench page {input[0]:q} --output {output:q} > {log:q} 2>&1"
+        "python -m tandembench page {params.markdown:q} --output {output:q} > {log:q} 2>&1"

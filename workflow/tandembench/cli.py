@@ -3,10 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from tandembench.claims.command import claims
+from tandembench.dataset.commands import freeze, list_all, show, verify
 from tandembench.errors import TandemError
 
 
@@ -139,7 +141,7 @@ def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.project import load_hypotheses  # noqa: PLC0415
-    from tandembench.report import write_report  # noqa: PLC0415
+    from tandembench.report.write import write_report  # noqa: PLC0415
 
     click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
 
@@ -153,8 +155,8 @@ def page(markdown: Path, output: Path | None, pdf: bool) -> None:
 
     The file holds its figures, and needs no network and no other file.
     """
-    from tandembench.report import write_page  # noqa: PLC0415
     from tandembench.report.pdf import print_pdf  # noqa: PLC0415
+    from tandembench.report.write import write_page  # noqa: PLC0415
 
     written = write_page(markdown, output)
     click.echo(written)
@@ -258,22 +260,25 @@ def plan(dataset: str, metric: str, precision: str, style: str) -> None:
     "--invalid", is_flag=True, help="Remove failed blocks instead, to measure them again."
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be removed.")
-def prune(study_file: str, session: str, invalid: bool, dry_run: bool) -> None:
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def prune(study_file: str, session: str, invalid: bool, dry_run: bool, style: str) -> None:
     """Remove results that STUDY_FILE no longer names: run files, tables and logs of the past.
 
     With --invalid: run files of blocks whose last attempt failed, in every session, so that the
     next snakemake measures them again.
     """
-    from tandembench.dataset.prune import failed_blocks, unnamed  # noqa: PLC0415
+    from tandembench.dataset.prune import failed_blocks, remove, unnamed  # noqa: PLC0415
     from tandembench.project import open_plan  # noqa: PLC0415
 
     plan = open_plan(study_file, session)
     named = plan.run_files() + plan.other_sessions()
     stale = unnamed(Path(plan.results), named, plan.study.phases)
     files = failed_blocks(named) if invalid else stale
-    for file in files:
-        if not dry_run:
-            file.unlink()
+    gone = files if dry_run else remove(files)
+    if style == "json":
+        click.echo(json.dumps({"removed": not dry_run, "files": list(map(str, gone))}, indent=1))
+        return
+    for file in gone:
         click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
     click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
 
@@ -288,74 +293,42 @@ def baseline() -> None:
 @click.argument("source", type=_PATH)
 @click.option("--name", required=True, help="Name of the baseline.")
 @click.option("--version", "number", help="Its version; the next one if left out.")
-def baseline_import(layout: str, source: Path, name: str, number: str | None) -> None:
+@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def baseline_import(
+    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+) -> None:
     """Import the results of another project as a baseline.
 
-    LAYOUT says how SOURCE, a folder, is laid out: chimeraforge-rust or chimeraforge-python.
+    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
+    (a file, see config/README.md). Says what was imported, and what was left out and why.
     """
     from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
+    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
-    made, skipped, notes = import_runs(layout, source, name, number)
-    click.echo(f"{made.label}: {made.folder}")
-    for reason, count in sorted(skipped.items()):
-        click.echo(f"left out: {count} x {reason}")
-    for note in notes:
-        click.echo(f"note: {note}")
-
-
-@baseline.command("freeze")
-@click.argument("dataset", type=_PATH)
-@click.option("--name", required=True, help="Name of the baseline.")
-@click.option("--version", "number", help="Its version; the next one if left out.")
-def baseline_freeze(dataset: Path, name: str, number: str | None) -> None:
-    """Freeze DATASET, such as results/study/dataset or results/study."""
-    from tandembench.dataset.baseline import freeze  # noqa: PLC0415
-
-    inner = dataset / "dataset"
-    made = freeze(inner if inner.is_dir() else dataset, name, number)
-    click.echo(f"{made.label}: {made.folder}")
+    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
+    found = summary(load_dataset(made.folder), skipped, notes)
+    if style == "json":
+        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        click.echo(json.dumps(named, indent=1))
+    else:
+        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
 
 
-@baseline.command("list")
-def baseline_list() -> None:
-    """List all baselines, a line each."""
-    from tandembench.dataset.versions import baselines  # noqa: PLC0415
-
-    for one in baselines():
-        click.echo(one.label)
-
-
-@baseline.command("show")
-@click.argument("name")
-def baseline_show(name: str) -> None:
-    """Show the descriptor of the baseline NAME or NAME@VERSION, without its table schemas."""
-    from tandembench.dataset.descriptor import read_descriptor  # noqa: PLC0415
-    from tandembench.dataset.versions import find  # noqa: PLC0415
-
-    content = read_descriptor(find(name).folder)
-    for resource in content["resources"]:
-        del resource["schema"]
-    click.echo(json.dumps(content, indent=2, sort_keys=True))
-
-
-@baseline.command("verify")
-@click.argument("names", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All baselines.")
-def baseline_verify(names: tuple[str, ...], every: bool) -> None:
-    """Check that the baselines NAMES (NAME or NAME@VERSION) are what was frozen."""
-    from tandembench.dataset.baseline import verify  # noqa: PLC0415
-    from tandembench.dataset.versions import baselines, find  # noqa: PLC0415
-
-    if not names and not every:
-        raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
-    for one in baselines() if every else [find(name) for name in names]:
-        click.echo(f"{one.label}: {verify(one)} tables as they were frozen")
+for _command in (freeze, list_all, show, verify):
+    baseline.add_command(_command)
 
 
 @main.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "html", "json"]),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
 @click.option("--output", type=_PATH, help="File to write; printed if left out.")
 @click.option(
     "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
@@ -366,7 +339,7 @@ def baseline_verify(names: tuple[str, ...], every: bool) -> None:
 def diff(
     a: str,
     b: str,
-    style: str,
+    style: Literal["markdown", "html", "json"] | None,
     output: Path | None,
     margin: float | None,
     force: bool,
@@ -375,18 +348,22 @@ def diff(
 ) -> None:
     """What differs between A and B, and whether it matters.
 
-    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder. Exit
-    code 0 if they are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if
-    they cannot be compared.
+    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder; or a
+    baseline in an object store (s3://bucket/prefix/tr114@1.0.0?region=...). Exit code 0 if they
+    are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if they cannot be
+    compared.
     """
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
     from tandembench.diff.compare import compare  # noqa: PLC0415
     from tandembench.diff.sides import open_side  # noqa: PLC0415
-    from tandembench.diff.write import as_json, as_markdown  # noqa: PLC0415
+    from tandembench.diff.write import style_of, write  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
 
-    left, right = open_side(a), open_side(b)
-    found = compare(left, right, margin, force)
-    text = (as_json if style == "json" else as_markdown)(left.label, right.label, found)
+    with TemporaryDirectory(prefix="tandembench-") as copies:
+        left, right = (open_side(side, copies=Path(copies)) for side in (a, b))
+        found = compare(left, right, margin, force)
+    text = write(style or style_of(output), left.label, right.label, found)
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -398,6 +375,9 @@ def diff(
     failed = found.worse > 0 if fail_on == "worse" else not found.same
     if failed and not exit_zero:
         sys.exit(1)
+
+
+main.add_command(claims)
 
 
 @main.group()

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files: read as text, and written so that they appear whole or not at all."""
 
 import glob
 import os
@@ -9,6 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+
+
+def read_text(path: Path, if_missing: str) -> str:
+    """A file's text, without a byte order mark; TandemError, with a missing file's fix."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise TandemError("no such file", where=str(path), fix=if_missing) from None
+    except UnicodeDecodeError:
+        raise TandemError("not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
 @contextmanager

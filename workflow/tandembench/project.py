@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from tandembench.agents import read_data, render_steps
 from tandembench.errors import TandemError
+from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
 from tandembench.study.code import code_digest
 from tandembench.study.hypotheses import Hypothesis, read_hypotheses
@@ -192,7 +193,7 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
 
 def load_study(study_file: str, root: Path = Path()) -> Study:
     """Read a study alone, without what it is measured with."""
-    return read_study(_read(root / study_file, NO_STUDY), _schema("study"), study_file)
+    return read_study(read_text(root / study_file, NO_STUDY), _schema("study"), study_file)
 
 
 def load_hypotheses(file: str = HYPOTHESES_FILE, root: Path = Path()) -> tuple[Hypothesis, ...]:
@@ -202,7 +203,7 @@ def load_hypotheses(file: str = HYPOTHESES_FILE, root: Path = Path()) -> tuple[H
     """
     if file == HYPOTHESES_FILE and not (root / file).exists():
         return ()
-    text = _read(root / file, f"name a file of hypotheses, such as {HYPOTHESES_FILE}")
+    text = read_text(root / file, f"name a file of hypotheses, such as {HYPOTHESES_FILE}")
     return read_hypotheses(text, _schema("hypotheses"), file, TESTABLE)
 
 
@@ -217,20 +218,8 @@ def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
 
 
 def _lock(root: Path) -> dict[str, Any]:
-    text = _read(root / LOCK_FILE, "run in the folder of the checkout, which has it")
+    text = read_text(root / LOCK_FILE, "run in the folder of the checkout, which has it")
     return checked_yaml(text, _schema("servers.lock"), LOCK_FILE)
-
-
-def _read(path: Path, if_missing: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise TandemError("no such file", where=str(path), fix=if_missing) from None
-    except UnicodeDecodeError:
-        raise TandemError("not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
 @cache

@@ -1,8 +1,13 @@
-"""The descriptor: a Data Package (v2) that says what the tables are and what they were made by."""
+"""The descriptor: a Data Package (v2) that says what the tables are and what they were made by.
+
+``digest`` is that of all the rest and is checked first, in every version: no file vouches for the
+descriptor.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +23,13 @@ from tandembench.dataset.columns import (
 )
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
+from tandembench.text import sanitise
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+NAME = "datapackage.json"
+# Goes up where an earlier version of this project could misread a dataset; none is 1.
+SCHEMA_VERSION = 1
+_RESOURCE = ("name", "path", "hash")
 _TYPES: dict[Kind, str] = {
     "text": "string",
     "json": "string",
@@ -51,9 +61,11 @@ def write_descriptor(
     created = max((run["started_at"] for run in runs), default=None)
     content: dict[str, Any] = {
         "$schema": PROFILE,
+        "schema_version": SCHEMA_VERSION,
         "name": manifest["study"],
         "title": manifest["title"],
-        "created": created.isoformat() if created else None,
+        **({"created": created.isoformat()} if created else {}),
+        "sources": [{"title": f"runs of the study {manifest['study']}, measured by tandem-bench"}],
         "resources": [
             _resource(folder / "runs.parquet", STUDY_RUNS, keys),
             _resource(folder / "executions.parquet", EXECUTIONS, [*keys, "agent", "mode"]),
@@ -85,44 +97,82 @@ def write_descriptor(
 def seal(folder: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as the descriptor of ``folder``, with its own digest."""
     sealed = {**content, "digest": _digest(content)}
-    with replacing(folder / "datapackage.json") as partial:
+    with replacing(folder / NAME) as partial:
         text = json.dumps(sealed, indent=1, sort_keys=True)
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_descriptor(folder: Path) -> dict[str, Any]:
     """The descriptor of the dataset at ``folder``, verified; TandemError if there is none."""
-    path = folder / "datapackage.json"
+    path = folder / NAME
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("digest") != _digest(content):
-            raise ValueError
+        data = path.read_bytes()
     except FileNotFoundError:
         raise TandemError("no dataset", where=str(folder), fix="name a dataset's folder") from None
-    except (OSError, ValueError, TypeError, AttributeError, LookupError):
-        raise TandemError(
-            "damaged descriptor",
-            where=str(path),
-            fix="make or copy the dataset again",
-            exit_code=EXIT_CORRUPT,
-        ) from None
+    except OSError as error:
+        raise _corrupt(f"cannot be read ({error.strerror})", str(path)) from None
+    return parse_descriptor(data, str(path))
+
+
+def parse_descriptor(data: bytes, where: str) -> dict[str, Any]:
+    """What a descriptor's bytes say; TandemError if they are damaged or of a later version."""
+    try:
+        content: dict[str, Any] = json.loads(data)
+        if content.pop("digest") != _digest(content):
+            raise ValueError
+        version = content.get("schema_version", 1)
+        newer = not isinstance(version, int) or version > SCHEMA_VERSION
+        texts = [resource[key] for resource in content["resources"] for key in _RESOURCE]
+    except (ValueError, TypeError, AttributeError, LookupError):
+        raise _corrupt("damaged descriptor", where) from None
+    if newer:
+        what = f"written by a newer tandem-bench (schema version {sanitise(str(version), 20)})"
+        fix = f"update this one, which reads version {SCHEMA_VERSION} and older"
+        raise TandemError(what, where=where, fix=fix)
+    # No table lies outside the dataset's folder.
+    if not all(isinstance(text, str) and text and "/" not in text for text in texts):
+        raise _corrupt("damaged descriptor", where)
     return content
 
 
+def check_resource(folder: Path, resource: Mapping[str, Any]) -> Path:
+    """The file that the descriptor lists, read once; TandemError (exit 3) if it is another."""
+    path = Path(folder, resource["path"])
+    try:
+        with path.open("rb") as file:
+            found = file_hash(file)
+    except OSError as error:
+        raise _corrupt(f"cannot be read ({error.strerror})", str(path)) from None
+    check_hash(found, resource, str(path))
+    return path
+
+
 def read_resource(folder: Path, resource: Mapping[str, Any]) -> bytes:
-    """The bytes of a file that the descriptor lists; TandemError (exit 3) if they are others."""
-    path = folder / Path(resource["path"]).name
+    """The bytes of a small file that the descriptor lists; TandemError (exit 3) as above."""
+    path = Path(folder, resource["path"])
     try:
         data = path.read_bytes()
     except OSError as error:
-        what, found = f"cannot be read ({error.strerror})", ""
-    else:
-        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if found == resource["hash"]:
-            return data
-        what = f"{found}, but datapackage.json says {resource['hash']}"
+        raise _corrupt(f"cannot be read ({error.strerror})", str(path)) from None
+    check_hash(file_hash(BytesIO(data)), resource, str(path))
+    return data
+
+
+def file_hash(file: BufferedReader | BytesIO) -> str:
+    """The SHA-256 of an open file, as descriptors state it."""
+    return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def check_hash(found: str, resource: Mapping[str, Any], where: str) -> None:
+    """TandemError (exit 3) unless the descriptor's hash of a file is ``found``."""
+    if found != resource["hash"]:
+        what = f"{found}, but {NAME} says {sanitise(resource['hash'], 80)}"
+        raise _corrupt(what, where)
+
+
+def _corrupt(what: str, where: str) -> TandemError:
     fix = "make or copy the dataset again"
-    raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)
+    return TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -131,14 +181,15 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dict[str, Any]:
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        found = file_hash(file)
     return {
         "name": path.stem,
         "path": path.name,
         "format": "parquet",
         "mediatype": "application/vnd.apache.parquet",
-        "bytes": len(data),
-        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "bytes": path.stat().st_size,
+        "hash": found,
         "schema": {
             "fields": [
                 {

@@ -1,4 +1,8 @@
-"""Parquet in and out: zstd, page checksums, whole files or none."""
+"""Parquet in and out: zstd, page checksums, whole files or none.
+
+A run file or a phase's table has nobody who vouches for it, so that every file holds the SHA-256
+of itself. A dataset's descriptor vouches for its tables: they are read by column.
+"""
 
 import hashlib
 import json
@@ -14,7 +18,12 @@ from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 from tandembench.text import sanitise
 
-_TITLE_KEY, _NOTE_KEY, _DIGEST_KEY = b"title", b"tandembench", b"tandembench.sha256"
+_TITLE_KEY, _NOTE_KEY, _SEAL_KEY = b"title", b"tandembench", b"tandembench.seal"
+# Files of the first days have a digest of their rows in place of a seal, or nothing.
+_OLD_KEY = b"tandembench.sha256"
+_OPEN = b"0" * 64
+# The seal as the footer holds it: key, then Thrift's mark of a text of 64 bytes, then the text.
+_MARK = _SEAL_KEY + b"\x18\x40"
 
 
 def write_table(
@@ -50,39 +59,61 @@ def write_tables(
         text = json.dumps(note, sort_keys=True).encode()
         schema = schema.with_metadata({**schema.metadata, _NOTE_KEY: text})
     table = pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
-    metadata = {**schema.metadata, _DIGEST_KEY: _content_digest(table)}
-    # Stamps rise, so that their differences take two thirds of the space.
-    stamps = [name for name in schema.names if name == "t_ns"]
     with replacing(path) as partial:
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
-            partial,
-            compression="zstd",
-            write_page_checksum=True,
-            use_dictionary=[n for n in schema.names if n not in stamps] if stamps else True,
-            column_encoding=dict.fromkeys(stamps, "DELTA_BINARY_PACKED") or None,
-        )
+        partial.write_bytes(_sealed(table.replace_schema_metadata(schema.metadata)))
+
+
+def _sealed(table: pa.Table) -> bytearray:
+    """A whole file with the SHA-256 of itself, taken while that place held zeros."""
+    sink, names = pa.BufferOutputStream(), table.column_names
+    # Stamps rise, so that their differences take two thirds of the space.
+    stamps = [name for name in names if name == "t_ns"]
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=[name for name in names if name not in stamps] if stamps else True,
+        column_encoding=dict.fromkeys(stamps, "DELTA_BINARY_PACKED") or None,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SEAL_KEY: _OPEN})
+    data = bytearray(sink.getvalue())
+    place = data.rindex(_MARK) + len(_MARK)
+    data[place : place + len(_OPEN)] = hashlib.sha256(data).hexdigest().encode()
+    return data
 
 
 def read_table(path: Path) -> pa.Table:
-    """A whole table, verified: its pages by their checksums, its content by its digest.
-
-    Page checksums do not cover the footer, where a flipped bit can rename a column or change the
-    note. TandemError (exit 3) names a damaged file.
-    """
+    """A whole table, verified by its seal. TandemError (exit 3) names a damaged file."""
     try:
-        table = _parsed(path)
-        metadata = table.schema.metadata
-        digest = _content_digest(table)
-        # Files of the first days have no digest.
-        if metadata.get(_DIGEST_KEY, digest) != digest:
-            raise ValueError("the content is not what was written")
+        data = path.read_bytes()
+        _check_seal(data)
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        metadata = table.schema.metadata or {}
+        known = {_TITLE_KEY, _NOTE_KEY, _SEAL_KEY, _OLD_KEY}
+        if _TITLE_KEY not in metadata or metadata.keys() - known:
+            raise ValueError("not a footer of this project's")
     except FileNotFoundError:
         fix = "run snakemake, which makes it"
         raise TandemError("no such file", where=str(path), fix=fix) from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, error, "delete it and run snakemake, which makes it again") from None
     return table
+
+
+def _check_seal(data: bytes) -> None:
+    mark = data.rfind(_MARK)
+    if mark < 0:
+        if _OLD_KEY in data:
+            return
+        raise ValueError("no file of this project's, or its end is gone")
+    place = mark + len(_MARK)
+    digest = hashlib.sha256(memoryview(data)[:place])
+    digest.update(_OPEN)
+    digest.update(memoryview(data)[place + len(_OPEN) :])
+    if data[place : place + len(_OPEN)] != digest.hexdigest().encode():
+        raise ValueError("its bytes are not those that were written")
 
 
 def read_file(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -102,36 +133,27 @@ def read_note(path: Path) -> dict[str, Any]:
     return read_file(path)[1]
 
 
-def parse_table(data: bytes, path: Path) -> pa.Table:
-    """The table that the bytes of ``path`` hold, which somebody else has vouched for."""
+def read_columns(path: Path, names: Sequence[str], coded: bool = False) -> pa.Table:
+    """Columns of a table whose bytes somebody else has vouched for.
+
+    ``coded``: texts come as dictionaries, which take a fraction of the time and space. TandemError
+    (exit 3) names a file that is no table, or lacks one of them.
+    """
     try:
-        return _parsed(pa.BufferReader(data))
+        with pq.ParquetFile(
+            path,
+            read_dictionary=list(names) if coded else None,
+            page_checksum_verification=True,
+            pre_buffer=False,
+        ) as file:
+            table = file.read(columns=list(names), use_threads=False)
+        if missing := [name for name in names if name not in table.column_names]:
+            raise ValueError(f"no column '{missing[0]}'")
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, error, "make or copy the dataset again") from None
+    return table.select(list(names))
 
 
-def _parsed(source: Path | pa.BufferReader) -> pa.Table:
-    table = pq.read_table(source, page_checksum_verification=True, partitioning=None)
-    metadata = table.schema.metadata or {}
-    if _TITLE_KEY not in metadata or metadata.keys() - {_TITLE_KEY, _NOTE_KEY, _DIGEST_KEY}:
-        raise ValueError("not a footer of this project's")
-    return table
-
-
-def _damaged(path: Path, error: Exception) -> TandemError:
+def _damaged(path: Path, error: Exception, fix: str) -> TandemError:
     what = f"damaged ({sanitise(str(error), 120)})"
-    fix = "delete it and run snakemake, which makes it again"
     return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)
-
-
-def _content_digest(table: pa.Table) -> bytes:
-    """SHA-256 of the rows, as JSON, and the note, whatever way they are stored."""
-    digest = hashlib.sha256(f"[{json.dumps(table.column_names)}, [".encode())
-    separator = ""
-    # In pieces: as Python objects, rows take a hundred times their space.
-    for batch in table.to_batches(max_chunksize=10_000):
-        if rows := json.dumps(batch.to_pylist(), default=str)[1:-1]:
-            digest.update(f"{separator}{rows}".encode())
-            separator = ", "
-    digest.update(b"]]" + (table.schema.metadata or {}).get(_NOTE_KEY, b""))
-    return digest.hexdigest().encode()

@@ -1,11 +1,12 @@
 """What a study's results hold that it no longer needs: files of the past, failed blocks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
 from tandembench.dataset.aggregate import block_rows
 from tandembench.dataset.parquet import read_rows
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
 _TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
 
@@ -26,6 +27,17 @@ def failed_blocks(run_files: Iterable[str]) -> list[Path]:
     """The run files without any valid attempt; those that are not measured yet are left out."""
     present = [Path(file) for file in run_files if Path(file).is_file()]
     return sorted(file for file in present if not _any_valid(file))
+
+
+def remove(files: Iterable[Path]) -> Iterator[Path]:
+    """Delete ``files``, and give each that is gone; TandemError (exit 4) names one that stays."""
+    for file in files:
+        try:
+            file.unlink()
+        except OSError as error:
+            what, fix = f"cannot be removed ({error.strerror})", "make its folder writable"
+            raise TandemError(what, where=str(file), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
+        yield file
 
 
 def _any_valid(run_file: Path) -> bool:

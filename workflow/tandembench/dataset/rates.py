@@ -19,7 +19,8 @@ def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, A
     known = [
         row
         for row in executions
-        if row["mode"] == "concurrent" and row["overlap_s"] is not None and _key(row) in warm
+        if row["mode"] == "concurrent" and _key(row) in warm
+        if row["overlap_s"] is not None and row["answer_tokens"] is not None
     ]
     table = []
     for topology, scenario in _groups(known):

@@ -1,6 +1,7 @@
 """Which baselines there are: ``resources/baselines/<name>/<version>/``. Light, for Snakemake."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,27 +31,49 @@ class Baseline:
 
 def baselines(root: Path = ROOT, name: str | None = None) -> list[Baseline]:
     """All baselines, or those of one name; oldest version first."""
-    found = [
+    return in_order(
         Baseline(folder.parent.name, folder.name, folder)
         for folder in root.glob(f"{name or '*'}/*/")
-        if _VERSION.fullmatch(folder.name) and _NAME.fullmatch(folder.parent.name)
-    ]
-    return sorted(found, key=lambda one: (one.name, number(one.version)))
+        if is_baseline(folder.parent.name, folder.name)
+    )
+
+
+def in_order(found: Iterable[Baseline]) -> list[Baseline]:
+    """By name, then by version."""
+    return sorted(found, key=lambda one: (one.name, _number(one.version)))
+
+
+def is_baseline(name: str, version: str) -> bool:
+    """Whether folders of these names hold a baseline, and not somebody's other files."""
+    return is_name(name) and _VERSION.fullmatch(version) is not None
 
 
 def find(text: str, root: Path = ROOT) -> Baseline:
     """The baseline ``name`` (its newest version) or ``name@version``."""
+    return pick(text, baselines(root), str(root))
+
+
+def pick(text: str, known: Sequence[Baseline], where: str) -> Baseline:
+    """The same among those that are ``known``."""
     name, _, version = text.partition("@")
     check_name(name, version or None)
-    own = baselines(root, name)
+    own = [one for one in known if one.name == name]
     if not own:
-        known = ", ".join(dict.fromkeys(one.name for one in baselines(root))) or "none"
-        raise TandemError(f"no baseline '{name}'", where=str(root), fix=f"baselines: {known}")
+        names = ", ".join(dict.fromkeys(one.name for one in known)) or "none"
+        raise TandemError(f"no baseline '{name}'", where=where, fix=f"baselines: {names}")
     for one in reversed(own):
         if version in ("", one.version):
             return one
     fix = f"versions: {', '.join(one.version for one in own)}"
-    raise TandemError(f"no version {version}", where=str(root / name), fix=fix)
+    raise TandemError(f"no version {version} of '{name}'", where=where, fix=fix)
+
+
+def next_version(own: Sequence[Baseline]) -> str:
+    """The minor version after those of a baseline; 1.0.0 if it is the first."""
+    if not own:
+        return "1.0.0"
+    major, minor, _ = _number(own[-1].version)
+    return f"{major}.{minor + 1}.0"
 
 
 def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
@@ -76,7 +99,7 @@ def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
 
 def check_name(name: str, version: str | None) -> None:
     """TandemError unless both can be folders' names; a ``version`` is three numbers."""
-    if not _NAME.fullmatch(name) or len(name) > 64:
+    if not is_name(name):
         fix = "small letters and digits, joined by single '_', '.' or '-', 64 at most"
         raise TandemError(f"'{sanitise(name, 40)}' is no name", where="baseline", fix=fix)
     if version is not None and not _VERSION.fullmatch(version):
@@ -84,6 +107,10 @@ def check_name(name: str, version: str | None) -> None:
         raise TandemError(what, where="baseline", fix="three numbers, such as 1.0.0")
 
 
-def number(version: str) -> tuple[int, ...]:
-    """A version as numbers, which sort as versions do."""
+def is_name(text: str) -> bool:
+    """Whether it can be a name: of a baseline, or of a study, phase, config or session."""
+    return len(text) <= 64 and _NAME.fullmatch(text) is not None
+
+
+def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))

@@ -1,17 +1,18 @@
 """Two sides -> their difference, as values for people (Markdown), programs (JSON) and CI."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from tandembench.dataset.columns import KEYS
-from tandembench.dataset.load import Dataset
-from tandembench.diff.metrics import by_group, of_printed
-from tandembench.diff.printed import checks
+from tandembench.dataset.opened import OpenDataset, column_names
+from tandembench.diff.metrics import of_runs
+from tandembench.diff.publications import differences
+from tandembench.diff.rows import changes, codes, match, read_both
 from tandembench.diff.sides import Row, Side
 
-_KEYS = [column.name for column in KEYS]
+if TYPE_CHECKING:
+    from tandembench.dataset.load import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +32,39 @@ class Difference:
 
 def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) -> Difference:
     """A against B; ``margin`` is that of A's study unless given."""
-    if a.dataset is not None and b.dataset is not None:
-        return _runs(a.dataset, b.dataset, margin, force)
-    if a.dataset is not None:
+    if a.opened is not None and b.opened is not None:
+        return _runs(a.opened, b.opened, margin, force)
+    if a.opened is not None:
         return _values(b, a.label, a.dataset)
-    if b.dataset is not None:
+    if b.opened is not None:
         return _values(a, b.label, b.dataset)
-    rows = of_printed(a.printed, b.printed)
+    rows = differences(a.printed, b.printed)
     worse = sum(row["verdict"] == "worse" for row in rows)
     return Difference("printed", a.printed == b.printed, (), worse, {"rows": rows})
 
 
-def _values(printed: Side, label: str, dataset: Dataset) -> Difference:
-    rows = checks(printed.printed, dataset.runs)
-    scopes: list[Row] = []
-    for scope in dict.fromkeys(row["scope"] for row in rows):
-        own = [row for row in rows if row["scope"] == scope]
-        subjects = {row["subject"] for row in own}
-        wrong = {row["subject"] for row in own if not row["agrees"]}
-        scopes.append(
-            {
-                "scope": scope,
-                "checked": len(own),
-                "agree": sum(row["agrees"] for row in own),
-                "subjects": len(subjects),
-                "subjects_agree": len(subjects - wrong),
-            }
-        )
-    content = {"printed": printed.label, "runs": label, "scopes": scopes, "rows": rows}
-    return Difference("values", all(row["agrees"] for row in rows), (), 0, content)
+def _values(printed: Side, label: str, dataset: "Dataset | None") -> Difference:
+    # It takes data frames, which a difference of runs does without.
+    from tandembench.diff.printed import against_runs  # noqa: PLC0415
+
+    if dataset is None:
+        raise ValueError("a side without runs")
+    found = against_runs(printed.printed, dataset.runs, dataset.executions)
+    same = all(row["agrees"] for row in found["rows"])
+    return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})
 
 
-def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Difference:
-    left, right = a.runs, b.runs
+def _runs(a: OpenDataset, b: OpenDataset, margin: float | None, force: bool) -> Difference:
     found = obstacles(a, b)
     fingerprints = _fingerprints(a, b)
     if found and not force:
         return Difference("runs", False, found, 0, {"fingerprints": fingerprints})
     limit = margin if margin is not None else float(a.descriptor["study"]["margin"])
-    rows = _rows(left, right)
-    valid = [side[side["valid"]] for side in (left, right)]
-    configs = by_group(valid[0], valid[1], "config_id", limit)
-    scenarios = by_group(valid[0], valid[1], "scenario", limit)
-    names = [set(map(str, side.columns)) for side in (left, right)]
+    matched = match(a, b)
+    rows = changes(a, b, matched)
+    configs, scenarios = of_runs(a, b, matched, limit)
+    fingerprints.append(_topologies(a, b))
+    names = [set(column_names(side, "runs")) for side in (a, b)]
     columns = {"only_a": sorted(names[0] - names[1]), "only_b": sorted(names[1] - names[0])}
     same = (
         not found
@@ -96,29 +87,7 @@ def _runs(a: Dataset, b: Dataset, margin: float | None, force: bool) -> Differen
     )
 
 
-def _rows(a: pd.DataFrame, b: pd.DataFrame) -> Row:
-    """Runs by key: how many are new, gone, changed and equal; changes by column."""
-    left, right = (side.set_index(_KEYS).sort_index() for side in (a, b))
-    both = left.index.intersection(right.index)
-    shared = [column for column in left.columns if column in right.columns]
-    changed = pd.Series(data=False, index=both)
-    by_column: dict[str, int] = {}
-    for column in shared:
-        one, other = left.loc[both, column], right.loc[both, column]
-        differs = ~((one == other) | (one.isna() & other.isna()))
-        if differs.any():
-            by_column[column] = int(differs.sum())
-            changed |= differs.fillna(value=True).astype(bool)
-    return {
-        "added": len(right.index.difference(left.index)),
-        "removed": len(left.index.difference(right.index)),
-        "changed": int(changed.sum()),
-        "equal": int((~changed).sum()),
-        "changed_columns": by_column,
-    }
-
-
-def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
+def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
     """Why the two must not be compared: another model, other work, other definitions."""
     found: list[str] = []
     models = [_known(side.descriptor["fingerprints"]["models"]) for side in (a, b)]
@@ -133,12 +102,7 @@ def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
     ]
     if all(names) and not set(names[0]) & set(names[1]):
         found.append(f"other models: {', '.join(names[0])} and {', '.join(names[1])}")
-    works = [
-        side.runs.drop_duplicates("config_id").set_index("config_id")["work_policy"]
-        for side in (a, b)
-    ]
-    both = works[0].index.intersection(works[1].index)
-    other = [str(one) for one in both if works[0][one] != works[1][one]]
+    other = _other_work(a, b)
     if other:
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         found.append(f"another work policy in {other[0]}{more}")
@@ -153,19 +117,33 @@ def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
+    """The configs of both whose work policy is another in each."""
+    sides = read_both(a, b, ["config_id", "work_policy"])
+    n = sides[0].num_rows
+    configs, names = codes([side["config_id"] for side in sides])
+    policies, kinds = codes([side["work_policy"] for side in sides])
+    there = np.zeros((2, len(names), len(kinds)), dtype=np.bool_)
+    for side, rows in enumerate((slice(n), slice(n, None))):
+        there[side, configs[rows], policies[rows]] = True
+    held = there.any(axis=2).all(axis=0)
+    other = (there[0] != there[1]).any(axis=1)
+    return sorted(names[code] for code in np.flatnonzero(held & other))
+
+
 def _known(models: list[dict[str, Any]]) -> dict[str, str]:
     return {one["model"]: one["model_digest"] for one in models if one["model_digest"]}
 
 
-def _definitions(descriptor: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401 - JSON
+def _definitions(descriptor: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401 - JSON
     runs = next(one for one in descriptor["resources"] if one["name"] == "runs")
     return {
-        field["name"]: (field.get("unit", ""), field["description"])
+        field["name"]: (field["type"], field.get("unit", ""), field["description"])
         for field in runs["schema"]["fields"]
     }
 
 
-def _fingerprints(a: Dataset, b: Dataset) -> list[Row]:
+def _fingerprints(a: OpenDataset, b: OpenDataset) -> list[Row]:
     """What the sides were measured with; ``same`` is None where one of them is not known."""
     rows = []
     names = sorted({*a.descriptor["fingerprints"], *b.descriptor["fingerprints"]} - {"boots"})
@@ -175,6 +153,14 @@ def _fingerprints(a: Dataset, b: Dataset) -> list[Row]:
         same = values[0] == values[1] if all(values) else None
         rows.append({"name": name, "a": texts[0], "b": texts[1], "same": same})
     return rows
+
+
+def _topologies(a: OpenDataset, b: OpenDataset) -> Row:
+    """Which topologies the sides hold: a scenario of one side may be of another than the other."""
+    sides = read_both(a, b, ["topology"])
+    names = [sorted(codes([side["topology"]])[1]) for side in sides]
+    texts = [", ".join(map(str, own)) for own in names]
+    return {"name": "topologies", "a": texts[0], "b": texts[1], "same": names[0] == names[1]}
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -4,20 +4,27 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
-from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.dataset.opened import OpenDataset, open_dataset
+from tandembench.dataset.stores import fetch, is_address, open_store
 from tandembench.dataset.versions import ROOT, locate
 from tandembench.errors import EXIT_CORRUPT, TandemError
 
+if TYPE_CHECKING:
+    from tandembench.dataset.load import Dataset
+
 Row = dict[str, Any]
+# The tables that differences are told from.
+_NEEDED = ("runs", "published")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
-    """One side: ``dataset`` if its runs are known, else ``printed``, the rows of a publication.
+    """One side: ``opened`` if its runs are known, else ``printed``, the rows of a publication.
 
     A printed row's ``value`` and ``resolution`` (half a unit of the last printed digit) are
     numbers or None.
@@ -25,16 +32,41 @@ class Side:
 
     label: str
     descriptor: Mapping[str, Any]
-    dataset: Dataset | None
+    opened: OpenDataset | None
     printed: tuple[Row, ...]
 
+    @cached_property
+    def dataset(self) -> "Dataset | None":
+        """All of its tables as data frames, read when first asked for."""
+        # Data frames take half a second to import, and a difference of runs needs none.
+        from tandembench.dataset.load import load_tables  # noqa: PLC0415
 
-def open_side(text: str, root: Path = ROOT) -> Side:
-    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder."""
-    folder, label = locate(text, root)
+        return None if self.opened is None else load_tables(self.opened)
+
+
+def open_side(text: str, root: Path = ROOT, copies: Path | None = None) -> Side:
+    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder.
+
+    Or by ``name`` or ``name@version`` in an object store, as the last part of its address: what
+    is needed of it is copied to a folder in ``copies``.
+    """
+    if copies is not None and is_address(text):
+        return _opened(*_fetched(text, copies))
+    return _opened(*locate(text, root))
+
+
+def _fetched(text: str, copies: Path) -> tuple[Path, str]:
+    address, mark, options = text.partition("?")
+    parent, _, name = address.rstrip("/").rpartition("/")
+    store = open_store(f"{parent}{mark}{options}")
+    baseline = fetch(store, name, copies, lambda table: table in _NEEDED)
+    return baseline.folder, f"{store.shown}/{baseline.label}"
+
+
+def _opened(folder: Path, label: str) -> Side:
     descriptor = read_descriptor(folder)
     if descriptor.get("kind") != "published":
-        return Side(label, descriptor, load_dataset(folder), ())
+        return Side(label, descriptor, open_dataset(folder), ())
     (resource,) = descriptor["resources"]
     data = read_resource(folder, resource).decode("utf-8")
     rows = csv.DictReader(io.StringIO(data, newline=""), strict=True)

@@ -54,7 +54,10 @@ def _opened(name: str, root: Path) -> _Opened:
         return _Opened(name, None, str(error), missing=True)
     try:
         # By version: which one it was must stand in the report.
-        return _Opened(name, open_side(folder.label, root), None, missing=False)
+        side = open_side(folder.label, root)
+        # Tables are read when first asked for: here, where a damaged one is a line of the report.
+        _ = side.dataset
+        return _Opened(name, side, None, missing=False)
     except TandemError as error:
         return _Opened(folder.label, None, str(error), missing=False)
 
@@ -88,7 +91,7 @@ def _found(opened: _Opened, dataset: Dataset, margin: float) -> Values:
 
 
 def _beside_runs(side: Side, theirs: Dataset, ours: Dataset, margin: float) -> Values:
-    found = compare(side, Side("this dataset", ours.descriptor, ours, ()), margin)
+    found = compare(side, Side("this dataset", ours.descriptor, ours.opened, ()), margin)
     measured_with = [
         {"name": row["name"], "ours": row["b"], "theirs": row["a"], "same": row["same"]}
         for row in found.content["fingerprints"]

@@ -66,9 +66,9 @@ def _opened(name: str, dataset: Dataset, root: Path) -> Source:
         if error.exit_code != EXIT_USAGE:
             raise
         return Source(obstacle=f"no baseline {name}")
-    if opened.dataset is None:
+    if opened.opened is None or opened.dataset is None:
         return Source(printed=_printed(opened))
-    found = obstacles(dataset, opened.dataset)
+    found = obstacles(dataset.opened, opened.opened)
     return replace(_of_runs(opened.dataset), beside_self=found[0] if found else None)
 
 

@@ -64,7 +64,7 @@ def beside_published(side: Side, dataset: Dataset) -> Values:
         "printed_values": None,
     }
     if not reasons and _may_be_of_these(rows):
-        checked = checks(side.printed, dataset.runs)
+        checked = checks(side.printed, dataset.runs, dataset.executions)
         found["printed_values"] = {
             "checked": len(checked),
             "agree": sum(row["agrees"] for row in checked),

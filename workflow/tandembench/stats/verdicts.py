@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, stdtr
-from scipy.stats import nct
 
 from tandembench.stats.intervals import Interval, critical, inverse, logarithm
 
@@ -131,6 +130,9 @@ def noncentrality(freedom: float, level: float, power: float) -> float:
 
     In the right direction. Source: Cohen 1988.
     """
+    # It takes half a second to import, and few ask.
+    from scipy.stats import nct  # noqa: PLC0415
+
     limit = critical(freedom, level)
     # 0 gives less than any power asked for, 1000 gives all of it, even for two values.
     return float(brentq(lambda nc: float(nct.sf(limit, freedom, nc)) - power, 0, 1000))

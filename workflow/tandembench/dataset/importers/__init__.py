@@ -1,15 +1,41 @@
-"""importers: other people's result folders -> runs, as their source timed them.
-
-Each layout is a module with ``read(root) -> Imported``.
-"""
+"""importers: other people's result folders and files -> runs, as their source timed them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tandembench.dataset.importers import chimeraforge_python, chimeraforge_rust
-from tandembench.dataset.importers.source import Imported
+from tandembench.dataset.importers import chimeraforge_python, chimeraforge_rust, csv_runs
+from tandembench.dataset.importers.source import Imported, check_runs, unreadable
+from tandembench.errors import TandemError
+from tandembench.text import sanitise
 
-LAYOUTS: Mapping[str, Callable[[Path], Imported]] = {
+# Layouts of folders; a file has one of its own, which its mapping tells.
+_FOLDERS: Mapping[str, Callable[[Path], Imported]] = {
     "chimeraforge-rust": chimeraforge_rust.read,
     "chimeraforge-python": chimeraforge_python.read,
 }
+
+
+def read(layout: str, source: Path, mapping: Path | None = None) -> Imported:
+    """The runs of ``source``, a folder or (layout csv, with a ``mapping``) a file, one at least."""
+    if layout not in ("csv", *_FOLDERS):
+        fix = f"layouts: csv, {', '.join(_FOLDERS)}"
+        raise TandemError(f"no layout '{sanitise(layout, 40)}'", where="baseline import", fix=fix)
+    if (layout == "csv") is not (mapping is not None):
+        what = "layout csv needs --mapping" if mapping is None else f"{layout} needs no --mapping"
+        fix = "config/README.md shows one" if mapping is None else "leave it out"
+        raise TandemError(what, where="baseline import", fix=fix)
+    try:
+        there = source.is_file() if mapping is not None else source.is_dir()
+    except OSError as error:
+        raise unreadable(source, error) from None
+    if not there:
+        kind, fix = ("file", "the CSV file") if mapping else ("folder", "the folder of results")
+        raise TandemError(f"no such {kind}", where=str(source), fix=f"name {fix}")
+    if mapping is not None:
+        return csv_runs.read(source, mapping)
+    imported = _FOLDERS[layout](source)
+    if not imported.runs:
+        fix = f"name the folder that holds results in the layout {layout}"
+        raise TandemError("no run in it", where=str(source), fix=fix)
+    check_runs(imported.runs, source)
+    return imported

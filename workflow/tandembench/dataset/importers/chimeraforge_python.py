@@ -18,6 +18,7 @@ from tandembench.dataset.importers.source import (
     SourceAgent,
     SourceRun,
     bad,
+    files_below,
     host,
     read_json,
 )
@@ -31,9 +32,7 @@ def read(root: Path) -> Imported:
     tests = _tests(root / LOG)
     runs = []
     skipped: Counter[str] = Counter()
-    for path in sorted(root.rglob("*")):
-        if path.is_dir():
-            continue
+    for path in files_below(root):
         found = re.fullmatch(
             r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
         )
@@ -52,6 +51,8 @@ def read(root: Path) -> Imported:
         "Starts are local time without a zone, taken for UTC, and counted from the test's start by"
         " the wall times of its runs: good for the order, not for the clock.",
         "contention_source is the source's own flag, whatever its report says that it means.",
+        "Not kept: Chimera's constants and citations, fields that were never filled, and what was"
+        " computed from the rest (rates, deltas, 95th percentiles of two values).",
     )
     return Imported(tuple(_in_time(runs)), skipped, notes)
 
@@ -61,15 +62,20 @@ def _tests(path: Path) -> dict[int, tuple[str, datetime]]:
     if not path.is_file():
         raise bad(path.parent, f"no {LOG}, the only place that names the scenario of each test")
     log = Reader(path, read_json(path))
+    listed = log.at("test_results")
+    if not isinstance(listed, list):
+        raise bad(path, "'test_results' is no list")
     tests = {}
-    for index in range(len(log.at("test_results"))):
+    for index in range(len(listed)):
         scenario = log.text("test_results", index, "scenario")
         if scenario not in SCENARIOS:
             raise bad(path, f"unknown scenario '{scenario}'")
         try:
             start = datetime.fromisoformat(log.text("test_results", index, "start_time"))
         except ValueError:
-            raise bad(path, f"test_results.{index}.start_time is no time") from None
+            start = None
+        if start is None or start.tzinfo or not 1970 <= start.year < 2200:
+            raise bad(path, f"test_results.{index}.start_time is no local time from 1970 on")
         tests[log.count("test_results", index, "test_id")] = scenario, start.replace(tzinfo=UTC)
     return tests
 
@@ -83,7 +89,7 @@ def _run(
         phase=_PHASES.get(phase, f"phase{phase}"),
         scenario=scenario,
         repetition=number,
-        wall_s=data.seconds("summary", "concurrent_wall_time"),
+        wall_s=data.seconds("summary", "concurrent_wall_time", positive=True),
         started_at=started_at,
         agents=tuple(_agent(data, name) for name in AGENTS),
         contention=data.flag("summary", "resource_contention_detected"),
@@ -98,12 +104,13 @@ def _agent(data: Reader, name: str) -> SourceAgent:
         model=data.text(name, "model"),
         options=data.options(name, "configuration"),
         endpoint=host(data.text("summary", f"{name}_ollama_url")),
-        duration_s=data.seconds(f"{name}_execution_time"),
+        duration_s=data.seconds(f"{name}_execution_time", positive=True),
         first_token_s=mean_s * calls,
         ttft_s=mean_s if calls == 1 else None,
         decode_s=None,
         prompt_s=None,
         load_s=None,
+        server_decode_s=None,
         answer_tokens=data.count(name, "aggregate_metrics", "total_tokens_generated"),
         calls=calls,
         ended_ns=None,

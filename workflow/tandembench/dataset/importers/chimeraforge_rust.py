@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tandembench.dataset.importers.source import (
     AGENTS,
+    RUNTIME,
     SCENARIOS,
     Imported,
     Reader,
     SourceAgent,
     SourceRun,
     bad,
+    files_below,
     host,
     read_json,
     unix_ns,
@@ -29,9 +31,7 @@ def read(root: Path) -> Imported:
     """All runs below ``root``. TandemError names a run that is damaged."""
     runs = []
     skipped: Counter[str] = Counter()
-    for path in sorted(root.rglob("*")):
-        if path.is_dir():
-            continue
+    for path in files_below(root):
         if path.name == "metrics.json":
             runs.append(_run(root, path))
         elif path.name == "summary.json":
@@ -42,6 +42,8 @@ def read(root: Path) -> Imported:
         "Each agent's duration and the wall time are the source's. decode_s is the server's decode"
         " time; prompts were not counted; an agent's start is its end less its duration.",
         "contention_source is the source's own flag, whatever its report says that it means.",
+        "Not kept of each run: prompts, labels, system_info with the host name, run_number, and"
+        " what was computed from the rest (aggregate_metrics, rates, deltas).",
     )
     return Imported(tuple(runs), skipped, notes)
 
@@ -58,18 +60,25 @@ def _run(root: Path, path: Path) -> SourceRun:
         raise bad(path, f"unknown scenario '{scenario}'")
     agents = tuple(_agent(data, name) for name in AGENTS)
     starts = [agent.started_ns for agent in agents if agent.started_ns is not None]
-    if len(starts) < len(agents):
-        raise bad(path, "a timestamp that is not ISO 8601 in UTC")
+    started_at = utc(min(starts)) if len(starts) == len(agents) else None
+    if started_at is None:
+        raise bad(path, "a timestamp that is no ISO 8601 time with a zone, from 1970 on")
     return SourceRun(
         place="/".join(folders[:first]),
-        phase=next((_PHASES[part] for part in folders if part in _PHASES), "all"),
+        phase=next(filter(None, map(_phase, folders)), "all"),
         scenario=scenario,
         repetition=int(folders[first].removeprefix("run_")),
-        wall_s=data.seconds("summary", "concurrent_wall_time_s"),
-        started_at=utc(min(starts)),
+        wall_s=data.seconds("summary", "concurrent_wall_time_s", positive=True),
+        started_at=started_at,
         agents=agents,
         contention=data.flag("summary", "resource_contention_detected"),
     )
+
+
+def _phase(folder: str) -> str | None:
+    if folder.startswith(RUNTIME):
+        return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
+    return _PHASES.get(folder)
 
 
 def _agent(data: Reader, name: str) -> SourceAgent:
@@ -89,12 +98,13 @@ def _agent(data: Reader, name: str) -> SourceAgent:
         model=data.text(name, "config", "model"),
         options=data.options(name, "config", "options"),
         endpoint=host(data.text(name, "config", "base_url")),
-        duration_s=data.seconds(name, "execution_time_s"),
+        duration_s=data.seconds(name, "execution_time_s", positive=True),
         first_token_s=summed("ttft_ms"),
         ttft_s=data.seconds(name, "result", "individual_runs", 0, "ttft_ms", scale=1e-3),
         decode_s=summed("eval_duration_ms"),
         prompt_s=summed("prompt_eval_duration_ms"),
         load_s=summed("load_duration_ms"),
+        server_decode_s=summed("eval_duration_ms"),
         answer_tokens=sum(
             data.count(name, "result", "individual_runs", step, "tokens_generated")
             for step in steps

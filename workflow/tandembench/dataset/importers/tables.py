@@ -1,10 +1,18 @@
 """Imported runs -> the rows of an ordinary dataset. What a source does not tell is null."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tandembench.dataset.importers.source import Imported, SourceAgent, SourceRun, config_ids
+from tandembench.dataset.importers.source import (
+    Imported,
+    SourceAgent,
+    SourceRun,
+    config_ids,
+    kept,
+)
+from tandembench.dataset.versions import is_name
+from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.metrics import (
     IMBALANCE_PARTS,
     Timing,
@@ -19,11 +27,35 @@ Row = dict[str, Any]
 COLD_LOAD_S = 0.5
 # What needs decode_s, which not every source has.
 _OF_DECODING = (*IMBALANCE_PARTS, "throughput_delta_tokens_per_s")
+# What is null where a source does not tell something of every agent of a run, or of an execution.
+_RUN_NEEDS: Mapping[str, Sequence[str]] = {
+    "first_token_s": IMBALANCE_PARTS,
+    "decode_s": _OF_DECODING,
+    "answer_tokens": (
+        *_OF_DECODING,
+        "aggregate_tokens_per_s",
+        "makespan_per_token_s",
+        "answer_tokens",
+    ),
+}
+_EXECUTION_NEEDS: Mapping[str, Sequence[str]] = {
+    "first_token_s": ("first_token_s", "rest_s"),
+    "decode_s": ("decode_s", "rest_s", "decode_rate_tokens_per_s"),
+    "answer_tokens": ("answer_tokens", "decode_rate_tokens_per_s"),
+}
 
 
 def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]]:
-    """(runs, executions, phases) of what was imported; phases as a descriptor lists them."""
+    """(runs, executions, phases) of what was imported; phases as a descriptor lists them.
+
+    TandemError (exit 3) for a config whose options make no id.
+    """
     ids = config_ids(imported.runs)
+    for place, config_id in ids.items():
+        if not is_name(config_id):
+            fix = "mend its options or take it out; nothing was imported"
+            what = f"'{config_id[:80]}' is no id of a config"
+            raise TandemError(what, where=place, fix=fix, exit_code=EXIT_CORRUPT)
     runs: list[Row] = []
     executions: list[Row] = []
     phases: dict[str, list[str]] = {}
@@ -50,10 +82,10 @@ def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]
 
 def _shared(run: SourceRun, config_id: str) -> Row:
     dual = len({agent.endpoint for agent in run.agents}) > 1
-    topology = "dual" if dual else "single"
+    topology = run.topology or ("dual" if dual else "single")
     workload = digest([[agent.name, agent.model, dict(agent.options)] for agent in run.agents])
     return {
-        "session": "s1",
+        "session": run.session,
         "config_id": config_id,
         "repetition": run.repetition,
         "attempt": 1,
@@ -62,7 +94,7 @@ def _shared(run: SourceRun, config_id: str) -> Row:
         "topology": topology,
         "n_agents": len(run.agents),
         "work_policy": "natural",
-        "engine": "ollama",
+        "engine": run.engine,
         "workload": workload,
         "content": digest([workload, topology]),
         "started_at": run.started_at,
@@ -72,32 +104,43 @@ def _shared(run: SourceRun, config_id: str) -> Row:
 
 
 def _timing(agent: SourceAgent) -> Timing:
-    """The source's sums. Without decode seconds there are no intervals that took them."""
-    intervals = max(agent.answer_tokens - agent.calls, 0)
+    """The source's sums; what it does not tell counts for nothing, and is null in the tables.
+
+    Without decode seconds there are no intervals that took them.
+    """
+    tokens = agent.answer_tokens or 0
     return Timing(
         duration_s=agent.duration_s,
-        first_token_s=agent.first_token_s,
+        first_token_s=agent.first_token_s or 0.0,
         decode_s=agent.decode_s or 0.0,
-        intervals=0 if agent.decode_s is None else intervals,
-        answer_tokens=agent.answer_tokens,
+        intervals=0 if agent.decode_s is None else max(tokens - agent.calls, 0),
+        answer_tokens=tokens,
         ttft_s=agent.ttft_s,
     )
 
 
+def _untold(agents: Sequence[SourceAgent], needs: Mapping[str, Sequence[str]]) -> Row:
+    return {
+        column: None
+        for name, columns in needs.items()
+        if any(getattr(agent, name) is None for agent in agents)
+        for column in columns
+    }
+
+
 def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
     starts = [agent.started_ns for agent in run.agents if agent.started_ns is not None]
-    loads = [agent.load_s for agent in run.agents]
-    found: Row = {
-        **run_metrics(timings, [None] * len(timings), run.wall_s, serial=False),
-        "cold": _any_cold(loads),
+    serial = run.topology == "serial"
+    together = len(starts) == len(run.agents) > 1 and not serial
+    return {
+        **run_metrics(timings, [None] * len(timings), run.wall_s, serial=serial),
+        "cold": _any_cold([agent.load_s for agent in run.agents]),
         "work_effective": "natural",
         "contention_source": run.contention,
-        "answer_tokens": sum(agent.answer_tokens for agent in run.agents),
-        "start_skew_s": (max(starts) - min(starts)) / 1e9 if len(starts) > 1 else None,
+        "answer_tokens": sum(timing.answer_tokens for timing in timings),
+        "start_skew_s": (max(starts) - min(starts)) / 1e9 if together else None,
+        **_untold(run.agents, _RUN_NEEDS),
     }
-    if any(agent.decode_s is None for agent in run.agents):
-        found |= dict.fromkeys(_OF_DECODING)
-    return found
 
 
 def _any_cold(loads: Sequence[float | None]) -> bool | None:
@@ -106,11 +149,11 @@ def _any_cold(loads: Sequence[float | None]) -> bool | None:
 
 
 def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
-    found: Row = {
+    return {
         "agent": agent.name,
         "agent_index": index,
         "mode": "concurrent",
-        "endpoint": agent.endpoint,
+        "endpoint": kept(agent.endpoint),
         "model": agent.model,
         "options_asked": json.dumps(dict(agent.options), sort_keys=True),
         "work_effective": "natural",
@@ -119,12 +162,10 @@ def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
         "n_steps": agent.calls,
         "load_s": agent.load_s,
         "prompt_s": agent.prompt_s,
-        "server_decode_s": agent.decode_s,
+        "server_decode_s": agent.server_decode_s,
         **execution_metrics(timing),
+        **_untold([agent], _EXECUTION_NEEDS),
     }
-    if agent.decode_s is None:
-        found |= dict.fromkeys(("decode_s", "rest_s", "decode_rate_tokens_per_s"))
-    return found
 
 
 def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
@@ -143,7 +184,9 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
 
 
 def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:
-    if agent.started_ns is None or agent.ended_ns is None or agent.calls != 1:
+    if agent.started_ns is None or agent.ended_ns is None or agent.ttft_s is None:
         return None
-    begin = (agent.started_ns - base) / 1e9 + (agent.ttft_s or 0.0)
+    if agent.calls != 1:
+        return None
+    begin = (agent.started_ns - base) / 1e9 + agent.ttft_s
     return begin, max(begin, (agent.ended_ns - base) / 1e9)

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 from raw_blocks import block, rounds, write_dataset
 
-import tandembench.report
+import tandembench.report.write
 from tandembench.cli import main
 from tandembench.errors import TandemError
-from tandembench.report import write_page, write_report
 from tandembench.report.figures import Figure
 from tandembench.report.page import named
+from tandembench.report.write import write_page, write_report
 
 MEBI = 2**20
 
@@ -45,7 +45,7 @@ def small(tmp_path: Path) -> Path:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """One figure, and no time spent on drawing it."""
     figure = Figure("drawn", "Drawn", "What it shows", "How to read it", "<svg/>", (), ())
-    monkeypatch.setattr(tandembench.report, "draw", lambda *_: (figure,))
+    monkeypatch.setattr(tandembench.report.write, "draw", lambda *_: (figure,))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -108,7 +108,7 @@ def test_a_report_that_fails_changes_nothing(
     def fail(*_: object) -> None:
         raise TandemError("broken", where="here", fix="mend it")
 
-    monkeypatch.setattr(tandembench.report, broken, fail)
+    monkeypatch.setattr(tandembench.report.write, broken, fail)
     with pytest.raises(TandemError, match="broken"):
         write_report(small, output)
     assert files(output.parent) == before

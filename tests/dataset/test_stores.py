@@ -1,0 +1,298 @@
+"""Baselines in object stores: a local one by pyarrow, and a real S3 server if one is named."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from click.testing import CliRunner
+from raw_blocks import block, rounds, write_dataset
+
+from tandembench.cli import main
+from tandembench.dataset import stores
+from tandembench.dataset.baseline import freeze, publish
+from tandembench.dataset.stores import open_store, stored
+from tandembench.dataset.versions import baselines
+from tandembench.errors import TandemError
+
+KEY, SECRET = "tandem-key", "tandem-secret-4711"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store under test: its address, also without options, and the folder behind it."""
+
+    address: str
+    shown: str
+    folder: Path
+
+    def named(self, baseline: str) -> str:
+        """The address of a baseline in it."""
+        path, mark, options = self.address.partition("?")
+        return f"{path}/{baseline}{mark}{options}"
+
+
+def local(tmp_path: Path) -> Place:
+    address = f"file://{tmp_path}/store/mine"
+    return Place(address, address, tmp_path / "store/mine")
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """Port and folder of buckets of a real S3 server, versitygw."""
+    program = os.environ.get("TANDEMBENCH_S3_SERVER")
+    if not program:
+        pytest.skip("TANDEMBENCH_S3_SERVER names no versitygw; make test-s3 builds one")
+    folder = tmp_path_factory.mktemp("s3")
+    for name in ("buckets/bucket", "metadata"):
+        (folder / name).mkdir(parents=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [program, "--port", f"127.0.0.1:{port}", "--quiet", "posix"]
+    command += ["--sidecar", str(folder / "metadata"), str(folder / "buckets")]
+    keys = {"ROOT_ACCESS_KEY_ID": KEY, "ROOT_SECRET_ACCESS_KEY": SECRET}
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, env={**os.environ, **keys}, stdout=log, stderr=log) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 20
+            while process.poll() is None and time.monotonic() < deadline:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+            else:
+                pytest.fail(f"{program} does not answer: {(folder / 'log').read_text()}")
+            yield port, folder / "buckets"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    if request.param == "local":
+        return local(tmp_path)
+    return s3_place(request.getfixturevalue("s3_server"), tmp_path.name, monkeypatch)
+
+
+def s3_place(server: tuple[int, Path], name: str, monkeypatch: pytest.MonkeyPatch) -> Place:
+    port, buckets = server
+    for variable, value in {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    options = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+    shown = f"s3://bucket/{name}"
+    return Place(f"{shown}?{options}", shown, buckets / "bucket" / name)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "study", rounds(2, block("serial"), block("dual")))
+
+
+def said(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == code, (done.output, done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done.stdout if code in (0, 1) else done.stderr
+
+
+def test_a_store_holds_baselines_as_a_folder_does(
+    study: Path, tmp_path: Path, place: Place
+) -> None:
+    root = ("--root", place.address)
+    assert said("baseline", "list", *root) == ""
+    assert said("baseline", "freeze", str(study), "--name", "mine", *root).startswith("mine@1.0.0")
+    assert said("baseline", "freeze", str(study), "--name", "mine", *root).startswith("mine@1.1.0")
+    told = said(
+        "baseline", "freeze", str(study), "--name", "mine", "--version", "1.0.0", *root, code=2
+    )
+    assert told == (
+        f"tandembench: {place.shown}: mine@1.0.0 exists;"
+        " a baseline never changes: give another --version\n"
+    )
+    assert said("baseline", "list", *root) == "mine@1.0.0\nmine@1.1.0\n"
+    assert said("baseline", "show", "mine", *root).startswith("mine@1.1.0: A test study\n")
+    assert said("baseline", "verify", "--all", *root).count("as they were frozen") == 2
+    # nothing but the baselines is left, each as a folder of its own would have it
+    files = sorted(path.name for path in (place.folder / "mine/1.0.0").iterdir())
+    here = freeze(study, "mine", None, tmp_path / "here")
+    assert files == sorted(path.name for path in here.folder.iterdir())
+    for name in files:
+        assert (place.folder / "mine/1.0.0" / name).read_bytes() == (
+            here.folder / name
+        ).read_bytes()
+    assert "Both hold the same runs" in said("diff", place.named("mine@1.0.0"), str(study))
+    assert "Both hold the same runs" in said("diff", str(study), place.named("mine"))
+    assert "no baseline 'other'" in said("diff", place.named("other"), str(study), code=2)
+
+
+def test_only_what_a_difference_needs_is_fetched(study: Path, tmp_path: Path, place: Place) -> None:
+    freeze(study, "mine", None, place.address)
+    (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
+    assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
+    told = said("baseline", "verify", "mine", "--root", place.address, code=3)
+    assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
+
+
+def test_damage_is_named_by_object(study: Path, tmp_path: Path, place: Place) -> None:
+    freeze(study, "mine", None, place.address)
+    folder = place.folder / "mine/1.0.0"
+    random = Random(114)  # noqa: S311 - damage, no secret
+    for _ in range(20):
+        file = random.choice(sorted(folder.iterdir()))
+        before = file.read_bytes()
+        damaged = bytearray(before)
+        if random.random() < 0.5:
+            damaged[random.randrange(len(damaged))] ^= 1 << random.randrange(8)
+        else:
+            del damaged[random.randrange(len(damaged)) :]
+        file.write_bytes(damaged)
+        told = said("baseline", "verify", "mine", "--root", place.address, code=3)
+        assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/{file.name}: ")
+        assert told.count("\n") == 1
+        file.write_bytes(before)
+    (folder / "runs.parquet").unlink()
+    told = said("baseline", "verify", "mine", "--root", place.address, code=3)
+    assert f"{place.shown}/mine/1.0.0/runs.parquet: missing" in told
+
+
+def test_tables_come_before_the_descriptor(
+    study: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = stores._write
+
+    def broken(store: stores.Store, path: str, content: Path | bytes) -> None:
+        written.append(Path(path).name)
+        if len(written) == 4:
+            raise TandemError("cannot be reached", where=path, fix="wait", exit_code=4)
+        write(store, path, content)
+
+    monkeypatch.setattr(stores, "_write", broken)
+    with pytest.raises(TandemError, match="cannot be reached"):
+        freeze(study, "mine", None, place.address)
+    assert written[1:] == ["executions.parquet", "rates.parquet", "runs.parquet"]
+    assert stored(open_store(place.address)) == []
+    # what was broken off is no baseline, and in nobody's way
+    monkeypatch.setattr(stores, "_write", write)
+    assert freeze(study, "mine", None, place.address).label == "mine@1.0.0"
+    assert said("baseline", "verify", "mine", "--root", place.address)
+
+
+def test_a_claim_that_stays_is_told(
+    study: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "PATIENCE_S", 0.0)
+    freeze(study, "mine", None, place.address)
+    claim = place.folder / "mine/1.1.0/.claim-of-another"
+    claim.parent.mkdir(parents=True)
+    claim.touch()
+    with pytest.raises(TandemError, match=r"mine@1\.1\.0 is being written by another") as caught:
+        freeze(study, "mine", None, place.address)
+    assert caught.value.exit_code == 4
+    assert f"remove {place.shown}/mine/1.1.0/.claim-of-another" in str(caught.value)
+    assert sorted(claim.parent.iterdir()) == [claim]
+
+
+def _publish(argument: tuple[str, int]) -> str:
+    address, writer = argument
+
+    def build(folder: Path, version: str) -> None:
+        for part in ("a", "datapackage.json"):
+            (folder / part).write_text(f"{writer} {version}")
+
+    return publish("mine", None, build, address).version
+
+
+def test_writers_at_once_lose_and_mix_nothing(place: Place) -> None:
+    with ProcessPoolExecutor(4) as pool:
+        made = list(pool.map(_publish, [(place.address, n) for n in range(12)]))
+    assert len(set(made)) == 12
+    writers = set()
+    for one in baselines(place.folder.parent, place.folder.name) or baselines(place.folder):
+        a, b = ((one.folder / part).read_text() for part in ("a", "datapackage.json"))
+        assert a == b
+        assert a.split()[1] == one.version
+        writers.add(a.split()[0])
+    assert len(writers) == 12
+
+
+@pytest.mark.parametrize("command", ["list", "freeze", "verify", "diff"])
+@pytest.mark.parametrize("fault", ["no such bucket", "the secret key is not the right one"])
+def test_a_store_that_refuses_is_one_line_without_a_secret(
+    study: Path,
+    s3_server: tuple[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    fault: str,
+) -> None:
+    place = s3_place(s3_server, "faults", monkeypatch)
+    address = place.address
+    if fault == "no such bucket":
+        address = address.replace("//bucket", "//nobody")
+    else:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-0815")
+    told = refused(command, address, study)
+    assert fault in told
+
+
+def refused(command: str, address: str, study: Path) -> str:
+    """The line that a command says of a store that it cannot use."""
+    root = ("--root", address)
+    arguments = {
+        "list": ("baseline", "list", *root),
+        "freeze": ("baseline", "freeze", str(study), "--name", "mine", *root),
+        "verify": ("baseline", "verify", "mine", *root),
+        "diff": ("diff", address.replace("?", "/mine?"), str(study)),
+    }
+    told = said(*arguments[command], code=4)
+    assert told.count("\n") == 1
+    assert told.startswith("tandembench: s3://")
+    assert not any(secret in told for secret in (KEY, SECRET, "wrong", "0815", "Signature"))
+    return told
+
+
+def test_a_store_without_keys_is_one_line(
+    study: Path, s3_server: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = s3_place(s3_server, "faults", monkeypatch)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "access denied, or no keys" in refused("list", place.address, study)
+
+
+def test_a_store_that_is_not_there_is_one_line(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with socket.socket() as taken:
+        # bound and not listening: nobody answers here
+        taken.bind(("127.0.0.1", 0))
+        options = f"endpoint_override=127.0.0.1:{taken.getsockname()[1]}&scheme=http"
+        told = refused("list", f"s3://bucket/x?{options}&region=us-east-1", study)
+    assert "cannot be reached" in told
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s4://bucket/x", "s3://", "s3://bucket/x?colour=red", "s3://AKIA:s3cret@bucket/x", "://"],
+)
+def test_what_is_no_address_is_one_line(address: str) -> None:
+    told = said("baseline", "list", "--root", address, code=2)
+    assert told.count("\n") == 1
+    assert "s3cret" not in told
+    assert "AKIA" not in told

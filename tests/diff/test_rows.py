@@ -1,0 +1,127 @@
+"""Runs by key: counts and columns as a comparison row by row has them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from raw_blocks import START
+
+from tandembench.dataset.columns import KEYS, STUDY_RUNS
+from tandembench.dataset.descriptor import file_hash, seal
+from tandembench.dataset.opened import OpenDataset, open_dataset
+from tandembench.dataset.parquet import write_table
+from tandembench.diff.rows import changes, match
+from tandembench.errors import TandemError
+
+Row = dict[str, Any]
+NAMES = [column.name for column in KEYS]
+
+
+def run(config: int, repetition: int, **changes: Any) -> Row:
+    key = {"session": "s1", "config_id": f"dual-{config}", "repetition": repetition, "attempt": 1}
+    texts = {"scenario": "chimera_homo", "topology": "dual", "work_policy": "fixed", "engine": "e"}
+    about = {"phase": "main", "n_agents": 2, "started_at": START, "valid": True}
+    return {**key, **texts, **about, "wall_s": 2.0, "cold": False, **changes}
+
+
+def opened(folder: Path, rows: Sequence[Row]) -> OpenDataset:
+    """A dataset that holds just these runs."""
+    write_table(folder / "runs.parquet", "runs", STUDY_RUNS, rows)
+    fields = [{"name": column.name} for column in STUDY_RUNS]
+    with (folder / "runs.parquet").open("rb") as file:
+        runs = {"name": "runs", "path": "runs.parquet", "hash": file_hash(file)}
+    others = [{"name": "executions", "path": "x", "hash": "x"}]
+    study = {"reference": "serial", "phases": []}
+    resources = [{**runs, "schema": {"fields": fields}}, *others]
+    seal(folder, {"resources": resources, "study": study, "instrument": None})
+    return open_dataset(folder)
+
+
+def row_by_row(a: Sequence[Row], b: Sequence[Row]) -> Row:
+    """The same, the long way."""
+    left, right = ({tuple(row[name] for name in NAMES): row for row in side} for side in (a, b))
+    both = [key for key in left if key in right]
+    columns = [column.name for column in STUDY_RUNS]
+    unlike = {
+        key: [name for name in columns if left[key].get(name) != right[key].get(name)]
+        for key in both
+    }
+    by_column = {
+        name: count
+        for name in columns
+        if (count := sum(name in names for names in unlike.values()))
+    }
+    changed = sum(bool(names) for names in unlike.values())
+    return {
+        "added": len(right) - len(both),
+        "removed": len(left) - len(both),
+        "changed": changed,
+        "equal": len(both) - changed,
+        "changed_columns": by_column,
+    }
+
+
+CHANGES: Sequence[Mapping[str, Any]] = (
+    {},
+    {"wall_s": 2.5},
+    {"wall_s": None},
+    {"cold": True},
+    {"cold": None},
+    {"reason": "oom"},
+    {"engine": "other"},
+    {"started_at": START + timedelta(microseconds=1)},
+    {"answer_tokens": 2**53 + 1},
+    {"answer_tokens": 2**53},
+)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_are_counted_as_row_by_row(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - an example, no secret
+    keys = [(config, repetition) for config in range(4) for repetition in range(1, 6)]
+    sides = []
+    for name in "ab":
+        own = [run(*key, **random.choice(CHANGES)) for key in keys if random.random() < 0.8]
+        if seed % 2:
+            random.shuffle(own)
+        sides.append((own, opened(tmp_path / name, own)))
+    (a, left), (b, right) = sides
+    assert changes(left, right, match(left, right)) == row_by_row(a, b)
+
+
+def test_what_is_equal_everywhere_is_equal_in_any_order(tmp_path: Path) -> None:
+    rows = [run(config, repetition) for config in range(3) for repetition in (1, 2)]
+    rows[0] |= {"wall_s": float("nan")}
+    left, right = opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[::-1])
+    found = changes(left, right, match(left, right))
+    assert (found["equal"], found["changed"]) == (6, 0)
+
+
+@pytest.mark.parametrize("sides", [([], []), ([run(1, 1)], []), ([], [run(1, 1)])])
+def test_a_side_may_be_empty(tmp_path: Path, sides: tuple[list[Row], list[Row]]) -> None:
+    left, right = (opened(tmp_path / name, rows) for name, rows in zip("ab", sides, strict=True))
+    found = changes(left, right, match(left, right))
+    assert (found["removed"], found["added"]) == (len(sides[0]), len(sides[1]))
+
+
+@pytest.mark.parametrize("twice", [0, 1])
+def test_a_run_that_is_there_twice_is_corrupt(tmp_path: Path, twice: int) -> None:
+    rows = [run(1, 1), run(1, 2)]
+    sides = [rows, rows]
+    sides[twice] = [*rows, run(1, 2)]
+    left, right = (opened(tmp_path / name, own) for name, own in zip("ab", sides, strict=True))
+    with pytest.raises(TandemError, match="a run is there twice") as caught:
+        match(left, right)
+    assert caught.value.exit_code == 3
+    assert str(caught.value).startswith(str(tmp_path / "ab"[twice]))
+
+
+def test_many_distinct_keys_do_not_take_many_places(tmp_path: Path) -> None:
+    # 40 sessions x 40 configs x 40 repetitions, of which 40 runs are there.
+    rows = [run(n, n + 1, session=f"s{n}") for n in range(40)]
+    left, right = opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[:-1])
+    found = changes(left, right, match(left, right))
+    assert (found["equal"], found["removed"], found["added"]) == (39, 1, 0)

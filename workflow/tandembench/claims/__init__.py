@@ -1,0 +1,1 @@
+"""claims: published statements against the data: YAML -> claims -> verdicts -> text."""

@@ -1,0 +1,92 @@
+"""The commands of baselines that no longer change: freeze, list, show, verify."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from tandembench.errors import TandemError
+
+_PATH = click.Path(path_type=Path)
+_ROOT = click.option(
+    "--root",
+    default="resources/baselines",
+    show_default=True,
+    help="Folder of baselines, or an object store: s3://bucket/prefix?region=...; keys come from"
+    " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws.",
+)
+_STYLE = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+
+
+@click.command()
+@click.argument("dataset", type=_PATH)
+@click.option("--name", required=True, help="Name of the baseline.")
+@click.option("--version", "number", help="Its version; the next one if left out.")
+@click.option(
+    "--licence",
+    help="Licence of the data, such as CC-BY-4.0, or a URL; the dataset's own if left out.",
+)
+@_ROOT
+@_STYLE
+def freeze(
+    dataset: Path, name: str, number: str | None, licence: str | None, root: str, style: str
+) -> None:
+    """Freeze DATASET, such as results/study/dataset or results/study."""
+    from tandembench.dataset.baseline import freeze as make  # noqa: PLC0415
+
+    inner = dataset / "dataset"
+    made = make(inner if inner.is_dir() else dataset, name, number, root, licence)
+    told = {"baseline": made.label, "folder": str(made.folder)}
+    click.echo(json.dumps(told) if style == "json" else f"{made.label}: {made.folder}")
+
+
+@click.command("list")
+@_ROOT
+@_STYLE
+def list_all(root: str, style: str) -> None:
+    """List all baselines, a line each."""
+    from tandembench.dataset.catalogue import known  # noqa: PLC0415
+
+    found = known(root)
+    if style == "json":
+        rows = [
+            {"name": one.name, "version": one.version, "folder": str(one.folder)} for one in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
+    for one in found if style == "text" else ():
+        click.echo(one.label)
+
+
+@click.command()
+@click.argument("name")
+@_ROOT
+@_STYLE
+def show(name: str, root: str, style: str) -> None:
+    """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas."""
+    from tandembench.dataset.catalogue import as_text, described  # noqa: PLC0415
+
+    found = described(name, root)
+    click.echo(json.dumps(found, indent=2, sort_keys=True) if style == "json" else as_text(found))
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All baselines.")
+@_ROOT
+@_STYLE
+def verify(names: tuple[str, ...], every: bool, root: str, style: str) -> None:
+    """Check that the baselines NAMES (NAME or NAME@VERSION) are what was frozen."""
+    from tandembench.dataset.catalogue import known, verified  # noqa: PLC0415
+
+    if not names and not every:
+        raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
+    found = verified([one.label for one in known(root)] if every else names, root)
+    if style == "json":
+        click.echo(json.dumps(found, indent=1))
+    for one in found if style == "text" else ():
+        if one["fault"] is None:
+            click.echo(f"{one['baseline']}: {one['tables']} tables as they were frozen")
+        else:
+            click.echo(f"tandembench: {one['fault']}", err=True)
+    sys.exit(max(one.get("exit_code", 0) for one in found) if found else 0)

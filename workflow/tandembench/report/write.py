@@ -1,0 +1,87 @@
+"""Report and page as files: all written before the first is put in place."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tandembench.dataset.descriptor import read_descriptor
+from tandembench.dataset.load import load_dataset
+from tandembench.dataset.versions import check_name
+from tandembench.errors import TandemError
+from tandembench.files import replacing, replacing_folder
+from tandembench.report.context import report_context
+from tandembench.report.figures import Figure, draw
+from tandembench.report.page import named, page
+from tandembench.report.plain import as_json
+from tandembench.report.render import render
+from tandembench.study.hypotheses import Hypothesis
+
+
+def write_report(
+    dataset_folder: Path, output: Path | None = None, hypotheses: Sequence[Hypothesis] = ()
+) -> Path:
+    """Render the report of the dataset at ``dataset_folder`` to ``output``, a Markdown file.
+
+    Without ``output`` it is ``reports/<name of the dataset>/technical_report.md``; returned is
+    what was written. Beside it, ``report.json`` holds the same numbers, and ``figures/`` the SVGs
+    that it shows and nothing else. All are written before the first is put in place.
+    """
+    output = output or _place(dataset_folder)
+    if output.suffix != ".md":
+        raise TandemError("not a name for Markdown", where=str(output), fix="end it in .md")
+    dataset = load_dataset(dataset_folder)
+    context = report_context(dataset, hypotheses)
+    figures = draw(dataset, context)
+    context["figures"] = [_without_drawing(figure) for figure in figures]
+    text, values = render(context), as_json(context)
+    data, folder = output.with_name("report.json"), output.with_name("figures")
+    if folder.is_dir() and any(folder.iterdir()) and not data.exists():
+        fix = "choose another folder for the report, or move what is in figures/ elsewhere"
+        raise TandemError("not figures of a report", where=str(folder), fix=fix)
+    with (
+        replacing(output) as new_output,
+        replacing_folder(folder) as new_folder,
+        replacing(data) as new_data,
+    ):
+        for figure in figures:
+            (new_folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
+        new_data.write_text(values, encoding="utf-8")
+        new_output.write_text(text, encoding="utf-8")
+    return output
+
+
+def _without_drawing(figure: Figure) -> dict[str, Any]:
+    """What a report says of a figure: everything but the drawing, which is a file of its own."""
+    return {
+        field.name: getattr(figure, field.name) for field in fields(figure) if field.name != "svg"
+    }
+
+
+def write_page(markdown_file: Path, output: Path | None = None) -> Path:
+    """``markdown_file`` as HTML at ``output``, by default beside it, with the figures it shows."""
+    output = output or markdown_file.with_suffix(".html")
+    if output.suffix != ".html":
+        raise TandemError("not a name for HTML", where=str(output), fix="end it in .html")
+    markdown = _read(markdown_file, "name a page, such as reports/quick/technical_report.md")
+    title, shown = named(markdown)
+    again = f"make {markdown_file.name} again"
+    figures = {path: _read(markdown_file.parent / path, again) for path in shown}
+    text = page(markdown, title or markdown_file.stem, figures)
+    with replacing(output) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return output
+
+
+def _read(path: Path, fix: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+        raise TandemError(what, where=str(path), fix=fix) from None
+
+
+def _place(dataset_folder: Path) -> Path:
+    descriptor = read_descriptor(dataset_folder)
+    check_name(descriptor["name"], None)
+    return Path("reports", descriptor["name"], "technical_report.md")
