@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -64,7 +64,7 @@ def _work(agents: pd.DataFrame) -> dict[str, Any] | None:
     }
 
 
-def _options(scenario: str, asked: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _options(scenario: str, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The agents' options as the scenario writes them: the study room's expansion, undone."""
     if scenario == "baseline_vs_chimera":
         return dict(asked[-1])
