@@ -22,6 +22,7 @@ from tandembench.dataset.columns import (
     RATES,
     STUDY_RUNS,
     TELEMETRY,
+    TOKENS,
     Column,
     arrow_schema,
 )
@@ -119,7 +120,8 @@ def write_dataset(folder: Path, runs: pa.Table) -> None:
     """A dataset of these runs; its other tables are empty."""
     folder.mkdir(parents=True)
     write_tables(folder / "runs.parquet", "runs", STUDY_RUNS, [runs])
-    for name, columns in (("executions", EXECUTIONS), ("telemetry", TELEMETRY), ("rates", RATES)):
+    others = {"executions": EXECUTIONS, "telemetry": TELEMETRY, "tokens": TOKENS, "rates": RATES}
+    for name, columns in others.items():
         write_table(folder / f"{name}.parquet", name, columns, [])
     manifest = {
         "study": "scale",

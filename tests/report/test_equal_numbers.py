@@ -112,7 +112,10 @@ def numbers(value: Any) -> list[float]:
         for one in value.values() if isinstance(value, dict) else value:
             found += numbers(one)
     elif isinstance(value, str):
-        found += map(float, re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)", value))
+        # Tables of figures are rounded already, percentages included.
+        pattern = r"(?<![\w.])(-?\d+(?:\.\d+)?)(?!\w)( %)?"
+        for text, percent in re.findall(pattern, value):
+            found.append(float(text) / (100 if percent else 1))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         found.append(float(value))
     return sorted(found)

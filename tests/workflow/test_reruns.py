@@ -140,10 +140,19 @@ def hypothesis(folder: Path) -> None:
     edit(folder / HYPOTHESES, "expect: {margin: 0.05}", "expect: {margin: 0.1}")
 
 
-def baseline_of_a_hypothesis(folder: Path) -> None:
+def baseline_of_a_hypothesis(folder: Path, name: str = "tr113") -> None:
     """A newer version of what the report's questions and comparisons name."""
-    own = folder / "resources/baselines/tr113"
+    own = folder / "resources/baselines" / name
     shutil.copytree(own / "1.0.0", own / "1.1.0", copy_function=shutil.copyfile)
+
+
+def baseline_of_the_study(folder: Path) -> None:
+    """A newer version of what no question names, but the study does."""
+    baseline_of_a_hypothesis(folder, "tr110")
+
+
+def baselines_named(folder: Path) -> None:
+    edit(folder / FILE, "seed: 7", "seed: 7\nbaselines: [tr114]")
 
 
 def run_file_deleted(folder: Path) -> None:
@@ -171,6 +180,8 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
     (template, [*OF_TEMPLATE]),
     (hypothesis, [*OF_TEMPLATE]),
     (baseline_of_a_hypothesis, [*OF_TEMPLATE]),
+    (baseline_of_the_study, [*OF_TEMPLATE]),
+    (baselines_named, [*OF_STUDY]),
     (calibration_deleted, ["calibrate", *OF_DATASET]),
     (
         run_file_deleted,

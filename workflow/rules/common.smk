@@ -70,7 +70,15 @@ REPORTING_CODE = [
     for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
     for file in sorted(Path(PACKAGES, folder).glob(pattern))
     if file.name not in ("diff.md.j2", "page.py")
-] + [os.path.relpath(Path(PACKAGES, "tandembench/study/hypotheses.py"))]
+] + [
+    os.path.relpath(file)
+    for pattern in (
+        "tandembench/study/hypotheses.py",
+        "tandembench/plan.py",
+        "tandembench/diff/*.py",
+    )
+    for file in sorted(Path(PACKAGES).glob(pattern))
+]
 DIFFING_CODE = [
     *(
         os.path.relpath(file)
@@ -144,6 +152,14 @@ def hypotheses_files(wildcards) -> list[str]:
     folders = [folder for name in sorted(named) for folder in known_baseline(name)]
     files = [str(file) for folder in folders for file in sorted(folder.iterdir())]
     return [HYPOTHESES_FILE, *files] if os.path.exists(HYPOTHESES_FILE) else []
+
+
+def baselines_files(wildcards) -> list[str]:
+    """The baselines that the study names, those that are there; a new version is another file."""
+    folders = [
+        folder for name in PLAN.study.baselines for folder in known_baseline(name)
+    ]
+    return [str(file) for folder in folders for file in sorted(folder.iterdir())]
 
 
 def known_baseline(name: str) -> list[Path]:

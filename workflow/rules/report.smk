@@ -12,6 +12,7 @@ rule report:
     input:
         **rules.dataset.output,
         hypotheses=hypotheses_files,
+        baselines=baselines_files,
         made_by=REPORTING_CODE,
     output:
         markdown=report(
