@@ -62,7 +62,7 @@ def test_a_busy_server_is_told_from_the_client_and_from_others() -> None:
     stamps = sorted({one["t_ns"] for one in samples})
     assert stamps[-1] <= monotonic_ns()
     gaps = [(b - a) / SECOND for a, b in itertools.pairwise(stamps)]
-    assert min(gaps) > INTERVAL_S * 0.9
+    assert min(gaps) > INTERVAL_S * 0.5  # one that came late is not followed by a burst
 
 
 def test_it_costs_less_than_a_hundredth_of_a_core() -> None:

@@ -87,8 +87,8 @@ def test_a_config_that_fails_is_told_and_the_others_are_measured(
         ("sound", 2, 1, True),
     ]
     report = (folder / "reports/quick/technical_report.md").read_text(encoding="utf-8")
-    assert "**5 of 9 attempts failed** (section 7)" in report
-    section = report.split("\n## 7. Failures\n")[1].split("\n## 8. ")[0]
+    assert "**5 of 9 attempts failed** ([section " in report.split("\n## ")[0]
+    section = report.split("\n### Failures\n")[1].split("\n### ")[0]
     failed = [line.strip("| ").split(" | ") for line in section.splitlines() if "| s1 |" in line]
     assert [row[:4] for row in failed] == [
         ["broken", "s1", "1", "1"],

@@ -80,7 +80,7 @@ def test_the_study_is_measured_and_told(measured: Path) -> None:
     assert descriptor["instrument"].keys() == {"s1"}
     when = pd.Timestamp(descriptor["instrument"]["s1"]["when"])
     assert when < runs["started_at"].min()
-    assert "Instrument error: a token's arrival" in report
+    assert "**Instrument error**: a token's arrival" in report
 
 
 def test_every_invocation_is_noted_from_its_start_to_its_end(measured: Path) -> None:
