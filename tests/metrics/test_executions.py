@@ -1,0 +1,163 @@
+"""Steps, executions, gaps and overlap by hand; percentiles and their floors."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+from timings import (
+    a_step,
+    an_execution,
+    seconds,
+    unhurried,
+)
+
+from tandembench import metrics
+from tandembench.metrics import Row, Step, Timing, timing
+
+
+def test_timing_sums_steps_and_leaves_out_the_time_between_them() -> None:
+    first = Step(0.5, 1.0, 3.0, 3.25, 9, (1.0, 2.0, 3.0), 20)
+    second = Step(10.0, 10.25, 10.25, 11.0, 1, (10.25,), 30)
+    execution = timing([first, second])
+    assert execution.duration_s == 2.75 + 1.0
+    assert execution.first_token_s == 0.5 + 0.25
+    assert execution.ttft_s == 0.5
+    assert execution.decode_s == 2.0
+    assert (execution.intervals, execution.answer_tokens) == (8, 10)
+    assert metrics.wall([execution, an_execution()]) == 11.0
+
+
+def test_an_answer_of_no_tokens_has_no_negative_interval() -> None:
+    assert timing([a_step(tokens=0), a_step(tokens=4)]).intervals == 3
+
+
+@pytest.mark.parametrize(
+    ("stamps", "tokens"),
+    [
+        ((1.0, 0.5, 2.0, 3.0), 1),  # a first token before its request
+        ((0.0, 2.0, 1.0, 3.0), 1),
+        ((0.0, 1.0, 4.0, 3.0), 1),
+        ((0.0, math.nan, 1.0, 3.0), 1),
+        ((0.0, 1.0, 2.0, math.inf), 1),
+        ((0.0, 1.0, 2.0, 3.0), -1),
+    ],
+)
+def test_impossible_steps_are_refused(
+    stamps: tuple[float, float, float, float], tokens: int
+) -> None:
+    with pytest.raises(ValueError, match="out of order"):
+        Step(*stamps, tokens)
+
+
+@pytest.mark.parametrize(
+    ("duration", "first", "decode", "intervals"),
+    [
+        (0, 0, 0, 1),
+        (-1, 0, 0, 1),
+        (math.nan, 0, 0, 1),
+        (2, -1, 1, 1),
+        (2, 1, math.inf, 1),
+        (2, 1, 1, -1),
+        (2, 1, 1, 9),  # more intervals than tokens
+    ],
+)
+def test_impossible_sums_are_refused(
+    duration: float, first: float, decode: float, intervals: int
+) -> None:
+    with pytest.raises(ValueError, match="out of range"):
+        Timing(
+            duration_s=duration,
+            first_token_s=first,
+            decode_s=decode,
+            intervals=intervals,
+            answer_tokens=8,
+            ttft_s=None,
+        )
+
+
+def test_execution_row_by_hand() -> None:
+    # gaps 1, 1, 2 and 0.25; the 6.5 s between the steps is no gap
+    first = Step(0.5, 1.0, 5.0, 5.25, 9, (1.0, 2.0, 3.0, 5.0), 20)
+    second = Step(11.5, 11.75, 12.0, 13.0, 3, (11.75, 12.0), 30)
+    assert metrics.execution_metrics(timing([first, second])) == {
+        "duration_s": 6.25,
+        "ttft_s": 0.5,
+        "first_token_s": 0.75,
+        "decode_s": 4.25,
+        "rest_s": 1.25,
+        "answer_tokens": 12,
+        "decode_rate_tokens_per_s": pytest.approx(10 / 4.25),
+        "gap_p50_s": None,
+        "gap_p90_s": None,
+        "gap_max_s": 2.0,
+        "solo_s": None,
+        "slowdown": None,
+        "solo_basis": "none",
+    }
+
+
+def test_gap_percentiles_of_an_execution_obey_their_floors() -> None:
+    def gaps(n: int) -> Row:
+        stamps = tuple(float(k * (k + 1) // 2) for k in range(n + 1))  # gaps 1, 2, ..., n
+        return metrics.execution_metrics(timing([Step(0, 0, stamps[-1], stamps[-1], n, stamps)]))
+
+    assert gaps(63)["gap_p50_s"] == 32
+    assert gaps(63)["gap_p90_s"] is None
+    assert gaps(64)["gap_p90_s"] == pytest.approx(1 + 63 * 0.9)
+    assert gaps(64)["gap_max_s"] == 64
+
+
+def test_execution_row_with_its_solo() -> None:
+    row = metrics.execution_metrics(an_execution(decode=4.5), an_execution(decode=1.0))
+    assert (row["solo_s"], row["slowdown"], row["solo_basis"]) == (2.5, 2.4, "paired")
+
+
+def test_rates() -> None:
+    assert metrics.decode_rate(an_execution(decode=2.0, tokens=5)) == 2.0
+    assert metrics.decode_rate(an_execution(decode=2.0, tokens=1)) is None
+    assert metrics.decode_rate(an_execution(decode=0.0, tokens=5)) is None
+    assert metrics.server_rate(5, 2.0) == 2.5
+    assert metrics.server_rate(5, 0.0) is None
+
+
+@pytest.mark.parametrize(("p", "floor"), [(0.5, 11), (0.9, 64), (0.99, 662)])
+def test_percentile_floors_are_the_smallest_sample_sizes(p: float, floor: int) -> None:
+    assert metrics.percentile_floor(p) == floor
+    assert binom.sf(1, floor, 1 - p) >= 0.99 > binom.sf(1, floor - 1, 1 - p)
+    values = [float(k) for k in range(floor)]
+    assert metrics.percentile(values, p) is not None
+    assert metrics.percentile(values[1:], p) is None
+
+
+@pytest.mark.parametrize("p", [90, 1.0, 0.1, 0.0])
+def test_percentiles_take_fractions(p: float) -> None:
+    with pytest.raises(ValueError, match="fraction"):
+        metrics.percentile([1.0] * 1000, p)
+
+
+@unhurried
+@given(st.lists(seconds, min_size=64, max_size=80), st.sampled_from([0.5, 0.75, 0.9]))
+def test_percentiles_agree_with_numpy(values: list[float], p: float) -> None:
+    expected = float(np.quantile(values, p))
+    assert metrics.percentile(values, p) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ([[(0, 4)], [(1, 3)]], [(2, 2), (2, 0)]),
+        ([[(0, 1)], [(2, 3)]], [(0, 1), (0, 1)]),
+        ([[(0, 10)], [(1, 4)], [(3, 6)]], [(5, 5), (3, 0), (3, 0)]),
+        ([[(0, 2), (4, 6)], [(1, 5)]], [(2, 2), (2, 2)]),
+        ([[(0, 2)], []], [(0, 2), (0, 0)]),
+        ([[(1, 1)], [(0, 2)]], [(0, 0), (0, 2)]),
+    ],
+    ids=["inside", "apart", "three", "two steps", "nobody else", "one token"],
+)
+def test_decoding_beside_others_and_alone(
+    windows: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
+) -> None:
+    assert metrics.decode_overlap(windows) == expected
