@@ -7,13 +7,13 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Coroutine
 from itertools import permutations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from ollama_standin import Handler, listening, read_request
+from ollama_standin import Handler, listening
+from raw_servers import LIMIT_S, run, says
 
 from tandembench.errors import TandemError
 from tandembench.wire import (
@@ -33,8 +33,6 @@ from tandembench.wire import (
     stream,
 )
 
-T = TypeVar("T")
-LIMIT_S = 10.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 CLOSING = HEAD + b"Connection: close\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -68,22 +66,6 @@ def token(driver: Driver, text: str) -> bytes:
 
 def end(driver: Driver) -> bytes:
     return TOKENS[driver][2]
-
-
-def run(measurement: Coroutine[Any, Any, T]) -> T:
-    """The outcome of ``measurement``, which must not hang."""
-    return asyncio.run(asyncio.wait_for(measurement, LIMIT_S))
-
-
-def says(data: bytes) -> Handler:
-    """A server that reads a request, sends ``data`` in one go and closes."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(data)
-        await writer.drain()
-
-    return handle
 
 
 async def call(client: Client, url: str, driver: Driver) -> StreamRecord:
