@@ -1,5 +1,6 @@
 """What the tests of the study room share: a small study, and the one line that a misuse gives."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,19 @@ def with_configs(*configs: str, top: str = "") -> str:
     return HEAD + "".join(f"      - {config}\n" for config in configs) + top
 
 
-def complaint(text: str) -> str:
-    """The line that a user reads who wrote ``text``; it shows nothing of the machinery."""
+def told(call: Callable[[], object]) -> str:
+    """The line that a user reads of ``call``, who has to mend what it was given."""
     with pytest.raises(TandemError) as caught:
-        read(text)
+        call()
     line = str(caught.value)
     assert caught.value.exit_code == EXIT_USAGE
     assert line.isprintable()
+    return line
+
+
+def complaint(text: str, read: Callable[[str], object] = read) -> str:
+    """The line that a user reads who wrote ``text``; it shows nothing of the machinery."""
+    line = told(lambda: read(text))
     for internal in ("None", "True", "False", "ruamel", "jsonschema", "class '", "tag:yaml.org"):
         assert internal not in line
     return line

@@ -1,129 +1,23 @@
-"""Expansion: axes, ids, each agent's options, servers, work; and what cannot be measured."""
-
-import csv
-import os
-from collections import Counter
-from pathlib import Path
+"""Expansion: axes, ids, each agent's options, work; and what cannot be measured."""
 
 import pytest
-from study_texts import BASE, HEAD, REPOSITORY, complaint, read, swapped, with_configs
+from study_texts import BASE, HEAD, complaint, read, swapped, with_configs
 
-from tandembench.study.model import PROTOCOLS, Agent, Config, Study
-from tandembench.wire import DRIVERS
+from tandembench.study.model import Agent, Config
 
-OPTIONS = ("num_gpu", "num_ctx", "temperature")
-PHASES = {"1": "core", "2": "temperature", "3": "validation"}
 HERE = "phases.one.configs"
-OLLAMA = "engine: ollama\n"
 
 
-def shipped(name: str) -> Study:
-    return read((REPOSITORY / f"config/{name}.yaml").read_text(encoding="utf-8"))
-
-
-def configs(*entries: str, top: str = "") -> tuple[Config, ...]:
-    return read(with_configs(*entries, top=top)).configs
+def configs(*entries: str) -> tuple[Config, ...]:
+    return read(with_configs(*entries)).configs
 
 
 def ids(*entries: str) -> list[str]:
     return [config.id for config in configs(*entries)]
 
 
-def told(*entries: str, top: str = "") -> str:
-    return complaint(with_configs(*entries, top=top))
-
-
-# The shipped studies
-
-
-def test_phases_1_to_3_are_the_30_configs_of_technical_report_114() -> None:
-    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    if not folder:
-        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with config_matrix_published.csv")
-    with Path(folder, "config_matrix_published.csv").open(encoding="utf-8", newline="") as file:
-        published = list(csv.DictReader(file))
-    study = shipped("study")
-
-    def options(agent: Agent) -> tuple[str, ...]:
-        if not agent.options:
-            return ("default", "default", "default")
-        assert set(agent.options) == set(OPTIONS)
-        return tuple(str(agent.options[name]) for name in OPTIONS)
-
-    expanded = Counter(
-        (config.phase, config.scenario, *options(config.agents[0]), *options(config.agents[1]))
-        for config in study.configs
-        if config.phase in PHASES.values()
-    )
-    wanted = Counter(
-        (
-            PHASES[row["phase"]],
-            row["scenario"],
-            *(row[f"{agent}_{name}"] for agent in "ab" for name in OPTIONS),
-        )
-        for row in published
-    )
-    assert len(published) == 30
-    assert expanded == wanted
-    assert {row["runs"] for row in published} == {str(study.repetitions)}
-
-
-def test_counts_ids_and_agents_of_the_whole_study() -> None:
-    study = shipped("study")
-    names = [config.id for config in study.configs]
-
-    counts = Counter(config.phase for config in study.configs)
-    assert (counts["core"], counts["temperature"], counts["validation"]) == (18, 9, 3)
-    assert list(study.phases)[:3] == ["core", "temperature", "validation"]
-    assert study.repetitions == 5
-    assert len(set(names)) == len(names)
-    for name in (
-        "bvc-g60-c512",
-        "hetero-g80x100-c512x1024",
-        "homo-g120-c1024",
-        "homo-g80-c2048-t1.0",
-        "validation-homo-g80-c2048-t1.0",
-        "hetero-g80x100-c512x1024-single_parallel",
-        "homo-g80-c512-serial",
-    ):
-        assert name in names
-    for config in study.configs:
-        if config.phase in PHASES.values():
-            assert config.topology == "dual"
-            assert [agent.name for agent in config.agents] == ["collector", "insight"]
-        if config.scenario == "baseline_vs_chimera":
-            assert config.agents[0].options == {}
-            assert set(config.agents[1].options) == set(OPTIONS)
-        elif config.scenario == "chimera_homo":
-            assert config.agents[0].options == config.agents[1].options != {}
-        else:
-            assert config.agents[0].options != config.agents[1].options
-
-
-def test_answer_caps_keep_the_ratio_of_answer_lengths_of_technical_report_114() -> None:
-    for config in shipped("study").configs:
-        if config.phase in PHASES.values():
-            collector, insight = config.agents
-            ratio = collector.max_tokens / insight.max_tokens
-            assert config.work_policy == "natural"
-            assert ratio == pytest.approx(398 / 610, rel=0.01)
-        else:
-            assert config.work_policy == "fixed"
-            assert len({agent.max_tokens for agent in config.agents}) == 1
-
-
-def test_the_quick_study_has_all_scenarios_and_topologies_at_equal_work() -> None:
-    study = shipped("quick")
-
-    assert len({config.scenario for config in study.configs}) == 3
-    assert {config.topology for config in study.configs} == {
-        "serial",
-        "single",
-        "single_parallel",
-        "dual",
-    }
-    assert {config.work_policy for config in study.configs} == {"fixed"}
-    assert len({agent.max_tokens for config in study.configs for agent in config.agents}) == 1
+def told(*entries: str) -> str:
+    return complaint(with_configs(*entries))
 
 
 # Axes and ids
@@ -414,147 +308,6 @@ def test_the_nearest_work_policy_counts() -> None:
 )
 def test_faults_of_work_name_the_policy_that_counts(old: str, new: str, line: str) -> None:
     assert complaint(swapped(old, new)) == f"my.yaml:{line}"
-
-
-# Engines and servers
-
-
-def test_servers_follow_from_the_topology() -> None:
-    top = OLLAMA + (
-        "servers:\n"
-        "  dual: ['http://a:1', 'http://a:2', 'http://a:3']\n"
-        "  single: ['http://b:1']\n"
-        "  single_parallel: ['http://c:1']\n"
-    )
-    found = configs(
-        "{scenario: chimera_homo, axes: {topology: [serial, single, single_parallel, dual]}}",
-        "{scenario: chimera_hetero, id: two, topology: single, options: {model: [x, y]}}",
-        top=top,
-    )
-
-    assert [config.servers for config in found] == [
-        ("http://b:1",),
-        ("http://b:1",),
-        ("http://c:1",),
-        ("http://a:1", "http://a:2"),
-        ("http://b:1",),
-    ]
-    assert configs("{scenario: chimera_homo}")[0].servers == ()
-
-
-@pytest.mark.parametrize(
-    ("topology", "servers", "line"),
-    [
-        *(
-            (
-                "dual",
-                servers,
-                f"14: {HERE}.topology: dual needs 2 URLs here, but servers.dual has {n}; "
-                "list 2 under servers.dual, such as http://127.0.0.1:11434",
-            )
-            for servers, n in (
-                ("{}", 0),
-                ("{single: ['http://a:1']}", 0),
-                ("{dual: ['http://a']}", 1),
-            )
-        ),
-        *(
-            (
-                topology,
-                "{single: ['http://a:1', 'http://a:2'], dual: ['http://a:1']}",
-                f"14: {HERE}.topology: {topology} needs one URL here, but servers.{key} has {n}; "
-                f"list 1 under servers.{key}, such as http://127.0.0.1:11434",
-            )
-            for topology, key, n in (
-                ("single", "single", 2),
-                ("serial", "single", 2),
-                ("single_parallel", "single_parallel", 0),
-            )
-        ),
-        (
-            "dual",
-            "{dual: ['http://a:1', 'http://a:1']}",
-            "16: servers.dual: one URL twice is one server, not two; "
-            "list the URLs of different servers",
-        ),
-    ],
-)
-def test_each_topology_needs_its_servers(topology: str, servers: str, line: str) -> None:
-    entry = f"{{scenario: chimera_homo, topology: {topology}}}"
-    assert told(entry, top=f"{OLLAMA}servers: {servers}\n") == f"my.yaml:{line}"
-
-
-def test_keys_of_the_other_engine_are_refused() -> None:
-    assert complaint(BASE + "servers: {single: ['http://a:1']}\n") == (
-        "my.yaml:16: servers: engine embedded starts its own servers; "
-        "leave it out, or set engine: ollama or openai"
-    )
-    assert complaint(BASE + OLLAMA + "threads_total: 2\n") == (
-        "my.yaml:17: threads_total: running servers set their own threads; leave it out"
-    )
-    assert read(BASE + "threads_total: 2\n").threads_total == 2
-
-
-OPENAI = HEAD.replace("model: m", "model: org/M-1") + "      - {scenario: chimera_homo%s}\n"
-OPENAI += "engine: openai\nservers: {dual: ['http://h:1', 'http://h:2']}\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "protocol"),
-    [
-        (BASE, None),
-        (BASE + OLLAMA + "servers: {dual: ['http://h:1', 'http://h:2']}\n", "generate"),
-        (OPENAI % "", "chat"),
-        (OPENAI % "" + "protocol: completions\n", "completions"),
-    ],
-)
-def test_a_protocol_is_the_engines_first_or_the_one_that_is_named(
-    text: str, protocol: str | None
-) -> None:
-    assert read(text).protocol == protocol
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (
-            BASE + "protocol: chat\n",
-            "16: protocol: engine embedded does not speak 'chat'; leave it",
-        ),
-        (
-            BASE + OLLAMA + "protocol: completions\n",
-            "17: protocol: engine ollama does not speak 'completions'; write generate or chat",
-        ),
-        (
-            OPENAI % "" + "protocol: generate\n",
-            "17: protocol: engine openai does not speak 'generate'; write chat or completions",
-        ),
-    ],
-)
-def test_a_protocol_of_another_engine_is_refused(text: str, line: str) -> None:
-    assert complaint(text).startswith(f"my.yaml:{line}")
-
-
-def test_protocols_are_those_that_have_a_driver() -> None:
-    named = {(engine, protocol) for engine in PROTOCOLS for protocol in PROTOCOLS[engine]}
-
-    assert named | {("embedded", None)} == set(DRIVERS)
-
-
-@pytest.mark.parametrize(
-    ("more", "key"),
-    [
-        (", options: {num_ctx: 512}", "options.num_ctx"),
-        (", axes: {num_gpu: [0, 99]}", "axes.num_gpu"),
-    ],
-)
-def test_what_openais_protocol_cannot_carry_is_refused(more: str, key: str) -> None:
-    assert complaint(OPENAI % more) == (
-        f"my.yaml:14: {HERE}.{key}: OpenAI's protocol has no word for it; "
-        "leave it out, and start the server with it"
-    )
-    carried = ", options: {temperature: 0.8, top_p: 0.9, top_k: 9, min_p: 0.1, repeat_penalty: 1.1}"
-    assert len(read(OPENAI % carried).configs) == 1
 
 
 def test_titles_fall_back_to_names() -> None:

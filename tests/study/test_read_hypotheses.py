@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from study_texts import REPOSITORY
+from study_texts import REPOSITORY, complaint
 
 from tandembench.dataset.columns import STUDY_RUNS
-from tandembench.errors import EXIT_USAGE, TandemError
+from tandembench.errors import TandemError
 from tandembench.project import TESTABLE, load_hypotheses
 from tandembench.study.hypotheses import SELF, Hypothesis, Side, read_hypotheses
 
@@ -38,15 +38,6 @@ def one(expect: str, compare: str = "ratio", other: str = "b: {}") -> Hypothesis
         f"    {other}\n    compare: {compare}\n    expect: {expect}\n"
     )
     return found
-
-
-def complaint(text: str) -> str:
-    with pytest.raises(TandemError) as caught:
-        read(text)
-    line = str(caught.value)
-    assert caught.value.exit_code == EXIT_USAGE
-    assert line.isprintable()
-    return line
 
 
 def test_a_hypothesis_is_read_as_it_stands() -> None:
@@ -107,19 +98,19 @@ def test_every_expectation_is_a_region(
 )
 def test_a_mistake_is_one_line(old: str, new: str, line: str) -> None:
     assert BASE.count(old) == 1
-    assert re.match(line, complaint(BASE.replace(old, new)))
+    assert re.match(line, complaint(BASE.replace(old, new), read))
 
 
 def test_what_is_compared_must_be_said() -> None:
     text = BASE.replace("    b: {topology: single, dataset: mine@1.0.0}\n", "")
-    assert "gain: needs either b or constant; name what a is compared with" in complaint(text)
+    assert "gain: needs either b or constant; name what a is compared with" in complaint(text, read)
     bad = text.replace("expect", "constant: 0\n    expect")
-    assert complaint(bad).startswith("h.yaml:6: ")
-    assert "a ratio to 0 or less; write a number above 0" in complaint(bad)
+    assert complaint(bad, read).startswith("h.yaml:6: ")
+    assert "a ratio to 0 or less; write a number above 0" in complaint(bad, read)
 
 
 def test_the_same_id_twice_is_one_line() -> None:
-    assert "duplicate key" in complaint(BASE + BASE.split("\n", 1)[1])
+    assert "duplicate key" in complaint(BASE + BASE.split("\n", 1)[1], read)
 
 
 def test_the_digest_is_of_every_word() -> None:
