@@ -102,11 +102,11 @@ def test_no_reference_is_one_line(tmp_path: Path) -> None:
     assert "no run has a makespan_ratio" in done.output
 
 
-def test_printed_values_have_no_sessions(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+def test_printed_values_are_no_pilot(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
     monkeypatch.chdir(repository)
     done = planned(Path("tr114"))
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
-    assert "printed values have no sessions" in done.output
+    assert "printed values, no runs; name one of runs" in done.output
 
 
 @pytest.mark.parametrize(

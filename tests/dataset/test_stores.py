@@ -1,5 +1,6 @@
 """Baselines in object stores: a local one by pyarrow, and a real S3 server if one is named."""
 
+import json
 import os
 import socket
 import subprocess
@@ -143,6 +144,25 @@ def test_only_what_a_difference_needs_is_fetched(study: Path, tmp_path: Path, pl
     assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
     told = said("baseline", "verify", "mine", "--root", place.address, code=3)
     assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
+
+
+def test_printed_values_follow_from_runs_in_a_store_as_from_those_in_a_folder(
+    study: Path, place: Place, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    freeze(study, "mine", None, place.address)
+    contents = [
+        json.loads(said("diff", *sides, "--format", "json", code=1))["content"]
+        for sides in (
+            ("tr114", str(study)),
+            ("tr114", place.named("mine")),
+            (place.named("mine"), "tr114"),
+        )
+    ]
+    labels = [content.pop("runs") for content in contents]
+    assert labels == [str(study), *[f"{place.shown}/mine@1.0.0"] * 2]
+    assert contents[0]["rows"]
+    assert contents[1:] == contents[:1] * 2
 
 
 def test_damage_is_named_by_object(study: Path, tmp_path: Path, place: Place) -> None:

@@ -3,13 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from tandembench.claims.command import claims
-from tandembench.dataset.commands import freeze, list_all, show, verify
-from tandembench.errors import TandemError
+from tandembench.dataset.commands import baseline
+from tandembench.diff.command import diff
+from tandembench.errors import EXIT_DIFFERENT, TandemError
 
 
 class _Group(click.Group):
@@ -198,7 +199,7 @@ def hypotheses(dataset: str, hypotheses_file: str, style: str, fail: bool) -> No
     found = questions(load_dataset(locate(dataset)[0]), declared)
     click.echo(as_text(found, style), nl=False)
     if fail and found["counts"]["contradicted"]:
-        sys.exit(1)
+        sys.exit(EXIT_DIFFERENT)
 
 
 @main.command()
@@ -241,15 +242,12 @@ def plan(dataset: str, metric: str, precision: str, style: str) -> None:
 
     DATASET, the pilot, is results/<study>, a dataset's folder or a baseline of runs.
     """
-    from tandembench.diff.sides import open_side  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.plan import as_fraction, as_table, sessions_plan  # noqa: PLC0415
 
     wanted = as_fraction(precision)
-    pilot = open_side(dataset).dataset
-    if pilot is None:
-        fix = "name a dataset of runs"
-        raise TandemError("printed values have no sessions", where=dataset, fix=fix)
-    found = sessions_plan(pilot.runs, metric, wanted)
+    found = sessions_plan(load_dataset(locate(dataset)[0]).runs, metric, wanted)
     click.echo(json.dumps(found, indent=2) if style == "json" else as_table(found))
 
 
@@ -283,101 +281,8 @@ def prune(study_file: str, session: str, invalid: bool, dry_run: bool, style: st
     click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
 
 
-@main.group()
-def baseline() -> None:
-    """Datasets that no longer change, in resources/baselines."""
-
-
-@baseline.command("import")
-@click.argument("layout")
-@click.argument("source", type=_PATH)
-@click.option("--name", required=True, help="Name of the baseline.")
-@click.option("--version", "number", help="Its version; the next one if left out.")
-@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
-def baseline_import(
-    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
-) -> None:
-    """Import the results of another project as a baseline.
-
-    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
-    (a file, see config/README.md). Says what was imported, and what was left out and why.
-    """
-    from tandembench.dataset.baseline import import_runs  # noqa: PLC0415
-    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
-    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
-
-    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
-    found = summary(load_dataset(made.folder), skipped, notes)
-    if style == "json":
-        named = {"baseline": made.label, "folder": str(made.folder), **found}
-        click.echo(json.dumps(named, indent=1))
-    else:
-        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
-
-
-for _command in (freeze, list_all, show, verify):
-    baseline.add_command(_command)
-
-
-@main.command()
-@click.argument("a")
-@click.argument("b")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["markdown", "html", "json"]),
-    help="By the name of --output if left out: .html, .json, else Markdown.",
-)
-@click.option("--output", type=_PATH, help="File to write; printed if left out.")
-@click.option(
-    "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
-)
-@click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
-@click.option("--fail-on", type=click.Choice(["different", "worse"]), default="different")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever differs.")
-def diff(
-    a: str,
-    b: str,
-    style: Literal["markdown", "html", "json"] | None,
-    output: Path | None,
-    margin: float | None,
-    force: bool,
-    fail_on: str,
-    exit_zero: bool,
-) -> None:
-    """What differs between A and B, and whether it matters.
-
-    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder; or a
-    baseline in an object store (s3://bucket/prefix/tr114@1.0.0?region=...). Exit code 0 if they
-    are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if they cannot be
-    compared.
-    """
-    from tempfile import TemporaryDirectory  # noqa: PLC0415
-
-    from tandembench.diff.compare import compare  # noqa: PLC0415
-    from tandembench.diff.sides import open_side  # noqa: PLC0415
-    from tandembench.diff.write import style_of, write  # noqa: PLC0415
-    from tandembench.files import replacing  # noqa: PLC0415
-
-    with TemporaryDirectory(prefix="tandembench-") as copies:
-        left, right = (open_side(side, copies=Path(copies)) for side in (a, b))
-        found = compare(left, right, margin, force)
-    text = write(style or style_of(output), left.label, right.label, found)
-    if output:
-        with replacing(output) as partial:
-            partial.write_text(text, encoding="utf-8")
-    else:
-        click.echo(text, nl=False)
-    if found.obstacles and not force:
-        fix = "compare what is alike, or --force"
-        raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
-    failed = found.worse > 0 if fail_on == "worse" else not found.same
-    if failed and not exit_zero:
-        sys.exit(1)
-
-
-main.add_command(claims)
+for _command in (baseline, diff, claims):
+    main.add_command(_command)
 
 
 @main.group()

@@ -1,4 +1,4 @@
-"""The commands of baselines that no longer change: freeze, list, show, verify."""
+"""The commands `tandembench baseline ...`: arguments in, one room called."""
 
 import json
 import sys
@@ -19,8 +19,41 @@ _ROOT = click.option(
 _STYLE = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
 
 
-@click.command()
-@click.argument("dataset", type=_PATH)
+@click.group()
+def baseline() -> None:
+    """Datasets that no longer change, in resources/baselines."""
+
+
+@baseline.command("import")
+@click.argument("layout")
+@click.argument("source", type=_PATH)
+@click.option("--name", required=True, help="Name of the baseline.")
+@click.option("--version", "number", help="Its version; the next one if left out.")
+@click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@_STYLE
+def import_(
+    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+) -> None:
+    """Import the results of another project as a baseline.
+
+    LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
+    (a file, see config/README.md). Says what was imported, and what was left out and why.
+    """
+    from tandembench.dataset.baseline import import_runs  # noqa: PLC0415 - one room per command
+    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
+    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
+
+    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
+    found = summary(load_dataset(made.folder), skipped, notes)
+    if style == "json":
+        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        click.echo(json.dumps(named, indent=1))
+    else:
+        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
+
+
+@baseline.command()
+@click.argument("dataset")
 @click.option("--name", required=True, help="Name of the baseline.")
 @click.option("--version", "number", help="Its version; the next one if left out.")
 @click.option(
@@ -30,18 +63,18 @@ _STYLE = click.option("--format", "style", type=click.Choice(["text", "json"]), 
 @_ROOT
 @_STYLE
 def freeze(
-    dataset: Path, name: str, number: str | None, licence: str | None, root: str, style: str
+    dataset: str, name: str, number: str | None, licence: str | None, root: str, style: str
 ) -> None:
-    """Freeze DATASET, such as results/study/dataset or results/study."""
+    """Freeze DATASET: results/study, a dataset's folder, or a baseline of runs to copy."""
     from tandembench.dataset.baseline import freeze as make  # noqa: PLC0415
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
 
-    inner = dataset / "dataset"
-    made = make(inner if inner.is_dir() else dataset, name, number, root, licence)
+    made = make(locate(dataset)[0], name, number, root, licence)
     told = {"baseline": made.label, "folder": str(made.folder)}
     click.echo(json.dumps(told) if style == "json" else f"{made.label}: {made.folder}")
 
 
-@click.command("list")
+@baseline.command("list")
 @_ROOT
 @_STYLE
 def list_all(root: str, style: str) -> None:
@@ -58,7 +91,7 @@ def list_all(root: str, style: str) -> None:
         click.echo(one.label)
 
 
-@click.command()
+@baseline.command()
 @click.argument("name")
 @_ROOT
 @_STYLE
@@ -70,7 +103,7 @@ def show(name: str, root: str, style: str) -> None:
     click.echo(json.dumps(found, indent=2, sort_keys=True) if style == "json" else as_text(found))
 
 
-@click.command()
+@baseline.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All baselines.")
 @_ROOT

@@ -29,18 +29,18 @@ def load_dataset(folder: Path) -> Dataset:
 
 def load_tables(opened: OpenDataset) -> Dataset:
     """Read all the tables of a dataset; TandemError (exit 3) as above."""
-
-    def frame(table: str) -> pd.DataFrame:
-        names = column_names(opened, table)
-        # Older datasets have fewer tables.
-        return read_part(opened, table, names).to_pandas() if names else pd.DataFrame()
-
     return Dataset(
-        runs=frame("runs"),
-        executions=frame("executions"),
-        telemetry=frame("telemetry"),
-        tokens=frame("tokens"),
-        rates=frame("rates"),
+        runs=load_table(opened, "runs"),
+        executions=load_table(opened, "executions"),
+        telemetry=load_table(opened, "telemetry"),
+        tokens=load_table(opened, "tokens"),
+        rates=load_table(opened, "rates"),
         descriptor=opened.descriptor,
         opened=opened,
     )
+
+
+def load_table(opened: OpenDataset, table: str) -> pd.DataFrame:
+    """One table, empty if an older dataset has none of that name; TandemError (exit 3) as above."""
+    names = column_names(opened, table)
+    return read_part(opened, table, names).to_pandas() if names else pd.DataFrame()

@@ -1,7 +1,7 @@
 """Two sides -> their difference, as values for people (Markdown), programs (JSON) and CI."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +10,6 @@ from tandembench.diff.metrics import of_runs
 from tandembench.diff.publications import differences
 from tandembench.diff.rows import changes, codes, match, read_both
 from tandembench.diff.sides import Row, Side
-
-if TYPE_CHECKING:
-    from tandembench.dataset.load import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +32,21 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
     if a.opened is not None and b.opened is not None:
         return _runs(a.opened, b.opened, margin, force)
     if a.opened is not None:
-        return _values(b, a.label, a.dataset)
+        return _values(b, a.label, a.opened)
     if b.opened is not None:
-        return _values(a, b.label, b.dataset)
+        return _values(a, b.label, b.opened)
     rows = differences(a.printed, b.printed)
     worse = sum(row["verdict"] == "worse" for row in rows)
     return Difference("printed", a.printed == b.printed, (), worse, {"rows": rows})
 
 
-def _values(printed: Side, label: str, dataset: "Dataset | None") -> Difference:
+def _values(printed: Side, label: str, opened: OpenDataset) -> Difference:
     # It takes data frames, which a difference of runs does without.
+    from tandembench.dataset.load import load_table  # noqa: PLC0415
     from tandembench.diff.printed import against_runs  # noqa: PLC0415
 
-    if dataset is None:
-        raise ValueError("a side without runs")
-    found = against_runs(printed.printed, dataset.runs, dataset.executions)
+    runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
+    found = against_runs(printed.printed, runs, executions)
     same = all(row["agrees"] for row in found["rows"])
     return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from tandembench.dataset.load import Dataset
 
 Row = dict[str, Any]
-# The tables that differences are told from.
-_NEEDED = ("runs", "published")
+# The tables that a difference is told from: of runs, and of printed values against runs.
+_OF_RUNS = ("runs", "published")
+_OF_VALUES = (*_OF_RUNS, "executions")
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,31 @@ class Side:
         return None if self.opened is None else load_tables(self.opened)
 
 
-def open_side(text: str, root: Path = ROOT, copies: Path | None = None) -> Side:
-    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder.
-
-    Or by ``name`` or ``name@version`` in an object store, as the last part of its address: what
-    is needed of it is copied to a folder in ``copies``.
-    """
-    if copies is not None and is_address(text):
-        return _opened(*_fetched(text, copies))
+def open_side(text: str, root: Path = ROOT) -> Side:
+    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder."""
     return _opened(*locate(text, root))
 
 
-def _fetched(text: str, copies: Path) -> tuple[Path, str]:
+def open_both(a: str, b: str, copies: Path) -> tuple[Side, Side]:
+    """Two sides, each as above or ``name`` or ``name@version`` at the end of a store's address.
+
+    Of what is in a store, the tables that their difference needs are copied to ``copies``.
+    """
+    sides = _open(a, copies, _OF_RUNS), _open(b, copies, _OF_RUNS)
+    if all(side.opened for side in sides) or not any(map(is_address, (a, b))):
+        return sides
+    return _open(a, copies, _OF_VALUES), _open(b, copies, _OF_VALUES)
+
+
+def _open(text: str, copies: Path, tables: Collection[str]) -> Side:
+    return _opened(*_fetched(text, copies, tables)) if is_address(text) else open_side(text)
+
+
+def _fetched(text: str, copies: Path, tables: Collection[str]) -> tuple[Path, str]:
     address, mark, options = text.partition("?")
     parent, _, name = address.rstrip("/").rpartition("/")
     store = open_store(f"{parent}{mark}{options}")
-    baseline = fetch(store, name, copies, lambda table: table in _NEEDED)
+    baseline = fetch(store, name, copies, lambda table: table in tables)
     return baseline.folder, f"{store.shown}/{baseline.label}"
 
 

@@ -1,0 +1,68 @@
+"""The command `tandembench diff`: arguments in, one room called."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from tandembench.errors import EXIT_DIFFERENT, TandemError
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "html", "json"]),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File to write; printed if left out."
+)
+@click.option(
+    "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
+)
+@click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
+@click.option("--fail-on", type=click.Choice(["different", "worse"]), default="different")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever differs.")
+def diff(
+    a: str,
+    b: str,
+    style: Literal["markdown", "html", "json"] | None,
+    output: Path | None,
+    margin: float | None,
+    force: bool,
+    fail_on: str,
+    exit_zero: bool,
+) -> None:
+    """What differs between A and B, and whether it matters.
+
+    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder; or a
+    baseline in an object store (s3://bucket/prefix/tr114@1.0.0?region=...). Exit code 0 if they
+    are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if they cannot be
+    compared.
+    """
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - one room per command
+
+    from tandembench.diff.compare import compare  # noqa: PLC0415
+    from tandembench.diff.sides import open_both  # noqa: PLC0415
+    from tandembench.diff.write import style_of, write  # noqa: PLC0415
+    from tandembench.files import replacing  # noqa: PLC0415
+
+    with TemporaryDirectory(prefix="tandembench-") as copies:
+        left, right = open_both(a, b, Path(copies))
+        found = compare(left, right, margin, force)
+    text = write(style or style_of(output), left.label, right.label, found)
+    if output:
+        with replacing(output) as partial:
+            partial.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text, nl=False)
+    if found.obstacles and not force:
+        fix = "compare what is alike, or --force"
+        raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
+    failed = found.worse > 0 if fail_on == "worse" else not found.same
+    if failed and not exit_zero:
+        sys.exit(EXIT_DIFFERENT)
