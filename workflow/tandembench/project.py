@@ -3,7 +3,6 @@
 Used by the Snakefile and by the commands; asks no server anything, so dry runs work offline.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tandembench.agents import read_data, render_steps
+from tandembench.dataset.versions import is_name
 from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
@@ -160,7 +160,7 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
 
     TandemError, one line, for anything that cannot be measured as it is written.
     """
-    if not re.fullmatch(r"[a-z0-9]+([_.-][a-z0-9]+)*", session) or len(session) > 64:
+    if not is_name(session):
         fix = "use small letters and digits, joined by single '_', '.' or '-', 64 at most"
         what = f"session={sanitise(session, 80)} is not allowed"
         raise TandemError(what, where="--config", fix=fix)

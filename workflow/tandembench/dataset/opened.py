@@ -1,6 +1,5 @@
 """A dataset that is open: its tables are read by column, each file verified when first needed."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,10 @@ from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import NAME, check_resource, read_descriptor
 from tandembench.dataset.parquet import read_columns
+from tandembench.dataset.versions import is_name
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
 
-_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _ID_COLUMNS = ("session", "config_id", "phase", "scenario", "topology")
 
 
@@ -99,7 +98,7 @@ def _check_ids(values: Iterable[Any], what: str, path: Path) -> None:
     """TandemError unless every id is one: they stand in reports and file names as they are."""
     for value in values:
         unknown = what == "topology" and value not in TOPOLOGIES
-        if unknown or not _ID.fullmatch(str(value)):
+        if unknown or not is_name(str(value)):
             raise _corrupt(path, f"{sanitise(repr(value), 40)} is no id of a {what}")
 
 

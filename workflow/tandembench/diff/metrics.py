@@ -1,7 +1,6 @@
 """Metrics of two sides: ratios with their intervals, and what they allow to be said."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import itemgetter
@@ -25,7 +24,6 @@ from tandembench.stats.family import difference_family
 from tandembench.stats.intervals import Interval, exponential
 from tandembench.stats.verdicts import smallest_detectable_difference
 
-_PRINTED = ("speedup_estimate", "efficiency_estimate")
 # Metric -> whether more is better.
 METRICS = {
     "wall_s": False,
@@ -186,21 +184,3 @@ def _detectable(logs: Interval) -> float | None:
 def _of_half_width(freedom: float) -> float:
     unit = Interval(0.0, -1.0, 1.0, 2, freedom)
     return smallest_detectable_difference(unit) or 0.0
-
-
-def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
-    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
-    found: dict[tuple[str, str, str], dict[str, float]] = {}
-    counts: dict[tuple[str, str], float] = {}
-    for row in printed:
-        if row["scope"] not in ("overall", "phase", "scenario", "config") or row["value"] is None:
-            continue
-        if (row["metric"], row["statistic"]) == ("runs", "n"):
-            counts.setdefault((row["scope"], row["subject"]), row["value"])
-        elif row["statistic"] in ("mean", "sd") and row["metric"] in _PRINTED:
-            key = (row["scope"], row["subject"], row["metric"])
-            found.setdefault(key, {}).setdefault(row["statistic"], row["value"])
-    for (scope, subject, _), values in found.items():
-        if (scope, subject) in counts:
-            values["n"] = counts[scope, subject]
-    return {key: values for key, values in found.items() if "mean" in values}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from tandembench.diff.metrics import printed_means
 from tandembench.diff.sides import Row
 from tandembench.stats.intervals import Interval, welch_from_moments
 from tandembench.stats.verdicts import Verdict
@@ -10,6 +9,7 @@ from tandembench.stats.verdicts import Verdict
 SCOPES = ("overall", "phase", "scenario", "level", "config")
 STATISTICS = ("mean", "value", "median", "sd", "min", "max", "peak", "best")
 BASIS = "printed n, mean and sd"
+_WITH_MOMENTS = ("speedup_estimate", "efficiency_estimate")
 Key = tuple[str, str, str, str]
 
 
@@ -49,6 +49,24 @@ def differences(a: Sequence[Row], b: Sequence[Row]) -> list[Row]:
             }
         )
     return sorted(rows, key=_place)
+
+
+def printed_means(printed: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
+    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    counts: dict[tuple[str, str], float] = {}
+    for row in printed:
+        if row["scope"] not in ("overall", "phase", "scenario", "config") or row["value"] is None:
+            continue
+        if (row["metric"], row["statistic"]) == ("runs", "n"):
+            counts.setdefault((row["scope"], row["subject"]), row["value"])
+        elif row["statistic"] in ("mean", "sd") and row["metric"] in _WITH_MOMENTS:
+            key = (row["scope"], row["subject"], row["metric"])
+            found.setdefault(key, {}).setdefault(row["statistic"], row["value"])
+    for (scope, subject, _), values in found.items():
+        if (scope, subject) in counts:
+            values["n"] = counts[scope, subject]
+    return {key: values for key, values in found.items() if "mean" in values}
 
 
 def _place(row: Row) -> tuple[object, ...]:

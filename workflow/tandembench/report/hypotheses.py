@@ -12,7 +12,7 @@ import pandas as pd
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.diff.compare import obstacles
-from tandembench.diff.metrics import printed_means
+from tandembench.diff.publications import printed_means
 from tandembench.diff.sides import Side as Opened
 from tandembench.diff.sides import open_side
 from tandembench.errors import EXIT_USAGE, TandemError

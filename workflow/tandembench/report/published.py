@@ -7,12 +7,13 @@ import pandas as pd
 
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
-from tandembench.diff.metrics import printed_means
 from tandembench.diff.printed import checks
+from tandembench.diff.publications import printed_means
 from tandembench.diff.sides import Row, Side
 from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.stats.intervals import Interval, critical, mean_interval, welch_from_moments
 from tandembench.stats.verdicts import difference_verdict
+from tandembench.study.expand import SCENARIO_SHORT
 
 METRIC = "efficiency_estimate"
 # How a report says what served its agents, and the topologies that are the same here.
@@ -20,7 +21,7 @@ _SERVED = {
     "dual instance": ("dual",),
     "single instance": ("single", "single_parallel"),
 }
-_SCENARIOS = {"bvc": "baseline_vs_chimera", "hetero": "chimera_hetero", "homo": "chimera_homo"}
+_SCENARIOS = {short: scenario for scenario, short in SCENARIO_SHORT.items()}
 _SUBJECTS = {"phase": "phase", "scenario": "scenario"}
 _LANGUAGES = ("python", "rust")
 

@@ -11,13 +11,13 @@ from tandembench.study.check import fault_at
 from tandembench.study.model import PROTOCOLS, SHARED, Agent, Config, Study, Topology
 from tandembench.study.strict_yaml import Lines, Path
 
-_SCENARIO_SHORT = {
+SCENARIO_SHORT = {
     "baseline_vs_chimera": "bvc",
     "chimera_hetero": "hetero",
     "chimera_homo": "homo",
 }
 # Options in the order in which an id names them, each with its letter.
-_LETTERS = {
+LETTERS = {
     "num_gpu": "g",
     "num_ctx": "c",
     "temperature": "t",
@@ -28,7 +28,7 @@ _LETTERS = {
     "seed": "s",
     "model": "",
 }
-OPTIONS = tuple(_LETTERS)
+OPTIONS = tuple(LETTERS)
 # Options that say how a model is loaded, not how it answers.
 _OF_THE_LOAD = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
@@ -270,8 +270,8 @@ def _servers(
 
 def _generated_id(entry: Values, topology: Topology, options: Values, axes: Values) -> str:
     """Scenario, num_gpu and num_ctx, other options that are axes, and a topology but plain dual."""
-    parts = [_SCENARIO_SHORT[entry["scenario"]]]
-    for name, letter in _LETTERS.items():
+    parts = [SCENARIO_SHORT[entry["scenario"]]]
+    for name, letter in LETTERS.items():
         if name in options and (name in _OF_THE_LOAD or name in axes):
             value = options[name]
             both = value if isinstance(value, list) else [value]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tandembench.dataset.importers.source import (
     AGENTS,
-    SCENARIOS,
     Imported,
     Reader,
     SourceAgent,
@@ -22,6 +21,7 @@ from tandembench.dataset.importers.source import (
     host,
     read_json,
 )
+from tandembench.study.expand import SCENARIO_SHORT
 
 LOG = "test_execution_log.json"
 _PHASES = {1: "core", 2: "temperature", 3: "validation"}
@@ -68,7 +68,7 @@ def _tests(path: Path) -> dict[int, tuple[str, datetime]]:
     tests = {}
     for index in range(len(listed)):
         scenario = log.text("test_results", index, "scenario")
-        if scenario not in SCENARIOS:
+        if scenario not in SCENARIO_SHORT:
             raise bad(path, f"unknown scenario '{scenario}'")
         try:
             start = datetime.fromisoformat(log.text("test_results", index, "start_time"))

@@ -11,7 +11,6 @@ from pathlib import Path
 from tandembench.dataset.importers.source import (
     AGENTS,
     RUNTIME,
-    SCENARIOS,
     Imported,
     Reader,
     SourceAgent,
@@ -23,6 +22,7 @@ from tandembench.dataset.importers.source import (
     unix_ns,
     utc,
 )
+from tandembench.study.expand import SCENARIO_SHORT
 
 _PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
 
@@ -56,7 +56,7 @@ def _run(root: Path, path: Path) -> SourceRun:
         raise bad(path, "not in a folder run_N")
     first = numbered[0]
     scenario = data.text("scenario")
-    if scenario not in SCENARIOS:
+    if scenario not in SCENARIO_SHORT:
         raise bad(path, f"unknown scenario '{scenario}'")
     agents = tuple(_agent(data, name) for name in AGENTS)
     starts = [agent.started_ns for agent in agents if agent.started_ns is not None]

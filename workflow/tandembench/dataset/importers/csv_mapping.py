@@ -9,16 +9,16 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.dataset.importers.source import SCENARIOS
 from tandembench.files import read_text
 from tandembench.study.check import check, fault_at
+from tandembench.study.expand import SCENARIO_SHORT
 from tandembench.study.strict_yaml import parse
 
 _SCHEMA = Path(__file__).parents[3] / "schemas/csv_mapping.schema.yaml"
 _SEPARATORS = {"tab": "\t"}
 # A constant, or {column: NAME} with what is to be known of the column.
 Source = Any
-KNOWN = {"scenario": tuple(SCENARIOS), "topology": TOPOLOGIES}
+KNOWN = {"scenario": tuple(SCENARIO_SHORT), "topology": TOPOLOGIES}
 
 
 @dataclass(frozen=True, slots=True)

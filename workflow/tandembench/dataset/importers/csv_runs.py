@@ -108,8 +108,9 @@ def _run(
     row: Row, source: Mapping[str, Source], agents: Sequence[SourceAgent], counted: int | None
 ) -> SourceRun:
     session, config = _identity(row, source)
-    started_at = utc(row.moment(source["started_at"]) or 0)
-    if started_at is None or row.moment(source["started_at"]) is None:
+    began_ns = row.moment(source["started_at"])
+    started_at = None if began_ns is None else utc(began_ns)
+    if started_at is None:
         raise row.bad("no time at which the run began")
     scenario, topology = (_known(row, key, source[key]) for key in KNOWN)
     repetition = source.get("repetition")

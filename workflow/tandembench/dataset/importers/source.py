@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
+from tandembench.study.expand import LETTERS, SCENARIO_SHORT
 from tandembench.study.model import Topology
 from tandembench.text import sanitise
 
@@ -25,11 +26,10 @@ OPTIONS = (
     "seed",
     "num_predict",
 )
-# The two agents of the reports that are imported, and short names of their scenarios.
+# The two agents of the reports that are imported.
 AGENTS = ("collector", "insight")
-SCENARIOS = {"baseline_vs_chimera": "bvc", "chimera_hetero": "hetero", "chimera_homo": "homo"}
-_LETTERS = {"num_gpu": "g", "num_ctx": "c", "temperature": "t", "top_p": "p", "top_k": "k"}
-_LETTERS |= {"min_p": "m", "repeat_penalty": "r", "seed": "s", "num_predict": "n"}
+# Ids name options as a study's do; its models are elsewhere, and its num_predict is its work.
+_LETTERS = {name: LETTERS[name] for name in OPTIONS if name in LETTERS} | {"num_predict": "n"}
 # How TR115 calls the folders of its phases.
 RUNTIME = "runtime-"
 # No agent runs for three years; what is longer stands in another unit.
@@ -282,7 +282,7 @@ def config_ids(runs: Iterable[SourceRun]) -> dict[str, str]:
             if (other.phase, other.scenario) == (run.phase, run.scenario)
         ]
         words = _words(run, beside)
-        name = "-".join([SCENARIOS[run.scenario], *words])
+        name = "-".join([SCENARIO_SHORT[run.scenario], *words])
         if run.phase == "validation" or run.phase.startswith(RUNTIME):
             name = f"{run.phase}-{name}"
         if name in ids.values():
@@ -297,7 +297,7 @@ def config_ids(runs: Iterable[SourceRun]) -> dict[str, str]:
 
 
 def _called_so(place: str, run: SourceRun) -> bool:
-    return place.rsplit("/", 1)[-1].startswith(SCENARIOS[run.scenario])
+    return place.rsplit("/", 1)[-1].startswith(SCENARIO_SHORT[run.scenario])
 
 
 def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
