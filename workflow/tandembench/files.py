@@ -30,20 +30,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A file has one writer at a time: what an earlier, killed one left behind is swept.
     """
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+    with _place_for(path):
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         partial = Path(name)
-        os.fchmod(descriptor, 0o644)
-        yield partial
-        os.fsync(descriptor)
-        partial.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    finally:
-        if partial is not None:
+        try:
+            os.fchmod(descriptor, 0o644)
+            yield partial
+            os.fsync(descriptor)
+            partial.replace(path)
+        finally:
             os.close(descriptor)
             partial.unlink(missing_ok=True)
 
@@ -54,34 +49,33 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     For what can be made again: a kill between the two renames leaves no folder.
     """
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+    with _place_for(path):
         partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        partial.chmod(0o755)
-        yield partial
-        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        if path.exists():
-            path.replace(old)
-        partial.replace(path)
-        shutil.rmtree(old)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    finally:
-        if partial is not None:
+        try:
+            partial.chmod(0o755)
+            yield partial
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            if path.exists():
+                path.replace(old)
+            partial.replace(path)
+            shutil.rmtree(old)
+        finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _sweep(path: Path) -> None:
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-        if stale.is_dir():
-            shutil.rmtree(stale)
-        else:
-            stale.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> TandemError:
-    what = f"cannot write ({error.strerror or error})"
-    fix = "free some space or make the folder writable; the old file is intact"
-    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT)
+@contextmanager
+def _place_for(path: Path) -> Iterator[None]:
+    """The folder of ``path``, swept; what the system refuses there, then or later, is one line."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            if stale.is_dir():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        what = f"cannot write ({error.strerror or error})"
+        fix = "free some space or make the folder writable; the old file is intact"
+        where = str(path)
+        raise TandemError(what, where=where, fix=fix, exit_code=EXIT_ENVIRONMENT) from None
