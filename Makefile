@@ -83,4 +83,4 @@ test-s3: $(READY) $(S3_SERVER)
 	. $(BIN)/activate && TANDEMBENCH_S3_SERVER="$(CURDIR)/$(S3_SERVER)" pytest tests/dataset/test_stores.py
 
 clean:
-	rm -rf $(VENV) .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .tools .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

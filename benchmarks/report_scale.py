@@ -7,7 +7,7 @@ them by the formulas of the design. README.md says what it means.
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tandembench.dataset.columns import (
     STUDY_RUNS,
     TELEMETRY,
     TOKENS,
+    Column,
     arrow_schema,
 )
 from tandembench.dataset.load import Dataset
@@ -193,12 +194,12 @@ def _executions(
     )
 
 
-def _empty(columns: Any) -> pd.DataFrame:  # noqa: ANN401 - a table's declaration
+def _empty(columns: Sequence[Column]) -> pd.DataFrame:
     table: pd.DataFrame = arrow_schema(columns, "").empty_table().to_pandas()
     return table
 
 
-def _whole(table: pd.DataFrame, columns: Any) -> pd.DataFrame:  # noqa: ANN401
+def _whole(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     """``table`` with all columns that are declared, in their order."""
     missing = {one.name: None for one in columns if one.name not in table}
     return table.assign(**missing)[[one.name for one in columns]]

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tandembench.dataset.parquet import read_note, read_rows
+from tandembench.dataset.parquet import read_file, read_rows
 from tandembench.measure.exclusive import exclusive
 
 Make = Callable[..., dict[str, Any]]
@@ -52,7 +52,7 @@ def test_a_block_becomes_a_run_file_that_explains_itself(
         assert len(row["steps"][0]["chunk_ns"]) == 6
         assert 0 <= row["foreign_cores"] <= len(os.sched_getaffinity(0)) + 0.5
         assert 0 <= row["loop_lag_s"] < 1
-    assert read_note(tmp_path / "block.parquet")["spec"] == spec
+    assert read_file(tmp_path / "block.parquet")[1]["spec"] == spec
     together = [row["telemetry"] for row in rows if row["mode"] == "concurrent"]
     assert together[1] is None, "a run's samples stand with its first agent"
     for samples in (together[0], *(row["telemetry"] for row in rows if row["mode"] == "solo")):
@@ -60,7 +60,7 @@ def test_a_block_becomes_a_run_file_that_explains_itself(
         assert ends == sorted(ends)
         assert all(end > 0 for end in ends)
     host = os.uname().nodename
-    assert host not in json.dumps(read_note(tmp_path / "block.parquet")["machine"])
+    assert host not in json.dumps(read_file(tmp_path / "block.parquet")[1]["machine"])
 
 
 def test_a_server_that_never_starts_is_a_result_for_every_attempt(

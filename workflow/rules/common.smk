@@ -84,6 +84,8 @@ DIFFING_CODE = [
         os.path.relpath(file)
         for pattern in (
             "tandembench/diff/*.py",
+            "tandembench/stats/*.py",
+            "tandembench/report/plain.py",
             "tandembench/report/render.py",
             "templates/diff.md.j2",
         )

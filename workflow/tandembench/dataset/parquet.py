@@ -128,11 +128,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return read_file(path)[0]
 
 
-def read_note(path: Path) -> dict[str, Any]:
-    """The note of a table."""
-    return read_file(path)[1]
-
-
 def read_columns(path: Path, names: Sequence[str], coded: bool = False) -> pa.Table:
     """Columns of a table whose bytes somebody else has vouched for.
 
