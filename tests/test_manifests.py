@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from configs import QUICK, Checkout, copied, differing, names
+from study_texts import told
 
 from tandembench import project
 
@@ -39,6 +40,12 @@ def test_what_the_dataset_says_changes_the_manifest_of_the_study_only(
     before = names(checkout.plan())
     checkout.edit(QUICK, old, new)
     assert differing(before, names(checkout.plan())) == {"study"}
+
+
+def test_a_phase_that_the_study_lacks_is_one_line(checkout: Checkout) -> None:
+    assert told(lambda: checkout.plan().phase_manifest("nope")) == (
+        f"{QUICK}: no phase 'nope'; phases: scenarios, controls"
+    )
 
 
 def test_a_phase_title_changes_that_phase_and_the_study(checkout: Checkout) -> None:

@@ -135,9 +135,9 @@ def test_session_names_that_are_taken(checkout: Checkout, session: str) -> None:
 )
 def test_session_names_that_are_refused(checkout: Checkout, session: str) -> None:
     line = told(lambda: checkout.plan(session=session))
-    assert line.startswith("--config: session=")
+    assert line.startswith("session: '")
     assert line.endswith(
-        " is not allowed; use small letters and digits, joined by single '_', '.' or '-', "
+        "' is not allowed; use small letters and digits, joined by single '_', '.' or '-', "
         "64 at most"
     )
 

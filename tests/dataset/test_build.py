@@ -353,14 +353,24 @@ def test_a_manifest_under_a_stale_name_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [old]
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "\x00"])
-def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, content: str | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "says", "code"),
+    [
+        (None, "no such file; run snakemake", 2),
+        ("", "no manifest", 3),
+        ("{", "no manifest", 3),
+        ("\x00", "no manifest", 3),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(
+    tmp_path: Path, content: str | None, says: str, code: int
+) -> None:
     path = tmp_path / "manifest.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(TandemError, match="no manifest") as caught:
+    with pytest.raises(TandemError, match=says) as caught:
         read_manifest(path)
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == code
 
 
 def test_the_builder_stretches_runs_only(tmp_path: Path) -> None:

@@ -108,11 +108,15 @@ class Plan:
         return {block: place for place, block in enumerate(block_order(self.study))}
 
     def phase_manifest(self, phase: str) -> dict[str, Any]:
-        """What the aggregate of one phase is made from."""
+        """What the aggregate of one phase is made from; TandemError if the study has no such."""
+        phases = self.study.phases
+        if phase not in phases:
+            what, fix = f"no phase '{sanitise(phase, 40)}'", f"phases: {', '.join(phases)}"
+            raise TandemError(what, where=self.file, fix=fix)
         return {
             "study": self.study.name,
             "phase": phase,
-            "title": self.study.phases[phase],
+            "title": phases[phase],
             "session": self.session,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files(phase) + self.other_sessions(phase),
@@ -162,8 +166,8 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
     """
     if not is_name(session):
         fix = "use small letters and digits, joined by single '_', '.' or '-', 64 at most"
-        what = f"session={sanitise(session, 80)} is not allowed"
-        raise TandemError(what, where="--config", fix=fix)
+        what = f"'{sanitise(session, 80)}' is not allowed"
+        raise TandemError(what, where="session", fix=fix)
     study = load_study(study_file, root)
     lock = _lock(root)
     code = code_digest(_sources(MEASURING_CODE))

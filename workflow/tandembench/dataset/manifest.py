@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.files import replacing
+from tandembench.files import read_text, replacing
 
 
 def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> None:
@@ -40,12 +40,10 @@ def drop_other_phases(folder: Path, phases: Collection[str]) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest at ``path``; TandemError (exit 3) if it cannot be read."""
+    """The manifest at ``path``; TandemError if it is not there or (exit 3) is none."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        fix = "delete it and run snakemake, which makes it again"
-        raise TandemError(
-            f"no manifest ({error})", where=str(path), fix=fix, exit_code=EXIT_CORRUPT
-        ) from None
+        content: dict[str, Any] = json.loads(read_text(path, "run snakemake, which makes it"))
+    except ValueError as error:
+        what, fix = f"no manifest ({error})", "delete it and run snakemake, which makes it again"
+        raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT) from None
     return content

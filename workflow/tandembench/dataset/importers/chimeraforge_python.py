@@ -21,6 +21,7 @@ from tandembench.dataset.importers.source import (
     host,
     read_json,
 )
+from tandembench.errors import TandemError
 from tandembench.study.expand import SCENARIO_SHORT
 
 LOG = "test_execution_log.json"
@@ -60,7 +61,8 @@ def read(root: Path) -> Imported:
 def _tests(path: Path) -> dict[int, tuple[str, datetime]]:
     """Scenario and start by test id."""
     if not path.is_file():
-        raise bad(path.parent, f"no {LOG}, the only place that names the scenario of each test")
+        what = f"no {LOG}, the only place that names the scenario of each test"
+        raise TandemError(what, where=str(path.parent), fix="name the folder of results with it")
     log = Reader(path, read_json(path))
     listed = log.at("test_results")
     if not isinstance(listed, list):
