@@ -88,6 +88,14 @@ def test_the_best_is_proposed_and_can_be_pasted(tmp_path: Path) -> None:
     assert "the only config" in text
 
 
+def test_one_of_an_a_a_pair_is_enough(tmp_path: Path) -> None:
+    pair = [config(name, 1.5, "chimera_homo", homo(512)) for name in ("homo-a", "homo-b")]
+    same = [[[row | {"content": "one"} for row in rows] for rows in blocks] for blocks in pair]
+    text = proposed(dataset(tmp_path, *same))
+    assert "the only config (1 config, 5 rounds)" in text
+    assert [one.id for one in read(HEAD + text).configs] == ["validation-homo-a"]
+
+
 def test_among_equals_none_is_better(tmp_path: Path) -> None:
     equal = [config(f"homo-{n}", 1.5, "chimera_homo", homo(512 * n)) for n in (1, 2, 3)]
     text = proposed(dataset(tmp_path, *equal))

@@ -12,6 +12,7 @@ from raw_blocks import block, rounds, write_dataset
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze, publish, verify
+from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.versions import baselines, find
 from tandembench.errors import EXIT_CORRUPT, TandemError
@@ -77,6 +78,29 @@ def test_what_is_not_there_is_told(study: Path, tmp_path: Path) -> None:
         find("other", tmp_path)
     with pytest.raises(TandemError, match=r"no version 3\.0\.0.*versions: 1\.0\.0"):
         find("mine@3.0.0", tmp_path)
+
+
+def test_a_file_that_changes_while_it_is_frozen_is_told(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaging(_source: Path, copy: Path) -> None:
+        copy.write_bytes(b"PAR1")
+
+    monkeypatch.setattr(shutil, "copyfile", damaging)
+    with pytest.raises(TandemError, match=f"^{study}/.*datapackage.json says") as caught:
+        freeze(study, "mine", None, tmp_path / "baselines")
+    assert caught.value.exit_code == EXIT_CORRUPT
+    assert not list((tmp_path / "baselines/mine").iterdir())
+
+
+@pytest.mark.parametrize("path", ["../runs.parquet", "/etc/passwd", "", 7])
+def test_no_table_lies_outside_the_folder(study: Path, path: str) -> None:
+    content = read_descriptor(study)
+    content["resources"][0]["path"] = path
+    seal(study, content)
+    with pytest.raises(TandemError, match="damaged descriptor") as caught:
+        load_dataset(study)
+    assert caught.value.exit_code == EXIT_CORRUPT
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -225,6 +225,24 @@ def test_a_claim_that_stays_is_told(
     assert sorted(claim.parent.iterdir()) == [claim]
 
 
+def test_a_version_that_another_finished_meanwhile_is_taken(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, write = local(tmp_path).address, stores._write
+
+    def after_another(store: stores.Store, path: str, content: Path | bytes) -> None:
+        monkeypatch.setattr(stores, "_write", write)
+        freeze(study, "mine", "1.0.0", address)
+        write(store, path, content)
+
+    monkeypatch.setattr(stores, "_write", after_another)
+    with pytest.raises(TandemError, match=r"mine@1\.0\.0 exists"):
+        freeze(study, "mine", "1.0.0", address)
+    (tmp_path / "store/mine/mine/1.0.0/datapackage.json").unlink()
+    monkeypatch.setattr(stores, "_write", after_another)
+    assert freeze(study, "mine", None, address).version == "1.1.0"
+
+
 def _publish(argument: tuple[str, int]) -> str:
     address, writer = argument
 

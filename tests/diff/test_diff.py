@@ -168,6 +168,19 @@ def test_another_model_or_work_is_not_comparable_unless_forced(tmp_path: Path) -
     assert "another work policy in dual and 1 more" in told(one, natural)[2]
 
 
+def test_wall_times_are_compared_where_both_did_fixed_work(tmp_path: Path) -> None:
+    def compared(**changes: Any) -> set[str]:
+        work = {"work_policy": "natural", **changes}
+        sides = [open_side(dataset(tmp_path / str(changes), name, **work)) for name in "ab"]
+        content = compare(*sides).content
+        return {row["metric"] for row in (*content["configs"], *content["scenarios"])}
+
+    assert compared(work_effective="fixed") - compared(work_effective="natural") == {
+        "wall_s",
+        "makespan_ratio",
+    }
+
+
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     one = dataset(tmp_path, "one")
     (tmp_path / "empty").mkdir()

@@ -13,7 +13,7 @@ from tandembench.dataset.columns import KEYS, STUDY_RUNS
 from tandembench.dataset.descriptor import file_hash, seal
 from tandembench.dataset.opened import OpenDataset, open_dataset
 from tandembench.dataset.parquet import write_table
-from tandembench.diff.rows import changes, match
+from tandembench.diff.rows import changes, match, read_both
 from tandembench.errors import TandemError
 
 Row = dict[str, Any]
@@ -125,3 +125,12 @@ def test_many_distinct_keys_do_not_take_many_places(tmp_path: Path) -> None:
     left, right = opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[:-1])
     found = changes(left, right, match(left, right))
     assert (found["equal"], found["removed"], found["added"]) == (39, 1, 0)
+
+
+@pytest.mark.parametrize("column", ["session", "config_id", "phase", "scenario", "topology"])
+def test_a_text_that_is_no_id_is_corrupt_wherever_it_stands(tmp_path: Path, column: str) -> None:
+    rows = [run(1, 1), run(1, 2, **{column: "<script>"})]
+    left = opened(tmp_path / "a", rows)
+    with pytest.raises(TandemError, match=f"is no id of a {column}") as caught:
+        read_both(left, left, [column])
+    assert caught.value.exit_code == 3
