@@ -322,7 +322,7 @@ def servers_lock(study_file: str, write: bool) -> None:
 @click.option("--fault", help="What every answer ends in; an unknown name lists them.")
 @click.option("--faulty-request", type=int, help="Only this request (from 0) meets the fault.")
 @click.option("--log", "log_path", type=_PATH, help="Log of sends to write, NDJSON.")
-def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) -> None:  # noqa: ANN401
+def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) -> None:  # noqa: ANN401 - handed on
     """Serve simulated answers on an exact schedule, and log every send: a test instrument.
 
     Speaks Ollama's, llama-server's and OpenAI's protocols; no model is run. Prints its URL, and

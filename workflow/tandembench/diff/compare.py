@@ -132,7 +132,7 @@ def _known(models: list[dict[str, Any]]) -> dict[str, str]:
     return {one["model"]: one["model_digest"] for one in models if one["model_digest"]}
 
 
-def _definitions(descriptor: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401 - JSON
+def _definitions(descriptor: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     runs = next(one for one in descriptor["resources"] if one["name"] == "runs")
     return {
         field["name"]: (field["type"], field.get("unit", ""), field["description"])

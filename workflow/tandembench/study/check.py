@@ -3,7 +3,7 @@
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, TypeChecker
@@ -13,6 +13,9 @@ from jsonschema.validators import extend
 from tandembench.errors import TandemError
 from tandembench.study.strict_yaml import Lines, Path
 from tandembench.text import sanitise
+
+# (key path, what, fix) -> the error with its line.
+Fault = Callable[[Path, str, str], TandemError]
 
 
 def _is_integer(_checker: TypeChecker, value: object) -> bool:

@@ -2,12 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from tandembench.errors import TandemError
-from tandembench.study.check import fault_at
+from tandembench.study.check import Fault, fault_at
 from tandembench.study.model import PROTOCOLS, SHARED, Agent, Config, Study, Topology
 from tandembench.study.strict_yaml import Lines, Path
 
@@ -36,8 +36,6 @@ _MAX_ID = 64
 # A phase's files are called x.parquet, x.executions.parquet and so on.
 _TABLES = (".executions", ".telemetry", ".tokens", ".manifest")
 Values = Mapping[str, Any]
-# (key path, what, fix) -> the error with its line.
-Fault = Callable[[Path, str, str], TandemError]
 
 
 def expand(values: Values, lines: Lines, where: str) -> Study:

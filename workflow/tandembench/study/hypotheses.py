@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tandembench.errors import TandemError
-from tandembench.study.check import check, fault_at
+from tandembench.study.check import Fault, check, fault_at
 from tandembench.study.spec import digest
 from tandembench.study.strict_yaml import Lines, Path, parse
 
@@ -117,7 +117,7 @@ def _side(filters: Mapping[str, str]) -> Side:
     return Side(filters.get("dataset", SELF), columns)
 
 
-def _bounds(expect: Mapping[str, Any], ratio: bool, fault: Any) -> tuple[float, float, str]:  # noqa: ANN401
+def _bounds(expect: Mapping[str, Any], ratio: bool, fault: Fault) -> tuple[float, float, str]:
     """(low, high, in words). Of a ratio, 1 is no change and 0 the least; of a difference, 0."""
     kinds = {"range" if key in ("low", "high") else key for key in expect}
     if len(kinds) > 1:
