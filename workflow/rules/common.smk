@@ -6,6 +6,7 @@
 import os
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 # The package works from the checkout, installed or not, here and in the jobs. A PYTHONPATH from
@@ -150,33 +151,35 @@ def page_sources(wildcards) -> list[str]:
 def hypotheses_files(wildcards) -> list[str]:
     """The hypotheses, and the baselines that they name: a change makes the report again."""
     sides = [side for one in HYPOTHESES for side in (one.a, one.b) if side]
-    named = {side.dataset for side in sides} - {SELF}
-    folders = [folder for name in sorted(named) for folder in known_baseline(name)]
-    files = [str(file) for folder in folders for file in sorted(folder.iterdir())]
-    return [HYPOTHESES_FILE, *files] if os.path.exists(HYPOTHESES_FILE) else []
+    named = sorted({side.dataset for side in sides} - {SELF})
+    own = [HYPOTHESES_FILE] if os.path.exists(HYPOTHESES_FILE) else []
+    return own + known_files(named)
 
 
 def baselines_files(wildcards) -> list[str]:
-    """The baselines that the study names, those that are there; a new version is another file."""
-    folders = [
-        folder for name in PLAN.study.baselines for folder in known_baseline(name)
-    ]
-    return [str(file) for folder in folders for file in sorted(folder.iterdir())]
-
-
-def known_baseline(name: str) -> list[Path]:
-    """The folder of a baseline; none if it is not there, which the report says."""
-    try:
-        return [find(name).folder]
-    except TandemError:
-        return []
+    """The baselines that the study names: a change makes the report again."""
+    return known_files(PLAN.study.baselines)
 
 
 def first_baseline(wildcards) -> list[str]:
-    """The files of a difference's first side, so that a new version makes it again."""
-    return [str(file) for file in sorted(find(wildcards.a).folder.iterdir())]
+    """The files of a difference's first side."""
+    return baseline_files(wildcards.a)
 
 
 def second_baseline(wildcards) -> list[str]:
     """The files of a difference's second side."""
-    return [str(file) for file in sorted(find(wildcards.b).folder.iterdir())]
+    return baseline_files(wildcards.b)
+
+
+def known_files(names) -> list[str]:
+    """The files of the baselines that are there; which are not, the report says."""
+    found = []
+    for name in names:
+        with suppress(TandemError):
+            found += baseline_files(name)
+    return found
+
+
+def baseline_files(name: str) -> list[str]:
+    """The files of a baseline's newest version, or the one named: a newer one has others."""
+    return [str(file) for file in sorted(find(name).folder.iterdir())]
