@@ -52,7 +52,7 @@ def test_a_family_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_hypotheses_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypotheses, "holm", list)
-    assert wrong("false verdict on six hypotheses of more, 5 sessions") is False
+    assert wrong("false verdict on three hypotheses of more, 5 sessions") is False
 
 
 def test_the_noncentrality_alone_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
