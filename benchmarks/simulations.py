@@ -137,8 +137,8 @@ def false_alarm(
 def false_verdict(random: Random, sessions: int, *, expected: tuple[float, float]) -> bool:
     """Hypotheses of which the truth is a bound of what is ``expected``: whether any is settled.
 
-    Each is of another config against the first. On the bound neither verdict may be given:
-    nowhere else is either as likely without being true.
+    Each is of another config against the first. Just outside of the bound "confirmed" is false,
+    just inside of it "contradicted" is, and neither is as likely anywhere else where it is false.
     """
     truth = max(bound for bound in expected if math.isfinite(bound))
     rows = [

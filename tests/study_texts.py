@@ -1,5 +1,6 @@
 """What the tests of the study room share: a small study, and the one line that a misuse gives."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def with_configs(*configs: str, top: str = "") -> str:
     return HEAD + "".join(f"      - {config}\n" for config in configs) + top
 
 
-def complaint(text: str) -> str:
+def complaint(text: str, read: Callable[[str], object] = read) -> str:
     """The line that a user reads who wrote ``text``; it shows nothing of the machinery."""
     with pytest.raises(TandemError) as caught:
         read(text)

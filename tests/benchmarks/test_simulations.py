@@ -32,9 +32,9 @@ def test_a_fixed_seed_gives_the_same_count() -> None:
     assert simulations.counted(cell, 50) == simulations.counted(cell, 50)
 
 
-def wrong(cell_name: str) -> bool | None:
+def wrong(cell_name: str, studies: int = 400) -> bool | None:
     (cell,) = [one for one in simulations.cells() if one.name == cell_name]
-    passed: bool | None = simulations.counted(cell, 400)["passed"]
+    passed: bool | None = simulations.counted(cell, studies)["passed"]
     return passed
 
 
@@ -52,7 +52,7 @@ def test_a_family_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_hypotheses_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypotheses, "holm", list)
-    assert wrong("false verdict on three hypotheses of more, 5 sessions") is False
+    assert wrong("false verdict on three hypotheses of more, 5 sessions", 200) is False
 
 
 def test_the_noncentrality_alone_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

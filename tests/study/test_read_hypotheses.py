@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from study_texts import REPOSITORY
+from study_texts import complaint as complaint_of
 
 from tandembench.dataset.columns import STUDY_RUNS
-from tandembench.errors import EXIT_USAGE, TandemError
+from tandembench.errors import TandemError
 from tandembench.project import TESTABLE, load_hypotheses
 from tandembench.study.hypotheses import SELF, Hypothesis, Side, read_hypotheses
 
@@ -41,12 +42,7 @@ def one(expect: str, compare: str = "ratio", other: str = "b: {}") -> Hypothesis
 
 
 def complaint(text: str) -> str:
-    with pytest.raises(TandemError) as caught:
-        read(text)
-    line = str(caught.value)
-    assert caught.value.exit_code == EXIT_USAGE
-    assert line.isprintable()
-    return line
+    return complaint_of(text, read)
 
 
 def test_a_hypothesis_is_read_as_it_stands() -> None:
