@@ -15,15 +15,18 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from tandembench.stats.comparison import Observation, paired_ratio
 from tandembench.stats.drift import drift_slope
 from tandembench.stats.family import ratio_family
+from tandembench.stats.hypotheses import Source, judge
 from tandembench.stats.intervals import Interval, mean_interval
 from tandembench.stats.planning import detectable_with, sessions_needed
 from tandembench.stats.steady import steadiness
+from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 SEED = 114
 STUDIES = 10_000
@@ -31,6 +34,7 @@ STUDIES = 10_000
 BETWEEN, WITHIN, SESSION = 0.03, 0.04, 0.10
 ROUNDS = 5
 CONFIGS = 7
+ASKED = 3
 TRUE_RATIO = 1.08
 PRECISION = 0.03
 PILOT = 5
@@ -130,6 +134,42 @@ def false_alarm(
     return any((one.alone if alone else one.verdict) in ("better", "worse") for one in judged)
 
 
+def false_verdict(random: Random, sessions: int, *, expected: tuple[float, float]) -> bool:
+    """Hypotheses of which the truth is a bound of what is ``expected``: whether any is settled.
+
+    Each is of another config against the first. Just outside of the bound "confirmed" is false,
+    just inside of it "contradicted" is, and neither is as likely anywhere else where it is false.
+    """
+    truth = max(bound for bound in expected if math.isfinite(bound))
+    rows = [
+        (f"c{config}", one.session, one.round, one.value)
+        for config, side in enumerate(study(random, (1.0, *[truth] * ASKED), sessions))
+        for one in side
+    ]
+    runs = pd.DataFrame(rows, columns=["config_id", "session", "repetition", "antt"])
+    runs = runs.assign(invocation=None, workload="same", valid=True, cold=False)
+    asked = [_hypothesis(f"c{config}", *expected) for config in range(1, ASKED + 1)]
+    found = judge(asked, {SELF: Source(runs)}, {one.id: "before" for one in asked})
+    return any(one.verdict in ("confirmed", "contradicted") for one in found)
+
+
+def _hypothesis(config: str, low: float, high: float) -> Hypothesis:
+    return Hypothesis(
+        id=config,
+        question="Is it?",
+        note=None,
+        metric="antt",
+        a=Side(SELF, {"config_id": config}),
+        b=Side(SELF, {"config_id": "c0"}),
+        constant=None,
+        compare="ratio",
+        low=low,
+        high=high,
+        expected="so",
+        digest="",
+    )
+
+
 def printed_effect_is_found(random: Random, sessions: int) -> bool:
     """A study prints its smallest detectable ratio; the next study finds an effect of that size."""
     reference, subject = study(random, (1.0, 1.0), sessions)
@@ -212,12 +252,12 @@ class Cell:
 
 def cells() -> Iterator[Cell]:
     """All cells, in the order of the table."""
-    for n in (3, 5, 10):
-        covered = partial(ratio_is_covered, sessions=n)
-        yield Cell(f"interval covers, {n} sessions", covered, 0.94, 0.97)
-    for n in (3, 5, 10):
-        covered = partial(unshared_ratio_is_covered, sessions=n)
-        yield Cell(f"interval covers, {n} sessions a side", covered, 0.94, 0.97)
+    for where, is_covered in (
+        ("sessions", ratio_is_covered),
+        ("sessions a side", unshared_ratio_is_covered),
+    ):
+        for n in (3, 5, 10):
+            yield Cell(f"interval covers, {n} {where}", partial(is_covered, sessions=n), 0.94, 0.97)
     covered = partial(one_session_is_covered, machine=False)
     yield Cell("interval of one session covers that session", covered, 0.94, 0.97)
     covered = partial(one_session_is_covered, machine=True)
@@ -245,20 +285,19 @@ def cells() -> Iterator[Cell]:
         0.06,
     )
     yield Cell("the same, 5 sessions, blocked order", partial(drifting, sessions=5, blocked=True))
-    for n in (3, 5, 10):
+    for bound, expected in (("more", (1.0, math.inf)), ("within 5 %", (1 / 1.05, 1.05))):
         yield Cell(
-            f"printed effect found by the next study, {n} sessions",
-            partial(printed_effect_is_found, sessions=n),
-            0.77,
-            0.83,
+            f"false verdict on three hypotheses of {bound}, 5 sessions",
+            partial(false_verdict, sessions=5, expected=expected),
+            None,
+            0.05,
         )
-    for n in (3, 5, 10):
-        yield Cell(
-            f"effect by a known spread found, {n} sessions",
-            partial(known_effect_is_found, sessions=n),
-            0.77,
-            0.83,
-        )
+    for effect, is_found in (
+        ("printed effect found by the next study", printed_effect_is_found),
+        ("effect by a known spread found", known_effect_is_found),
+    ):
+        for n in (3, 5, 10):
+            yield Cell(f"{effect}, {n} sessions", partial(is_found, sessions=n), 0.77, 0.83)
     for cv in (0.02, 0.04, 0.08, 0.12):
         kept = partial(planned_precision_is_kept, cv=cv)
         yield Cell(f"planned precision of 3 % kept, cv {100 * cv:g} %", kept, 0.95)

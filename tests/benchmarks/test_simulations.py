@@ -8,7 +8,7 @@ import pytest
 import simulations
 from click.testing import CliRunner
 
-from tandembench.stats import comparison, family, planning
+from tandembench.stats import comparison, family, hypotheses, planning
 from tandembench.stats.intervals import MIN_SESSIONS
 
 STUDIES = 200
@@ -32,9 +32,9 @@ def test_a_fixed_seed_gives_the_same_count() -> None:
     assert simulations.counted(cell, 50) == simulations.counted(cell, 50)
 
 
-def wrong(cell_name: str) -> bool | None:
+def wrong(cell_name: str, studies: int = 400) -> bool | None:
     (cell,) = [one for one in simulations.cells() if one.name == cell_name]
-    passed: bool | None = simulations.counted(cell, 400)["passed"]
+    passed: bool | None = simulations.counted(cell, studies)["passed"]
     return passed
 
 
@@ -50,12 +50,19 @@ def test_a_family_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) ->
     assert wrong("false alarm in a family, 5 sessions") is False
 
 
+def test_hypotheses_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypotheses, "holm", list)
+    assert wrong("false verdict on three hypotheses of more, 5 sessions", 200) is False
+
+
 def test_the_noncentrality_alone_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = "printed effect found by the next study, 3 sessions"
     assert wrong(printed) is True
 
     def by_known_spread(difference: comparison.Interval) -> float:
-        error = (difference.high - difference.low) / 2 / 4.302653  # type: ignore[operator]
+        assert difference.low is not None
+        assert difference.high is not None
+        error = (difference.high - difference.low) / 2 / 4.302653
         return float(error * planning.noncentrality(2, 0.95, 0.8))
 
     monkeypatch.setattr(comparison, "smallest_detectable_difference", by_known_spread)

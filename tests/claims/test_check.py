@@ -1,6 +1,7 @@
 """The commands: what --data may name, both formats, exit codes, and texts that mean harm."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from raw_blocks import block, rounds, write_dataset
 
+from tandembench.claims.check import check_claims
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
+from tandembench.dataset.descriptor import read_descriptor, seal
 
 HEAD = """\
 title: A report
@@ -111,6 +114,27 @@ def test_published_tables_are_found_by_themselves(
         "not_checkable",
         "needs the published table of tr113",
     )
+
+
+def test_the_newest_published_table_is_the_one(tmp_path: Path, repository: Path) -> None:
+    how = "{from: tr113, table: printed, statistic: rows}"
+    head = HEAD.replace("test:", "tr113:")
+    path = claims_file(tmp_path, f"{{expected: 1, is: {how}}}", head=head)
+    for version in ("1.0.0", "1.2.0", "1.10.0"):
+        folder = tmp_path / "baselines/tr113" / version
+        shutil.copytree(repository / "resources/baselines/tr113/1.0.0", folder)
+        seal(folder, read_descriptor(folder) | {"version": version})
+    (_, (found,)) = check_claims(path, (), tmp_path / "baselines")
+    assert "(tr113@1.10.0: all)" in found.how
+
+
+def test_a_dataset_is_of_the_longest_name_that_fits(tmp_path: Path) -> None:
+    more = write_dataset(tmp_path / "more", rounds(3, block("dual")), study="test-more-runs")
+    path = claims_file(tmp_path, RIGHT, RIGHT.replace("from: test", "from: test-more"))
+    text = path.read_text(encoding="utf-8").replace("other:", "test-more:")
+    path.write_text(text, encoding="utf-8")
+    found = as_json(path, "--data", more)["claims"]
+    assert [one["verdict"] for one in found] == ["not_checkable", "reproduced"]
 
 
 def test_the_page_has_the_contradicted_first(tmp_path: Path, dataset: Path) -> None:

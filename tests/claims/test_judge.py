@@ -205,12 +205,16 @@ def test_a_best_level_is_only_named_where_levels_differ() -> None:
     found = judged(f'{{expected: "80", is: {best}}}')
     assert found.verdict == "unsupported"
     assert found.recomputed == ("80",)
-    assert "80 (0.93), then 60 (0.9); p = 0.66 that no num_gpu differs" in found.how
-    assert judged(f'{{expected: "60", is: {best}}}').verdict == "contradicted"
+    assert "80 (0.93), then 60 (0.9); p = 0.67 that no num_gpu differs" in found.how
+    other = judged(f'{{expected: "60", is: {best}}}')
+    assert (other.verdict, other.recomputed) == ("unsupported", ("80",))
+    never = judged(f'{{expected: "100", is: {best}}}')
+    assert never.verdict == "contradicted", "no run has it"
     clear = pd.DataFrame({"num_gpu": [1.0, 2.0] * 5, "efficiency_estimate": [0.5, 0.9] * 5})
     sources = {"runs": Source("clear", runs=clear)}
     found = judged(f'{{expected: "2", is: {best}}}', sources=sources)
     assert found.verdict == "reproduced"
+    assert judged(f'{{expected: "1", is: {best}}}', sources=sources).verdict == "contradicted"
     worst = best.replace("highest", "lowest")
     assert judged(f'{{expected: "1", is: {worst}}}', sources=sources).verdict == "reproduced"
 

@@ -203,8 +203,9 @@ def test_no_row_of_a_configuration_table_follows_from_the_runs(
 
 
 def test_no_config_is_best(audited: dict[str, Judged]) -> None:
-    assert audited["summary-best-config"].verdict == "contradicted"
+    assert audited["summary-best-config"].verdict == "unsupported"
     assert "p = 0.85 that no config_id differs" in audited["summary-best-config"].how
+    assert audited["phases-validation-best"].verdict == "contradicted", "it was not in phase 1"
     for name in ("bvc-best", "hetero-best", "homo-best", "temperature-best", "validation-best"):
         assert audited[name].verdict == "contradicted"
     for name in ("homo-512-optimal", "hetero-layers-best", "summary-homo-superior"):
@@ -212,14 +213,22 @@ def test_no_config_is_best(audited: dict[str, Judged]) -> None:
         assert "differs" in audited[name].how
 
 
-def test_the_runtime_costs_a_thousandth_of_what_is_claimed(audited: dict[str, Judged]) -> None:
-    for name in ("tokio-loss", "reqwest-loss", "revised-total", "summary-runtime-cause"):
+def test_the_runtime_costs_less_than_is_claimed_wherever_it_does(
+    audited: dict[str, Judged],
+) -> None:
+    outside = audited["tokio-loss"]
+    assert outside.verdict == "contradicted"
+    assert "orchestration_loss" in outside.how
+    assert outside.recomputed[0] == pytest.approx(-0.005584, abs=1e-5)
+    for name in ("tokio-loss-anywhere", "reqwest-loss", "revised-total", "summary-runtime-cause"):
         found = audited[name]
         assert found.verdict == "contradicted"
-        assert "orchestration_loss" in found.how
-        assert found.recomputed[0] == pytest.approx(-0.005584, abs=1e-5)
-    assert audited["tokio-loss-anywhere"].verdict == "contradicted"
-    assert audited["tokio-python-avoids"].verdict == "contradicted"
+        assert "loss_beside_decoding" in found.how
+        assert found.recomputed[0] == pytest.approx(-1.39, abs=0.01)
+    # what lies within that bound is neither shown nor refuted
+    for name in ("revised-reqwest", "safety-loss", "revised-safety"):
+        assert audited[name].verdict == "unsupported"
+        assert "1.4 points" in audited[name].how
 
 
 def test_every_verdict_has_its_line_of_numbers(audited: dict[str, Judged]) -> None:
@@ -326,8 +335,31 @@ def test_claims_recomputed_from_the_sources_own_files(
             row["run"][agent]["result"]["individual_runs"][0]["tokens_generated"] for row in rows
         )
 
+    def parts(row: Row) -> list[tuple[float, float, float]]:
+        """Of each agent: duration, first token and decoding."""
+        found = []
+        for agent in (row["run"]["collector"], row["run"]["insight"]):
+            (call,) = agent["result"]["individual_runs"]
+            told = (call["ttft_ms"] / 1000, call["eval_duration_ms"] / 1000)
+            found.append((agent["execution_time_s"], *told))
+        return found
+
+    def rests(row: Row) -> list[float]:
+        return [duration - first - decode for duration, first, decode in parts(row)]
+
+    def beside_decoding(row: Row) -> float:
+        """In percent: the longer agent's time beside decoding, less the mean of both."""
+        beside = [duration - decode for duration, _, decode in parts(row)]
+        longer = max((0, 1), key=lambda agent: parts(row)[agent][0])
+        spread: float = beside[longer] - statistics.fmean(beside)
+        return float(row["loss"] + 100 * spread / row["wall"])
+
     every = [row["efficiency"] for row in rows]
     python = [row["efficiency"] for row in tr110]
+    by_place = defaultdict(list)
+    for row in tr110:
+        by_place[row["place"]].append(row["efficiency"])
+    assert len(by_place) == 30
     begun = [started(row) for row in rows]
     contended = [row for row in rows if row["flag"]]
     contexts = [
@@ -352,6 +384,7 @@ def test_claims_recomputed_from_the_sources_own_files(
         "summary-python-mean": [statistics.fmean(python)],
         "vs-tr110-sd": [
             statistics.stdev(python),
+            statistics.stdev(map(statistics.fmean, by_place.values())),
             statistics.stdev(every),
             statistics.stdev(every) - statistics.stdev(python),
         ],
@@ -376,10 +409,12 @@ def test_claims_recomputed_from_the_sources_own_files(
             -statistics.fmean(row["loss"] for row in rows),
             -max(row["loss"] for row in rows),
         ],
+        "tokio-loss-anywhere": [-statistics.fmean(map(beside_decoding, rows))],
         "tokio-overhead-measured": [
             10
             * statistics.fmean(row["wall"] for row in rows)
             * statistics.fmean(row["loss"] for row in rows)
+            + 1000 * statistics.fmean(sum(rests(row)) for row in rows)
         ],
         "reqwest-tokens": [tokens("collector"), tokens("insight")],
         "contention-context": [

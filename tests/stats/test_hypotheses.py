@@ -191,6 +191,19 @@ def test_sides_meet_in_the_work_that_both_did() -> None:
     assert found.estimate.mean < 3
 
 
+def test_rounds_pair_within_one_work() -> None:
+    """In round 1 the sides did w1 both, in round 2 other work each."""
+    parts = [
+        runs({"dual": [2.0, 2.2, 2.0], "single": [1.0]}),
+        runs({"dual": [18.0], "single": [9.0, 9.0, 9.5]}, workload="w2", config_id="other"),
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    found = result(frame, hypothesis())
+    assert found.estimate is not None
+    assert (found.workloads, found.estimate.n) == (2, 2)
+    assert found.estimate.mean == pytest.approx(2.0)
+
+
 def test_other_work_is_in_no_session_mean_either() -> None:
     frames = [
         runs({topology: [value]}, f"s{n}", invocation=f"i-{topology}-{n}", workload=workload)

@@ -29,9 +29,11 @@ def levels(seed: int, *parts: tuple[int, float]) -> list[float]:
     ],
 )
 def test_planted_levels_are_found(parts: list[tuple[int, float]], state: str) -> None:
-    found = Counter(steadiness(levels(seed, *parts), 0.05).state for seed in range(20))
+    found: Counter[str] = Counter(
+        steadiness(levels(seed, *parts), 0.05).state for seed in range(20)
+    )
     assert found.most_common(1)[0][0] == state
-    assert found[state] >= 17  # type: ignore[index]
+    assert found[state] >= 17
 
 
 def test_where_a_level_begins_is_told() -> None:
@@ -51,6 +53,9 @@ def test_a_change_that_does_not_matter_is_none() -> None:
     values = levels(2, (30, 0.0), (30, 0.04))
     assert steadiness(values, 0.0).state == "slowdown"
     assert steadiness(values, 0.10).state == "flat"
+    three = [0.0] * 20 + [0.03] * 20 + [0.5] * 20
+    assert steadiness(three, 0.0).starts == (0, 20, 40)
+    assert steadiness(three, 0.10).starts == (0, 40)
 
 
 @pytest.mark.parametrize("n", [0, 1, 11])

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pandas as pd
 
 from tandembench.claims.figures import Figure
-from tandembench.claims.levels import no_level_differs
 from tandembench.claims.model import (
     Condition,
     Constant,
@@ -20,14 +19,15 @@ from tandembench.claims.model import (
 from tandembench.claims.statistics import Rows, statistic
 from tandembench.claims.tables import Source, columns
 from tandembench.errors import TandemError
+from tandembench.stats.ranking import no_level_differs
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A number between ``low`` and ``high`` (equal, unless it rests on printed, rounded ones).
 
-    ``of``: of how many it counts some. Or ``names``: the levels that come out on top, with ``p``
-    of the test that no level differs. ``how`` says it in one line.
+    ``of``: of how many it counts some. Or ``names``: the ``levels`` that come out on top, with
+    ``p`` of the test that no level differs. ``how`` says it in one line.
     """
 
     how: str
@@ -35,6 +35,7 @@ class Found:
     high: float = math.nan
     of: int | None = None
     names: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
     p: float | None = None
 
     @property
@@ -120,7 +121,7 @@ def _of_rows(wanted: Statistic, table: pd.DataFrame, label: str) -> Found:
     what = f"{_words(wanted)}{n} ({place})"
     if found.names:
         tail = "" if p is None else f"; p = {p:.2g} that no {wanted.by} differs"
-        return Found(f"{what} = {found.text}{tail}", names=found.names, p=p)
+        return Found(f"{what} = {found.text}{tail}", names=found.names, levels=rows.names, p=p)
     text = found.text
     if wanted.column in table and _is_time(table[wanted.column]) and wanted.statistic != "range":
         text = pd.Timestamp(found.low, unit="s", tz="UTC").isoformat(timespec="seconds")

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
-Relation = Literal["equal", "above", "below", "at_least", "at_most"]
+from tandembench.stats.rounding import Relation, Span
+
 # What a suffix is worth in the unit of the columns: fractions, seconds, tokens/s, bytes.
 UNITS: Mapping[str, float] = {
     "%": 0.01,
@@ -55,6 +55,11 @@ class Figure:
     suffix: str = ""
     relation: Relation = "equal"
     of: int | None = None
+
+    @property
+    def ends(self) -> Span:
+        """Both ends, equal unless the text is a range."""
+        return self.low, self.high
 
     @property
     def is_range(self) -> bool:

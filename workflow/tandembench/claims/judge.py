@@ -7,10 +7,11 @@ from typing import Literal, get_args
 
 from tandembench.claims.evaluate import Context, Found, Undecided, evaluate
 from tandembench.claims.figures import Figure, in_print, shown
-from tandembench.claims.levels import LEVEL
 from tandembench.claims.model import KINDS, Claim, Claims, Value
 from tandembench.claims.tables import Source
 from tandembench.errors import TandemError
+from tandembench.stats.family import ALPHA
+from tandembench.stats.rounding import agrees
 
 Verdict = Literal["reproduced", "within_one_unit", "contradicted", "unsupported", "not_checkable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -22,7 +23,6 @@ _GRAVEST_FIRST: tuple[Verdict, ...] = (
     "within_one_unit",
     "reproduced",
 )
-_DUST = 1e-9
 Recomputed = float | str | None
 
 
@@ -119,10 +119,10 @@ def _judge_value(value: Value, context: Context) -> _Result:
 
 
 def _name_verdict(value: Value, found: Found) -> Verdict:
-    """A level that is claimed to be on top: no finding unless the levels differ at all."""
-    if value.text not in found.names:
-        return "contradicted"
-    return "unsupported" if found.p is not None and found.p >= LEVEL else "reproduced"
+    """A level that is said to be on top: where no level differs, neither it nor another one is."""
+    if found.p is not None and found.p >= ALPHA and value.text in found.levels:
+        return "unsupported"
+    return "reproduced" if value.text in found.names else "contradicted"
 
 
 def _number_verdict(value: Value, found: Found) -> Verdict:
@@ -134,24 +134,14 @@ def _number_verdict(value: Value, found: Found) -> Verdict:
     """
     figure = value.figure
     if figure is None:
-        low = high = float(value.expected or 0.0)
-        unit, of, wide = 0.0, None, False
-    else:
-        low, high, unit, of, wide = figure.low, figure.high, figure.unit, figure.of, figure.is_range
-    if of is not None and found.of not in (None, of):
+        expected = float(value.expected or 0.0)
+        figure = Figure(value.text, expected, expected, 0.0, 1.0)
+    if figure.of is not None and found.of not in (None, figure.of):
         return "contradicted"
-    dust = _DUST * max(1.0, abs(low), abs(high))
-    bound = value.relation != "equal"
-
-    def agrees(slack: float) -> bool:
-        slack += -dust if value.relation in ("above", "below") else dust
-        under = found.low <= high + slack
-        over = found.high >= low - slack
-        if not bound:
-            return under and over
-        return over if value.relation in ("above", "at_least") else under
-
-    if agrees(0.0 if bound else unit / 2):
+    bound, half = value.relation != "equal", figure.unit / 2
+    ends = (found.low, found.high)
+    if agrees(ends, figure.ends, 0.0 if bound else half, value.relation):
         return "reproduced"
-    further = unit / 2 if bound else 0.0 if wide else unit
-    return "within_one_unit" if further and agrees(further) else "contradicted"
+    further = half if bound else 0.0 if figure.is_range else figure.unit
+    within = further > 0 and agrees(ends, figure.ends, further, value.relation)
+    return "within_one_unit" if within else "contradicted"

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from tandembench.claims.model import Table
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS
+from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS
 
-_RUN = ["session", "config_id", "repetition", "attempt"]
+_RUN = [column.name for column in KEYS]
 _NEEDED = ("ttft_s", "model", "endpoint", "n_steps", "overlap_s")
+_BESIDE_DECODING = ("orchestration_loss", "imbalance_first_token", "imbalance_rest")
 OPTIONS = ("num_gpu", "num_ctx", "temperature")
 # Columns that reports speak of and datasets have only by agent, with what they mean.
 DERIVED: Mapping[str, str] = {
@@ -25,6 +26,8 @@ DERIVED: Mapping[str, str] = {
     "endpoints": "number of servers that the agents asked",
     "n_steps": "LLM calls of an agent, the most",
     "overlap_s": "decoding of the first agent while another decodes",
+    "loss_beside_decoding": "part of 1 - efficiency_estimate that neither answer lengths nor"
+    " decode rates explain: orchestration_loss + imbalance_first_token + imbalance_rest",
 }
 
 
@@ -70,7 +73,8 @@ def run_tables(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[pd.DataFra
             "overlap_s": groups["overlap_s"].first(),
         }
     )
-    return runs.join(found, on=_RUN), table
+    beside = runs.reindex(columns=list(_BESIDE_DECODING)).sum(axis=1, skipna=False)
+    return runs.assign(loss_beside_decoding=beside).join(found, on=_RUN), table
 
 
 def _options(executions: pd.DataFrame) -> dict[str, "pd.Series[float]"]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tandembench.dataset.columns import KEYS
 from tandembench.diff.sides import Row
+from tandembench.stats.rounding import agrees
 
 # Scopes in which runs can give a value; the rest tells of machines, or of other reports.
 SCOPES = ("overall", "timeline", "phase", "scenario", "level", "config")
@@ -27,8 +28,6 @@ _OF_ANOTHER_WHOLE = "contention by context"
 # TR110's bound for an efficient config.
 _EFFICIENT = 0.95
 _KEY = [column.name for column in KEYS]
-# A printed value may be half a unit of its last digit off, and floats have their own dust.
-_DUST = 1e-9
 
 
 def against_runs(printed: Sequence[Row], runs: pd.DataFrame, executions: pd.DataFrame) -> Row:
@@ -106,9 +105,9 @@ def _checked(row: Row, runs: pd.DataFrame) -> Row | None:
     computed, known = _computed(row, own)
     if not known:
         return None
-    allowed = (row["resolution"] or 0.0) + _DUST * max(1.0, abs(row["value"]))
-    agrees = computed is not None and abs(computed - row["value"]) <= allowed
-    return {**row, "scope": _scope(row), "computed": computed, "agrees": agrees}
+    printed = (row["value"], row["value"])
+    same = computed is not None and agrees((computed, computed), printed, row["resolution"] or 0.0)
+    return {**row, "scope": _scope(row), "computed": computed, "agrees": same}
 
 
 def _of_subject(row: Row, runs: pd.DataFrame) -> pd.DataFrame | None:

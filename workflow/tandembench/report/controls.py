@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import pandas as pd
 
-from tandembench.report.numbers import Values, by_config, observations, ratio
+from tandembench.report.numbers import Values, by_config, ratio
 from tandembench.stats.comparison import paired_ratio
 from tandembench.stats.family import ratio_family
 from tandembench.stats.intervals import Interval
+from tandembench.stats.observations import observations
 
 # speedup_true of serial is about 1.00: outside this the instrument or the machine is at fault.
 SERIAL_LOW, SERIAL_HIGH = 0.9, 1.1

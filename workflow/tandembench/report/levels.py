@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from tandembench.report.factors import option_text
-from tandembench.report.numbers import Values, by_config, mean, observations, ratio, span
+from tandembench.report.numbers import Values, by_config, mean, ratio, span
 from tandembench.stats.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
 from tandembench.stats.family import ratio_family
+from tandembench.stats.observations import observations
 from tandembench.stats.settings import Check
 
 # Headings, in the order of the report; any other option comes under the last.

@@ -1,37 +1,17 @@
 """Columns of runs -> the numbers of a report; None where nothing is known."""
 
-import math
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tandembench.stats.comparison import Observation
 from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
 from tandembench.stats.verdicts import Verdict, ratio_verdict
 
 Values = dict[str, Any]
 # Rows that a table shows of many configs; the dataset's tables hold all of them.
 MOST_CONFIGS = 60
-
-
-def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
-    """The known values of a column for a comparison; those of one ``cell`` pair by repetition."""
-    columns = (runs[name].tolist() for name in ("session", "invocation", "repetition"))
-    values = runs[column].to_numpy(dtype=float, na_value=np.nan).tolist()
-    return [
-        Observation(
-            value,
-            str(session),
-            # Imported runs have none: one invocation for each session then.
-            invocation if isinstance(invocation, str) else None,
-            (cell, int(repetition)),
-        )
-        for session, invocation, repetition, value in zip(*columns, values, strict=True)
-        if not math.isnan(value)
-    ]
 
 
 def plain_columns(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from tandembench.diff.publications import printed_means
 from tandembench.diff.sides import Row, Side
 from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.stats.intervals import Interval, critical, mean_interval, welch_from_moments
+from tandembench.stats.rounding import agrees
 from tandembench.stats.verdicts import difference_verdict
 from tandembench.study.expand import SCENARIO_SHORT
 
@@ -114,7 +115,8 @@ def _served(specification: Mapping[str, str]) -> Sequence[str]:
 def _may_be_of_these(rows: Sequence[Values]) -> bool:
     """Whether an overall mean is ours, to the three digits that such reports print."""
     return any(
-        row["scope"] == "overall" and abs(row["difference"].mean) < 0.0005 + 1e-9 for row in rows
+        row["scope"] == "overall" and agrees((row["difference"].mean,) * 2, (0.0, 0.0), 0.0005)
+        for row in rows
     )
 
 

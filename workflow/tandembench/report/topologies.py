@@ -15,12 +15,12 @@ from tandembench.report.numbers import (
     by_config,
     distinct,
     mean,
-    observations,
     ratio,
     verdict,
 )
 from tandembench.stats.comparison import DIFFERENT_SESSIONS, Observation, paired_ratio
 from tandembench.stats.family import ratio_family
+from tandembench.stats.observations import observations
 
 # What a page shows; the tables hold the rest.
 MOST_GROUPS, MOST_ROWS = 12, 40

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import pearsonr
-from scipy.stats import t as student_t
 
 from tandembench.stats.intervals import (
     MIN_SESSIONS,
     Interval,
+    critical,
     mean_interval,
     ratio_interval,
     session_means,
@@ -158,7 +158,7 @@ def _fit(tokens: Tokens, measured: Sequence[float]) -> Interval | None:
     )
     slope = -short * rest / (2 * short + gain * rest) ** 2
     error = math.sqrt(squares(gain) / (n - 1) / float(slope @ slope))
-    half = float(student_t.ppf(0.975, n - 1)) * error
+    half = critical(n - 1, 0.95) * error
     return Interval(gain, gain - half, gain + half, n)
 
 

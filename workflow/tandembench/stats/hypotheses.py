@@ -30,6 +30,7 @@ from tandembench.stats.intervals import (
     mean_interval,
     welch_from_moments,
 )
+from tandembench.stats.observations import observations
 from tandembench.stats.settings import Check, Unapplied, unapplied
 from tandembench.stats.verdicts import difference_p, smallest_detectable_difference
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
@@ -210,16 +211,12 @@ def _not_applied(
 def _observations(
     runs: pd.DataFrame, metric: str, dataset: str, by_workload: bool
 ) -> list[Observation]:
-    cells = runs["workload"] if by_workload else [None] * len(runs)
-    columns = (runs[metric], runs["session"], runs["invocation"], runs["repetition"], cells)
+    """Values that pair by round, or by round and work; of a session of their own dataset."""
+    cells = runs.groupby("workload", dropna=False) if by_workload else [(None, runs)]
     return [
-        Observation(
-            float(value),
-            (dataset, session),
-            None if pd.isna(invocation) else invocation,
-            (repetition, cell),
-        )
-        for value, session, invocation, repetition, cell in zip(*columns, strict=True)
+        one._replace(session=(dataset, one.session))
+        for cell, own in cells
+        for one in observations(own, metric, cell)
     ]
 
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
-from tandembench.stats.intervals import Interval
+from tandembench.stats.intervals import Interval, critical
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,11 @@ def overlap_rates(
     scores = np.zeros((g, 2))
     np.add.at(scores, [groups[name] for name in run], x * (y - x @ rates)[:, None])
     covariance = bread @ (scores.T @ scores) @ bread * g / (g - 1)
-    critical = float(student_t.ppf(0.975, g - 1))
     shared, solo = float(rates[0]), float(rates[1])
     # Rounding can leave a variance of nothing a hair below 0.
-    halves = critical * np.sqrt(np.maximum(np.diag(covariance), 0))
+    halves = critical(g - 1, 0.95) * np.sqrt(np.maximum(np.diag(covariance), 0))
     slope = np.array([1 / shared, -1 / solo])
-    half = critical * math.sqrt(max(float(slope @ covariance @ slope), 0.0))
+    half = critical(g - 1, 0.95) * math.sqrt(max(float(slope @ covariance @ slope), 0.0))
     if (rates - halves <= 0).any():
         return None
     gain = 2 * shared / solo

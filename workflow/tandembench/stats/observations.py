@@ -1,0 +1,26 @@
+"""Runs -> the observations that comparisons are of. Pure."""
+
+import math
+from collections.abc import Hashable
+
+import numpy as np
+import pandas as pd
+
+from tandembench.stats.comparison import Observation
+
+
+def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
+    """The known values of a column for a comparison; those of one ``cell`` pair by repetition."""
+    columns = (runs[name].tolist() for name in ("session", "invocation", "repetition"))
+    values = runs[column].to_numpy(dtype=float, na_value=np.nan).tolist()
+    return [
+        Observation(
+            value,
+            str(session),
+            # Imported runs have none: one invocation for each session then.
+            invocation if isinstance(invocation, str) else None,
+            (cell, int(repetition)),
+        )
+        for session, invocation, repetition, value in zip(*columns, values, strict=True)
+        if not math.isnan(value)
+    ]
