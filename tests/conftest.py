@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authors_runs import imported
 
+from tandembench.dataset.load import Dataset
 from tandembench.project import open_plan
 
 REPOSITORY = Path(__file__).parents[1]
@@ -50,3 +52,21 @@ def small_spec(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]
         return spec
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tr114(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The 150 runs behind Technical Report 114, not to be changed."""
+    return imported(tmp_path_factory.mktemp("tr114"), "tr114")
+
+
+@pytest.fixture(scope="session")
+def tr113(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Those behind 113."""
+    return imported(tmp_path_factory.mktemp("tr113"), "tr113")
+
+
+@pytest.fixture(scope="session")
+def tr110(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Those behind 110."""
+    return imported(tmp_path_factory.mktemp("tr110"), "tr110")

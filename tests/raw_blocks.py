@@ -196,6 +196,14 @@ def scaled(rows: Sequence[Row], factor: float) -> list[Row]:
     ]
 
 
+def unsteady(rows: Sequence[Row], *factors: float) -> list[list[Row]]:
+    """One block a round, each run stretched by its own factor."""
+    return [
+        [row | {"repetition": number} for row in scaled(rows, factor)]
+        for number, factor in enumerate(factors, start=1)
+    ]
+
+
 def write_run_file(path: Path, rows: Sequence[Row], machine: Mapping[str, Any] = MACHINE) -> Path:
     """One run file, as the run command writes it."""
     note = {"spec": {"code": "c0de"}, "machine": machine}

@@ -127,6 +127,17 @@ def test_where_a_report_goes_by_itself(
     assert "<title>A test study</title>" in html
 
 
+def test_a_pdf_beside_a_new_page_is_left_alone_and_told(tmp_path: Path) -> None:
+    source, printed = tmp_path / "a.md", tmp_path / "a.pdf"
+    source.write_text("text\n")
+    assert CliRunner().invoke(main, ["page", str(source)]).stderr == ""
+    printed.write_bytes(b"anyone's")
+    done = CliRunner().invoke(main, ["page", str(source)])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'a.html'}\n")
+    assert done.stderr == f"tandembench: {printed}: not of this page; --pdf prints it again\n"
+    assert printed.read_bytes() == b"anyone's"
+
+
 def test_a_page_of_any_markdown(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("text\n")
     assert write_page(tmp_path / "a.md", tmp_path / "deep/b.html").is_file()

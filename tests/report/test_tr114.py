@@ -1,12 +1,10 @@
 """The authors' own runs: what the report says of TR114's, and what it refuses to say."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tandembench.dataset.baseline import import_runs
-from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.dataset.load import Dataset
 from tandembench.project import load_hypotheses
 from tandembench.report.attribution import as_text, attribution
 from tandembench.report.cold import cold
@@ -15,29 +13,6 @@ from tandembench.report.hypotheses import questions
 from tandembench.report.rounds import round_table
 from tandembench.select import proposal
 from tandembench.stats.ranking import ranking
-
-
-def imported(folder: Path, report: str, layout: str) -> Dataset:
-    shared = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    if not shared:
-        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
-    source = Path(shared, "chimeraforge", report)
-    return load_dataset(import_runs(layout, source, report, None, folder)[0].folder)
-
-
-@pytest.fixture(scope="module")
-def tr114(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("a"), "tr114", "chimeraforge-rust")
-
-
-@pytest.fixture(scope="module")
-def tr113(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("b"), "tr113", "chimeraforge-rust")
-
-
-@pytest.fixture(scope="module")
-def tr110(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("c"), "tr110", "chimeraforge-python")
 
 
 def test_time_outside_the_agents_is_under_a_thousandth_of_the_loss(tr114: Dataset) -> None:

@@ -161,8 +161,12 @@ def page(markdown: Path, output: Path | None, pdf: bool) -> None:
 
     written = write_page(markdown, output)
     click.echo(written)
+    printed = written.with_suffix(".pdf")
     if pdf:
-        click.echo(print_pdf(written, written.with_suffix(".pdf")))
+        click.echo(print_pdf(written, printed))
+    elif printed.exists():
+        # It may be anyone's: it is left alone, but not unsaid.
+        click.echo(f"tandembench: {printed}: not of this page; --pdf prints it again", err=True)
 
 
 @main.command()

@@ -5,46 +5,17 @@ The figures are those of the shared data's README, to their last digit.
 
 import csv
 import json
-import os
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from authors_runs import shared
 
-from tandembench.dataset.baseline import import_runs, verify
-from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.dataset.load import Dataset
 
 IMBALANCE = ["imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest"]
-
-
-def shared(*names: str) -> Path:
-    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    if not folder:
-        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
-    return Path(folder, *names)
-
-
-def imported(tmp_path: Path, report: str, layout: str) -> Dataset:
-    made, _, _ = import_runs(layout, shared("chimeraforge", report), report, None, tmp_path)
-    assert verify(made) == 5
-    return load_dataset(made.folder)
-
-
-@pytest.fixture(scope="module")
-def tr114(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("a"), "tr114", "chimeraforge-rust")
-
-
-@pytest.fixture(scope="module")
-def tr113(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("b"), "tr113", "chimeraforge-rust")
-
-
-@pytest.fixture(scope="module")
-def tr110(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return imported(tmp_path_factory.mktemp("c"), "tr110", "chimeraforge-python")
 
 
 def test_tr114_gives_the_figures_of_its_raw_data(tr114: Dataset) -> None:

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.metrics import percentile
+from tandembench.report.groups import KIND, RUN, in_order
 from tandembench.report.numbers import Values, mean_with_interval, numbers, ratio, verdict
-
-_GROUP = ["scenario", "work_policy", "topology", "n_agents"]
-_RUN = ["session", "config_id", "repetition", "attempt"]
 
 
 def agent_rows(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> list[Values]:
@@ -24,27 +21,19 @@ def agent_rows(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> l
     """
     valid = executions[executions["valid"]]
     shared = _with_share(valid[valid["mode"] == "concurrent"])
-    solo = dict(iter(valid[valid["mode"] == "solo"].groupby(_GROUP)))
-    of_runs = dict(iter(runs[runs["valid"]].groupby(_GROUP)))
+    solo = dict(iter(valid[valid["mode"] == "solo"].groupby(KIND)))
+    of_runs = dict(iter(runs[runs["valid"]].groupby(KIND)))
     rows = [
-        dict(zip(_GROUP, key, strict=True)) | _row(own, solo.get(key), of_runs[key], margin)
-        for key, own in shared.groupby(_GROUP)
+        dict(zip(KIND, key, strict=True)) | _row(own, solo.get(key), of_runs[key], margin)
+        for key, own in shared.groupby(KIND)
     ]
-    return sorted(
-        rows,
-        key=lambda row: (
-            row["scenario"],
-            row["work_policy"],
-            TOPOLOGIES.index(row["topology"]),
-            row["n_agents"],
-        ),
-    )
+    return in_order(rows)
 
 
 def _with_share(shared: pd.DataFrame) -> pd.DataFrame:
     """``share``: an agent's slowdown over the geometric mean of its run's; above 1 pays more."""
-    logs = shared[_RUN].assign(log=np.log(shared["slowdown"].astype(float)))
-    means = logs.groupby(_RUN)["log"].transform("mean")
+    logs = shared[RUN].assign(log=np.log(shared["slowdown"].astype(float)))
+    means = logs.groupby(RUN)["log"].transform("mean")
     return shared.assign(share=np.exp(logs["log"] - means))
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import IMBALANCE_PARTS
+from tandembench.report.groups import RUN
 from tandembench.report.numbers import Values
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
@@ -22,7 +23,6 @@ from tandembench.stats.attribution import (
 from tandembench.stats.flags import identify
 from tandembench.stats.intervals import Interval
 
-KEY = ["session", "config_id", "repetition", "attempt"]
 ESTIMATE_PARTS = (
     "imbalance_loss",
     *IMBALANCE_PARTS,
@@ -136,10 +136,10 @@ def _pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
     served in turn, the one that was served first.
     """
     both = valid[(valid["n_agents"] == 2) & (valid["topology"] != "serial")]
-    own = shared.merge(both[KEY], on=KEY).dropna(subset=["answer_tokens"])
+    own = shared.merge(both[RUN], on=RUN).dropna(subset=["answer_tokens"])
     if own.empty:
         return both.iloc[:0].assign(tokens_0=0, tokens_1=0, first=0)
-    agents = own.pivot(index=KEY, columns="agent_index", values=["answer_tokens", "duration_s"])
+    agents = own.pivot(index=RUN, columns="agent_index", values=["answer_tokens", "duration_s"])
     agents = agents.dropna()
     flat = pd.DataFrame(
         {
@@ -148,7 +148,7 @@ def _pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
             "first": (agents["duration_s", 1] < agents["duration_s", 0]).astype(int),
         }
     )
-    return both.merge(flat[flat["tokens_0"] + flat["tokens_1"] > 0], on=KEY)
+    return both.merge(flat[flat["tokens_0"] + flat["tokens_1"] > 0], on=RUN)
 
 
 def _predictions(own: pd.DataFrame, pairs: pd.DataFrame, margin: float) -> Values:
@@ -157,7 +157,7 @@ def _predictions(own: pd.DataFrame, pairs: pd.DataFrame, margin: float) -> Value
     ``predictions`` are over the runs in which no model is known to be loaded, of which token
     counts know nothing; ``with_cold`` over all, None if that is the same.
     """
-    known = pairs.merge(own[KEY], on=KEY)
+    known = pairs.merge(own[RUN], on=RUN)
     cold = known["cold"].fillna(value=False).astype(bool)
     if known.empty or cold.all() or own["topology"].nunique() > 1:
         return {"predictions": None, "with_cold": None}

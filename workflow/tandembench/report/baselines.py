@@ -102,7 +102,7 @@ def _beside_runs(side: Side, theirs: Dataset, ours: Dataset, margin: float) -> V
         return about | {"state": "same"}
     if found.obstacles:
         return about | {"state": "not_comparable", "reasons": list(found.obstacles)}
-    unknown = [one["name"] for one in measured_with if one["same"] is None]
+    unknown = [str(one["name"]).removesuffix("s") for one in measured_with if one["same"] is None]
     told = [*found.content["scenarios"], *found.content["configs"]]
     rows = [_row(side.label, row, theirs, ours) for row in told]
     scenarios = [row for row in rows if row["scope"] == "scenario"]

@@ -97,7 +97,11 @@ def report_context(
 
 
 def _measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Values:
-    """``solos``: valid executions alone; ``gains``: valid runs with a speedup_true."""
+    """``solos``: valid executions alone; ``gains``: valid runs with a speedup_true.
+
+    ``shuffled``: whether runs say in which order their block was measured, as blocks of this
+    workflow do, and imported ones do not.
+    """
     valid = runs[runs["valid"]]
     return {
         "when": _when(runs["started_at"]),
@@ -109,6 +113,7 @@ def _measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Values:
         "agents_max": int(runs["n_agents"].max()) if len(runs) else 0,
         "solos": int((executions["valid"] & (executions["mode"] == "solo")).sum()),
         "gains": int(valid["speedup_true"].notna().sum()),
+        "shuffled": bool(valid["order"].notna().any()),
         "cold": int(valid["cold"].fillna(value=False).astype(bool).sum()),
     }
 

@@ -11,14 +11,16 @@ from tandembench.stats.family import ratio_family
 from tandembench.stats.intervals import Interval
 from tandembench.stats.observations import observations
 
-# speedup_true of serial is about 1.00: outside this the instrument or the machine is at fault.
-SERIAL_LOW, SERIAL_HIGH = 0.9, 1.1
+# What should be 1.00 is about that: outside this the instrument or the machine is at fault.
+LOW, HIGH = 0.9, 1.1
 
 
 def controls(runs: pd.DataFrame, margin: float) -> Values:
     """Each control with its verdict; ``passed`` is None where it could not be tested.
 
-    The A/A pairs are one family: that any of them fails by chance alone is at most 5 % likely.
+    Then ``noisy`` says whether it was measured, but too noisily: outside 0.9 to 1.1, while
+    nothing shows that it is. The A/A pairs are one family: that any of them fails by chance alone
+    is at most 5 % likely.
     """
     listed = runs["topology"] == "serial"
     gain = ratio(runs[listed & runs["valid"]], "speedup_true")
@@ -26,6 +28,7 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
         "listed": bool(listed.any()),
         "gain": gain,
         "passed": _no_gain(gain),
+        "noisy": gain is not None and _no_gain(gain) is None,
     }
     pairs = [
         _pair(configs, first, second)
@@ -36,18 +39,24 @@ def controls(runs: pd.DataFrame, margin: float) -> Values:
     for pair, judged in zip(pairs, family, strict=True):
         pair |= {"verdict": judged.verdict, "p": judged.p, "adjusted_p": judged.adjusted_p}
         if judged.p is not None:
-            pair["passed"] = judged.verdict in ("equivalent", "inconclusive")
+            differs = judged.verdict in ("better", "worse")
+            pair["passed"] = False if differs else _about_one(pair["ratio"]) or None
+            pair["noisy"] = pair["passed"] is None
     failed = [one["passed"] for one in (serial, *pairs)].count(False)
     return {"serial": serial, "pairs": pairs, "failed": failed}
 
 
 def _no_gain(gain: Interval | None) -> bool | None:
     """Whether ``gain`` is about 1; None if it was not measured, or too noisily to tell."""
-    if gain is None or SERIAL_LOW <= gain.mean <= SERIAL_HIGH:
+    if gain is None or _about_one(gain):
         return None if gain is None else True
     if gain.low is None or gain.high is None:
         return False
-    return None if gain.low <= SERIAL_HIGH and gain.high >= SERIAL_LOW else False
+    return None if gain.low <= HIGH and gain.high >= LOW else False
+
+
+def _about_one(found: Interval) -> bool:
+    return LOW <= found.mean <= HIGH
 
 
 def _replicates(runs: pd.DataFrame) -> list[dict[str, pd.DataFrame]]:
@@ -69,5 +78,7 @@ def _pair(configs: Mapping[str, pd.DataFrame], first: str, second: str) -> Value
         "basis": found.basis,
         "reason": found.reason,
         "ratio": found.interval,
+        "detectable": found.detectable,
         "passed": None,
+        "noisy": False,
     }

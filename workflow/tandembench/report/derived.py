@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tandembench.dataset.columns import KEYS
+from tandembench.report.groups import RUN
 
-_KEYS = [column.name for column in KEYS]
 # Columns that `with_derived` adds to the runs.
 TTFT_MEAN = "first_token_mean_s"
 TTFT_FROM_START = "first_token_from_start_s"
@@ -24,29 +23,29 @@ def with_derived(
     peak of each server's memory in the run, summed over servers.
     """
     found = runs.assign(overstated=runs["speedup_estimate"] / runs["speedup_true"])
-    found = found.merge(_first_tokens(executions), on=_KEYS, how="left")
+    found = found.merge(_first_tokens(executions), on=RUN, how="left")
     if telemetry.empty:
         return found.assign(**{SERVER_MEMORY: np.nan})
-    return found.merge(_memory(telemetry), on=_KEYS, how="left")
+    return found.merge(_memory(telemetry), on=RUN, how="left")
 
 
 def _first_tokens(executions: pd.DataFrame) -> pd.DataFrame:
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
-    shared = shared.sort_values([*_KEYS, "agent_index"], kind="stable")
-    before = shared.groupby(_KEYS)["duration_s"].cumsum() - shared["duration_s"]
+    shared = shared.sort_values([*RUN, "agent_index"], kind="stable")
+    before = shared.groupby(RUN)["duration_s"].cumsum() - shared["duration_s"]
     waits = before.where(shared["topology"] == "serial", 0.0)
     timed = pd.DataFrame(
         {
-            **{key: shared[key] for key in _KEYS},
+            **{key: shared[key] for key in RUN},
             TTFT_MEAN: shared["ttft_s"],
             TTFT_FROM_START: shared["ttft_s"] + waits,
         }
     )
-    return timed.groupby(_KEYS).mean(skipna=False).reset_index()
+    return timed.groupby(RUN).mean(skipna=False).reset_index()
 
 
 def _memory(telemetry: pd.DataFrame) -> pd.DataFrame:
     of_servers = telemetry["subject"].str.startswith("server ")
     samples = telemetry[of_servers & (telemetry["mode"] == "concurrent")]
-    peaks = samples.groupby([*_KEYS, "subject"])["memory_bytes"].max()
-    return peaks.groupby(_KEYS).sum(min_count=1).rename(SERVER_MEMORY).reset_index()
+    peaks = samples.groupby([*RUN, "subject"])["memory_bytes"].max()
+    return peaks.groupby(RUN).sum(min_count=1).rename(SERVER_MEMORY).reset_index()

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from tandembench.metrics import percentile
+from tandembench.report.groups import RUN
 from tandembench.report.numbers import Values
 
-_RUN = ["session", "config_id", "repetition", "attempt"]
-_STEP = [*_RUN, "mode", "agent", "step"]
+_STEP = [*RUN, "mode", "agent", "step"]
 
 
 def gaps(tokens: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def gaps(tokens: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     columns = ["config_id", "mode", "agent", "gap_s"]
     if tokens.empty:
         return pd.DataFrame({name: [] for name in columns})
-    known = tokens.merge(runs.loc[runs["valid"], _RUN], on=_RUN)
+    known = tokens.merge(runs.loc[runs["valid"], RUN], on=RUN)
     ordered = known.sort_values([*_STEP, "chunk"])
     gap_ns = ordered.groupby(_STEP, sort=False)["t_ns"].diff()
     found = ordered.assign(gap_s=gap_ns / 1e9).dropna(subset=["gap_s"])

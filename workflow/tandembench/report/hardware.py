@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from tandembench.report.groups import RUN
 from tandembench.report.numbers import Values, mean, peak
 
-KEYS = ["session", "config_id", "repetition", "attempt"]
 MEASURED = ("cores", "memory_gib", "clock_mhz")
 OF_A_GPU = ("utilisation", "power_w", "temperature_c")
 # In this order, each by its number; a subject that is not known comes last.
@@ -18,7 +18,7 @@ def hardware(telemetry: pd.DataFrame, runs: pd.DataFrame) -> Values | None:
     """
     if telemetry.empty:
         return None
-    samples = telemetry.merge(runs.loc[runs["valid"], KEYS], on=KEYS)
+    samples = telemetry.merge(runs.loc[runs["valid"], RUN], on=RUN)
     samples["memory_gib"] = samples["memory_bytes"] / 2**30
     rows = [
         _row(str(subject), str(mode), own)

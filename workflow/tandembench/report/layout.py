@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-_RUN = ["config_id", "session", "repetition", "attempt"]
+from tandembench.report.groups import RUN
+
 # Less of the decoding beside another agent than this is none: stamps are a little off.
 TOGETHER = 0.05
 # Under this share of decoding in the agents' time, windows that miss each other say nothing.
@@ -25,11 +26,11 @@ def layout_checks(
     """
     together = executions[(executions["mode"] == "concurrent") & (executions["n_agents"] > 1)]
     known = together.dropna(subset=["endpoint"])
-    servers = _distinct(known.groupby(_RUN)["endpoint"].nunique())
+    servers = _distinct(known.groupby(RUN)["endpoint"].nunique())
     slots = _distinct(together.dropna(subset=["slots"]).set_index("config_id")["slots"])
     at_once = _decoded_at_once(together)
-    listed = together.dropna(subset=["threads"]).drop_duplicates([*_RUN, "server"])
-    threads = _distinct(listed.groupby(_RUN)["threads"].sum())
+    listed = together.dropna(subset=["threads"]).drop_duplicates([*RUN, "server"])
+    threads = _distinct(listed.groupby(RUN)["threads"].sum())
     firsts = together.drop_duplicates("config_id")
     for config, topology, n in zip(
         firsts["config_id"], firsts["topology"], firsts["n_agents"], strict=True

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tandembench.report.attribution import ESTIMATE_PARTS
 from tandembench.report.numbers import (
     MOST_CONFIGS,
     Values,
@@ -19,15 +20,6 @@ from tandembench.report.numbers import (
 )
 from tandembench.stats.intervals import exponential
 
-ESTIMATE_PARTS = (
-    "imbalance_loss",
-    "imbalance_token",
-    "imbalance_rate",
-    "imbalance_first_token",
-    "imbalance_rest",
-    "sequencing_loss",
-    "orchestration_loss",
-)
 CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")
 

@@ -11,7 +11,14 @@ from tandembench.diff.printed import checks
 from tandembench.diff.publications import printed_means
 from tandembench.diff.sides import Row, Side
 from tandembench.report.numbers import Values, mean_with_interval
-from tandembench.stats.intervals import Interval, critical, mean_interval, welch_from_moments
+from tandembench.stats.intervals import (
+    Interval,
+    critical,
+    mean_interval,
+    moments,
+    session_means,
+    welch_from_moments,
+)
 from tandembench.stats.rounding import agrees
 from tandembench.stats.verdicts import difference_verdict
 from tandembench.study.expand import SCENARIO_SHORT
@@ -140,7 +147,9 @@ def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list
                 "theirs": theirs,
                 "theirs_sd": printed.get("sd"),
                 "averaged": bool(printed.get("averaged")),
-                "ours_sd": float(own[METRIC].std()) if ours.n > 1 else None,
+                # Over the runs, as print has them; intervals rest on sessions where they can.
+                "ours_sd": float(own[METRIC].std()) if own[METRIC].count() > 1 else None,
+                "ours_runs": int(own[METRIC].count()),
                 "difference": difference,
                 "verdict": difference_verdict(difference, 0.0) if verdicts else None,
             }
@@ -183,12 +192,11 @@ def _interval(printed: Mapping[str, Any]) -> Interval:
 
 def _difference(own: pd.DataFrame, printed: Mapping[str, Any]) -> Interval:
     """Ours less theirs; without bounds where sd or n is not printed."""
-    values = own[METRIC].dropna()
-    mean = float(values.mean())
-    if not printed.get("sd") or not printed.get("n") or len(values) < 2:
-        return Interval(mean - _interval(printed).mean, None, None, 1)
-    theirs = (printed["mean"], printed["sd"], int(printed["n"]))
-    return welch_from_moments((mean, float(values.std()), len(values)), theirs)
+    known = own[own[METRIC].notna()]
+    ours = moments(session_means(known[METRIC].tolist(), known["session"].tolist()))
+    if not printed.get("sd") or not printed.get("n"):
+        return Interval(ours[0] - _interval(printed).mean, None, None, 1)
+    return welch_from_moments(ours, (printed["mean"], printed["sd"], int(printed["n"])))
 
 
 def _told(specification: Mapping[str, str], dataset: Dataset) -> Values:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.report.estimator import FINDINGS
+from tandembench.report.groups import KIND, in_order
 from tandembench.report.numbers import (
     Values,
     configs_contended,
@@ -15,8 +15,6 @@ from tandembench.report.numbers import (
 )
 from tandembench.stats.intervals import exponential
 
-KEYS = ["scenario", "work_policy", "topology", "n_agents"]
-
 
 def scenario_rows(runs: pd.DataFrame, margin: float) -> list[Values]:
     """The rows, in the order of their keys; their numbers are over the valid runs of all configs.
@@ -25,18 +23,10 @@ def scenario_rows(runs: pd.DataFrame, margin: float) -> list[Values]:
     both are None where there is no measured gain.
     """
     rows = [
-        dict(zip(KEYS, key, strict=True)) | _numbers(own[own["valid"]], margin)
-        for key, own in runs.groupby(KEYS)
+        dict(zip(KIND, key, strict=True)) | _numbers(own[own["valid"]], margin)
+        for key, own in runs.groupby(KIND)
     ]
-    return sorted(
-        rows,
-        key=lambda row: (
-            row["scenario"],
-            row["work_policy"],
-            TOPOLOGIES.index(row["topology"]),
-            row["n_agents"],
-        ),
-    )
+    return in_order(rows)
 
 
 def _numbers(own: pd.DataFrame, margin: float) -> Values:

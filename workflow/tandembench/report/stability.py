@@ -15,11 +15,11 @@ from tandembench.stats.verdicts import ratio_verdict
 MOST = 2000
 
 
-def stability(runs: pd.DataFrame, margin: float, order: str) -> list[Values] | None:
+def stability(runs: pd.DataFrame, margin: float, order: str | None) -> list[Values] | None:
     """A row per session, from its valid warm runs in the order in which they were measured.
 
-    None unless ``order`` is "random": config by config, a drift of the machine is a difference
-    of configs. Wall time over answer tokens, each against its config's mean in the session:
+    None unless ``order`` is "random": otherwise a drift of the machine may be a difference of
+    configs. Wall time over answer tokens, each against its config's mean in the session:
     ``drift`` is that of the last block over the first by a straight line, ``verdict`` what that
     is ("worse" is slower), None where too few runs were repeated; ``state`` as `steadiness` has
     it, and ``level_starts`` the blocks, from 1, with which a new level begins.

@@ -130,8 +130,9 @@ def _judge(rows: Sequence[Values], margin: float) -> None:
             row |= {"p": judged.p, "adjusted_p": judged.adjusted_p}
         waits = [wait for row in judged_together for wait in row["first_token"].values()]
         told = ratio_family([wait["ratio"] for wait in waits], margin, more_is_better=False)
+        family_of = sum(judged.p is not None for judged in told)
         for wait, judged in zip(waits, told, strict=True):
-            wait["verdict"] = judged.verdict if wait["ratio"] else None
+            wait |= {"verdict": judged.verdict, "alone": judged.alone, "family": family_of}
 
 
 def _walls(runs: pd.DataFrame) -> list[Observation]:

@@ -11,18 +11,19 @@ from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
-    COLOURS,
-    MARKS,
+    ABOVE,
     QUIET,
     TINT,
     VERMILLION,
     axes,
     drawing,
     svg_of,
+    topology_marks,
 )
-from tandembench.report.numbers import mean
-from tandembench.report.render import number, percent
+from tandembench.report.numbers import ratio
+from tandembench.report.render import interval_mean, percent
 
+COLUMNS = ("speedup_estimate", "speedup_true")
 # More would hide each other, and swell the file.
 POINTS = 600
 
@@ -30,22 +31,23 @@ POINTS = 600
 def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     """Every valid run whose agents were measured alone too; None without any."""
     runs = dataset.runs
-    known = runs[runs["valid"]].dropna(subset=["speedup_true", "speedup_estimate"])
+    known = runs[runs["valid"]].dropna(subset=[*COLUMNS])
     if known.empty:
         return None
     margin = float(context["margin"])
-    blind = (known["speedup_true"] <= 1 + margin) & (known["speedup_estimate"] > 1 + margin)
+    gains, read = known["speedup_true"] > 1 + margin, known["speedup_estimate"] > 1 + margin
+    known = known.assign(blind=read & ~gains)
     rows = []
     for topology in TOPOLOGIES:
-        own = known["topology"] == topology
-        if own.any():
+        own = known[known["topology"] == topology]
+        if len(own):
             rows.append(
                 (
                     topology,
-                    str(int(own.sum())),
-                    number(mean(known.loc[own, "speedup_estimate"])),
-                    number(mean(known.loc[own, "speedup_true"])),
-                    str(int((own & blind).sum())),
+                    str(len(own)),
+                    # Geometric, as in the report's tables.
+                    *(interval_mean(ratio(own, name)) for name in COLUMNS),
+                    str(int(own["blind"].sum())),
                 )
             )
     title = "TR114's estimator against the measured gain"
@@ -60,7 +62,8 @@ def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     figure = drawing(5.3)
     ax = axes(figure, 0.75, 0.65, 4.6, 4.0)
     _ground(ax, known, margin)
-    _points(ax, known)
+    shown = known.iloc[sample(len(known), POINTS)]
+    topology_marks(ax, shown, "speedup_true", "speedup_estimate", above=1.055)
     ax.set_xlabel("speedup_true: measured against each agent alone")
     ax.set_ylabel("speedup_estimate: TR114")
     some = f" Of {len(known)} runs, {POINTS} are drawn, evenly." if len(known) > POINTS else ""
@@ -72,7 +75,7 @@ def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
         "margin that does not matter); above it, the estimator reads more gain than there is. "
         f"Hatched, its blind spot: it reads a gain, and none was measured.{some}",
         svg=svg_of(figure, "estimator", title, alt),
-        columns=("topology", "runs", "speedup_estimate", "speedup_true", "in the blind spot"),
+        columns=("topology", "runs", *COLUMNS, "in the blind spot"),
         rows=tuple(rows),
     )
 
@@ -106,36 +109,8 @@ def _ground(ax: Axes, runs: pd.DataFrame, margin: float) -> None:
     told = ax.legend(
         [blind, band],
         ["reads a gain, none measured", f"right within {percent(margin, None)}"],
-        loc="lower left",
+        **ABOVE,
         bbox_to_anchor=(-0.02, 1.0),
         ncols=2,
-        columnspacing=1.0,
-        borderpad=0.2,
     )
     ax.add_artist(told)
-
-
-def _points(ax: Axes, runs: pd.DataFrame) -> None:
-    shown = runs.iloc[sample(len(runs), POINTS)]
-    for topology in TOPOLOGIES:
-        own = shown[shown["topology"] == topology]
-        if len(own):
-            ax.plot(
-                own["speedup_true"],
-                own["speedup_estimate"],
-                MARKS[topology],
-                color=COLOURS[topology],
-                markersize=6.5,
-                markeredgecolor="white",
-                markeredgewidth=0.7,
-                label=topology,
-                zorder=4,
-            )
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.055),
-        ncols=4,
-        columnspacing=1.0,
-        handlelength=1.0,
-        borderpad=0.2,
-    )

@@ -29,6 +29,8 @@ from tandembench.report.gaps import gaps
 SINGLE = 30
 MODES = {"solo": "alone", "concurrent": "in the run"}
 ROW = 0.25
+TITLES = {"first token": "First tokens", "gap between chunks": "gaps between chunks"}
+HOLLOW = "Hollow: each agent alone; filled: in the run. "
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
     panels = {words: found for words, found in panels.items() if found}
     if not panels:
         return None
-    title = "First tokens and gaps, alone and in the run"
+    every = [spread for found in panels.values() for spread in found]
+    title = " and ".join(TITLES[words] for words in panels).capitalize()
+    both_modes = len({spread.mode for spread in every}) > 1
     rows = tuple(
         (
             words,
@@ -84,13 +88,23 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         name="latency",
         title=title,
         alt=alt,
-        caption=f"Up to {SINGLE} values are single points. Of more, the box holds the middle half, "
-        "the line across it is the median, the whiskers reach to the shortest and longest, and "
-        "the marks on them are p90 and p99, where there are values enough (64 and 662). Hollow: "
-        f"each agent alone; filled: in the run. {subjects.about}",
+        caption=f"{_marks(every)}{HOLLOW if both_modes else ''}{subjects.about}",
         svg=svg_of(_drawn(panels), "latency", title, alt),
         columns=("time", "topology", "agents", "n", "p50", "p90", "p99", "longest"),
         rows=rows,
+    )
+
+
+def _marks(spreads: Sequence[_Spread]) -> str:
+    """What the marks of these rows are."""
+    boxes = [spread for spread in spreads if len(spread.values) > SINGLE]
+    if not boxes:
+        return "Each point is one value. "
+    of_few = f"Up to {SINGLE} values are single points. Of more, the"
+    return (
+        f"{'The' if len(boxes) == len(spreads) else of_few} box holds the middle half, the line "
+        "across it is the median, the whiskers reach to the shortest and longest, and the marks "
+        "on them are p90 and p99, where there are values enough (64 and 662). "
     )
 
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.report.figures.svg import tidy
 
 WIDTH = 5.6
@@ -31,6 +33,8 @@ OF_AGENTS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 SMALL = 10
 # Behind text that lies on lines or hatching.
 GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+# Manners of a legend above the axes.
+ABOVE: dict[str, Any] = {"loc": "lower left", "columnspacing": 1.0, "borderpad": 0.2}
 _RULES: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -144,6 +148,25 @@ def beside(ax: Axes, row: float, text: str) -> None:
         va="center_baseline",
         size=SMALL,
     )
+
+
+def topology_marks(ax: Axes, runs: pd.DataFrame, x: str, y: str, above: float = 1.0) -> None:
+    """Runs as marks at two of their columns, and which topology is which ``above`` the axes."""
+    for topology in TOPOLOGIES:
+        own = runs[runs["topology"] == topology]
+        if len(own):
+            ax.plot(
+                own[x],
+                own[y],
+                MARKS[topology],
+                color=COLOURS[topology],
+                markersize=6,
+                markeredgecolor="white",
+                markeredgewidth=0.7,
+                label=topology,
+                zorder=4,
+            )
+    ax.legend(**ABOVE, bbox_to_anchor=(-0.02, above), ncols=4, handlelength=1.0)
 
 
 def seconds_axis(ax: Axes, low: float, high: float) -> None:

@@ -9,22 +9,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
-    COLOURS,
     INK,
     LINE,
-    MARKS,
     axes,
     drawing,
     svg_of,
+    topology_marks,
 )
 from tandembench.report.render import interval
 from tandembench.stats.intervals import Interval
 
 POINTS = 600
+_UNTOLD = {
+    "by_config": "Configs were measured one after the other",
+    None: "Whether configs were measured in random order is not known",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +41,13 @@ class _Session:
 def order(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     """Time per token of each warm run against its config's in the session, in order.
 
-    None where no config was repeated. The drift is the report's, which tells none where configs
-    were measured one after the other.
+    None where no config was repeated, or all runs have one start time. The drift
+    is the report's, which tells none where the order was not random.
     """
     runs = _repeated(dataset.runs)
-    if runs.empty:
+    if runs["started_at"].nunique() < 2:
         return None
-    told = context.get("stability")
+    told = context["stability"]
     drifts = {row["session"]: row["drift"] for row in told or ()}
     sessions = [
         _Session(str(name), own, drifts.get(str(name)))
@@ -67,10 +69,12 @@ def order(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     figure = drawing(3.2)
     _panel(axes(figure, 0.85, 0.35, 4.6, 2.3), sessions)
     lines = (
-        "Configs were measured one after the other, so that no drift can be told."
+        f"{_UNTOLD[context['study']['order']]}, so that no drift can be told."
         if told is None
         else "Lines: by least squares within configs; the drift is where a line ends over where "
         "it begins, with its 95 % interval."
+        if any(one.drift for one in sessions)
+        else "Too few runs were repeated for a drift."
     )
     parted = " Vertical lines part sessions." if len(sessions) > 1 else ""
     some = f" Of {len(runs)} runs, {POINTS} are drawn, evenly." if len(runs) > POINTS else ""
@@ -108,19 +112,7 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
     ax.grid(axis="y")
     every = pd.concat([one.runs for one in sessions])
     shown = every.iloc[sample(len(every), POINTS)]
-    for topology in TOPOLOGIES:
-        own: pd.DataFrame = shown[shown["topology"] == topology]
-        if len(own):
-            ax.plot(
-                own["place"],
-                own["off"],
-                MARKS[topology],
-                color=COLOURS[topology],
-                markersize=5.5,
-                markeredgecolor="white",
-                markeredgewidth=0.6,
-                label=topology,
-            )
+    topology_marks(ax, shown, "place", "off")
     for number, one in enumerate(sessions):
         first, last = one.runs["place"].min(), one.runs["place"].max()
         if one.drift:
@@ -138,11 +130,3 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
     )
     ax.set_xlabel("place of the run")
     ax.set_ylabel("off its config")
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=4,
-        columnspacing=1.0,
-        handlelength=1.0,
-        borderpad=0.2,
-    )

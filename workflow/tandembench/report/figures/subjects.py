@@ -9,8 +9,8 @@ import pandas as pd
 
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import plain
+from tandembench.report.groups import KIND, RUN
 
-KEYS = ["session", "config_id", "repetition", "attempt"]
 # So many rows or panels stay legible.
 MOST = 8
 TOPOLOGIES = {
@@ -92,7 +92,7 @@ def _of_scenarios(rows: Sequence[Mapping[str, Any]], valid: pd.DataFrame) -> lis
     found = []
     for row in rows:
         own = valid
-        for key in ("scenario", "work_policy", "topology", "n_agents"):
+        for key in KIND:
             own = own[own[key] == row[key]]
         if len(own):
             configs = tuple(dict.fromkeys(own["config_id"]))
@@ -120,16 +120,16 @@ def typical_block(dataset: Dataset, subject: Subject) -> "pd.Series[Any]":
     """
     runs = subject.runs
     if len(dataset.tokens):
-        own = dataset.tokens.loc[dataset.tokens["config_id"].isin(subject.configs), KEYS]
-        known = runs.merge(own.drop_duplicates(), on=KEYS)
+        own = dataset.tokens.loc[dataset.tokens["config_id"].isin(subject.configs), RUN]
+        known = runs.merge(own.drop_duplicates(), on=RUN)
         runs = known if len(known) else runs
-    ordered = runs.sort_values(["wall_s", *KEYS], kind="stable")
+    ordered = runs.sort_values(["wall_s", *RUN], kind="stable")
     return ordered.iloc[(len(ordered) - 1) // 2]
 
 
 def rows_of(table: pd.DataFrame, run: "pd.Series[Any]") -> pd.DataFrame:
     """The rows of ``table`` that belong to the block of ``run``."""
-    for key in KEYS if len(table) else ():
+    for key in RUN if len(table) else ():
         table = table[table[key] == run[key]]
     return table
 

@@ -118,7 +118,7 @@ def _figure(name: str, column: str, panels: Sequence[_Panel], limit: int | None)
         name=name,
         title=title,
         alt=alt,
-        caption=f"{used}, in the blocks of median wall time that the timeline shows.{thin}",
+        caption=f"{used}, in the blocks of median wall time.{thin}",
         svg=svg_of(figure, name, title, alt),
         columns=("topology", "block", "who", f"{unit}, mean", "peak"),
         rows=rows,

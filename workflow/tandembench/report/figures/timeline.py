@@ -31,6 +31,7 @@ from tandembench.report.figures.subjects import (
 # More ticks in a row would touch each other, and more in all swell the file.
 TICKS, TICKS_IN_ALL = 160, 3200
 ROW, GAP = 0.24, 0.62
+ROWS = "Upper rows: each agent alone; lower rows: all in the run, at once or, in serial, in turn. "
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ def timeline(dataset: Dataset, subjects: Subjects) -> Figure | None:
         top += ROW * len(found) + GAP
     ax.set_xlabel("seconds after the start of the execution")
     most = max(len(one.tokens_s) for _, _, found in panels for one in found)
+    alone = any(one.alone for _, _, found in panels for one in found)
     some = f" Of more than {ticks} tokens in a row, {ticks} are drawn." if most > ticks else ""
     return Figure(
         name="timeline",
         title=title,
         alt=alt,
         caption="Hollow bar: waiting for the first token. Each tick: a token. At the right: when "
-        "the last one came. Upper rows: each agent alone; lower rows: all in the run, at once or, "
-        "in serial, in turn. The blocks are those of median wall time. "
+        f"the last one came. {ROWS if alone else ''}The blocks are those of median wall time. "
         f"{subjects.about}{some}",
         svg=svg_of(figure, "timeline", title, alt),
         columns=("topology", "block", "agent", "tokens", "first token, s", "last token, s"),

@@ -1,0 +1,35 @@
+"""What tests of reports share, made once: the report of each scene, and a study's figures."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from figure_studies import BASELINES, Drawn, drawn, loaded, study
+from report_scenes import SCENES
+from reporting import report
+
+from tandembench.dataset.load import Dataset
+
+
+@pytest.fixture(scope="session")
+def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The report of a scene, by its name."""
+
+    @cache
+    def rendered(name: str) -> str:
+        blocks, study, _, _ = SCENES[name]
+        return report(tmp_path_factory.mktemp("scene"), blocks, **study)
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small study of every topology."""
+    return loaded(tmp_path_factory.mktemp("figures"), study())
+
+
+@pytest.fixture(scope="session")
+def whole(data: Dataset) -> Drawn:
+    """Its figures by name, and its context."""
+    return drawn(data, comparisons=BASELINES)
