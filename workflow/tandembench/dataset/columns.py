@@ -88,9 +88,12 @@ _KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
 
 KEYS = (
     Column("session", "text", "", "label under which the block was measured", True),
+    Column("comparison", "text", "", "the configs that are measured side by side", True),
+    Column("repetition", "integer", "", "repetition of the comparison (a block), from 1", True),
+    Column("round", "integer", "", "round of the block, from 1", True),
     Column("config_id", "text", "", "id of the config", True),
-    Column("repetition", "integer", "", "repetition of the config, from 1", True),
-    Column("attempt", "integer", "", "attempt at this repetition, from 1", True),
+    Column("twin", "boolean", "", "the config's second run of the round, on other servers", True),
+    Column("attempt", "integer", "", "attempt at this round, from 1", True),
 )
 BLOCK = (
     Column("scenario", "text", "", "scenario of the config", True),
@@ -99,10 +102,12 @@ BLOCK = (
     Column("work_policy", "text", "", "fixed or natural", True),
     Column("engine", "text", "", "what served the model", True),
     Column("workload", "text", "", "equal where agents, options and work are: may be compared"),
-    Column("content", "text", "", "equal where all but the id is: an A/A pair"),
-    Column("started_at", "time", "UTC", "wall clock at the first warm-up request", True),
-    Column("block_s", "number", "s", "first warm-up request to last byte"),
-    Column("order", "text", "", "order of the executions in the block"),
+    Column("content", "text", "", "equal where all but the id is: the same config under two names"),
+    Column("started_at", "time", "UTC", "wall clock at the start of the run or solo", True),
+    Column("block_s", "number", "s", "first warm-up request of the block to its last byte"),
+    Column("position", "integer", "", "place among the runs and solos of the block, from 0"),
+    Column("deployment", "text", "", "equal where configs of a block share their servers"),
+    Column("placement", "text", "", "together: servers stay up for a block; in_turn: for a run"),
     Column("invocation", "text", "", "id of the workflow's invocation"),
     Column("boot_id", "text", "", "id of the machine's boot"),
 )
@@ -110,7 +115,6 @@ EXECUTION = (
     Column("agent", "text", "", "name of the agent", True),
     Column("agent_index", "integer", "", "place of the agent in the config, from 0", True),
     Column("mode", "text", "", "solo or concurrent", True),
-    Column("position", "integer", "", "place in the block's order, from 0"),
     Column("endpoint", "text", "", "URL of the server"),
     Column("server", "integer", "", "index of the server in the config, from 0"),
     Column("engine_version", "text", "", "version of the engine, as it says"),
@@ -137,6 +141,7 @@ EXECUTION = (
     ),
     Column("loop_lag_s", "number", "s", "longest wait of a timer in the client, to 1 ms"),
     Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
+    Column("server_memory_bytes", "integer", "bytes", "memory of the config's servers together"),
     Column("cold", "boolean", "", "the server loaded the model inside this execution"),
     Column("error", "text", "", "reason code; null if complete"),
     Column("detail", "text", "", "what the fault said, sanitised"),
@@ -144,9 +149,9 @@ EXECUTION = (
 PHASE = Column("phase", "text", "", "phase under which the study lists the config", True)
 VALID = (
     Column(
-        "valid", "boolean", "", "the whole block is complete; only then there are metrics", True
+        "valid", "boolean", "", "the whole run is complete; only then there are metrics", True
     ),
-    Column("reason", "text", "", "why the block is void: agent, mode, reason code"),
+    Column("reason", "text", "", "why the run is void: agent, mode, reason code"),
 )
 RUN_FILE = (
     *KEYS,
@@ -189,6 +194,8 @@ EXECUTIONS = (
     Column("duration_s", "number", "s", "d: first write to last chunk, summed over steps"),
     Column("ttft_s", "number", "s", "first write of the first step to its first content"),
     Column("first_token_s", "number", "s", "waits for first content, summed over steps"),
+    Column("first_token_start_s", "number", "s", "start of the run to the agent's first content"),
+    Column("service_order", "integer", "", "whose first content came when, from 1; null in solos"),
     Column("decode_s", "number", "s", "first to last content, summed over steps"),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
     Column("overlap_s", "number", "s", "decoding while another agent decodes; null in solos"),
@@ -216,7 +223,9 @@ RUNS = (
     Column("answer_tokens", "integer", "tokens", "answer tokens of all agents"),
     Column("start_skew_s", "number", "s", "first to last agent's first write; null if serial"),
     Column("client_cpu_s", "number", "s", "CPU of the client during the run"),
-    Column("foreign_cores", "number", "cores", "CPU that others used, the largest in the block"),
+    Column("foreign_cores", "number", "cores", "CPU that others used during the run"),
+    Column("disturbed", "boolean", "", "others used more than 0.1 cores in this round"),
+    Column("server_memory_bytes", "integer", "bytes", "memory of the config's servers together"),
     # Metrics of a run declare their unit and description beside their formulas.
     *(
         Column(

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 Topology = Literal["serial", "single", "single_parallel", "dual"]
 SHARED: tuple[Topology, ...] = ("serial", "single", "single_parallel")
+Placement = Literal["together", "in_turn"]
+Criterion = Literal["first_token", "fairness", "memory"]
 # What running servers may be asked in, by engine; the first is the default.
 PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "ollama": ("generate", "chat"),
@@ -45,11 +47,28 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Configs that are to be told apart, measured side by side: a randomised complete block.
+
+    A config that stands alone is a comparison of one, under its own id. ``rounds`` is how often a
+    block measures each of its configs; ``line`` is where YAML lists it.
+    """
+
+    id: str
+    phase: str
+    configs: tuple[Config, ...]
+    rounds: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A whole study, expanded. ``phases`` maps a phase's name to its title.
 
     ``baselines`` are what the report compares with, name or name@version; ``protocol`` is one of
-    PROTOCOLS, None for the embedded engine.
+    PROTOCOLS, None for the embedded engine. ``placement``: whether the servers of a comparison
+    stay up together through a block, or each run starts its own. ``criteria`` are the secondary
+    questions of the decision, beside which topology finishes sooner.
     """
 
     name: str
@@ -64,8 +83,15 @@ class Study:
     engine: Literal["embedded", "ollama", "openai"]
     protocol: str | None
     threads_total: int | None
+    placement: Placement
+    criteria: tuple[Criterion, ...]
     deadline_s: float
     idle_s: float
     telemetry: bool
     phases: Mapping[str, str]
-    configs: tuple[Config, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def configs(self) -> tuple[Config, ...]:
+        """All configs, in the order in which the study lists them."""
+        return tuple(config for comparison in self.comparisons for config in comparison.configs)

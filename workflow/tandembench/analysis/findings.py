@@ -1,0 +1,140 @@
+"""What an analysis says: frozen values with neutral verdicts, from which sentences are chosen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Of a ratio against 1: its interval lies above, below, within the margin, or says none of these.
+Verdict = Literal["above", "below", "equivalent", "inconclusive"]
+# What a comparison comes to. "fastest": one config finishes sooner than all others; "among": it
+# finishes sooner than the reference, but some others may be as fast; "equivalent": all within the
+# margin of the reference; "inconclusive": nothing of that; "not_measured": no two can be compared.
+Outcome = Literal["fastest", "among", "equivalent", "inconclusive", "not_measured"]
+# Why a table ranks by what it ranks by: walls of equal work, or rates of unlike answers.
+Basis = Literal["makespan", "rate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A ratio (or mean) with its 95 % interval; bounds are None where nothing gives them."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """One config against another, as a ratio above 1 where the ``subject`` is better.
+
+    For wall times that is the other's over the subject's. ``p``: two-sided, of no difference.
+    ``detectable``: the smallest ratio above 1 that such data would show with a chance of 80 %.
+    ``rounds`` hold both, in ``blocks`` blocks of ``sessions`` sessions. ``spread`` is the standard
+    error of the logarithm.
+    """
+
+    subject: str
+    other: str
+    ratio: Estimate
+    verdict: Verdict
+    p: float | None
+    detectable: float | None
+    spread: float | None
+    rounds: int
+    blocks: int
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A config of a comparison. ``against`` is None for the reference, and where nothing pairs.
+
+    ``first_token_s``: from the start of the run to the first content of the first agent served,
+    the second and so on (medians). ``options``: what tells this config from the others where it
+    is not the topology, such as "num_ctx 512".
+    """
+
+    config_id: str
+    topology: str
+    options: str
+    is_reference: bool
+    makespan_s: float | None
+    tokens_per_s: float | None
+    first_token_s: tuple[float, ...]
+    memory_gib: float | None
+    stalled: float
+    runs: int
+    failed: int
+    against: Versus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One of the speeds that a machine showed: seconds, and the share of rounds in it."""
+
+    makespan_s: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Two modes of the wall times that configs share, with the best config's ratio in each.
+
+    ``configs`` show them together; ``ratios`` is parallel to ``modes``, of the best (or the first
+    compared) config against the reference.
+    """
+
+    modes: tuple[Mode, Mode]
+    configs: tuple[str, ...]
+    ratios: tuple[Estimate, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """How many more minutes of measuring decide what is open, and to what precision they lead.
+
+    ``repetitions`` is the number to ask for in all; ``precision`` a ratio less 1.
+    """
+
+    minutes: float
+    repetitions: int
+    precision: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a comparison says: does any config finish sooner, and which?
+
+    ``best`` is a config id, ``rivals`` those not shown to be slower than it. ``adjusted_p`` is the
+    smallest p against the reference, Holm over the comparisons with it. ``twin`` is the same
+    config twice, pooled over all that were. ``disturbed`` rounds were, of ``rounds``; ``used`` are
+    what the ratios rest on. ``measuring_s``: from the first warm-up to the last byte of its blocks.
+    """
+
+    comparison: str
+    phase: str
+    outcome: Outcome
+    basis: Basis
+    best: str | None
+    rivals: tuple[str, ...]
+    reference: str
+    adjusted_p: float | None
+    margin: float
+    rows: tuple[Row, ...]
+    twin: Versus | None
+    states: States | None
+    equal_hardware: bool | None
+    rounds: int
+    used: int
+    disturbed: int
+    failed: int
+    blocks: int
+    sessions: int
+    measuring_s: float
+    next: Next | None
+
+    def row(self, config_id: str) -> Row:
+        """The row of a config; KeyError if it has none."""
+        for row in self.rows:
+            if row.config_id == config_id:
+                return row
+        raise KeyError(config_id)
