@@ -316,7 +316,13 @@ def servers_lock(study_file: str, write: bool) -> None:
 @click.option("--gap-ms", default=10.0, show_default=True, help="Wait for each further token.")
 @click.option("--jitter-ms", default=2.0, show_default=True, help="Gaps vary by so much.")
 @click.option("--tokens", default=20, show_default=True, help="Where answers end by themselves.")
-@click.option("--seed", default=1, show_default=True, help="Seed of the jitter.")
+@click.option("--seed", default=1, show_default=True, help="Seed of jitter, noise and hangs.")
+@click.option("--speed", default=1.0, show_default=True, help="Divides all times of an answer.")
+@click.option("--drift", default=0.0, show_default=True, help="Times grow by this share a minute.")
+@click.option("--drift-turn-s", default=300.0, show_default=True, help="After which they shrink.")
+@click.option("--noise", default=0.0, show_default=True, help="SD of the log of an answer's time.")
+@click.option("--hang-share", default=0.0, show_default=True, help="Share of requests that hang.")
+@click.option("--hang-ms", default=500.0, show_default=True, help="For how long they hang.")
 @click.option("--shared-rate", type=float, help="Tokens/s of one stream alone; instead of gaps.")
 @click.option("--gain", default=1.0, show_default=True, help="Streams at once make gain * rate.")
 @click.option("--slots", default=4, show_default=True, help="Requests that run at once.")
@@ -330,7 +336,8 @@ def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) ->
     """Serve simulated answers on an exact schedule, and log every send: a test instrument.
 
     Speaks Ollama's, llama-server's and OpenAI's protocols; no model is run. Prints its URL, and
-    serves until Ctrl-C.
+    serves until Ctrl-C. --speed, --drift, --noise and --hang-share make servers whose makespan
+    ratio is known; all that run on one machine drift as one.
     """
     from tandembench.fake_server.command import serve_command  # noqa: PLC0415
 

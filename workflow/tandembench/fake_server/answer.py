@@ -96,7 +96,9 @@ class Answer:
 
     def _due(self, shared: SharedRate | None) -> list[Callable[[], float]]:
         if shared is None:
-            offsets = self.behaviour.due_ns(self.ask.prompt, self._parts())
+            offsets = self.behaviour.due_ns(
+                self.ask.prompt, self._parts(), self.stream.request, self.begun_ns
+            )
             return [partial(float, self.begun_ns + offset) for offset in offsets]
         first = partial(float, self.begun_ns + self.behaviour.first_token_s * 1e9)
         number = self.stream.request

@@ -5,7 +5,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import accumulate
 
 SIMULATED = "tandembench-fake (simulated)"
 
@@ -39,6 +38,7 @@ BAD_ENDS: Mapping[str, bytes] = {
     "long_line": b'{"response":"' + b"x" * 5_000_000 + b'","done":false}\n',
 }
 TOKENS_BEFORE_FAULT = 3
+_TIMES = ("first_token_s", "gap_s", "jitter_s", "load_s", "spin_s", "hang_s")
 # ``after_end``: a token after the end. After the first tokens: ``reset`` (TCP), ``truncated`` (the
 # connection closes inside a chunk), ``stall`` (nothing more), ``drip`` (a blank line every 10 ms,
 # for ever). ``close``: no byte; ``no_headers``: no byte, and open; ``not_http``: no HTTP.
@@ -59,8 +59,15 @@ class Behaviour:
     own limit if that is lower, or exactly there if the request says ``ignore_eos``. An end by
     itself is due as one token more would be, an end at the limit at once.
 
+    A machine: all times of an exact schedule are divided by ``speed`` and multiplied by ``drift``
+    (see ``slowness``) and by exp(N(0, ``noise``)), drawn once for each request from ``seed`` and
+    its number. With a chance of ``hang_share`` a request hangs for ``hang_s`` before its first
+    token, which neither speed nor drift changes. So the makespan ratio of two servers is that of
+    their speeds and slots; what noise makes of it follows from the law above.
+
     Shared rate: with ``shared_rate`` R (tokens/s) the tokens after the first follow from the rule
-    of ``SharedRate`` with true gain ``gain``; ``gap_s`` and ``jitter_s`` do nothing then.
+    of ``SharedRate`` with true gain ``gain``; ``gap_s`` and ``jitter_s`` do nothing then, and there
+    is no machine.
 
     ``slots`` requests run at once, ``max_queue`` wait in order, more are refused (503). In Ollama's
     protocol another ``num_ctx`` or ``num_gpu`` than the loaded one waits until the server is idle
@@ -76,6 +83,12 @@ class Behaviour:
     jitter_s: float = 0.002
     tokens: int = 20
     seed: int = 1
+    speed: float = 1.0
+    drift: float = 0.0
+    drift_turn_s: float = 300.0
+    noise: float = 0.0
+    hang_share: float = 0.0
+    hang_s: float = 0.5
     shared_rate: float | None = None
     gain: float = 1.0
     slots: int = 4
@@ -88,16 +101,23 @@ class Behaviour:
     spin_s: float = 0.0003
 
     def __post_init__(self) -> None:
-        for name in ("first_token_s", "gap_s", "jitter_s", "load_s", "spin_s"):
+        for name in (*_TIMES, "drift", "noise"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is a time of 0 s or more, not {getattr(self, name)}")
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        for name in ("speed", "gain", "drift_turn_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is above 0, not {getattr(self, name)}")
         for name in ("tokens", "slots", "num_ctx"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is 1 or more, not {getattr(self, name)}")
-        if self.shared_rate is not None and not 0 < self.shared_rate < math.inf:
-            raise ValueError(f"shared_rate is above 0 tokens/s, not {self.shared_rate}")
-        if not 0 < self.gain < math.inf:
-            raise ValueError(f"gain is above 0, not {self.gain}")
+        if not 0 <= self.hang_share <= 1:
+            raise ValueError(f"hang_share lies from 0 to 1, not {self.hang_share}")
+        if self.shared_rate is not None:
+            if not 0 < self.shared_rate < math.inf:
+                raise ValueError(f"shared_rate is above 0 tokens/s, not {self.shared_rate}")
+            if self.speed != 1 or self.drift or self.noise or self.hang_share:
+                what = "speed, drift, noise and hang_share"
+                raise ValueError(f"{what} are of the exact schedule, not of a shared_rate")
         if self.fault is not None and self.fault not in FAULTS:
             raise ValueError(f"fault '{self.fault}' is not one of {', '.join(FAULTS)}")
 
@@ -105,13 +125,38 @@ class Behaviour:
         """The fault that the request of this number (from 0) meets."""
         return self.fault if self.faulty_request in (None, request) else None
 
-    def due_ns(self, prompt: str, n: int) -> list[int]:
-        """When the ``n`` parts of an answer are due after its start, by the exact schedule."""
+    def slowness(self, at_ns: float) -> float:
+        """By what the machine multiplies times at ``at_ns`` of CLOCK_MONOTONIC: its drift.
+
+        1 + ``drift`` m, where m goes up for ``drift_turn_s`` from 0, a minute each minute, then
+        down to 0 for as long, and so on. Only the clock counts: all servers of a machine drift as
+        one, whenever they were started.
+        """
+        if not self.drift:
+            return 1.0
+        there = at_ns / 1e9 % (2 * self.drift_turn_s)
+        return 1.0 + self.drift * min(there, 2 * self.drift_turn_s - there) / 60
+
+    def luck(self, request: int) -> tuple[float, float]:
+        """(factor of the times, s of hanging) that the request of this number (from 0) draws."""
+        draw = random.Random(f"{self.seed}/{request}/luck")  # noqa: S311 - a schedule, no secret
+        factor = math.exp(self.noise * draw.gauss(0.0, 1.0))
+        return factor, self.hang_s if draw.random() < self.hang_share else 0.0
+
+    def due_ns(self, prompt: str, n: int, request: int = 0, begun_ns: int = 0) -> list[int]:
+        """When the ``n`` parts of an answer are due after its start, by the exact schedule.
+
+        A part takes as long as the machine's drift at its beginning says.
+        """
         draw = random.Random(f"{self.seed}/{prompt}")  # noqa: S311 - a schedule, no secret
-        gaps = (
-            max(0.0, self.gap_s + draw.uniform(-self.jitter_s, self.jitter_s)) for _ in range(n - 1)
-        )
-        return [round(at * 1e9) for at in accumulate(gaps, initial=self.first_token_s)]
+        factor, after_s = self.luck(request)
+        due = []
+        for part in range(n):
+            jitter_s = draw.uniform(-self.jitter_s, self.jitter_s) if part else 0.0
+            nominal_s = max(0.0, self.gap_s + jitter_s) if part else self.first_token_s
+            after_s += nominal_s * factor / self.speed * self.slowness(begun_ns + after_s * 1e9)
+            due.append(round(after_s * 1e9))
+        return due
 
 
 def dump(behaviour: Behaviour) -> str:
