@@ -1,5 +1,6 @@
 """Raw rows of run files whose true values are known by construction, and datasets of them.
 
+``block`` makes the rows of one config in one round, ``side_by_side`` a block of several configs.
 An execution of duration d spends 0.2 d on its first token, 0.7 d on decoding and 0.1 d on the
 rest, in each of its steps; stamps are whole nanoseconds.
 """
@@ -35,7 +36,6 @@ CALIBRATED_MACHINE = {key: value for key, value in MACHINE.items() if key != "lo
 # What a row does not hold if its servers never stood.
 _KNOWN_FROM_SERVERS = (
     "block_s",
-    "order",
     "position",
     "endpoint",
     "server",
@@ -53,6 +53,7 @@ _KNOWN_FROM_SERVERS = (
     "client_cpu_s",
     "loop_lag_s",
     "foreign_cores",
+    "server_memory_bytes",
     "cold",
     "steps",
 )
@@ -71,11 +72,12 @@ def block(
     workload: str = "w1",
     **changes: Any,
 ) -> list[Row]:
-    """One whole block: agent i takes ``solo[i]`` s alone and ``shared[i]`` s in the run.
+    """One run and its solos: agent i takes ``solo[i]`` s alone and ``shared[i]`` s in the run.
 
     The run's agents start at ``starts``, by default together, and in ``serial`` one after the
     other; ``tokens`` are per step (of one agent or all), ``between_s`` seconds lie between two
-    steps. The topology is the first word of the id unless given. ``changes`` hold for every row.
+    steps. The topology is the first word of the id unless given; the comparison is called after
+    the workload. ``changes`` hold for every row.
     """
     topology = topology or config_id.split("-", maxsplit=1)[0]
     shared = solo if shared is None else shared
@@ -91,11 +93,46 @@ def block(
     for mode, durations, begins in modes:
         for index, duration in enumerate(durations):
             row = _row(config_id, topology, index, len(solo), mode, max(counts), workload)
+            row["position"] = index if mode == "solo" else len(modes) // 2 * len(solo)
             row["steps"] = [
                 a_step(begins[index] + k * (duration / steps + between_s), duration / steps, count)
                 for k, count in enumerate([counts[index]] * steps)
             ]
             rows.append(row | changes)
+    return rows
+
+
+def side_by_side(
+    *configs: Sequence[Row], rounds: int = 1, twin: str | None = None, **changes: Any
+) -> list[Row]:
+    """One block of several configs: each as ``block`` made it, in every round, in this order.
+
+    Their solos are of round 1 alone, and none where ``serial`` shares the server. The config of
+    the id ``twin`` comes once more at the end of each round, on servers of its own.
+    """
+    served_alone = {
+        row["deployment"] for rows in configs for row in rows if row["topology"] == "serial"
+    }
+    again = [
+        [
+            row | {"twin": True, "deployment": f"{row['deployment']}-twin"}
+            for row in where(rows, "concurrent")
+        ]
+        for rows in configs
+        if rows[0]["config_id"] == twin
+    ]
+    rows: list[Row] = []
+    position = 0
+    for number in range(1, rounds + 1):
+        for of_config in (*configs, *again):
+            places = sorted({row["position"] for row in of_config})
+            for place in places:
+                turn = [row for row in of_config if row["position"] == place]
+                needless = number > 1 or turn[0]["deployment"] in served_alone
+                if turn[0]["mode"] == "solo" and needless:
+                    continue
+                rows += [row | {"round": number, "position": position} | changes for row in turn]
+                position += 1
     return rows
 
 
@@ -155,18 +192,13 @@ def a_step(start_s: float, duration_s: float, tokens: int) -> Row:
 
 
 def failed(rows: Sequence[Row], agent: str, mode: str, reason: str) -> list[Row]:
-    """The block as it is written when one execution fails: nothing is measured after it."""
-    kept = []
-    for row in rows:
-        hit = (row["agent"], row["mode"]) == (agent, mode)
-        kept.append(row | {"error": reason, "detail": "it broke"} if hit else row)
-        if hit:
-            break
-    return kept
+    """The rows as they are written when one execution fails: all others go on."""
+    broken = {"error": reason, "detail": "it broke"}
+    return [row | broken if (row["agent"], row["mode"]) == (agent, mode) else row for row in rows]
 
 
 def no_server(rows: Sequence[Row], reason: str = "server_start") -> list[Row]:
-    """The block as it is written when its servers never stood: nothing is known of them."""
+    """The rows as they are written when their servers never stood: nothing is known of them."""
     unknown = dict.fromkeys(_KNOWN_FROM_SERVERS)
     concurrent = [row for row in rows if row["mode"] == "concurrent"]
     return [row | unknown | {"error": reason, "detail": "no port"} for row in concurrent]
@@ -178,7 +210,7 @@ def where(rows: Sequence[Row], mode: str | None = None, agent: str | None = None
 
 
 def rounds(repetitions: int, *one_round: Sequence[Row], **changes: Any) -> list[list[Row]]:
-    """The same blocks in every round, as measured in turn."""
+    """The same blocks once a repetition, as measured in turn."""
     return [
         [row | {"repetition": repetition} | changes for row in rows]
         for rows in one_round
@@ -197,7 +229,7 @@ def scaled(rows: Sequence[Row], factor: float) -> list[Row]:
 
 
 def unsteady(rows: Sequence[Row], *factors: float) -> list[list[Row]]:
-    """One block a round, each run stretched by its own factor."""
+    """One block a repetition, each run stretched by its own factor."""
     return [
         [row | {"repetition": number} for row in scaled(rows, factor)]
         for number, factor in enumerate(factors, start=1)
@@ -278,8 +310,11 @@ def _row(
     dual = topology == "dual"
     return {
         "session": "s1",
-        "config_id": config_id,
+        "comparison": workload,
         "repetition": 1,
+        "round": 1,
+        "config_id": config_id,
+        "twin": False,
         "attempt": 1,
         "scenario": "chimera_homo",
         "topology": topology,
@@ -290,13 +325,13 @@ def _row(
         "content": hashlib.sha256(f"{topology}/{workload}".encode()).hexdigest()[:12],
         "started_at": START + timedelta(seconds=index),
         "block_s": 9.5,
-        "order": "concurrent",
+        "deployment": topology if dual or topology == "single_parallel" else "one-slot",
+        "placement": "together",
         "invocation": "inv1",
         "boot_id": "boot1",
         "agent": NAMES[index],
         "agent_index": index,
         "mode": mode,
-        "position": 0,
         "endpoint": f"http://127.0.0.1:{8000 + (index if dual else 0)}",
         "server": index if dual else 0,
         "engine_version": "1.2.3",
@@ -316,6 +351,7 @@ def _row(
         "client_cpu_s": 0.03,
         "loop_lag_s": 0.001,
         "foreign_cores": 0.02,
+        "server_memory_bytes": 2**27 * (n if dual else 1),
         "cold": False,
         "error": None,
         "detail": None,
