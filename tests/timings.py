@@ -13,7 +13,7 @@ EXACT = 1e-12
 SIGNED = {"ttft_delta_s", "throughput_delta_tokens_per_s"}
 ESTIMATED_LOSSES = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
 PARTS = ("imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest")
-OWN_TRUE_LOSSES = ("work_imbalance", "contention", "orchestration_true")
+OWN_TRUE_LOSSES = ("work_imbalance", "contention", "queueing", "orchestration_true")
 TRUE_LOSSES = (*OWN_TRUE_LOSSES, "sequencing_loss")  # the last is part of both splits
 NEEDS_SOLO = {
     "solo_sum_s",
@@ -37,9 +37,11 @@ def a_step(
     *,
     at: float = 0.0,
     prompt: int | None = 7,
+    prompt_s: float | None = None,
+    load_s: float | None = None,
 ) -> Step:
     first, last = at + ttft, at + ttft + decode
-    return Step(at, first, last, last + rest, tokens, (), prompt)
+    return Step(at, first, last, last + rest, tokens, (), prompt, prompt_s, load_s)
 
 
 def an_execution(
@@ -122,6 +124,7 @@ def stretch(execution: Timing, factor: float) -> Timing:
                 step.tokens,
                 (),
                 step.prompt_tokens,
+                None if step.prompt_s is None else step.prompt_s * factor,
             )
             for step in execution.steps
         ]

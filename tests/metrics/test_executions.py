@@ -10,6 +10,7 @@ from scipy.stats import binom
 from timings import (
     a_step,
     an_execution,
+    lasting,
     seconds,
     unhurried,
 )
@@ -86,6 +87,7 @@ def test_execution_row_by_hand() -> None:
         "duration_s": 6.25,
         "ttft_s": 0.5,
         "first_token_s": 0.75,
+        "first_token_start_s": 1.0,
         "decode_s": 4.25,
         "rest_s": 1.25,
         "answer_tokens": 12,
@@ -93,6 +95,7 @@ def test_execution_row_by_hand() -> None:
         "gap_p50_s": None,
         "gap_p90_s": None,
         "gap_max_s": 2.0,
+        "queue_s": None,
         "solo_s": None,
         "slowdown": None,
         "solo_basis": "none",
@@ -115,12 +118,22 @@ def test_execution_row_with_its_solo() -> None:
     assert (row["solo_s"], row["slowdown"], row["solo_basis"]) == (2.5, 2.4, "paired")
 
 
+def test_sums_alone_do_not_tell_when_a_run_began() -> None:
+    assert metrics.execution_metrics(lasting(3.0))["first_token_start_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("first_s", "order"),
+    [([0.4], [1]), ([0.9, 0.4], [2, 1]), ([3.0, 1.0, 2.0], [3, 1, 2]), ([1.0, 1.0], [1, 2])],
+)
+def test_who_is_served_when(first_s: list[float], order: list[int]) -> None:
+    assert metrics.service_order(first_s) == order
+
+
 def test_rates() -> None:
     assert metrics.decode_rate(an_execution(decode=2.0, tokens=5)) == 2.0
     assert metrics.decode_rate(an_execution(decode=2.0, tokens=1)) is None
     assert metrics.decode_rate(an_execution(decode=0.0, tokens=5)) is None
-    assert metrics.server_rate(5, 2.0) == 2.5
-    assert metrics.server_rate(5, 0.0) is None
 
 
 @pytest.mark.parametrize(("p", "floor"), [(0.5, 11), (0.9, 64), (0.99, 662)])

@@ -118,6 +118,137 @@ def test_a_machine_that_slows_all_alike_moves_the_truth_only(run: Measured, fact
     assert held["antt"] == pytest.approx(factor)
 
 
+# Waiting for a slot
+
+
+def in_line(
+    *waits: float, prompt_s: float | None = 0.5, load_s: float | None = None
+) -> list[Timing]:
+    """Agents that wait, then take 0.25 s for the wire, 0.5 s for the prompt, 2 s to decode."""
+    return [
+        timing([a_step(wait + 0.75 + (load_s or 0.0), 2.0, 0.0, prompt_s=prompt_s, load_s=load_s)])
+        for wait in waits
+    ]
+
+
+def test_queueing_by_hand() -> None:
+    # each takes 2.75 s alone; on one slot the second waits for the first and then takes 3.25 s
+    solos = in_line(0.0, 0.0)
+    agents = [*in_line(0.0), timing([a_step(3.5, 2.5, 0.0, prompt_s=0.5)])]
+    waits = metrics.queue_waits(agents, solos, 1)
+    assert waits == [0.0, 2.75]
+    row = run_metrics(agents, solos, 6.0, serial=False, waits_s=waits)
+    expected = {
+        "efficiency_true": 5.5 / 12,
+        "work_imbalance": 0.0,
+        "contention": 1 - 2.75 / 3.25,
+        "queueing": 2.75 / 3.25 - 2.75 / 6,
+        "orchestration_true": 0.0,
+    }
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    unsplit = run_metrics(agents, solos, 6.0, serial=False)
+    assert unsplit["contention"] == pytest.approx(
+        number(row, "contention") + number(row, "queueing")
+    )
+    assert unsplit["queueing"] == 0.0
+
+
+def test_equal_jobs_on_one_slot_lose_half_to_the_queue_and_nothing_to_contention() -> None:
+    solos, agents = in_line(0.0, 0.0), in_line(0.0, 2.75)
+    waits = metrics.queue_waits(agents, solos, 1)
+    row = run_metrics(agents, solos, 5.5, serial=False, waits_s=waits)
+    assert (row["queueing"], row["contention"]) == (0.5, 0.0)
+
+
+def test_with_slots_for_all_nobody_waits() -> None:
+    agents = in_line(0.0, 2.75)
+    assert metrics.queue_waits(agents, in_line(0.0, 0.0), 2) == [0.0, 0.0]
+    # whoever does not know the slots believes the server's durations
+    assert metrics.queue_waits(agents, in_line(0.0, 0.0), None) == [0.0, 2.75]
+
+
+def test_a_load_and_the_wire_are_no_queue() -> None:
+    agents = in_line(0.0, 2.75, load_s=4.0)
+    assert metrics.queue_waits(agents, in_line(0.0, 0.0), 1) == [0.0, 2.75]
+    # without a solo the wire is not known, and counts with the wait
+    assert metrics.queue_waits(agents, [None, None], 1) == [0.25, 3.0]
+
+
+def test_without_the_servers_durations_the_order_of_service_tells() -> None:
+    # ends at 2.75; the other is let in then, and its first content comes at 3.5
+    agents = in_line(0.0, 2.75, prompt_s=None)
+    assert metrics.queue_waits(agents, [None, None], 1) == [0.0, 2.75]
+    assert metrics.queue_waits(agents, [None, None], None) == [0.0, 0.0]
+
+
+def test_two_slots_for_three_agents_by_order_of_service() -> None:
+    def served(first: float, end: float) -> Timing:
+        return timing([a_step(first, end - first, 0.0)])
+
+    agents = [served(0.5, 2.0), served(0.75, 3.0), served(2.5, 5.0)]
+    assert metrics.queue_waits(agents, [None] * 3, 2) == [0.0, 0.0, 2.0]
+    # it came while two others were at work: there are more slots than was said
+    agents[2] = served(1.0, 5.0)
+    assert metrics.queue_waits(agents, [None] * 3, 2) == [0.0, 0.0, 0.0]
+
+
+def test_steps_wait_in_line_one_by_one() -> None:
+    # one slot: A 0-2, B 2-5, A again 5-6, B again 6-8, each asking as soon as it is answered
+    first = timing([a_step(0.5, 1.5, 0.0), a_step(3.5, 0.5, 0.0, at=2.0)])
+    second = timing([a_step(3.0, 2.0, 0.0), a_step(1.5, 1.5, 0.0, at=5.0)])
+    assert metrics.queue_waits([first, second], [None, None], 1) == [3.0, 3.0]
+
+
+@unhurried
+@given(runs(sizes=(2, 3, 5)), st.data())
+def test_queueing_closes_the_truth_exactly(run: Measured, data: st.DataObject) -> None:
+    agents, solos, wall, serial = run
+    parts = st.floats(0, 1)
+    waits = [data.draw(parts) * agent.duration_s for agent in agents]
+    row = run_metrics(agents, solos, wall, serial, waits)
+    loss = 1 - number(row, "efficiency_true")
+    served = max(a.duration_s - w for a, w in zip(agents, waits, strict=True))
+    scale = max(1.0, number(row, "solo_sum_s") / (served or max(a.duration_s for a in agents)))
+    assert total(row, TRUE_LOSSES) == pytest.approx(loss, abs=EXACT * scale)
+    assert number(row, "queueing") >= -EXACT * scale
+    unsplit = run_metrics(agents, solos, wall, serial)
+    both = number(row, "contention") + number(row, "queueing")
+    assert number(unsplit, "contention") == pytest.approx(both, abs=EXACT * scale)
+    for name in ("work_imbalance", "sequencing_loss", "orchestration_true"):
+        assert row[name] == unsplit[name]
+
+
+@st.composite
+def queues(draw: st.DrawFn) -> tuple[list[Timing], list[float], int]:
+    """Agents on a server of k slots, first come first served, with what each must have waited."""
+    n = draw(st.integers(2, 5))
+    slots = draw(st.integers(1, n))
+    free, agents, waits = [0.0] * slots, [], []
+    for _ in range(n):
+        slot = min(range(slots), key=lambda number: free[number])
+        begin = free[slot]
+        prompt, decode = draw(st.integers(1, 40)) / 8, draw(st.integers(1, 40)) / 8
+        agents.append(timing([a_step(begin + prompt, decode, 0.0, prompt_s=prompt)]))
+        waits.append(begin)
+        free[slot] = begin + prompt + decode
+    return agents, waits, slots
+
+
+@unhurried
+@given(queues())
+def test_both_ways_find_the_waits_of_a_queue(queue: tuple[list[Timing], list[float], int]) -> None:
+    agents, waits, slots = queue
+    assert metrics.queue_waits(agents, [None] * len(agents), slots) == waits
+    unsaid = [timing([a_step(one.steps[0].first_s, one.decode_s, 0.0)]) for one in agents]
+    by_order = metrics.queue_waits(unsaid, [None] * len(agents), slots)
+    # first contents that come out of turn hide who was let in first; one slot has but one order
+    if slots == 1:
+        assert by_order == waits
+    assert all(
+        0 <= wait <= agent.first_token_s for wait, agent in zip(by_order, agents, strict=True)
+    )
+
+
 # Solo references
 
 

@@ -2,9 +2,9 @@
 
 Symbols: N agents; d_i duration of agent i while sharing; s_i the same alone; W wall time from the
 barrier release (t0) to the last chunk; S = sum d_i. "1" is the unit of plain ratios and fractions.
-Sources: TR114 2.2 (speedup, efficiency); Eyerman & Eeckhout 2008 (STP, ANTT); Jain et al. 1984
-(fairness); Shapley 1953 (equal split of an interaction). Sums are `math.fsum`: only the signed
-deltas depend on the order of the agents.
+Sources: TR114 2.2 (speedup, efficiency); Eyerman & Eeckhout 2008 (slowdown, STP, ANTT); Jain et
+al. 1984 (fairness); Shapley 1953 (equal split of an interaction); "ours" is defined here. Sums are
+`math.fsum`: only the signed deltas depend on the order of the agents.
 """
 
 import math
@@ -19,6 +19,8 @@ Row = dict[str, float | bool | str | None]
 Floats = Sequence[float]
 Solos = Sequence["Timing | None"]
 
+# Others that use more CPU than this meanwhile disturb what is measured; in cores.
+DISTURBED_CORES = 0.1
 BASES_WEAKEST_FIRST: tuple[SoloBasis, ...] = ("none", "token_normalised", "paired")
 IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first_token", "rest"))
 
@@ -29,7 +31,8 @@ class Step:
 
     request_s: last non-empty request write; first_s, last_s: first content byte, last chunk with
     content; end_s: last chunk; tokens, prompt_tokens: the server's counts, since a chunk is not a
-    token; chunk_s: stamps of the content chunks.
+    token; chunk_s: stamps of the content chunks; prompt_s, load_s: the server's own durations of
+    evaluating the prompt and loading the model, None where it does not say.
     """
 
     request_s: float
@@ -39,6 +42,8 @@ class Step:
     tokens: int
     chunk_s: tuple[float, ...] = ()
     prompt_tokens: int | None = None
+    prompt_s: float | None = None
+    load_s: float | None = None
 
     def __post_init__(self) -> None:
         ordered = self.request_s <= self.first_s <= self.last_s <= self.end_s
@@ -84,7 +89,10 @@ def timing(steps: Sequence[Step]) -> Timing:
 
 
 def wall(executions: Sequence[Timing]) -> float:
-    """W = max end - t0, in s, over measured executions (t0 = 0); importers keep their source's."""
+    """W = max end - t0, in s, above 0, over measured executions (t0 = 0); importers keep theirs.
+
+    Source: TR114 2.2.
+    """
     return max(step.end_s for execution in executions for step in execution.steps)
 
 
@@ -99,30 +107,30 @@ def efficiency_estimate(durations_s: Floats, wall_s: float) -> float:
 
 
 def imbalance_loss(durations_s: Floats, wall_s: float) -> float:
-    """(max d - mean d)/W, in 1, [0, (N-1)/N]: agents that end early leave their share idle."""
+    """(max d - mean d)/W, in 1, [0, (N-1)/N]: who ends early leaves a share idle. Ours."""
     longest = max(durations_s)
     return math.fsum(longest - d for d in durations_s) / (len(durations_s) * wall_s)
 
 
 def orchestration_loss(durations_s: Floats, wall_s: float, serial: bool = False) -> float:
-    """Time outside the agents: (W - max d)/W, or gaps/(N W) = (W - S)/(N W) if serial; [0, 1)."""
+    """Time outside the agents, in 1, [0, 1): (W - max d)/W; serial (W - S)/(N W). Ours."""
     if serial:
         return (wall_s - math.fsum(durations_s)) / (len(durations_s) * wall_s)
     return (wall_s - max(durations_s)) / wall_s
 
 
 def sequencing_loss(n_agents: int) -> float:
-    """(N-1)/N, in 1, [0, 1): what a serial run loses to taking turns, whatever its gaps."""
+    """(N-1)/N, in 1, [0, 1): what a serial run loses to taking turns, whatever its gaps. Ours."""
     return (n_agents - 1) / n_agents
 
 
 def imbalance_split(executions: Sequence[Timing], wall_s: float) -> dict[str, float]:
-    """Split `imbalance_loss` by cause, in 1; parts may be negative, their sum may not.
+    """Split `imbalance_loss` by cause, in 1, each in (-1, 1); their sum is never negative.
 
     With d = first_token + t u + rest, u = decode_s/t and m = argmax d: token = 1/(N W) sum_j
-    (t_m - t_j)(u_m + u_j)/2, rate = 1/(N W) sum_j (u_m - u_j)(t_m + t_j)/2 (the two-player Shapley
-    shares of t u, hence no order of explanation), and (x_m - mean x)/W for the other two. Tied
-    longest agents are averaged.
+    (t_m - t_j)(u_m + u_j)/2, rate = 1/(N W) sum_j (u_m - u_j)(t_m + t_j)/2 (the two-player shares
+    of t u by Shapley 1953, hence no order of explanation), and (x_m - mean x)/W for the other two.
+    Tied longest agents are averaged.
     """
     longest = max(e.duration_s for e in executions)
     tied = [e for e in executions if e.duration_s == longest]
@@ -143,7 +151,7 @@ def _pair_shares(m: Timing, j: Timing) -> tuple[float, float, float, float]:
 
 
 def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float | None]:
-    """s of one execution, in s, and what it rests on.
+    """s of one execution, in s, above 0, and what it rests on. Ours.
 
     "paired": prompt and answer tokens agree in every step (unknown ones do not), s = the solo's d;
     "token_normalised": else, sum over steps of ttft_solo + (n_run - 1) u_solo + rest_solo, that is
@@ -169,22 +177,75 @@ def slowdown(duration_s: float, solo_s: float) -> float:
 
 
 def speedup_true(solo_s: Floats, wall_s: float) -> float:
-    """Sum s/W, in 1, above 0: a run against its own solos; = speedup_estimate * sum s / sum d."""
+    """Sum s/W, in 1, above 0: a run against its own solos. Ours.
+
+    It is speedup_estimate * sum s / sum d.
+    """
     return math.fsum(solo_s) / wall_s
 
 
 def efficiency_true(solo_s: Floats, wall_s: float) -> float:
-    """Sum s/(N W), in 1, above 0; above 1 only where the run beat its solos."""
+    """Sum s/(N W), in 1, above 0; above 1 only where the run beat its solos. Ours."""
     return speedup_true(solo_s, wall_s) / len(solo_s)
 
 
-def true_loss_split(solo_s: Floats, durations_s: Floats, wall_s: float, serial: bool) -> Row:
-    """1 - efficiency_true = work_imbalance + sequencing_loss + contention + orchestration_true.
+def queue_waits(executions: Sequence[Timing], solo: Solos, slots: int | None) -> list[float]:
+    """Seconds, 0 or more, by agent, in which a request waited for a slot of the agents' one server.
 
-    Exactly; each in 1. At once: 1 - sum s/(N max s), in [0, 1 - 1/N]; 0; (sum s/N)(1/max s -
-    1/max d), negative if sharing helps; (sum s/N)(1/max d - 1/W), 0 or more. serial: 0; (N-1)/N;
-    (sum d - sum s)/(N W), what the turns lost to more than taking turns; (W - sum d)/(N W).
-    Without its own split, a serial run's turns would read as imbalance and orchestration.
+    ``slots``: how many requests the server works at at once; None: not known. With as many as
+    agents nobody waits. From the server's own durations, summed over steps: ttft - prompt_s -
+    load_s, less the same of the agent's solo, which is the client's and the wire's. Where a server
+    states none, by order of service: a request waited until no more than slots - 1 of those whose
+    first content came before its own were unfinished. Where neither is known, 0: that wait counts
+    as contention. Ours, after queueing networks (waiting and service time).
+    """
+    if slots is not None and slots >= len(executions):
+        return [0.0] * len(executions)
+    stated = [_unexplained(execution) for execution in executions]
+    if all(wait is not None for wait in stated):
+        alone = [(_unexplained(one) if one else None) or 0.0 for one in solo]
+        return [max(wait or 0.0, least) - least for wait, least in zip(stated, alone, strict=True)]
+    if slots is None:
+        return [0.0] * len(executions)
+    steps = [step for execution in executions for step in execution.steps]
+    return [
+        math.fsum(_wait_in_line(step, steps, slots) for step in execution.steps)
+        for execution in executions
+    ]
+
+
+def _unexplained(execution: Timing) -> float | None:
+    """Waits for first content that the server's durations do not explain, summed; in s."""
+    if not execution.steps or any(step.prompt_s is None for step in execution.steps):
+        return None
+    return math.fsum(
+        max(0.0, step.first_s - step.request_s - (step.prompt_s or 0.0) - (step.load_s or 0.0))
+        for step in execution.steps
+    )
+
+
+def _wait_in_line(step: Step, steps: Sequence[Step], slots: int) -> float:
+    ends = sorted((other.end_s for other in steps if other.first_s < step.first_s), reverse=True)
+    free_s = ends[slots - 1] if len(ends) >= slots else step.request_s
+    # More requests were at work than there are said to be slots: nobody waited for one.
+    return max(0.0, free_s - step.request_s) if free_s <= step.first_s else 0.0
+
+
+def true_loss_split(
+    solo_s: Floats,
+    durations_s: Floats,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None = None,
+) -> Row:
+    """Split 1 - efficiency_true by cause, exactly, each in 1. Ours.
+
+    It is work_imbalance + sequencing_loss + contention + queueing + orchestration_true. At once,
+    with w_i the waits for a slot (none unless given): 1 - sum s/(N max s), in [0, 1 - 1/N]; 0;
+    (sum s/N)(1/max s - 1/max(d - w)), negative if sharing helps; (sum s/N)(1/max(d - w) -
+    1/max d), 0 or more; (sum s/N)(1/max d - 1/W), 0 or more. serial: 0; (N-1)/N; (sum d - sum
+    s)/(N W), what the turns lost to more than taking turns; 0; (W - sum d)/(N W). Without its own
+    split, a serial run's turns would read as imbalance and orchestration.
     """
     n, total = len(solo_s), math.fsum(solo_s)
     if serial:
@@ -192,31 +253,43 @@ def true_loss_split(solo_s: Floats, durations_s: Floats, wall_s: float, serial: 
             "work_imbalance": 0.0,
             "sequencing_loss": sequencing_loss(n),
             "contention": (math.fsum(durations_s) - total) / (n * wall_s),
+            "queueing": 0.0,
             "orchestration_true": orchestration_loss(durations_s, wall_s, serial),
         }
-    ideal, longest, measured = (
-        total / n / time for time in (max(solo_s), max(durations_s), wall_s)
+    waits_s = waits_s or [0.0] * n
+    # A wait that is all of every duration leaves no service to speak of.
+    served_s = max(d - w for d, w in zip(durations_s, waits_s, strict=True))
+    served_s = served_s if served_s > 0 else max(durations_s)
+    ideal, served, longest, measured = (
+        total / n / time for time in (max(solo_s), served_s, max(durations_s), wall_s)
     )
     return {
         "work_imbalance": 1 - ideal,
         "sequencing_loss": 0.0,
-        "contention": ideal - longest,
+        "contention": ideal - served,
+        "queueing": served - longest,
         "orchestration_true": longest - measured,
     }
 
 
 def makespan_ratio(reference_wall_s: float, wall_s: float) -> float:
-    """W_reference/W, in 1, above 0, at equal fixed work and hardware, paired by round."""
+    """W_reference/W, in 1, above 0, at equal fixed work and hardware, paired by round. Ours."""
     return reference_wall_s / wall_s
 
 
 def stp(slowdowns: Floats) -> float:
-    """System throughput, sum of 1/slowdown, in 1, about (0, N] (Eyerman & Eeckhout 2008)."""
+    """System throughput, sum of 1/slowdown, in 1, above 0, about N at best.
+
+    Source: Eyerman & Eeckhout 2008.
+    """
     return math.fsum(1 / value for value in slowdowns)
 
 
 def antt(slowdowns: Floats) -> float:
-    """Average normalised turnaround time, mean slowdown, in 1 (Eyerman & Eeckhout 2008)."""
+    """Average normalised turnaround time, mean slowdown, in 1, above 0, 1 at no cost.
+
+    Source: Eyerman & Eeckhout 2008.
+    """
     return math.fsum(slowdowns) / len(slowdowns)
 
 
@@ -227,14 +300,9 @@ def jain(slowdowns: Floats) -> float:
 
 
 def decode_rate(execution: Timing) -> float | None:
-    """(n - 1)/(t_last - t_first), in tokens/s, summed over steps; None without an interval."""
+    """(n - 1)/(t_last - t_first), in tokens/s, above 0, steps pooled; None without one. Ours."""
     timed = execution.intervals and execution.decode_s > 0
     return execution.intervals / execution.decode_s if timed else None
-
-
-def server_rate(eval_tokens: int, eval_s: float) -> float | None:
-    """The server's own formula, eval tokens/eval seconds, in tokens/s; never mixed with ours."""
-    return eval_tokens / eval_s if eval_s > 0 else None
 
 
 def _difference(left: float | None, right: float | None) -> float | None:
@@ -242,12 +310,12 @@ def _difference(left: float | None, right: float | None) -> float | None:
 
 
 def ttft_delta_s(first: Timing, second: Timing) -> float | None:
-    """First agent's ttft - second's (TR114's sign: collector - insight), in s."""
+    """First agent's ttft - second's, in s (TR114's sign: collector - insight)."""
     return _difference(first.ttft_s, second.ttft_s)
 
 
 def throughput_delta(first: Timing, second: Timing) -> float | None:
-    """Second agent's decode rate - first's (TR114's sign: insight - collector), in tokens/s."""
+    """Second agent's decode rate - first's, in tokens/s (TR114's sign: insight - collector)."""
     return _difference(decode_rate(second), decode_rate(first))
 
 
@@ -300,7 +368,8 @@ RUN_METRICS: Mapping[str, tuple[str, str]] = {
     "speedup_true": ("1", "solo_sum_s over wall_s"),
     "efficiency_true": ("1", "speedup_true over N"),
     "work_imbalance": ("1", "part of 1 - efficiency_true: unequal work; 0 if serial"),
-    "contention": ("1", "part of 1 - efficiency_true: sharing stretches the longest agent"),
+    "contention": ("1", "part of 1 - efficiency_true: sharing stretches the longest service"),
+    "queueing": ("1", "part of 1 - efficiency_true: waiting for a slot of the server"),
     "orchestration_true": ("1", "part of 1 - efficiency_true: time outside the agents"),
     "slowdown_max": ("1", "largest slowdown of an agent"),
     "slowdown_log_mean": ("1", "mean natural log of the slowdowns"),
@@ -317,8 +386,14 @@ RUN_METRICS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def execution_metrics(execution: Timing, solo: Timing | None = None) -> Row:
+def execution_metrics(
+    execution: Timing, solo: Timing | None = None, wait_s: float | None = None
+) -> Row:
     """One execution's row; `solo` is its solo counterpart, if it belongs to a run.
+
+    first_token_start_s: t0 to the first content, in s, above 0, what a user waits. Ours.
+
+    ``wait_s`` is its wait for a slot (`queue_waits`); None in solos, and where it is not known.
 
     Gaps are between chunks, which may hold several tokens; the wait for the next step is no gap.
     """
@@ -328,6 +403,7 @@ def execution_metrics(execution: Timing, solo: Timing | None = None) -> Row:
         "duration_s": execution.duration_s,
         "ttft_s": execution.ttft_s,
         "first_token_s": execution.first_token_s,
+        "first_token_start_s": execution.steps[0].first_s if execution.steps else None,
         "decode_s": execution.decode_s,
         "rest_s": execution.duration_s - execution.first_token_s - execution.decode_s,
         "answer_tokens": execution.answer_tokens,
@@ -335,16 +411,24 @@ def execution_metrics(execution: Timing, solo: Timing | None = None) -> Row:
         "gap_p50_s": percentile(gaps, 0.5),
         "gap_p90_s": percentile(gaps, 0.9),
         "gap_max_s": max(gaps, default=None),
+        "queue_s": wait_s,
         "solo_s": solo_s,
         "slowdown": None if solo_s is None else slowdown(execution.duration_s, solo_s),
         "solo_basis": basis,
     }
 
 
-def run_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool) -> Row:
+def run_metrics(
+    concurrent: Sequence[Timing],
+    solo: Solos,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None = None,
+) -> Row:
     """One run's row, keyed as `RUN_METRICS`: agents in study order, each with its solo or None.
 
-    None where undefined: true ones without every solo or for N = 1, pairwise ones unless N = 2.
+    ``waits_s`` are their waits for a slot, as `queue_waits` gives them; None: nobody waited. None
+    where undefined: true ones without every solo or for N = 1, pairwise ones unless N = 2.
     """
     if not concurrent or not 0 < wall_s < math.inf:
         raise ValueError(f"a run needs an agent and a positive wall time, not {wall_s} s")
@@ -373,11 +457,17 @@ def run_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial
     }
     if n > 1:
         row["contention_ttft_rule"] = contention_ttft_rule(concurrent, solo)
-        row |= _true_metrics(concurrent, solo, wall_s, serial)
+        row |= _true_metrics(concurrent, solo, wall_s, serial, waits_s)
     return row
 
 
-def _true_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, serial: bool) -> Row:
+def _true_metrics(
+    concurrent: Sequence[Timing],
+    solo: Solos,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None,
+) -> Row:
     references = [solo_reference(r, s) for r, s in zip(concurrent, solo, strict=True)]
     basis = min((b for b, _ in references), key=BASES_WEAKEST_FIRST.index)
     alone = [s for _, s in references if s is not None]
@@ -389,7 +479,7 @@ def _true_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, seri
         "solo_sum_s": math.fsum(alone),
         "speedup_true": speedup_true(alone, wall_s),
         "efficiency_true": efficiency_true(alone, wall_s),
-        **true_loss_split(alone, durations, wall_s, serial),
+        **true_loss_split(alone, durations, wall_s, serial, waits_s),
         "slowdown_max": max(slowdowns),
         "slowdown_log_mean": math.fsum(math.log(value) for value in slowdowns) / len(slowdowns),
         "stp": stp(slowdowns),
@@ -397,6 +487,12 @@ def _true_metrics(concurrent: Sequence[Timing], solo: Solos, wall_s: float, seri
         "jain": jain(slowdowns),
         "solo_basis": basis,
     }
+
+
+def service_order(first_s: Floats) -> list[int]:
+    """Whose first content came when: ranks from 1, by agent; ties in the agents' order. Ours."""
+    order = sorted(range(len(first_s)), key=lambda agent: first_s[agent])
+    return [order.index(agent) + 1 for agent in range(len(first_s))]
 
 
 def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
