@@ -29,12 +29,12 @@ class Versus:
     For wall times that is the other's over the subject's. ``p``: two-sided, of no difference.
     ``detectable``: the smallest ratio above 1 that such data would show with a chance of 80 %.
     ``rounds`` hold both, in ``blocks`` blocks of ``sessions`` sessions. ``spread`` is the standard
-    error of the logarithm.
+    error of the logarithm. ``ratio`` and what follows from it are None where no two rounds pair.
     """
 
     subject: str
     other: str
-    ratio: Estimate
+    ratio: Estimate | None
     verdict: Verdict
     p: float | None
     detectable: float | None
@@ -92,12 +92,16 @@ class States:
 class Next:
     """How many more minutes of measuring decide what is open, and to what precision they lead.
 
-    ``repetitions`` is the number to ask for in all; ``precision`` a ratio less 1.
+    Either ``repetitions``, the number to ask for in all in a session that goes on, or so many more
+    ``sessions`` of as many blocks each; the other is None. ``precision``: the half width of the
+    widest open interval then, a ratio less 1. ``config_id`` is what is open.
     """
 
     minutes: float
-    repetitions: int
+    repetitions: int | None
+    sessions: int | None
     precision: float
+    config_id: str
 
 
 @dataclass(frozen=True, slots=True)
