@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,9 @@ import pandas as pd
 from tandembench.analysis.allowances import Side, allowance
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
 from tandembench.analysis.findings import Answer, Basis, Next, Row, Versus
-from tandembench.analysis.levels import Allowance, Fit
+from tandembench.analysis.levels import Fit
 from tandembench.analysis.location import hodges_lehmann
-from tandembench.analysis.planning import next_step
+from tandembench.analysis.planning import Pace, deciding_half_width, next_step, slowest
 from tandembench.analysis.rounds import Rounds, rounds, twin_rounds
 from tandembench.analysis.states import states
 
@@ -26,6 +27,19 @@ _METRICS: Mapping[Basis, tuple[str, bool]] = {
 _BLOCK = ["session", "invocation", "repetition"]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One comparison as it was measured: the rounds that count, and how its configs are served."""
+
+    basis: Basis
+    every: Rounds
+    table: Rounds
+    reference: str
+    sides: Mapping[str, Side]
+    twin: Fit | None
+    compared: Compared
+
+
 def answers(
     runs: pd.DataFrame, executions: pd.DataFrame, margin: float, reference: str
 ) -> tuple[Answer, ...]:
@@ -34,58 +48,99 @@ def answers(
     ``runs`` and ``executions`` are a dataset's tables, ``margin`` the relative difference that
     does not matter, ``reference`` the topology that others are compared with.
     """
-    several = runs.groupby("comparison")["config_id"].nunique() > 1
     return tuple(
-        answer(own, executions[executions["comparison"] == comparison], margin, reference)
-        for comparison, own in runs.groupby("comparison", sort=False)
-        if several[comparison]
+        answer(own, of_agents, margin, reference)
+        for own, of_agents in comparisons(runs, executions)
     )
+
+
+def comparisons(
+    runs: pd.DataFrame, executions: pd.DataFrame
+) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The tables of each comparison of two configs or more, in the order of ``runs``."""
+    several = runs.groupby("comparison")["config_id"].nunique() > 1
+    return [
+        (own, executions[executions["comparison"] == name])
+        for name, own in runs.groupby("comparison", sort=False)
+        if several[name]
+    ]
 
 
 def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, reference: str) -> Answer:
     """The Answer of one comparison, of whose runs alone these are the tables."""
-    valid = runs[runs["valid"]]
-    fixed = bool(len(valid)) and bool((valid["work_effective"] == "fixed").all())
-    basis: Basis = "makespan" if fixed or not len(valid) else "rate"
-    metric, more_is_better = _METRICS[basis]
-    every = rounds(runs, metric, more_is_better=more_is_better)
-    table = every.undisturbed()
-    against_id = _reference(runs, reference)
-    sides = _sides(executions)
-    twin = _twin(runs, metric if basis == "makespan" else "wall_s", sides)
-    kinds = [(sides[name], twin) for name in _twins(runs) if name in sides] if twin else []
-    compared = (
-        compare(table, against_id, margin, sides, kinds)
-        if against_id in table.logs and table.logs.shape[1] > 1
-        else Compared("not_measured", None, (), against_id, (), None)
-    )
-    shown = compared.best or next((one.subject for one in compared.against), None)
-    if shown == against_id:
-        shown = next((one.subject for one in compared.against), None)
-    by_block = runs.drop_duplicates([*_BLOCK, "attempt"])
+    found = measured(runs, executions, margin, reference)
+    compared, table = found.compared, found.table
+    others = [one.subject for one in compared.against]
+    shown = compared.best if compared.best in others else next(iter(others), None)
+    attempts = runs.drop_duplicates([*_BLOCK, "attempt"])
     return Answer(
         comparison=str(runs["comparison"].iloc[0]),
         phase=str(runs["phase"].iloc[0]),
         outcome=compared.outcome,
-        basis=basis,
+        basis=found.basis,
         best=compared.best,
         rivals=compared.rivals,
-        reference=against_id,
+        reference=found.reference,
         adjusted_p=compared.adjusted_p,
         margin=margin,
-        rows=_rows(runs, executions, compared, against_id),
-        twin=versus("twin", "first", twin, margin) if twin else None,
-        states=states(table, shown, against_id) if shown and shown in table.logs else None,
-        equal_hardware=_equal_hardware(sides),
-        rounds=len(every.logs),
+        rows=_rows(runs, executions, compared, found.reference),
+        twin=versus("twin", "first", found.twin, margin) if found.twin else None,
+        states=states(table, shown, found.reference) if shown else None,
+        equal_hardware=_equal_hardware(found.sides),
+        rounds=len(found.every.logs),
         used=len(table.logs),
-        disturbed=int(every.disturbed.sum()),
+        disturbed=int(found.every.disturbed.sum()),
         failed=int((~runs["valid"]).sum()),
         blocks=len(runs.drop_duplicates(_BLOCK)),
         sessions=int(runs["session"].nunique()),
-        measuring_s=float(by_block["block_s"].sum()),
-        next=_next(table, compared, sides, margin, runs),
+        measuring_s=float(attempts["block_s"].sum()),
+        next=slowest(
+            [step for one, step in plan(found, runs, margin) if one.verdict == "inconclusive"]
+        ),
     )
+
+
+def measured(
+    runs: pd.DataFrame, executions: pd.DataFrame, margin: float, reference: str
+) -> Measured:
+    """What one comparison comes to, by the walls of fixed work, else by the rates."""
+    valid = runs[runs["valid"]]
+    fixed = bool((valid["work_effective"] == "fixed").all())
+    basis: Basis = "makespan" if fixed else "rate"
+    metric, more_is_better = _METRICS[basis]
+    every = rounds(runs, metric, more_is_better=more_is_better)
+    table = every.undisturbed()
+    against = _reference(runs, reference)
+    sides = _sides(executions)
+    twin = _twin(runs, "wall_s", sides)
+    twins = [(sides[name], twin) for name in _twins(runs) if name in sides] if twin else []
+    compared = (
+        compare(table, against, margin, sides, twins)
+        if against in table.logs and table.logs.shape[1] > 1
+        else Compared("not_measured", None, (), against, (), None)
+    )
+    return Measured(basis, every, table, against, sides, twin, compared)
+
+
+def plan(
+    found: Measured, runs: pd.DataFrame, margin: float, precision: float | None = None
+) -> list[tuple[Versus, Next]]:
+    """Each ratio with the measuring that decides it, or tells it to within ``precision``.
+
+    ``precision`` is a ratio less 1; without it a ratio that stays where it is gets decided.
+    """
+    table = found.table
+    blocks = max(1, len(set(table.blocks)) // max(1, len(set(table.sessions))))
+    pace = Pace(_block_s(runs), blocks)
+    steps = []
+    for one in found.compared.against:
+        own = pair_fit(table, one.subject, one.other, found.sides) if one.ratio else None
+        if own is None:
+            continue
+        allowed = allowance(found.sides[one.subject], found.sides[one.other])
+        half = math.log1p(precision) if precision else deciding_half_width(one, margin)
+        steps.append((one, next_step(one, own, allowed, half, pace)))
+    return steps
 
 
 def _reference(runs: pd.DataFrame, topology: str) -> str:
@@ -218,24 +273,6 @@ def _options(executions: pd.DataFrame) -> dict[str, str]:
         name: ", ".join(f"{key} {'/'.join(sorted(own[key]))}" for key in differing if key in own)
         for name, own in asked.items()
     }
-
-
-def _next(
-    table: Rounds,
-    compared: Compared,
-    sides: Mapping[str, Side],
-    margin: float,
-    runs: pd.DataFrame,
-) -> Next | None:
-    """What decides the ratios against the reference that are open."""
-    undecided: list[tuple[Versus, Fit, Allowance]] = []
-    for one in compared.against:
-        own = pair_fit(table, one.subject, one.other, sides) if one.ratio else None
-        if own is not None and one.verdict == "inconclusive":
-            undecided.append((one, own, allowance(sides[one.subject], sides[one.other])))
-    blocks = max(1, len(set(table.blocks)) // max(1, len(set(table.sessions))))
-    block_s = _block_s(runs)
-    return next_step(undecided, margin, block_s, blocks, blocks * block_s)
 
 
 def _block_s(runs: pd.DataFrame) -> float:

@@ -20,7 +20,7 @@ from tandembench.analysis.location import pseudo_values
 LEVEL = 0.95
 POWER = 0.8
 # How many degrees of freedom the knowledge beforehand is worth beside what was measured.
-_OF_BLOCKS, _OF_SESSIONS = 2.0, 4.0
+_OF_BLOCKS, OF_SESSIONS = 2.0, 4.0
 _KNOWN = 1e6
 
 
@@ -138,8 +138,8 @@ def fit(
     n = len(means)
     if n > 1:
         seen = float(((means - means.mean()) ** 2).sum())
-        variance = (_OF_SESSIONS * (sitting + inner) + seen) / (_OF_SESSIONS + n - 1) / n
-        total_freedom = _OF_SESSIONS + n - 1
+        variance = (OF_SESSIONS * (sitting + inner) + seen) / (OF_SESSIONS + n - 1) / n
+        total_freedom = OF_SESSIONS + n - 1
     else:
         variance = sitting + inner
         total_freedom = _satterthwaite([(sitting, _KNOWN), (inner, block_freedom)])
