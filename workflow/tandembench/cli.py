@@ -129,6 +129,23 @@ def dataset(manifest_file: Path, output: Path) -> None:
 @main.command()
 @click.argument("dataset")
 @click.option(
+    "--comparison", help="Id of a comparison; the study's first of several configs if left out."
+)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+def show(dataset: str, comparison: str | None, style: str) -> None:
+    """Say what DATASET answers: which topology is the fastest, how sure that is, what to do next.
+
+    DATASET is results/<study>, a dataset's folder or a baseline of runs. Nothing is measured.
+    """
+    from tandembench.dataset.versions import locate  # noqa: PLC0415
+    from tandembench.report.show import show as shown  # noqa: PLC0415
+
+    click.echo(shown(locate(dataset)[0], comparison, style), nl=False)
+
+
+@main.command()
+@click.argument("dataset")
+@click.option(
     "--output",
     type=_PATH,
     help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
@@ -233,26 +250,31 @@ def select(dataset: str, best: str, within: str, phases: tuple[str, ...]) -> Non
     from tandembench.select import proposal  # noqa: PLC0415
 
     found = load_dataset(locate(dataset)[0])
-    click.echo(proposal(found.runs, found.executions, best, within, phases), nl=False)
+    margin = float(found.descriptor["study"]["margin"])
+    click.echo(proposal(found.runs, found.executions, best, within, phases, margin), nl=False)
 
 
 @main.command()
 @click.argument("dataset")
-@click.option("--metric", default="makespan_ratio", show_default=True, help="What to tell.")
-@click.option("--precision", required=True, help="How closely, such as 3%.")
+@click.option("--precision", help="How closely, such as 3%; until decided if left out.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
-def plan(dataset: str, metric: str, precision: str, style: str) -> None:
-    """Say how many more sessions tell METRIC to within a precision, from those of DATASET.
+def plan(dataset: str, precision: str | None, style: str) -> None:
+    """Say how many more minutes decide what is open in DATASET, or tell ratios to a precision.
 
-    DATASET, the pilot, is results/<study>, a dataset's folder or a baseline of runs.
+    DATASET is results/<study>, a dataset's folder or a baseline of runs.
     """
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
     from tandembench.dataset.versions import locate  # noqa: PLC0415
-    from tandembench.plan import as_fraction, as_table, sessions_plan  # noqa: PLC0415
+    from tandembench.plan import as_fraction, as_text, as_values, planned  # noqa: PLC0415
 
-    wanted = as_fraction(precision)
-    found = sessions_plan(load_dataset(locate(dataset)[0]).runs, metric, wanted)
-    click.echo(json.dumps(found, indent=2) if style == "json" else as_table(found))
+    wanted = as_fraction(precision) if precision else None
+    found = load_dataset(locate(dataset)[0])
+    study = found.descriptor["study"]
+    rows = planned(found.runs, found.executions, float(study["margin"]), study["reference"], wanted)
+    if style == "json":
+        click.echo(json.dumps(as_values(rows, wanted), indent=2))
+    else:
+        click.echo(as_text(rows, wanted, str(study.get("file") or "STUDY.yaml")))
 
 
 @main.command()

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from tandembench.diff.compare import Difference
 from tandembench.diff.sides import Row
 from tandembench.report import plain
-from tandembench.report.render import number, percent, render
+from tandembench.report.formats import number, percent
+from tandembench.report.render import render
 
 Style = Literal["markdown", "html", "json"]
 VERDICTS = ("worse", "better", "inconclusive", "equivalent")

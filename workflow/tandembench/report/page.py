@@ -15,7 +15,9 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from tandembench.report.render import MISSING, TEMPLATES, slug
+from tandembench.report.formats import NOTHING
+from tandembench.report.render import slug
+from tandembench.report.templates import TEMPLATES
 
 # A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
 _NUMBER = re.compile(r"[-+±]?\d(?:[^A-Za-z]| to )*")
@@ -25,7 +27,7 @@ _INSIDE = re.compile(r"[#\w.][^:\\]*")
 _UNQUOTED = " !$'()*+,-./:;=?@[]^_`{|}~"
 # A figure that lies beside the page, or in a folder beside it.
 _FIGURE = re.compile(r"(\w[\w.-]*/)*\w[\w.-]*\.svg")
-_NO_NUMBER = ("", "-", MISSING, "reference", "not reported", "not known")
+_NO_NUMBER = ("", NOTHING, "reference", "not reported", "not known")
 
 
 def page(markdown: str, title: str, figures: Mapping[str, str] | None = None) -> str:

@@ -1,19 +1,16 @@
 """Context -> Markdown, by Jinja: formats numbers, makes foreign text harmless, decides nothing."""
 
-import math
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 
-from tandembench.stats.intervals import Interval
+from tandembench.report.formats import NOTHING, interval, interval_mean, number, percent
+from tandembench.report.templates import TEMPLATES
 from tandembench.text import sanitise
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
-MISSING = "missing"
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
 # An underscore inside a word is only an underscore; GitHub makes links without any markup.
 _MARKUP = re.compile(
@@ -54,36 +51,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    """A number with ``digits`` decimals; "missing" for None and NaN."""
-    # Adding zero turns -0.00 into 0.00, which is what a reader takes it for.
-    return MISSING if _missing(value) else f"{round(cast(float, value), digits) + 0.0:.{digits}f}"
-
-
-def percent(fraction: float | None, digits: int | None = 1) -> str:
-    """A fraction as a percentage; ``digits`` None takes as few as it needs."""
-    if _missing(fraction):
-        return MISSING
-    value = 100 * cast(float, fraction)
-    return f"{value:.6g} %" if digits is None else f"{number(value, digits)} %"
-
-
-def interval(value: Interval | None, digits: int = 2) -> str:
-    """A mean with its interval, "1.94 [1.90, 1.98]"; the mean alone for n = 1."""
-    if value is None:
-        return MISSING
-    mean = number(value.mean, digits)
-    if value.low is None:
-        return mean
-    return f"{mean} [{number(value.low, digits)}, {number(value.high, digits)}]"
-
-
-def interval_mean(value: Interval | None, digits: int = 2) -> str:
-    """The mean alone."""
-    return number(value.mean if value else None, digits)
-
-
-def harmless(value: object, missing: str = MISSING, limit: int = 160) -> str:
+def harmless(value: object, missing: str = NOTHING, limit: int = 160) -> str:
     """Text from a file or a server, fit for a line of Markdown: no markup, no controls.
 
     Cut after ``limit`` characters.
@@ -101,7 +69,3 @@ def code(value: object) -> str:
 def slug(heading: str) -> str:
     """The id that GitHub gives a heading, before it numbers repeated ones."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)

@@ -19,7 +19,7 @@ from tandembench.report.figures.looks import (
     rows_down,
     svg_of,
 )
-from tandembench.report.render import interval
+from tandembench.report.formats import interval
 
 # So many rows fit a figure.
 COMPARED = 24

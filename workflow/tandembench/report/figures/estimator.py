@@ -20,8 +20,8 @@ from tandembench.report.figures.looks import (
     svg_of,
     topology_marks,
 )
+from tandembench.report.formats import interval_mean, percent
 from tandembench.report.numbers import ratio
-from tandembench.report.render import interval_mean, percent
 
 COLUMNS = ("speedup_estimate", "speedup_true")
 # More would hide each other, and swell the file.

@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, labels, plain
 from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, axes, drawing, svg_of
+from tandembench.report.formats import number
 from tandembench.report.numbers import mean, ratio
-from tandembench.report.render import number
 
 # So many configs stay legible, and so many phases a report small.
 CONFIGS, PHASES = 24, 8

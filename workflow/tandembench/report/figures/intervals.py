@@ -25,8 +25,8 @@ from tandembench.report.figures.looks import (
     svg_of,
 )
 from tandembench.report.figures.subjects import Subjects, executions_of
+from tandembench.report.formats import interval
 from tandembench.report.numbers import ratio
-from tandembench.report.render import interval
 from tandembench.stats.intervals import Interval
 
 # So many single values of a row and of all rows are drawn as points; more are sampled.

@@ -22,8 +22,8 @@ from tandembench.report.figures.looks import (
     svg_of,
 )
 from tandembench.report.figures.subjects import Subjects
+from tandembench.report.formats import percent
 from tandembench.report.numbers import mean
-from tandembench.report.render import percent
 
 # A step of the ladder: its label, the column of the true split and that of TR114's; None: not seen.
 STEPS = (

@@ -19,7 +19,7 @@ from tandembench.report.figures.looks import (
     svg_of,
     topology_marks,
 )
-from tandembench.report.render import interval
+from tandembench.report.formats import interval
 from tandembench.stats.intervals import Interval
 
 POINTS = 600

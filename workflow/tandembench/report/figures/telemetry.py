@@ -28,8 +28,8 @@ from tandembench.report.figures.subjects import (
     rows_of,
     typical_block,
 )
+from tandembench.report.formats import number
 from tandembench.report.numbers import mean, peak
-from tandembench.report.render import number
 
 DASHES = ("-", "--", ":", "-.")
 # Of processors: the servers of a block as one, the client, and whatever else ran.
