@@ -228,26 +228,28 @@ def test_no_axis_takes_a_value_twice() -> None:
     [
         ("seed", ["-1", "1.0", "9007199254740992", "x"], ["0", "9007199254740991"]),
         ("repetitions", ["0", "1001", "5.0", "1e3", "no", "true"], ["1", "1000"]),
+        ("rounds", ["0", "51", "1.0", "[1]"], ["1", "50"]),
         ("retries", ["-1", "6"], ["0", "5"]),
         ("order", ["shuffled", "Random"], ["random", "by_config"]),
         ("margin", ["0", "0.51", ".nan", ".inf", "5 %"], ["0.001", "0.5"]),
         ("reference", ["baseline"], ["serial", "dual"]),
         ("engine", ["vllm"], ["embedded"]),
-        ("threads_total", ["0", "4097", "2.0"], ["1", "4096"]),
+        ("threads_total", ["0", "4097", "2.0"], ["2", "4096"]),
         ("deadline_s", ["0", "86401", ".inf"], ["0.5", "86400"]),
         ("idle_s", ["0", "86401", ".nan"], ["0.5", "86400"]),
         ("title", ["5", "''", "x" * 121], ["x", "x" * 120]),
     ],
 )
 def test_ranges_of_the_study_itself(key: str, bad: list[str], good: list[str]) -> None:
-    rule = SCHEMA["$defs"]["topology"] if key == "reference" else SCHEMA["properties"][key]
+    rule = SCHEMA["properties"][key]
+    rule = SCHEMA["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else rule
     for value in bad:
         told = complaint(swapped("model: m\n", f"model: m\n{key}: {value}\n"))
         assert told.startswith(f"my.yaml:3: {key}: ")
         assert told.endswith(f" is not allowed; expected {rule['description']}")
     for value in good:
         study = read(swapped("model: m\n", f"model: m\n{key}: {value}\n"))
-        assert str(getattr(study, key)) == value
+        assert str(getattr(study.comparisons[0] if key == "rounds" else study, key)) == value
 
 
 @pytest.mark.parametrize(
@@ -275,6 +277,37 @@ def test_urls_are_plain(url: str) -> None:
 def test_urls_that_are_taken(url: str) -> None:
     study = read(BASE + f"engine: ollama\nservers: {{dual: ['{url}', 'http://h:2']}}\n")
     assert study.configs[0].servers == (url, "http://h:2")
+
+
+@pytest.mark.parametrize("servers", ["alone", "Together", "3", "[]", "true"])
+def test_servers_that_are_none(servers: str) -> None:
+    told = complaint(BASE + f"servers: {servers}\n")
+    assert told.startswith("my.yaml:16: servers: ")
+    assert "together" in told
+    assert "in_turn" in told
+
+
+def test_a_misspelt_topology_of_servers_is_named() -> None:
+    told = complaint(BASE + "engine: ollama\nservers: {sinlge: ['http://h:1']}\n")
+    assert told == "my.yaml:17: servers.sinlge: unknown key; did you mean 'single'?"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "right"),
+    [
+        ("[]", True),
+        ("[memory, first_token, fairness]", True),
+        ("[memory, memory]", False),
+        ("[speed]", False),
+        ("memory", False),
+    ],
+)
+def test_criteria_are_declared(criteria: str, right: bool) -> None:
+    text = BASE + f"criteria: {criteria}\n"
+    if right:
+        assert f"[{', '.join(read(text).criteria)}]" == criteria
+    else:
+        assert complaint(text).startswith("my.yaml:16: criteria: ")
 
 
 def test_the_first_fault_by_line_is_told() -> None:
@@ -312,6 +345,7 @@ def test_defaults_are_the_schemas() -> None:
     study = read(BASE)
 
     told = {key: getattr(study, key) for key in SCHEMA["properties"] if key in study.__slots__}
+    told |= {"rounds": study.comparisons[0].rounds, "servers": study.placement}
     for key, rule in SCHEMA["properties"].items():
         if "default" in rule:
             told_default = list(told[key]) if isinstance(rule["default"], list) else told[key]
@@ -375,11 +409,15 @@ def _rules(node: Any, root: dict[str, Any], path: str) -> Iterator[tuple[str, st
 
     A rule under anyOf or oneOf is answered with the description above it.
     """
-    names = dict(node.get("properties", {})) | {
-        key: node[key]
-        for key in ("items", "additionalProperties", "propertyNames")
-        if isinstance(node.get(key), dict)
-    }
+    names = (
+        dict(node.get("properties", {}))
+        | node.get("else", {}).get("properties", {})
+        | {
+            key: node[key]
+            for key in ("items", "additionalProperties", "propertyNames", "then")
+            if isinstance(node.get(key), dict)
+        }
+    )
     names |= {f"$defs.{key}": rule for key, rule in node.get("$defs", {}).items()}
     for key, rule in names.items():
         target = root["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else {}

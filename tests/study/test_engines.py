@@ -78,12 +78,46 @@ def test_each_topology_needs_its_servers(topology: str, servers: str, line: str)
 def test_keys_of_the_other_engine_are_refused() -> None:
     assert complaint(BASE + "servers: {single: ['http://a:1']}\n") == (
         "my.yaml:16: servers: engine embedded starts its own servers; "
-        "leave it out, or set engine: ollama or openai"
+        "write together or in_turn, or set engine: ollama or openai"
+    )
+    assert complaint(BASE + OLLAMA + "servers: in_turn\n") == (
+        "my.yaml:17: servers: running servers are not started here; "
+        "list the URLs of your servers there"
     )
     assert complaint(BASE + OLLAMA + "threads_total: 2\n") == (
         "my.yaml:17: threads_total: running servers set their own threads; leave it out"
     )
     assert read(BASE + "threads_total: 2\n").threads_total == 2
+
+
+def test_embedded_servers_stay_up_together_or_run_in_turn() -> None:
+    assert read(BASE).placement == "together"
+    assert read(BASE + "servers: together\n").placement == "together"
+    assert read(BASE + "servers: in_turn\n").placement == "in_turn"
+    running = read(BASE + OLLAMA + "servers: {dual: ['http://a:1', 'http://a:2']}\n")
+    assert running.placement == "together"
+
+
+@pytest.mark.parametrize(
+    ("total", "fix"), [("1", "write 2"), ("3", "write 2 or 4"), ("9", "write 8 or 10")]
+)
+def test_threads_that_do_not_split_evenly_are_refused(total: str, fix: str) -> None:
+    entry = "{scenario: chimera_homo, axes: {topology: [serial, dual]}}"
+    line = f"my.yaml:15: threads_total: {total} threads do not split evenly over the 2 servers of "
+    line += f"the dual config in line 14; {fix}"
+
+    assert complaint(with_configs(entry, top=f"threads_total: {total}\n")) == line
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{scenario: chimera_homo, axes: {topology: [serial, single, single_parallel]}}",
+        "{scenario: chimera_homo, agents: [insight]}",
+    ],
+)
+def test_threads_that_nothing_splits_may_be_odd(entry: str) -> None:
+    assert read(with_configs(entry, top="threads_total: 3\n")).threads_total == 3
 
 
 OPENAI = HEAD.replace("model: m", "model: org/M-1") + "      - {scenario: chimera_homo%s}\n"

@@ -1,4 +1,4 @@
-"""Expansion: axes, ids, each agent's options, work; and what cannot be measured."""
+"""Expansion: axes, ids, comparisons, each agent's options, work; and what cannot be measured."""
 
 import pytest
 from study_texts import BASE, HEAD, complaint, read, swapped, with_configs
@@ -135,6 +135,153 @@ def test_equal_fractions_are_one_value_however_they_are_written() -> None:
 )
 def test_an_axis_is_set_in_one_place(entry: str, line: str) -> None:
     assert told(entry) == f"my.yaml:14: {HERE}.{line}"
+
+
+# Comparisons
+
+AXES = "axes: {num_ctx: [512, 1024], topology: [serial, dual], temperature: [0.0, 1.0]}"
+
+
+def compared(*entries: str, top: str = "") -> dict[str, list[str]]:
+    """The ids of each comparison's configs, by its own."""
+    study = read(with_configs(*entries, top=top))
+    return {one.id: [config.id for config in one.configs] for one in study.comparisons}
+
+
+def test_topologies_of_one_workload_are_compared() -> None:
+    entry = "{scenario: chimera_homo, axes: {topology: [serial, single, dual]}}"
+    names = ["homo-serial", "homo-single", "homo-dual"]
+
+    assert compared(entry) == {"homo-by-topology": names}
+    assert compared(entry.replace("}}", "}, compare: [topology]}")) == {"homo-by-topology": names}
+
+
+def test_the_axes_that_are_not_compared_make_several_comparisons() -> None:
+    entry = f"{{scenario: chimera_homo, {AXES}}}"
+
+    assert compared(entry) == {
+        f"homo-c{context}-t{temperature}-by-topology": [
+            f"homo-c{context}-t{temperature}-{topology}" for topology in ("serial", "dual")
+        ]
+        for context in (512, 1024)
+        for temperature in ("0.0", "1.0")
+    }
+
+
+@pytest.mark.parametrize(
+    ("compare", "names"),
+    [
+        (
+            "[num_ctx]",
+            [
+                f"homo-t{temperature}-{topology}-by-num_ctx"
+                for topology in ("serial", "dual")
+                for temperature in ("0.0", "1.0")
+            ],
+        ),
+        ("[num_ctx, topology]", [f"homo-t{t}-by-topology-num_ctx" for t in ("0.0", "1.0")]),
+        ("[topology, num_ctx]", [f"homo-t{t}-by-topology-num_ctx" for t in ("0.0", "1.0")]),
+        ("[temperature, num_ctx, topology]", ["homo-by-topology-num_ctx-temperature"]),
+    ],
+)
+def test_what_is_compared_can_be_chosen(compare: str, names: list[str]) -> None:
+    found = compared(f"{{scenario: chimera_homo, {AXES}, compare: {compare}}}")
+
+    assert list(found) == names
+    assert sum(len(configs) for configs in found.values()) == 8
+    assert len({len(configs) for configs in found.values()}) == 1
+
+
+def test_nothing_is_compared_where_nothing_is_to_be_or_can_be() -> None:
+    entries = [
+        "{id: a, scenario: chimera_homo}",
+        "{scenario: chimera_homo, axes: {num_ctx: [512, 1024], topology: [dual]}}",
+        "{scenario: chimera_hetero, options: {num_gpu: [1, 2]}, compare: [],"
+        " axes: {topology: [serial, dual]}}",
+    ]
+    names = [
+        "a",
+        "homo-c512-dual",
+        "homo-c1024-dual",
+        "hetero-g1x2-serial",
+        "hetero-g1x2-dual",
+    ]
+
+    assert compared(*entries) == {name: [name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("entry", "fix"),
+    [
+        ("{scenario: chimera_homo, compare: [topology]}", "give the entry axes, or leave it out"),
+        (
+            "{scenario: chimera_homo, axes: {num_ctx: [64, 65], top_k: [1]}, compare: [topology]}",
+            "its axes: num_ctx, top_k",
+        ),
+    ],
+)
+def test_only_axes_can_be_compared(entry: str, fix: str) -> None:
+    line = f"my.yaml:14: {HERE}.compare: 'topology' is not an axis of this entry; {fix}"
+    assert told(entry) == line
+
+
+def test_two_comparisons_of_one_name_are_numbered() -> None:
+    entry = "{{scenario: chimera_homo, axes: {{topology: [{}]}}}}"
+
+    assert compared(
+        "{id: homo-by-topology-3, scenario: chimera_homo}",
+        entry.format("serial, single"),
+        entry.format("single_parallel, dual"),
+    ) == {
+        "homo-by-topology-3": ["homo-by-topology-3"],
+        "homo-by-topology": ["homo-serial", "homo-single"],
+        "homo-by-topology-2": ["homo-single_parallel", "homo-dual"],
+    }
+    # a config's own id is kept, wherever it stands
+    assert compared(
+        entry.format("serial, dual"), "{id: homo-by-topology, scenario: chimera_homo}"
+    ) == {
+        "homo-by-topology-2": ["homo-serial", "homo-dual"],
+        "homo-by-topology": ["homo-by-topology"],
+    }
+
+
+def test_a_comparison_has_a_name_that_fits_into_a_files() -> None:
+    entry = "{{scenario: chimera_homo, axes: {{topology: [dual, single], model: [{}]}}}}"
+    fits, longer = "m" * 43, "m" * 45
+
+    assert [len(identifier) for identifier in compared(entry.format(fits))] == [60]
+    assert told(entry.format(longer)) == (
+        f"my.yaml:14: {HERE}: the comparison's generated id 'homo-{longer}-by-topology' is too "
+        "long; compare fewer axes in one entry"
+    )
+
+
+def test_rounds_are_the_entrys_else_the_studys() -> None:
+    entries = ["{id: a, scenario: chimera_homo, rounds: 3}", "{id: b, scenario: chimera_homo}"]
+
+    assert [one.rounds for one in read(with_configs(*entries)).comparisons] == [3, 1]
+    study = read(with_configs(*entries, top="rounds: 5\n"))
+    assert [one.rounds for one in study.comparisons] == [3, 5]
+    assert told("{scenario: chimera_homo, rounds: 51}").endswith(
+        "rounds: 51 is not allowed; expected a whole number from 1 to 50: how often a block "
+        "measures each of its configs"
+    )
+
+
+def test_compared_configs_have_one_phase_scenario_agents_and_work() -> None:
+    entry = "{scenario: baseline_vs_chimera, axes: {topology: [serial, dual]}, options: {top_k: 9}}"
+    (one,) = read(with_configs(entry)).comparisons
+    first, second = one.configs
+
+    assert (one.phase, one.line) == ("one", 14)
+    assert first.agents == second.agents
+    assert (first.phase, first.scenario, first.work_policy, first.line) == (
+        second.phase,
+        second.scenario,
+        second.work_policy,
+        second.line,
+    )
 
 
 # Scenarios and agents
@@ -315,12 +462,3 @@ def test_titles_fall_back_to_names() -> None:
     assert (study.title, dict(study.phases)) == ("small", {"one": "one"})
     study = read(BASE.replace("  one:\n", "  one:\n    title: First\n") + "title: All\n")
     assert (study.title, dict(study.phases)) == ("All", {"one": "First"})
-
-
-@pytest.mark.parametrize("ending", ["executions", "telemetry", "tokens", "manifest"])
-def test_a_phase_is_not_called_like_anothers_table(ending: str) -> None:
-    assert complaint(BASE.replace("  one:", f"  one.{ending}:")) == (
-        f"my.yaml:12: phases.one.{ending}: a phase's name may not end like one of its tables; "
-        "no .executions, .telemetry, .tokens, .manifest at the end"
-    )
-    assert read(BASE.replace("  one:", f"  {ending}:")).phases

@@ -94,15 +94,28 @@ def test_answer_caps_keep_the_ratio_of_answer_lengths_of_technical_report_114() 
             assert len({agent.max_tokens for agent in config.agents}) == 1
 
 
-def test_the_quick_study_has_all_scenarios_and_topologies_at_equal_work() -> None:
-    study = shipped("quick")
+def test_the_quick_study_is_one_comparison_of_all_topologies_at_equal_work() -> None:
+    (comparison,) = shipped("quick").comparisons
 
-    assert len({config.scenario for config in study.configs}) == 3
-    assert {config.topology for config in study.configs} == {
-        "serial",
-        "single",
-        "single_parallel",
-        "dual",
+    topologies = ["serial", "single", "single_parallel", "dual"]
+    assert [config.topology for config in comparison.configs] == topologies
+    assert comparison.rounds > 1
+    assert {config.work_policy for config in comparison.configs} == {"fixed"}
+    assert len({agent.max_tokens for config in comparison.configs for agent in config.agents}) == 1
+
+
+def test_the_whole_study_compares_topologies_in_each_scenario() -> None:
+    study = shipped("study")
+    compared = [one for one in study.comparisons if len(one.configs) > 1]
+
+    assert [one.configs[0].scenario for one in compared] == [
+        "baseline_vs_chimera",
+        "chimera_hetero",
+        "chimera_homo",
+    ]
+    assert {(one.phase, one.rounds, len(one.configs)) for one in compared} == {
+        ("architecture", 3, 4)
     }
-    assert {config.work_policy for config in study.configs} == {"fixed"}
-    assert len({agent.max_tokens for config in study.configs for agent in config.agents}) == 1
+    # what TR114 measured stands alone, as it did there
+    assert all(one.phase == "architecture" for one in compared)
+    assert len(study.comparisons) == 30 + 3 + 1

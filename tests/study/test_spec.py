@@ -1,33 +1,48 @@
 """RunSpecs: what is in a digest and what is not, and the order in which blocks are measured."""
 
+import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from study_texts import BASE, REPOSITORY, read, swapped, with_configs
 
 from tandembench.project import open_plan
-from tandembench.study.model import Agent, Config, Study
+from tandembench.study.model import Agent, Comparison, Config, Study
 from tandembench.study.spec import (
-    Spec,
+    AgentSpec,
+    ConfigSpec,
+    RunSpec,
     block_order,
     canonical,
-    config_spec,
-    content_digest,
+    comparison_spec,
     digest,
-    workload_digest,
 )
 
 LOCK = {"version": "1", "models": {"m": "d" * 64}}
 PROMPTS = {"collector": ("Count.",), "insight": ("Read.",)}
 
 
-def spec(study: Study, config: Config | None = None) -> Spec:
-    return config_spec(study, config or study.configs[0], PROMPTS, LOCK, "c0de")
+def spec(
+    study: Study,
+    prompts: dict[str, tuple[str, ...]] = PROMPTS,
+    lock: dict[str, Any] = LOCK,
+    code: str = "c0de",
+) -> RunSpec:
+    """The RunSpec of the study's first comparison."""
+    comparison = study.comparisons[0]
+    by_config = {config.id: prompts for config in comparison.configs}
+    return comparison_spec(study, comparison, by_config, lock, code)
 
 
-def spec_of(text: str) -> Spec:
+def spec_of(text: str) -> RunSpec:
     return spec(read(text))
+
+
+def workload(text: str) -> str:
+    run = spec_of(text)
+    return run.workload_digest(run.configs[0])
 
 
 def test_canonical_json_is_one_string_for_one_value() -> None:
@@ -60,7 +75,8 @@ work:
 model: m
 name: small
 """
-    assert canonical(spec_of(shuffled)) == canonical(spec_of(BASE))
+    assert spec_of(shuffled) == spec_of(BASE)
+    assert spec_of(shuffled).to_json() == spec_of(BASE).to_json()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +90,8 @@ name: small
         BASE + "title: A new headline\n",
         BASE + "reference: dual\n",
         BASE + "baselines: [mine, tr114@1.0.0]\n",
+        BASE + "criteria: [memory]\n",
+        BASE + "servers: together\n",
         swapped("name: small", "name: other"),
         swapped("- scenario", "- agents: [collector, insight]\n        scenario"),
         swapped("phases:", "  unused: {task: figures, steps: [insight.j2]}\nphases:"),
@@ -83,7 +101,7 @@ name: small
 )
 def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
     assert text != BASE
-    assert digest(spec_of(text)) == digest(spec_of(BASE))
+    assert spec_of(text).digest == spec_of(BASE).digest
 
 
 @pytest.mark.parametrize(
@@ -91,7 +109,11 @@ def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
     [
         BASE + "seed: 1\n",
         BASE + "retries: 2\n",
-        BASE + "threads_total: 3\n",
+        BASE + "threads_total: 4\n",
+        BASE + "rounds: 2\n",
+        BASE + "servers: in_turn\n",
+        BASE + "telemetry: false\n",
+        swapped("scenario: chimera_homo", "scenario: chimera_homo\n        rounds: 2"),
         BASE + "deadline_s: 121\n",
         BASE + "idle_s: 61\n",
         BASE + "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2']}\n",
@@ -126,81 +148,130 @@ def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
     ],
 )
 def test_every_measured_option_is_in_the_digest(text: str) -> None:
-    assert digest(spec_of(text)) != digest(spec_of(BASE))
+    assert spec_of(text).digest != spec_of(BASE).digest
 
 
 def test_prompts_lock_and_code_are_in_the_digest() -> None:
     study = read(BASE)
-    config = study.configs[0]
     variants = [
-        config_spec(study, config, PROMPTS, LOCK, "c0de"),
-        config_spec(study, config, PROMPTS | {"insight": ("Read!",)}, LOCK, "c0de"),
-        config_spec(study, config, PROMPTS | {"insight": ("Read.", "Again.")}, LOCK, "c0de"),
-        config_spec(study, config, PROMPTS, LOCK | {"version": "2"}, "c0de"),
-        config_spec(study, config, PROMPTS, LOCK | {"models": {"m": "e" * 64}}, "c0de"),
-        config_spec(study, config, PROMPTS, LOCK, "c0df"),
+        spec(study),
+        spec(study, PROMPTS | {"insight": ("Read!",)}),
+        spec(study, PROMPTS | {"insight": ("Read.", "Again.")}),
+        spec(study, lock=LOCK | {"version": "2"}),
+        spec(study, lock=LOCK | {"models": {"m": "e" * 64}}),
+        spec(study, code="c0df"),
     ]
 
-    assert len({digest(one) for one in variants}) == len(variants)
+    assert len({one.digest for one in variants}) == len(variants)
 
 
-RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2']}\n"
+SIDE_BY_SIDE = "{scenario: chimera_homo, axes: {topology: [serial, dual], num_ctx: [512, 1024]}%s}"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        SIDE_BY_SIDE % "",
+        "{axes: {num_ctx: [1024, 512], topology: [dual, serial]}, scenario: chimera_homo}",
+        SIDE_BY_SIDE % ", compare: [topology]",
+    ],
+)
+def test_the_order_of_axes_and_values_measures_nothing_again(entry: str) -> None:
+    def digests(text: str) -> set[str]:
+        study = read(text)
+        return {spec(replace(study, comparisons=(one,))).digest for one in study.comparisons}
+
+    assert digests(with_configs(entry)) == digests(with_configs(SIDE_BY_SIDE % ""))
+
+
+def test_one_more_topology_is_another_comparison() -> None:
+    two, three = (
+        spec_of(with_configs(f"{{scenario: chimera_homo, axes: {{topology: [{names}]}}}}"))
+        for names in ("serial, dual", "serial, dual, single")
+    )
+
+    assert two.comparison == three.comparison
+    assert all(config in three.configs for config in two.configs)
+    assert two.digest != three.digest
+
+
+RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2'], single: ['http://a:3']}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE,
+        BASE + RUNNING,
+        with_configs(SIDE_BY_SIDE % ", rounds: 7", top="threads_total: 4\nservers: in_turn\n"),
+        with_configs("{scenario: chimera_hetero, options: {top_p: [0.5, 1], model: [m, n]}}"),
+    ],
+)
+def test_a_run_spec_is_read_back_from_its_one_string(text: str) -> None:
+    one = spec_of(text)
+    again = RunSpec.from_json(one.to_json())
+
+    assert (again, again.digest, again.to_json()) == (one, one.digest, one.to_json())
+    assert "repetition" not in json.loads(one.to_json())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '"a"',
+        "null",
+        '{"configs": [1]}',
+        spec_of(BASE).to_json().replace('"seed":', '"sed":'),
+        spec_of(BASE).to_json().replace('"max_tokens":', '"tokens":'),
+    ],
+)
+def test_what_is_no_run_spec_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        RunSpec.from_json(text)
 
 
 def test_the_embedded_engine_has_one_protocol_and_others_say_which() -> None:
-    assert "protocol" not in spec_of(BASE)
-    assert spec_of(BASE + RUNNING)["protocol"] == "generate"
+    assert spec_of(BASE).protocol is None
+    assert spec_of(BASE + RUNNING).protocol == "generate"
     chat = spec_of(BASE + RUNNING + "protocol: chat\n")
-    assert chat["protocol"] == "chat"
-    assert digest(chat) != digest(spec_of(BASE + RUNNING))
+    assert chat.protocol == "chat"
+    assert chat.digest != spec_of(BASE + RUNNING).digest
 
 
 def test_every_field_of_the_model_is_in_the_spec_or_named_here_as_left_out() -> None:
-    whole = spec_of(BASE + RUNNING)
+    def names(kind: type) -> set[str]:
+        return {one.name for one in fields(kind)}
 
-    def left_out(kind: type, kept: Spec) -> set[str]:
-        return {one.name for one in fields(kind)} - set(kept)
-
-    assert left_out(Study, whole) == {
+    assert names(Study) - names(RunSpec) == {
         "name",
         "title",
         "repetitions",
         "order",
         "margin",
         "reference",
+        "criteria",
         "baselines",
         "phases",
-        "configs",
+        "comparisons",
     }
-    assert left_out(Config, whole | {"id": whole["config_id"]}) == {"phase", "line"}
+    assert names(Comparison) - names(RunSpec) == {"id", "phase", "line"}  # it is `comparison`
+    assert names(Config) - names(ConfigSpec) == {"phase", "line"}
     # Steps and data act through the prompts that they give.
-    assert left_out(Agent, whole["agents"][0]) == {"steps", "data"}
-
-
-def test_an_aa_pair_has_one_content_and_two_names() -> None:
-    specs = open_plan("config/quick.yaml", root=REPOSITORY).specs
-    one, again = specs["homo-g80-c512-dual"], specs["homo-g80-c512-dual-again"]
-
-    assert content_digest(one) == content_digest(again)
-    assert digest(one) != digest(again)
-    assert len({content_digest(spec) for spec in specs.values()}) == len(specs) - 1
-    assert content_digest(one | {"repetition": 2}) == content_digest(one)
-    assert content_digest(one | {"retries": 3}) != content_digest(one)
+    assert names(Agent) - names(AgentSpec) == {"steps", "data"}
 
 
 def test_a_workload_is_what_agents_do_whatever_serves_them() -> None:
     plan = open_plan("config/study.yaml", root=REPOSITORY)
-    groups: dict[str, set[str]] = {}
-    topologies: dict[str, set[str]] = {}
-    for config in plan.study.configs:
-        if config.phase == "architecture" and "two-step" not in config.id:
-            key = workload_digest(plan.specs[config.id])
-            groups.setdefault(config.scenario, set()).add(key)
-            topologies.setdefault(config.scenario, set()).add(config.topology)
+    compared = [spec for spec in plan.specs.values() if len(spec.configs) > 1]
+    workloads = [{spec.workload_digest(config) for config in spec.configs} for spec in compared]
 
-    assert [len(keys) for keys in groups.values()] == [1, 1, 1]
-    assert len(set.union(*groups.values())) == 3
-    assert {len(names) for names in topologies.values()} == {4}
+    assert [len(spec.configs) for spec in compared] == [4, 4, 4]
+    assert [len(found) for found in workloads] == [1, 1, 1]
+    assert len(set.union(*workloads)) == 3
 
 
 @pytest.mark.parametrize(
@@ -215,17 +286,17 @@ def test_a_workload_is_what_agents_do_whatever_serves_them() -> None:
 )
 def test_what_makes_another_workload(change: str, same: bool) -> None:
     text = swapped("- scenario", f"- {change}\n        scenario")
-    assert (workload_digest(spec_of(text)) == workload_digest(spec_of(BASE))) is same
+    assert (workload(text) == workload(BASE)) is same
 
 
 def test_other_servers_are_no_other_workload() -> None:
     one, other = (
-        spec_of(BASE + f"engine: ollama\nservers: {{dual: ['http://{h}:1', 'http://{h}:2']}}\n")
-        for h in "ab"
+        BASE + f"engine: ollama\nservers: {{dual: ['http://{host}:1', 'http://{host}:2']}}\n"
+        for host in "ab"
     )
-    assert workload_digest(one) == workload_digest(other)
-    assert content_digest(one) != content_digest(other)
-    assert workload_digest(one) != workload_digest(spec_of(BASE))  # another engine is
+    assert workload(one) == workload(other)
+    assert spec_of(one).digest != spec_of(other).digest
+    assert workload(one) != workload(BASE)  # another engine is
 
 
 # The order of measuring
@@ -233,17 +304,17 @@ def test_other_servers_are_no_other_workload() -> None:
 FIVE = [f"{{id: {name}, scenario: chimera_homo}}" for name in "abcde"]
 
 
-def test_a_random_order_is_a_shuffle_of_all_configs_round_by_round() -> None:
+def test_a_random_order_is_a_shuffle_of_all_comparisons_repetition_by_repetition() -> None:
     order = block_order(read(with_configs(*FIVE, top="repetitions: 40\n")))
-    rounds = [order[start : start + 5] for start in range(0, len(order), 5)]
+    repetitions = [order[start : start + 5] for start in range(0, len(order), 5)]
 
     assert len(order) == len(set(order)) == 200
-    for number, one in enumerate(rounds, 1):
+    for number, one in enumerate(repetitions, 1):
         assert sorted(one) == [(name, number) for name in "abcde"]
-    permutations = {"".join(name for name, _ in one) for one in rounds}
+    permutations = {"".join(name for name, _ in one) for one in repetitions}
     assert len(permutations) > 20
-    # Each config comes first in about a fifth of the rounds.
-    assert all(2 <= sum(one[0][0] == name for one in rounds) <= 16 for name in "abcde")
+    # Each comes first in about a fifth of the repetitions.
+    assert all(2 <= sum(one[0][0] == name for one in repetitions) <= 16 for name in "abcde")
 
 
 def test_the_order_follows_from_the_seed_and_not_from_the_yaml() -> None:

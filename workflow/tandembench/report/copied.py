@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.study.expand import OPTIONS
+from tandembench.study.ids import OPTIONS
 
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 

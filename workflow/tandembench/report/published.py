@@ -21,7 +21,7 @@ from tandembench.stats.intervals import (
 )
 from tandembench.stats.rounding import agrees
 from tandembench.stats.verdicts import difference_verdict
-from tandembench.study.expand import SCENARIO_SHORT
+from tandembench.study.ids import SCENARIO_SHORT
 
 METRIC = "efficiency_estimate"
 # How a report says what served its agents, and the topologies that are the same here.

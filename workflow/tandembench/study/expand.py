@@ -1,40 +1,28 @@
-"""Checked YAML -> Study: axes become configs, configs get their ids, agents their options."""
+"""Checked YAML -> Study: axes become configs, configs stand in comparisons, agents get options."""
 
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tandembench.errors import TandemError
 from tandembench.study.check import Fault, fault_at
-from tandembench.study.model import PROTOCOLS, SHARED, Agent, Config, Study, Topology
+from tandembench.study.ids import MAX_LENGTH, OF_THE_LOAD, comparison_id, config_id
+from tandembench.study.model import (
+    PROTOCOLS,
+    SHARED,
+    Agent,
+    Comparison,
+    Config,
+    Placement,
+    Study,
+    Topology,
+)
 from tandembench.study.strict_yaml import Lines, Path
 
-SCENARIO_SHORT = {
-    "baseline_vs_chimera": "bvc",
-    "chimera_hetero": "hetero",
-    "chimera_homo": "homo",
-}
-# Options in the order in which an id names them, each with its letter.
-LETTERS = {
-    "num_gpu": "g",
-    "num_ctx": "c",
-    "temperature": "t",
-    "top_p": "p",
-    "top_k": "k",
-    "min_p": "m",
-    "repeat_penalty": "r",
-    "seed": "s",
-    "model": "",
-}
-OPTIONS = tuple(LETTERS)
-# Options that say how a model is loaded, not how it answers.
-_OF_THE_LOAD = ("num_gpu", "num_ctx")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
-_MAX_ID = 64
-# A phase's files are called x.parquet, x.executions.parquet and so on.
-_TABLES = (".executions", ".telemetry", ".tokens", ".manifest")
+# What an entry compares that says nothing of it.
+_COMPARED = ("topology",)
 Values = Mapping[str, Any]
 
 
@@ -50,24 +38,23 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
 
     if values["engine"] != "embedded" and "threads_total" in values:
         raise fault(("threads_total",), "running servers set their own threads", "leave it out")
-    if values["engine"] == "embedded" and "servers" in values:
-        fix = "leave it out, or set engine: ollama or openai"
-        raise fault(("servers",), "engine embedded starts its own servers", fix)
+    placement = _placement(values, fault)
     protocol = _protocol(values, fault)
-    configs: dict[str, Config] = {}
+    comparisons: list[Comparison] = []
+    known: dict[str, Config] = {}
     for phase, body in values["phases"].items():
-        if phase.endswith(_TABLES):
-            what = "a phase's name may not end like one of its tables"
-            raise fault(("phases", phase), what, f"no {', '.join(_TABLES)} at the end")
         for index, entry in enumerate(body["configs"]):
             path = ("phases", phase, "configs", index)
-            for config in _entry_configs(values, phase, entry, path, lines[path], fault):
-                if config.id in configs:
-                    what = f"two configs have the id '{config.id}' (the other is in line "
-                    what += f"{configs[config.id].line})"
-                    fix = "give one of them an id of its own: key id, in an entry without axes"
-                    raise fault(path, what, fix)
-                configs[config.id] = config
+            for comparison in _entry_comparisons(values, phase, entry, path, lines[path], fault):
+                for config in comparison.configs:
+                    if config.id in known:
+                        what = f"two configs have the id '{config.id}' (the other is in line "
+                        what += f"{known[config.id].line})"
+                        fix = "give one of them an id of its own: key id, in an entry without axes"
+                        raise fault(path, what, fix)
+                    known[config.id] = config
+                comparisons.append(comparison)
+    _check_threads(values, known.values(), fault)
     return Study(
         name=values["name"],
         title=values.get("title", values["name"]),
@@ -81,12 +68,28 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         engine=values["engine"],
         protocol=protocol,
         threads_total=values.get("threads_total"),
+        placement=placement,
+        criteria=tuple(values["criteria"]),
         telemetry=values["telemetry"],
         deadline_s=values["deadline_s"],
         idle_s=values["idle_s"],
         phases={name: body.get("title", name) for name, body in values["phases"].items()},
-        configs=tuple(configs.values()),
+        comparisons=_numbered(comparisons),
     )
+
+
+def _placement(values: Values, fault: Fault) -> Placement:
+    """Whether embedded servers stay up together; those of other engines do, and have URLs."""
+    servers: Placement | Values = values["servers"]
+    if values["engine"] != "embedded":
+        if servers == "in_turn":
+            fix = "list the URLs of your servers there"
+            raise fault(("servers",), "running servers are not started here", fix)
+        return "together"
+    if isinstance(servers, Mapping):
+        fix = "write together or in_turn, or set engine: ollama or openai"
+        raise fault(("servers",), "engine embedded starts its own servers", fix)
+    return servers
 
 
 def _protocol(values: Values, fault: Fault) -> str | None:
@@ -99,50 +102,130 @@ def _protocol(values: Values, fault: Fault) -> str | None:
     return protocol
 
 
-def _entry_configs(
+def _check_threads(values: Values, configs: Iterable[Config], fault: Fault) -> None:
+    """Threads that do not split evenly would be hardware that only a shared server gets."""
+    total = values.get("threads_total")
+    for config in configs:
+        n = len(config.agents)
+        if total is not None and config.topology == "dual" and total % n:
+            what = f"{total} threads do not split evenly over the {n} servers of the dual config "
+            what += f"in line {config.line}"
+            below = total - total % n
+            fix = f"write {below} or {below + n}" if below else f"write {n}"
+            raise fault(("threads_total",), what, fix)
+
+
+def _numbered(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same, under ids of their own: of two alike the second gets a 2 at its end.
+
+    Two entries may compare parts of one workload, such as two topologies each. A comparison of one
+    keeps the id of its config.
+    """
+    taken = {one.id for one in comparisons if len(one.configs) == 1}
+    named = []
+    for one in comparisons:
+        identifier, number = one.id, 1
+        while len(one.configs) > 1 and identifier in taken:
+            number += 1
+            identifier = f"{one.id}-{number}"
+        taken.add(identifier)
+        named.append(replace(one, id=identifier))
+    return tuple(named)
+
+
+def _entry_comparisons(
     study: Values, phase: str, entry: Values, path: Path, line: int, fault: Fault
-) -> Iterator[Config]:
+) -> Iterator[Comparison]:
+    """What one entry stands for: a comparison for each combination of the axes not compared."""
     axes = entry.get("axes", {})
     if axes and "id" in entry:
         raise fault((*path, "id"), "an entry with axes gets generated ids", "leave id out")
     for name in axes:
         if name in entry.get("options", {}) or name in entry:
             raise fault((*path, "axes", name), "also set beside the axes", "keep one of the two")
+    for name in entry.get("compare", ()):
+        if name not in axes:
+            fix = f"its axes: {', '.join(axes)}" if axes else "give the entry axes, or leave it out"
+            raise fault((*path, "compare"), f"'{name}' is not an axis of this entry", fix)
     _check_sendable(study, entry, path, fault)
-    names = _names(study, entry, path, fault)
-    work = _work(study, phase, entry, names, path, line, fault)
+    work = _work(study, phase, entry, path, line, fault)
+
+    def config(cell: Values) -> Config:
+        return _config(study, entry, cell, work, (phase, line), path, fault)
+
+    compared = {name: axes[name] for name in axes if name in entry.get("compare", _COMPARED)}
+    others = {name: axes[name] for name in axes if name not in compared}
+    for cell in _cells(others):
+        configs = tuple(config(cell | values) for values in _cells(compared))
+        identifier = configs[0].id
+        if len(configs) > 1:
+            topology, options = _chosen(entry, cell)
+            common = config_id(entry["scenario"], topology, options, axes, compared)
+            identifier = comparison_id(common, compared)
+            # room for a number, which tells two of one id apart
+            if len(identifier) > MAX_LENGTH - 3:
+                what = f"the comparison's generated id '{identifier}' is too long"
+                raise fault(path, what, "compare fewer axes in one entry")
+        rounds = entry.get("rounds", study["rounds"])
+        yield Comparison(identifier, phase, configs, rounds, line)
+
+
+def _cells(axes: Values) -> Iterator[dict[str, Any]]:
+    """Every combination of the axes' values, the last axis changing fastest."""
     for values in itertools.product(*axes.values()):
-        chosen = dict(zip(axes, values, strict=True))
-        topology: Topology = chosen.pop("topology", entry.get("topology", "dual"))
-        options = {
-            name: _one_spelling(name, value)
-            for name, value in (dict(entry.get("options", {})) | chosen).items()
-        }
-        by_agent = _options_by_agent(entry, options, len(names), path, fault)
-        agents = tuple(map(partial(_agent, study, work["tokens"]), names, by_agent))
-        identifier = entry.get("id") or _generated_id(entry, topology, options, axes)
-        if len(identifier) > _MAX_ID:
-            what = f"the generated id '{identifier}' is over {_MAX_ID} characters"
-            raise fault(path, what, "write it as an entry without axes and with an id of its own")
-        models = dict.fromkeys(agent.model for agent in agents)
-        if topology in SHARED and study["engine"] == "embedded" and len(models) > 1:
-            what = f"{topology} has one server, which holds one model, not {' and '.join(models)}"
-            raise fault((*path, "topology"), what, "use topology: dual, or one model")
-        yield Config(
-            id=identifier,
-            phase=phase,
-            scenario=entry["scenario"],
-            topology=topology,
-            agents=agents,
-            work_policy=work["policy"],
-            servers=_servers(study, topology, len(agents), path, fault),
-            line=line,
+        yield dict(zip(axes, values, strict=True))
+
+
+def _chosen(entry: Values, cell: Values) -> tuple[Topology, dict[str, Any]]:
+    """The topology and the options of an entry with one value for each axis in ``cell``."""
+    options = dict(entry.get("options", {})) | dict(cell)
+    topology: Topology = options.pop("topology", entry.get("topology", "dual"))
+    return topology, {name: _one_spelling(name, value) for name, value in options.items()}
+
+
+def _config(
+    study: Values,
+    entry: Values,
+    cell: Values,
+    work: Values,
+    place: tuple[str, int],
+    path: Path,
+    fault: Fault,
+) -> Config:
+    """One config of an entry; ``place`` is the phase and the line that list it."""
+    topology, options = _chosen(entry, cell)
+    names = _names(study, entry, path, fault)
+    agents = tuple(
+        _agent(study, work["tokens"], name, own)
+        for name, own in zip(
+            names, _options_by_agent(entry, options, len(names), path, fault), strict=True
         )
+    )
+    scenario = entry["scenario"]
+    identifier = entry.get("id") or config_id(scenario, topology, options, entry.get("axes", {}))
+    if len(identifier) > MAX_LENGTH:
+        what = f"the generated id '{identifier}' is over {MAX_LENGTH} characters"
+        raise fault(path, what, "write it as an entry without axes and with an id of its own")
+    models = dict.fromkeys(agent.model for agent in agents)
+    if topology in SHARED and study["engine"] == "embedded" and len(models) > 1:
+        what = f"{topology} has one server, which holds one model, not {' and '.join(models)}"
+        raise fault((*path, "topology"), what, "use topology: dual, or one model")
+    phase, line = place
+    return Config(
+        id=identifier,
+        phase=phase,
+        scenario=scenario,
+        topology=topology,
+        agents=agents,
+        work_policy=work["policy"],
+        servers=_servers(study, topology, len(agents), path, fault),
+        line=line,
+    )
 
 
 def _check_sendable(study: Values, entry: Values, path: Path, fault: Fault) -> None:
     for key in ("options", "axes"):
-        for name in _OF_THE_LOAD:
+        for name in OF_THE_LOAD:
             if study["engine"] == "openai" and name in entry.get(key, {}):
                 fix = "leave it out, and start the server with it"
                 raise fault((*path, key, name), "OpenAI's protocol has no word for it", fix)
@@ -171,15 +254,7 @@ def _no_agent(name: str, study: Values) -> tuple[str, str]:
     return f"'{name}' is not an agent of this study", f"known agents: {known}"
 
 
-def _work(
-    study: Values,
-    phase: str,
-    entry: Values,
-    names: Sequence[str],
-    path: Path,
-    line: int,
-    fault: Fault,
-) -> Values:
+def _work(study: Values, phase: str, entry: Values, path: Path, line: int, fault: Fault) -> Values:
     """The nearest work policy: the entry's own, else its phase's, else the study's."""
     levels: list[tuple[Path, Values]] = [
         (path, entry),
@@ -193,6 +268,7 @@ def _work(
         fix = "add work: {policy: fixed, tokens: 64} to the study, its phase or the config"
         raise fault((*path, "work"), "no work policy", fix)
     tokens = (*level, "work", "tokens")
+    names = _names(study, entry, path, fault)
     if isinstance(work["tokens"], dict):
         for name in work["tokens"]:
             if name not in study["agents"]:
@@ -253,7 +329,8 @@ def _servers(
     if study["engine"] == "embedded":
         return ()
     key = "single" if topology == "serial" else topology
-    urls = study.get("servers", {}).get(key, [])
+    listed = study["servers"]
+    urls = listed.get(key, []) if isinstance(listed, Mapping) else []
     wanted = n if topology == "dual" else 1
     if len(urls) < wanted or (topology != "dual" and len(urls) > 1):
         needs = "one URL" if wanted == 1 else f"{wanted} URLs"
@@ -264,20 +341,3 @@ def _servers(
         fix = "list the URLs of different servers"
         raise fault(("servers", "dual"), "one URL twice is one server, not two", fix)
     return tuple(urls[:wanted])
-
-
-def _generated_id(entry: Values, topology: Topology, options: Values, axes: Values) -> str:
-    """Scenario, num_gpu and num_ctx, other options that are axes, and a topology but plain dual."""
-    parts = [SCENARIO_SHORT[entry["scenario"]]]
-    for name, letter in LETTERS.items():
-        if name in options and (name in _OF_THE_LOAD or name in axes):
-            value = options[name]
-            both = value if isinstance(value, list) else [value]
-            parts.append(letter + "x".join(_slug(one) for one in both))
-    if "topology" in axes or topology != "dual":
-        parts.append(topology)
-    return "-".join(parts)
-
-
-def _slug(value: object) -> str:
-    return re.sub(r"[^a-z0-9]+", ".", f"{value}".lower()).strip(".")

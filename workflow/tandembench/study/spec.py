@@ -43,7 +43,7 @@ class ConfigSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One block, short of which repetition it is.
+    """One block, short of which repetition it is; ``configs`` are in the order of their ids.
 
     ``lock`` is the entry of the engine with the digests of the models used here, ``code`` the
     digest of the code that acts in a measurement of this engine.
@@ -131,7 +131,11 @@ def comparison_spec(
     """
     return RunSpec(
         comparison=comparison.id,
-        configs=tuple(_config_spec(config, prompts[config.id]) for config in comparison.configs),
+        # by id: the order of keys and values in the YAML measures nothing again
+        configs=tuple(
+            _config_spec(config, prompts[config.id])
+            for config in sorted(comparison.configs, key=lambda config: config.id)
+        ),
         rounds=comparison.rounds,
         placement=study.placement,
         engine=study.engine,

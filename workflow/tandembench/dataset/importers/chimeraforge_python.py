@@ -22,7 +22,7 @@ from tandembench.dataset.importers.source import (
     read_json,
 )
 from tandembench.errors import TandemError
-from tandembench.study.expand import SCENARIO_SHORT
+from tandembench.study.ids import SCENARIO_SHORT
 
 LOG = "test_execution_log.json"
 _PHASES = {1: "core", 2: "temperature", 3: "validation"}

@@ -22,7 +22,7 @@ from tandembench.dataset.importers.source import (
     unix_ns,
     utc,
 )
-from tandembench.study.expand import SCENARIO_SHORT
+from tandembench.study.ids import SCENARIO_SHORT
 
 _PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
 

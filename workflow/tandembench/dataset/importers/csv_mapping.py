@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.files import read_text
 from tandembench.study.check import check, fault_at
-from tandembench.study.expand import SCENARIO_SHORT
+from tandembench.study.ids import SCENARIO_SHORT
 from tandembench.study.strict_yaml import parse
 
 _SCHEMA = Path(__file__).parents[3] / "schemas/csv_mapping.schema.yaml"

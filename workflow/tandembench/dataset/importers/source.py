@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.study.expand import LETTERS, SCENARIO_SHORT
+from tandembench.study.ids import LETTERS, SCENARIO_SHORT
 from tandembench.study.model import Topology
 from tandembench.text import sanitise
 

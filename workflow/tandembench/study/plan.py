@@ -1,0 +1,200 @@
+"""A plan: a study with its RunSpecs, and the names of all files that follow from them.
+
+A file's name holds the digest of what it depends on, so that what exists under its name is valid,
+whatever Snakemake remembers.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tandembench.study.model import Study
+from tandembench.study.spec import RunSpec, block_order, digest
+
+# How the names of a phase's tables end: its runs, and what belongs to them.
+TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with the RunSpec of each comparison (by id) and the file names that follow.
+
+    ``elsewhere`` maps the other sessions that were measured to the names of their run files;
+    ``calibrated`` are the names of the calibrations that are there.
+    """
+
+    study: Study
+    file: str
+    session: str
+    specs: Mapping[str, RunSpec]
+    analysing_code: str
+    elsewhere: Mapping[str, Sequence[str]]
+    calibrating_code: str
+    calibrated: Sequence[str]
+
+    @property
+    def results(self) -> str:
+        """The folder of this study's results."""
+        return f"results/{self.study.name}"
+
+    # Blocks
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """The digest of each RunSpec, by comparison."""
+        return {comparison: spec.digest for comparison, spec in self.specs.items()}
+
+    @cached_property
+    def spec_texts(self) -> Mapping[str, str]:
+        """Each RunSpec as canonical JSON, by comparison."""
+        return {comparison: spec.to_json() for comparison, spec in self.specs.items()}
+
+    def spec_file(self, comparison: str) -> str:
+        """Where the RunSpec of a comparison's blocks stands; its digest is in the name."""
+        return f"{self.results}/specs/{comparison}.{self.digests[comparison]}.json"
+
+    def run_file(self, comparison: str, repetition: int) -> str:
+        """Where one block's measurement goes; the digest of its RunSpec is in the name."""
+        name = f"{comparison}.r{repetition}.{self.digests[comparison]}.parquet"
+        return f"{self.results}/runs/{self.session}/{name}"
+
+    def run_files(self, phase: str | None = None) -> list[str]:
+        """The run files of one phase, or of all, comparison by comparison."""
+        return [
+            self.run_file(comparison.id, repetition)
+            for comparison in self.study.comparisons
+            if phase in (None, comparison.phase)
+            for repetition in range(1, self.study.repetitions + 1)
+        ]
+
+    def other_sessions(self, phase: str | None = None) -> list[str]:
+        """Run files of this same study that other sessions measured."""
+        wanted = {Path(file).name for file in self.run_files(phase)}
+        return [
+            f"{self.results}/runs/{session}/{name}"
+            for session, names in sorted(self.elsewhere.items())
+            for name in sorted(wanted.intersection(names))
+        ]
+
+    def order(self) -> dict[tuple[str, int], int]:
+        """The place of each (comparison, repetition) in the order of measuring, from 0."""
+        return {block: place for place, block in enumerate(block_order(self.study))}
+
+    # Calibrations
+
+    def calibration_file(self, session: str | None = None) -> str:
+        """Where the calibration of ``session``, or of this one, goes; its code is in the name."""
+        name = f"{session or self.session}.{self.calibrating_code}.json"
+        return f"{self.results}/calibration/{name}"
+
+    def calibration_files(self) -> list[str]:
+        """This session's, and those that are there of the other sessions whose runs count."""
+        others = sorted({Path(file).parent.name for file in self.other_sessions()})
+        files = map(self.calibration_file, others)
+        there = [file for file in files if Path(file).name in self.calibrated]
+        return [self.calibration_file(), *there]
+
+    # Tables
+
+    def phase_manifest(self, phase: str) -> dict[str, Any]:
+        """What the tables of one phase are made from."""
+        return {
+            "study": self.study.name,
+            "phase": phase,
+            "title": self.study.phases[phase],
+            "session": self.session,
+            "analysing_code": self.analysing_code,
+            "comparisons": self._comparisons(phase),
+            "run_files": self.run_files(phase) + self.other_sessions(phase),
+        }
+
+    @cached_property
+    def phase_digests(self) -> Mapping[str, str]:
+        """The digest of each phase's manifest."""
+        return {phase: digest(self.phase_manifest(phase)) for phase in self.study.phases}
+
+    def phase_manifest_file(self, phase: str) -> str:
+        """Where the manifest of a phase stands."""
+        return f"{self.tables(phase)}.manifest.json"
+
+    def tables(self, phase: str) -> str:
+        """How the names of a phase's tables begin: with its folder, and its manifest's digest."""
+        return f"{self.results}/phases/{phase}.{self.phase_digests[phase]}"
+
+    @cached_property
+    def study_manifest(self) -> Mapping[str, Any]:
+        """What the dataset of the study is made from."""
+        study = self.study
+        return {
+            "study": study.name,
+            "title": study.title,
+            "file": self.file,
+            "session": self.session,
+            "repetitions": study.repetitions,
+            "order": study.order,
+            "seed": study.seed,
+            "margin": study.margin,
+            "reference": study.reference,
+            "criteria": list(study.criteria),
+            "baselines": list(study.baselines),
+            "engine": study.engine,
+            "placement": study.placement,
+            "threads_total": study.threads_total,
+            "analysing_code": self.analysing_code,
+            "run_files": self.run_files() + self.other_sessions(),
+            "calibrations": self.calibration_files(),
+            "phases": [
+                {
+                    "name": phase,
+                    "title": title,
+                    "manifest": self.phase_manifest_file(phase),
+                    "tables": self.tables(phase),
+                    "comparisons": self._comparisons(phase),
+                    "configs": [c.id for c in study.configs if c.phase == phase],
+                }
+                for phase, title in study.phases.items()
+            ],
+        }
+
+    @cached_property
+    def study_digest(self) -> str:
+        """The digest of the study's manifest."""
+        return digest(self.study_manifest)
+
+    @property
+    def study_manifest_file(self) -> str:
+        """Where the manifest of the whole study stands."""
+        return f"{self.results}/manifest.{self.study_digest}.json"
+
+    @property
+    def dataset_mark(self) -> str:
+        """An empty file that is there if the dataset was made from this manifest."""
+        return f"{self.results}/dataset.{self.study_digest}.made"
+
+    def _comparisons(self, phase: str) -> list[dict[str, Any]]:
+        return [
+            {"id": one.id, "rounds": one.rounds, "configs": [config.id for config in one.configs]}
+            for one in self.study.comparisons
+            if one.phase == phase
+        ]
+
+    # All of them
+
+    def texts(self) -> dict[str, str]:
+        """What the commands of the workflow read, by the file that holds it."""
+        manifests = {self.phase_manifest_file(p): self.phase_manifest(p) for p in self.study.phases}
+        manifests[self.study_manifest_file] = dict(self.study_manifest)
+        specs = {self.spec_file(one): text for one, text in self.spec_texts.items()}
+        return specs | {
+            file: json.dumps(content, indent=1, sort_keys=True) + "\n"
+            for file, content in manifests.items()
+        }
+
+    def named_files(self) -> list[str]:
+        """All files of the study as it stands, of every session, there or not."""
+        runs = self.run_files() + self.other_sessions()
+        tables = [f"{self.tables(phase)}{end}" for phase in self.study.phases for end in TABLES]
+        return [*runs, *tables, *self.texts(), self.dataset_mark]
