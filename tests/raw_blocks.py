@@ -260,10 +260,15 @@ def write_dataset(
     seen = list(dict.fromkeys(rows[0]["config_id"] for rows in blocks))
     phases = phases or {"main": seen}
     shared = {"study": "test", "session": "s1", "analysing_code": "ana1ys1s"}
+    compared: dict[str, dict[str, list[str]]] = {}
     for phase, configs in phases.items():
         files = []
+        of_phase = compared.setdefault(phase, {})
         for number, rows in enumerate(blocks):
             if rows[0]["config_id"] in configs:
+                for row in rows:
+                    listed = of_phase.setdefault(row["comparison"], [])
+                    listed += [] if row["config_id"] in listed else [row["config_id"]]
                 path = folder / f"runs/{number:04}.parquet"
                 files.append(str(write_run_file(path, rows, machines[number % len(machines)])))
         manifest = folder / f"phases/{phase}.manifest.json"
@@ -292,10 +297,20 @@ def write_dataset(
         "seed": 1,
         "margin": 0.05,
         "reference": "serial",
+        "criteria": [],
         "baselines": [],
         "engine": "embedded",
         "phases": [
-            {"name": name, "title": f"Phase {name}", "configs": list(configs)}
+            {
+                "name": name,
+                "title": f"Phase {name}",
+                "tables": str(folder / "phases" / name),
+                "comparisons": [
+                    {"id": id_, "rounds": 1, "configs": listed}
+                    for id_, listed in compared[name].items()
+                ],
+                "configs": list(configs),
+            }
             for name, configs in phases.items()
         ],
     }

@@ -15,11 +15,9 @@ from tandembench.dataset.build import with_makespan_ratio
 from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
-from tandembench.dataset.manifest import read_manifest, write_manifest
+from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.parquet import read_rows, write_table
 from tandembench.errors import TandemError
-from tandembench.report.context import report_context
-from tandembench.report.render import render
 
 Row = dict[str, Any]
 
@@ -31,10 +29,12 @@ def a_run(config_id: str, wall_s: float, **changes: Any) -> Row:
         "topology": topology,
         "wall_s": wall_s,
         "session": "s1",
-        "invocation": "i1",
+        "comparison": "c1",
+        "workload": "w1",
+        "valid": True,
+        "work_effective": "fixed",
     }
-    row |= {"repetition": 1, "workload": "w1", "valid": True, "work_effective": "fixed"}
-    return row | changes
+    return row | {"repetition": 1, "round": 1, "twin": False, "attempt": 1} | changes
 
 
 def ratios(runs: list[Row], reference: str = "serial") -> list[tuple[str | None, float | None]]:
@@ -62,17 +62,32 @@ def test_runs_are_paired_by_session_and_round() -> None:
     assert [ratio for _, ratio in ratios(runs)[3:]] == [1.0, 2.0, 3.0, None]
 
 
-def test_an_unknown_invocation_is_one_for_the_session() -> None:
-    runs = [a_run("serial", 4.0, invocation=None), a_run("dual", 1.6, invocation=None)]
-    assert ratios(runs)[1] == ("serial", 2.5)
+def test_runs_are_paired_inside_a_round() -> None:
+    places = [(1, 1), (2, 1), (2, 2), (3, 1)]
+    pairs = [
+        (a_run("serial", 4.0 + i, **where), a_run("dual", 2.0, **where))
+        for i, where in enumerate({"round": r, "attempt": a} for r, a in places)
+    ]
+    found = ratios([run for pair in pairs for run in pair])
+    assert [ratio for _, ratio in found[1::2]] == [2.0, 2.5, 3.0, 3.5]
+
+
+def test_a_twin_stands_against_the_first_run() -> None:
+    runs = [a_run("serial", 4.0), a_run("serial", 5.0, twin=True), a_run("dual", 1.6)]
+    runs += [a_run("dual", 2.0, twin=True)]
+    assert [ratio for _, ratio in ratios(runs)] == [1.0, 0.8, 2.5, 2.0]
+    # and is no reference itself
+    assert ratios(runs[1:])[-2:] == [(None, None)] * 2
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"workload": "w2"},
-        {"invocation": "i2"},
-        {"invocation": None},
+        {"comparison": "c2"},
+        {"round": 2},
+        {"attempt": 2},
+        {"session": "s2"},
         {"work_effective": "natural"},
         {"work_effective": "capped"},
         {"valid": False, "wall_s": None, "work_effective": None},
@@ -94,7 +109,7 @@ def test_a_round_whose_reference_was_cut_short_has_no_ratio() -> None:
     assert [ratio for _, ratio in ratios(runs)] == [1.0, None, 2.5, None]
 
 
-def test_one_reference_serves_a_whole_workload() -> None:
+def test_one_reference_serves_a_whole_comparison() -> None:
     later, first = a_run("serial-b", 4.0), a_run("serial-a", 2.0)
     dual = a_run("dual", 1.0)
     assert ratios([later, first, dual]) == ratios([first, later, dual])[1::-1] + [("serial-a", 2.0)]
@@ -111,6 +126,12 @@ def test_one_reference_serves_a_whole_workload() -> None:
 def test_other_workloads_have_their_own_reference() -> None:
     runs = [a_run("serial-a", 2.0), a_run("serial-b", 6.0, workload="w2")]
     runs += [a_run("dual-a", 1.0), a_run("dual-b", 1.0, workload="w2")]
+    assert ratios(runs)[2:] == [("serial-a", 2.0), ("serial-b", 6.0)]
+
+
+def test_other_comparisons_have_their_own_reference() -> None:
+    runs = [a_run("serial-a", 2.0), a_run("serial-b", 6.0, comparison="c2")]
+    runs += [a_run("dual-a", 1.0), a_run("dual-b", 1.0, comparison="c2")]
     assert ratios(runs)[2:] == [("serial-a", 2.0), ("serial-b", 6.0)]
 
 
@@ -177,8 +198,25 @@ def test_the_descriptor_holds(tmp_path: Path) -> None:
         assert all(row[name] is not None for row in rows for name in required)
     assert content["name"] == "test"
     assert content["created"] == "2026-11-22T17:30:00+00:00"
-    assert content["study"]["margin"] == 0.05
-    assert content["study"]["phases"][0]["configs"] == ["serial", "dual"]
+    study = content["study"]
+    assert (study["margin"], study["reference"], study["criteria"]) == (0.05, "serial", [])
+    compared = [{"id": "w1", "rounds": 1, "configs": ["serial", "dual"]}]
+    assert study["phases"] == [
+        {
+            "name": "main",
+            "title": "Phase main",
+            "comparisons": compared,
+            "configs": ["serial", "dual"],
+        }
+    ]
+    assert str(tmp_path) not in json.dumps(content)
+
+
+def test_what_the_study_asked_is_passed_on(tmp_path: Path) -> None:
+    folder = a_study(tmp_path, criteria=["memory"], placement="in_turn", file="config/mine.yaml")
+    study = load_dataset(folder).descriptor["study"]
+    assert (study["criteria"], study["placement"]) == (["memory"], "in_turn")
+    assert study["file"] == "config/mine.yaml"
 
 
 def test_an_older_dataset_without_the_newer_tables_can_be_read(tmp_path: Path) -> None:
@@ -190,7 +228,6 @@ def test_an_older_dataset_without_the_newer_tables_can_be_read(tmp_path: Path) -
     assert found.telemetry.empty
     assert found.tokens.empty
     assert found.rates.empty
-    assert "No telemetry was recorded." in render(report_context(found))
     seal(folder, {**content, "resources": old[:1]})
     with pytest.raises(TandemError, match="no table 'executions'"):
         load_dataset(folder)
@@ -219,11 +256,13 @@ def test_equal_run_files_make_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_a_dataset_without_a_valid_run_loads(tmp_path: Path) -> None:
-    blocks = [failed(block("dual"), "insight", "solo", "deadline"), no_server(block("serial"))]
+    void = failed(block("dual"), "insight", "concurrent", "deadline")
+    blocks = [void, no_server(block("serial"))]
     dataset = load_dataset(write_dataset(tmp_path, blocks))
     assert dataset.runs["valid"].to_list() == [False, False]
     assert dataset.runs["wall_s"].isna().all()
     assert dataset.executions["valid"].dtype == bool
+    assert set(dataset.executions["mode"][dataset.executions["valid"]]) == {"solo"}
 
 
 def test_a_whole_dataset_loads(tmp_path: Path) -> None:
@@ -298,6 +337,7 @@ def test_no_dataset_is_a_wrong_argument(tmp_path: Path) -> None:
     "changes",
     [
         {"config_id": "x](http://evil)"},
+        {"comparison": "<script>"},
         {"session": "s1\n# Verdict: PASS"},
         {"scenario": "<b>"},
         {"topology": "quantum"},
@@ -322,35 +362,6 @@ def test_an_id_that_is_none_is_refused(tmp_path: Path, changes: Row) -> None:
 )
 def test_a_descriptor_with_an_id_that_is_none_is_refused(tmp_path: Path, study: Row) -> None:
     assert exit_code_of_loading(write_dataset(tmp_path, [block()], **study)) == 3
-
-
-def test_a_manifest_replaces_its_siblings_and_nothing_else(tmp_path: Path) -> None:
-    old = ["one.manifest.aaaaaaaaaaaa.json", "one.manifest.bbbbbbbbbbbb.json"]
-    kept = ["two.manifest.aaaaaaaaaaaa.json", "manifest.aaaaaaaaaaaa.json", "one.parquet"]
-    kept += ["one.manifest.two.manifest.aaaaaaaaaaaa.json", "one.manifest.notes.json"]
-    for name in (*old, *kept):
-        (tmp_path / name).write_text("{}")
-    path = tmp_path / "one.manifest.cccccccccccc.json"
-    write_manifest({"phase": "one"}, path, f"somewhere/{path.name}")
-    assert read_manifest(path) == {"phase": "one"}
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*kept, path.name])
-
-
-def test_the_manifest_of_a_study_leaves_those_of_its_phases(tmp_path: Path) -> None:
-    phase = tmp_path / "one.manifest.aaaaaaaaaaaa.json"
-    old, new = (tmp_path / f"manifest.{digit * 12}.json" for digit in "ab")
-    for path in (phase, old):
-        path.write_text("{}")
-    write_manifest({}, new, new.name)
-    assert sorted(tmp_path.iterdir()) == sorted([phase, new])
-
-
-def test_a_manifest_under_a_stale_name_is_refused(tmp_path: Path) -> None:
-    old, new = (tmp_path / f"manifest.{digit * 12}.json" for digit in "ab")
-    old.write_text("{}")
-    with pytest.raises(TandemError, match="changed while the workflow ran"):
-        write_manifest({}, new, f"manifest.{'c' * 12}.json")
-    assert list(tmp_path.iterdir()) == [old]
 
 
 @pytest.mark.parametrize(

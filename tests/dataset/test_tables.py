@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from raw_blocks import block, write_run_file
 
-from tandembench.dataset.aggregate import block_rows
+from tandembench.dataset.blocks import block_rows
 from tandembench.dataset.columns import (
     EXECUTIONS,
+    KEYS,
     RATES,
     RUN_FILE,
     RUNS,
@@ -46,7 +47,9 @@ TABLES = {
     "rates": RATES,
 }
 # Whole numbers that count or number things, and so have no unit.
-PLAIN = {"repetition", "attempt", "n_agents", "agent_index", "position", "server", "slots"} | {
+PLAIN = {"repetition", "round", "attempt", "n_agents", "agent_index", "position", "server"} | {
+    "service_order",
+    "slots",
     "threads",
     "seed",
     "n_steps",
@@ -89,7 +92,7 @@ def test_the_metrics_of_a_run_are_columns_as_declared() -> None:
         expected = (*kinds.get(unit, ("number", unit)), description)
         found = columns[name]
         assert (found.kind, found.unit, found.description) == expected, name
-    run, _ = block_rows(block(), "main")
+    (run,), _ = block_rows(block(), "main")
     assert set(run) == set(columns)
 
 
@@ -235,7 +238,7 @@ def test_a_failing_write_leaves_the_old_file(
 
 
 def tokens(*stamps: int, **changes: Any) -> list[dict[str, Any]]:
-    keys = {"session": "s1", "config_id": "dual", "repetition": 1, "attempt": 1, "phase": "main"}
+    keys = {column.name: block()[0][column.name] for column in KEYS} | {"phase": "main"}
     of = keys | {"mode": "solo", "agent": "insight", "step": 0}
     return [of | {"chunk": n, "t_ns": stamp} | changes for n, stamp in enumerate(stamps)]
 

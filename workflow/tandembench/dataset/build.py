@@ -5,45 +5,53 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.aggregate import Row
+import pyarrow as pa
+
+from tandembench.dataset.blocks import Row
 from tandembench.dataset.calibrations import read_calibrations
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
-from tandembench.dataset.descriptor import write_descriptor
-from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import (
-    read_file,
-    read_rows,
-    read_table,
-    write_table,
-    write_tables,
+from tandembench.dataset.columns import (
+    EXECUTIONS,
+    RATES,
+    STUDY_RUNS,
+    TELEMETRY,
+    TOKENS,
+    Column,
 )
-from tandembench.dataset.rates import rates
+from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
+from tandembench.dataset.manifest import read_manifest
+from tandembench.dataset.parquet import read_file, read_table, write_table, write_tables
+from tandembench.dataset.rates import COLUMNS, rates
 from tandembench.invocation import declarations
 from tandembench.metrics import makespan_ratio
+
+# Tables that a dataset takes over from its phases as they are.
+_JOINED: Mapping[str, Sequence[Column]] = {
+    "executions": EXECUTIONS,
+    "telemetry": TELEMETRY,
+    "tokens": TOKENS,
+}
 
 
 def build_dataset(manifest_file: Path, folder: Path) -> None:
     """Join the phases that the study's manifest names into the dataset at ``folder``."""
     manifest = read_manifest(manifest_file)
-    phases = manifest_file.parent / "phases"
+    phases = [phase["tables"] for phase in manifest["phases"]]
     runs: list[Row] = []
-    executions: list[Row] = []
-    telemetry: list[Row] = []
-    tokens = []
     found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
-    for phase in (phase["name"] for phase in manifest["phases"]):
-        of_phase, note = read_file(phases / f"{phase}.parquet")
+    for tables in phases:
+        of_phase, note = read_file(Path(f"{tables}.parquet"))
         runs += of_phase
-        executions += read_rows(phases / f"{phase}.executions.parquet")
-        telemetry += read_rows(phases / f"{phase}.telemetry.parquet")
-        tokens.append(read_table(phases / f"{phase}.tokens.parquet"))
         for key, values in note.items():
             found[key] += [value for value in values if value not in found[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
-    write_table(folder / "executions.parquet", "executions", EXECUTIONS, executions)
-    write_table(folder / "telemetry.parquet", "telemetry", TELEMETRY, telemetry)
-    write_tables(folder / "tokens.parquet", "tokens", TOKENS, tokens)
+    joined = {
+        table: [read_table(Path(f"{tables}.{table}.parquet")) for tables in phases]
+        for table in _JOINED
+    }
+    for table, columns in _JOINED.items():
+        write_tables(folder / f"{table}.parquet", table, columns, joined[table])
+    executions = _rows(joined["executions"], [*COLUMNS, *OF_EXECUTIONS])
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
     instrument = read_calibrations(manifest["calibrations"])
     noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
@@ -51,39 +59,50 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
 
 
+def _rows(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Row]:
+    wanted = list(dict.fromkeys(names))
+    return [row for table in tables for row in table.select(wanted).to_pylist()]
+
+
 def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:
     """The runs with makespan_ratio against the ``reference`` topology, paired by round.
 
-    Null without a comparable run of the workload's reference config in the same session,
-    invocation and round, and where the work was not fixed: a shorter answer is no faster server.
+    Null without a comparable run of the comparison's reference config, doing the same work, in the
+    same attempt at the round, and where the work was not fixed: a shorter answer is no faster
+    server. A twin, too, stands against the first run of the reference.
     """
     references = reference_configs(runs, reference)
     walls = {
         _round(run): run["wall_s"]
         for run in runs
-        if comparable(run) and references.get(run["workload"]) == run["config_id"]
+        if comparable(run) and not run["twin"] and references.get(_work(run)) == run["config_id"]
     }
     rows = []
     for run in runs:
         wall_s = walls.get(_round(run)) if comparable(run) else None
         found: Row = {"reference_config_id": None, "makespan_ratio": None}
         if wall_s is not None:
-            found["reference_config_id"] = references[run["workload"]]
+            found["reference_config_id"] = references[_work(run)]
             found["makespan_ratio"] = makespan_ratio(wall_s, run["wall_s"])
         rows.append({**run, **found})
     return rows
 
 
-def reference_configs(runs: Sequence[Mapping[str, Any]], reference: str) -> dict[str, str]:
-    """One reference config for each workload: most comparable runs, then the smallest id."""
+def reference_configs(
+    runs: Sequence[Mapping[str, Any]], reference: str
+) -> dict[tuple[Any, Any], str]:
+    """One reference config for each (comparison, workload).
+
+    Of several the one with most comparable runs, then the smallest id.
+    """
     counts = Counter(
-        (run["workload"], run["config_id"])
+        (*_work(run), run["config_id"])
         for run in runs
         if run["topology"] == reference and comparable(run)
     )
-    chosen: dict[str, str] = {}
-    for workload, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
-        chosen.setdefault(workload, config_id)
+    chosen: dict[tuple[Any, Any], str] = {}
+    for *work, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
+        chosen.setdefault((work[0], work[1]), config_id)
     return chosen
 
 
@@ -92,5 +111,9 @@ def comparable(run: Mapping[str, Any]) -> bool:
     return bool(run["valid"]) and run["work_effective"] == "fixed"
 
 
+def _work(run: Mapping[str, Any]) -> tuple[Any, Any]:
+    return run["comparison"], run["workload"]
+
+
 def _round(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    return run["session"], run["invocation"], run["repetition"], run["workload"]
+    return run["session"], run["repetition"], run["round"], run["attempt"], *_work(run)

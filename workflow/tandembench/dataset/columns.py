@@ -148,10 +148,8 @@ EXECUTION = (
 )
 PHASE = Column("phase", "text", "", "phase under which the study lists the config", True)
 VALID = (
-    Column(
-        "valid", "boolean", "", "the whole run is complete; only then there are metrics", True
-    ),
-    Column("reason", "text", "", "why the run is void: agent, mode, reason code"),
+    Column("valid", "boolean", "", "the run, or the solo, is complete, and has metrics", True),
+    Column("reason", "text", "", "why it is void: agent, mode, reason code"),
 )
 RUN_FILE = (
     *KEYS,
@@ -198,6 +196,7 @@ EXECUTIONS = (
     Column("service_order", "integer", "", "whose first content came when, from 1; null in solos"),
     Column("decode_s", "number", "s", "first to last content, summed over steps"),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
+    Column("queue_s", "number", "s", "waits for a slot of the server, summed; null in solos"),
     Column("overlap_s", "number", "s", "decoding while another agent decodes; null in solos"),
     Column("alone_s", "number", "s", "decoding while no other agent does; null in solos"),
     Column(

@@ -27,9 +27,15 @@ from tandembench.text import sanitise
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 NAME = "datapackage.json"
-# Goes up where an earlier version of this project could misread a dataset; none is 1.
-SCHEMA_VERSION = 1
+# Goes up where an earlier version of this project could misread a dataset; none is 1. In 2 the keys
+# of a run hold its comparison, round and twin.
+SCHEMA_VERSION = 2
+# What `write_descriptor` reads of executions: who served what.
+OF_EXECUTIONS = ("engine", "engine_version", "model", "model_digest")
 _RESOURCE = ("name", "path", "hash")
+# What a manifest holds of how the dataset is made; all the rest says what was asked.
+_NOT_OF_STUDY = {"study", "title", "analysing_code", "run_files", "calibrations"}
+_NOT_OF_PHASES = {"manifest", "tables"}
 _TYPES: dict[Kind, str] = {
     "text": "string",
     "json": "string",
@@ -51,11 +57,11 @@ def write_descriptor(
 ) -> None:
     """Write ``datapackage.json`` beside the tables in ``folder``.
 
-    Times come from the data, so that the same run files give the same bytes. ``found`` holds the
-    distinct machines and digests of measuring code of the run files, ``instrument`` the
-    calibrations by session, ``declared`` the digests of hypotheses by the invocation at whose
-    start they stood. ``digest`` is of all the rest, since no file vouches for the
-    descriptor.
+    Times come from the data, so that the same run files give the same bytes. ``executions`` need
+    no more columns than `OF_EXECUTIONS`. ``found`` holds the distinct machines and digests of
+    measuring code of the run files, ``instrument`` the calibrations by session, ``declared`` the
+    digests of hypotheses by the invocation at whose start they stood. ``digest`` is of all the
+    rest, since no file vouches for the descriptor.
     """
     keys = [column.name for column in KEYS]
     created = max((run["started_at"] for run in runs), default=None)
@@ -74,13 +80,7 @@ def write_descriptor(
             _resource(folder / "tokens.parquet", TOKENS, [*keys, "agent", "mode", "chunk"]),
             _resource(folder / "rates.parquet", RATES, []),
         ],
-        "study": {
-            key: manifest[key]
-            for key in ("session", "repetitions", "order", "seed", "margin", "reference", "engine")
-        }
-        | {"threads_total": manifest.get("threads_total"), "phases": manifest["phases"]}
-        # What was imported names none.
-        | ({"baselines": manifest["baselines"]} if "baselines" in manifest else {}),
+        "study": _study(manifest),
         "fingerprints": {
             **found,
             "analysing_code": manifest["analysing_code"],
@@ -92,6 +92,15 @@ def write_descriptor(
         "declared": declared,
     }
     seal(folder, content)
+
+
+def _study(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    phases = [
+        {key: value for key, value in phase.items() if key not in _NOT_OF_PHASES}
+        for phase in manifest["phases"]
+    ]
+    asked = {key: value for key, value in manifest.items() if key not in _NOT_OF_STUDY}
+    return asked | {"phases": phases}
 
 
 def seal(folder: Path, content: Mapping[str, Any]) -> None:

@@ -35,9 +35,14 @@ def load_tables(opened: OpenDataset) -> Dataset:
         telemetry=load_table(opened, "telemetry"),
         tokens=load_table(opened, "tokens"),
         rates=load_table(opened, "rates"),
-        descriptor=opened.descriptor,
+        descriptor=_today(opened.descriptor),
         opened=opened,
     )
+
+
+def _today(descriptor: dict[str, Any]) -> dict[str, Any]:
+    """With what earlier versions did not declare; what was imported names no baselines."""
+    return {**descriptor, "study": {"criteria": [], **descriptor["study"]}}
 
 
 def load_table(opened: OpenDataset, table: str) -> pd.DataFrame:

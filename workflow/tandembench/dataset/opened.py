@@ -1,4 +1,7 @@
-"""A dataset that is open: its tables are read by column, each file verified when first needed."""
+"""A dataset that is open: its tables are read by column, each file verified when first needed.
+
+Whatever version wrote it, its tables have today's columns.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +14,13 @@ import pyarrow.compute as pc
 from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import NAME, check_resource, read_descriptor
+from tandembench.dataset.first_form import complete, is_first_form, names_today, needed
 from tandembench.dataset.parquet import read_columns
 from tandembench.dataset.versions import is_name
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.text import sanitise
 
-_ID_COLUMNS = ("session", "config_id", "phase", "scenario", "topology")
+_ID_COLUMNS = ("session", "comparison", "config_id", "phase", "scenario", "topology")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ def open_dataset(folder: Path) -> OpenDataset:
         _check_ids([study["reference"]], "topology", path)
         for phase in study["phases"]:
             _check_ids([phase["name"], *phase["configs"]], "phase or config", path)
+            compared = phase.get("comparisons", ())
+            _check_ids([one["id"] for one in compared], "comparison", path)
+            _check_ids([id_ for one in compared for id_ in one["configs"]], "config", path)
         check_instrument(descriptor["instrument"], path)
     except (LookupError, TypeError):
         raise _corrupt(path, "not the descriptor of a dataset") from None
@@ -50,9 +57,9 @@ def open_dataset(folder: Path) -> OpenDataset:
 
 
 def column_names(dataset: OpenDataset, table: str) -> list[str]:
-    """The columns of a table, as the descriptor lists them; none if there is no such table."""
-    resource = _resource(dataset, table)
-    return [] if resource is None else [one["name"] for one in resource["schema"]["fields"]]
+    """The columns of a table that can be read; none if there is no such table."""
+    stored = _stored(dataset, table)
+    return names_today(table, stored) if stored and is_first_form(table, stored) else stored
 
 
 def read_part(
@@ -62,6 +69,18 @@ def read_part(
 
     TandemError (exit 3) names a file that is not as told, or an id that is none.
     """
+    stored = _stored(dataset, table)
+    if not is_first_form(table, stored) or set(names) <= set(stored):
+        return _read(dataset, table, names, coded)
+
+    def read(other: str, wanted: Sequence[str]) -> pa.Table | None:
+        return _read(dataset, other, wanted, False) if _stored(dataset, other) else None
+
+    found = _read(dataset, table, needed(names, stored), coded)
+    return complete(table, found, names, read, coded)
+
+
+def _read(dataset: OpenDataset, table: str, names: Sequence[str], coded: bool) -> pa.Table:
     path = dataset.verified.get(table)
     if path is None:
         resource = _resource(dataset, table)
@@ -85,8 +104,14 @@ def _values(column: pa.ChunkedArray) -> list[pa.Array]:
 def check_tables(dataset: OpenDataset) -> None:
     """Read every table, column by column; TandemError (exit 3) as above."""
     for resource in dataset.descriptor["resources"]:
-        for name in column_names(dataset, resource["name"]):
+        for name in _stored(dataset, resource["name"]):
             read_part(dataset, resource["name"], [name])
+
+
+def _stored(dataset: OpenDataset, table: str) -> list[str]:
+    """The columns of a table, as the descriptor lists them."""
+    resource = _resource(dataset, table)
+    return [] if resource is None else [one["name"] for one in resource["schema"]["fields"]]
 
 
 def _resource(dataset: OpenDataset, table: str) -> dict[str, Any] | None:

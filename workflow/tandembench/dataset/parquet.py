@@ -116,11 +116,16 @@ def _check_seal(data: bytes) -> None:
         raise ValueError("its bytes are not those that were written")
 
 
-def read_file(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of a table as dicts, and the JSON note in its metadata; empty if it has none."""
-    table = read_table(path)
+def note_of(table: pa.Table) -> dict[str, Any]:
+    """The JSON note in the metadata of a table that was read whole; empty if it has none."""
     note: dict[str, Any] = json.loads(table.schema.metadata.get(_NOTE_KEY, b"{}"))
-    return table.to_pylist(), note
+    return note
+
+
+def read_file(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a table as dicts, and its note."""
+    table = read_table(path)
+    return table.to_pylist(), note_of(table)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

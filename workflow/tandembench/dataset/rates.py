@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tandembench.dataset.columns import KEYS
 from tandembench.stats.overlap import overlap_rates
 
 Row = dict[str, Any]
-_KEY = ("session", "config_id", "repetition", "attempt")
+_KEY = tuple(column.name for column in KEYS)
+# What this module reads of executions.
+COLUMNS = (
+    *_KEY,
+    *("mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"),
+)
 
 
 def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -37,9 +37,10 @@ def topology_groups(
     several = runs.groupby("workload")["topology"].nunique() > 1
     own = runs[runs["workload"].isin(several.index[several])]
     totals = _threads_by_config(executions)
-    columns = ["workload", "config_id", "topology", "valid", "work_effective"]
+    columns = ["comparison", "workload", "config_id", "topology", "valid", "work_effective"]
     listed = own.loc[own["topology"] == reference, columns]
-    references = reference_configs(cast(list[Values], listed.to_dict("records")), reference)
+    by_work = reference_configs(cast(list[Values], listed.to_dict("records")), reference)
+    references = {workload: config_id for (_, workload), config_id in by_work.items()}
     groups = sorted(
         ((str(workload), same) for workload, same in own.groupby("workload")),
         key=lambda item: (

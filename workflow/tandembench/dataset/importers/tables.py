@@ -19,6 +19,7 @@ from tandembench.metrics import (
     decode_overlap,
     execution_metrics,
     run_metrics,
+    service_order,
 )
 from tandembench.study.spec import digest
 
@@ -66,15 +67,16 @@ def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]
             listed.append(config_id)
         shared = _shared(run, config_id)
         timings = [_timing(agent) for agent in run.agents]
+        together = zip(
+            run.agents, timings, _overlaps(run.agents), _first_tokens(run.agents), strict=True
+        )
         executions += [
-            shared | _execution(index, agent, timing) | overlap
-            for index, (agent, timing, overlap) in enumerate(
-                zip(run.agents, timings, _overlaps(run.agents), strict=True)
-            )
+            shared | _execution(index, agent, timing) | overlap | first_token
+            for index, (agent, timing, overlap, first_token) in enumerate(together)
         ]
         runs.append(shared | _run(run, timings))
     listing = [
-        {"name": name, "title": f"Phase {name}", "manifest": None, "configs": configs}
+        {"name": name, "title": f"Phase {name}", "configs": configs}
         for name, configs in phases.items()
     ]
     return runs, executions, listing
@@ -86,8 +88,11 @@ def _shared(run: SourceRun, config_id: str) -> Row:
     workload = digest([[agent.name, agent.model, dict(agent.options)] for agent in run.agents])
     return {
         "session": run.session,
-        "config_id": config_id,
+        "comparison": config_id,
         "repetition": run.repetition,
+        "round": 1,
+        "config_id": config_id,
+        "twin": False,
         "attempt": 1,
         "phase": run.phase,
         "scenario": run.scenario,
@@ -181,6 +186,26 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
         return [{"overlap_s": None, "alone_s": None} for _ in agents]
     shares = decode_overlap([[window] for window in known])
     return [{"overlap_s": beside, "alone_s": alone} for beside, alone in shares]
+
+
+def _first_tokens(agents: Sequence[SourceAgent]) -> list[Row]:
+    """When each agent's first content came, and in which order, where the source tells of all.
+
+    The run starts with the first agent's request.
+    """
+    known = [
+        (agent.started_ns, agent.ttft_s)
+        for agent in agents
+        if agent.started_ns is not None and agent.ttft_s is not None
+    ]
+    if len(known) < len(agents):
+        return [{} for _ in agents]
+    start_ns = min(started_ns for started_ns, _ in known)
+    first_s = [(started_ns - start_ns) / 1e9 + ttft_s for started_ns, ttft_s in known]
+    return [
+        {"first_token_start_s": first, "service_order": place}
+        for first, place in zip(first_s, service_order(first_s), strict=True)
+    ]
 
 
 def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:

@@ -1,0 +1,508 @@
+"""Raw rows -> runs and executions: every value by hand, or from the stamps another way."""
+
+import math
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from raw_blocks import NAMES, block, failed, no_server, side_by_side, where
+
+from tandembench.dataset.blocks import block_rows
+from tandembench.dataset.columns import EXECUTIONS, RUN_FILE
+from tandembench.metrics import RUN_METRICS, Step, execution_metrics, timing
+
+Row = dict[str, Any]
+METRICS = set(RUN_METRICS)
+EXECUTION_METRICS = {"duration_s", "ttft_s", "first_token_s", "decode_s", "rest_s"} | {
+    "decode_rate_tokens_per_s",
+    "gap_p50_s",
+    "gap_p90_s",
+    "gap_max_s",
+    "first_token_start_s",
+    "queue_s",
+    "solo_s",
+    "slowdown",
+    "solo_basis",
+}
+TRUE = ("solo_sum_s", "speedup_true", "efficiency_true", "contention", "stp", "antt", "jain")
+
+
+def aggregated(rows: list[Row]) -> Row:
+    (run,), _ = block_rows(rows, "main")
+    return run
+
+
+def near(expected: float) -> Any:
+    return pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+def test_the_builder_makes_what_a_run_file_holds() -> None:
+    assert {column.name for column in RUN_FILE} == set(block()[0])
+
+
+def test_a_block_of_two_by_hand() -> None:
+    # alone 1.0 and 0.8 s, together 1.5 and 1.0 s: W 1.5, S 2.5, sum s 1.8
+    run = aggregated(block("dual", (1.0, 0.8), (1.5, 1.0), tokens=(8, 15)))
+    assert run["valid"] is True
+    assert run["reason"] is None
+    expected = {
+        "wall_s": 1.5,
+        "sequential_estimate_s": 2.5,
+        "speedup_estimate": 2.5 / 1.5,
+        "efficiency_estimate": 2.5 / 3.0,
+        "imbalance_loss": 0.25 / 1.5,
+        "orchestration_loss": 0.0,
+        "sequencing_loss": 0.0,
+        # t 7 and 14, u 1.05/7 = 0.15 and 0.7/14 = 0.05, over N W = 3
+        "imbalance_token": -7 * (0.15 + 0.05) / 2 / 3,
+        "imbalance_rate": (0.15 - 0.05) * 21 / 2 / 3,
+        "imbalance_first_token": (0.3 - 0.2) / 3,
+        "imbalance_rest": (0.15 - 0.1) / 3,
+        "solo_sum_s": 1.8,
+        "speedup_true": 1.2,
+        "efficiency_true": 0.6,
+        "work_imbalance": 0.1,
+        "contention": 0.3,
+        "queueing": 0.0,
+        "orchestration_true": 0.0,
+        "slowdown_max": 1.5,
+        "slowdown_log_mean": (math.log(1.5) + math.log(1.25)) / 2,
+        "stp": 1 / 1.5 + 0.8,
+        "antt": 1.375,
+        "jain": (1 / 1.5 + 0.8) ** 2 / (2 * (1 / 1.5**2 + 0.8**2)),
+        "aggregate_tokens_per_s": 23 / 1.5,
+        "makespan_per_token_s": 1.5 / 23,
+        "ttft_delta_s": 0.3 - 0.2,
+        "throughput_delta_tokens_per_s": 14 / 0.7 - 7 / 1.05,
+        "answer_tokens": 23,
+        "prompt_tokens": 200,
+        "start_skew_s": 0.0,
+        "client_cpu_s": 0.03,
+        "foreign_cores": 0.02,
+        "server_memory_bytes": 2**28,
+    }
+    assert {name: run[name] for name in expected} == {
+        name: near(value) for name, value in expected.items()
+    }
+    assert run["contention_ttft_rule"] is False
+    assert run["contention_speedup_rule"] is False
+    assert (run["solo_basis"], run["cold"], run["work_effective"]) == ("paired", False, "fixed")
+    assert set(run) >= METRICS
+
+
+def test_the_executions_of_that_block_by_hand() -> None:
+    rows = block("dual", (1.0, 0.8), (1.5, 1.0), tokens=(8, 15))
+    _, executions = block_rows(rows, "main")
+    by_key = {(row["agent"], row["mode"]): row for row in executions}
+    assert len(executions) == len(by_key) == 4
+    shared = by_key["collector", "concurrent"]
+    expected = {
+        "duration_s": 1.5,
+        "ttft_s": 0.3,
+        "first_token_s": 0.3,
+        "first_token_start_s": 0.3,
+        "service_order": 2,
+        "queue_s": 0.0,
+        "decode_s": 1.05,
+        "rest_s": 0.15,
+        "answer_tokens": 8,
+        "prompt_tokens": 100,
+        "cached_tokens": 0,
+        "n_steps": 1,
+        "prompt_s": 0.225,
+        "server_decode_s": 1.05,
+        "decode_rate_tokens_per_s": 7 / 1.05,
+        "gap_max_s": 0.15,
+        "solo_s": 1.0,
+        "slowdown": 1.5,
+    }
+    assert {name: shared[name] for name in expected} == {
+        name: near(value) for name, value in expected.items()
+    }
+    assert shared["solo_basis"] == "paired"
+    assert shared["gap_p90_s"] is None  # 7 gaps are no 64
+    assert shared["load_s"] is None  # the server said nothing
+    alone = by_key["insight", "solo"]
+    assert (alone["duration_s"], alone["slowdown"], alone["solo_s"]) == (near(0.8), None, None)
+    assert (alone["first_token_start_s"], alone["queue_s"]) == (near(0.16), None)
+    assert "service_order" not in alone
+    assert {row["phase"] for row in executions} == {"main"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_block_recomputed_from_its_stamps(seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - an example, no secret
+    n, steps = random.randint(2, 5), random.randint(1, 3)
+    topology = random.choice(["serial", "single", "single_parallel", "dual"])
+    solo = [random.uniform(0.5, 2) for _ in range(n)]
+    rows = block(
+        topology,
+        solo,
+        [s * random.uniform(0.9, 2.5) for s in solo],
+        tokens=[random.randint(2, 40) for _ in range(n)],
+        steps=steps,
+        between_s=random.choice([0.0, 0.05]),
+    )
+    (run,), executions = block_rows(random.sample(rows, len(rows)), "main")
+
+    def durations(mode: str) -> Any:
+        spans = [
+            [step["end_ns"] - step["request_ns"] for step in row["steps"]]
+            for row in sorted(where(rows, mode), key=lambda row: row["agent_index"])
+        ]
+        return np.array(spans).sum(axis=1) / 1e9
+
+    d, s = durations("concurrent"), durations("solo")
+    ends = [step["end_ns"] for row in where(rows, "concurrent") for step in row["steps"]]
+    wall = max(ends) / 1e9
+    assert run["wall_s"] == near(wall)
+    assert run["speedup_estimate"] == near(d.sum() / wall)
+    assert run["speedup_true"] == near(s.sum() / wall)
+    assert run["slowdown_max"] == near((d / s).max())
+    assert run["antt"] == near((d / s).mean())
+    assert run["speedup_true"] == near(run["speedup_estimate"] * s.sum() / d.sum())
+    losses = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
+    assert sum(run[name] for name in losses) == near(1 - d.sum() / wall / n)
+    losses = ("work_imbalance", "sequencing_loss", "contention", "queueing", "orchestration_true")
+    assert sum(run[name] for name in losses) == near(1 - s.sum() / wall / n)
+    assert [row["slowdown"] for row in executions if row["mode"] == "concurrent"] == [
+        near(value) for value in d / s
+    ]
+
+
+def test_serial_loses_its_turns_and_nothing_else() -> None:
+    run = aggregated(block("serial", (1.0, 3.0)))
+    assert run["wall_s"] == near(4.0)
+    assert run["speedup_true"] == near(1.0)
+    assert run["sequencing_loss"] == near(0.5)
+    assert run["imbalance_loss"] == run["work_imbalance"] == 0.0
+    assert run["contention"] == near(0.0)
+    assert run["queueing"] == 0.0
+    assert run["start_skew_s"] is None  # the second agent starts late on purpose
+
+
+def test_the_turn_counts_from_the_start() -> None:
+    _, executions = block_rows(block("serial", (1.0, 3.0)), "main")
+    turns = [row for row in executions if row["mode"] == "concurrent"]
+    assert [row["ttft_s"] for row in turns] == [near(0.2), near(0.6)]
+    assert [row["first_token_start_s"] for row in turns] == [near(0.2), near(1.6)]
+    assert [row["service_order"] for row in turns] == [1, 2]
+
+
+def test_one_agent_is_one_execution_without_a_truth() -> None:
+    (run,), executions = block_rows(block("single", (1.0,)), "main")
+    assert (run["valid"], len(executions)) == (True, 1)
+    assert run["wall_s"] == near(1.0)
+    assert run["speedup_estimate"] == near(1.0)
+    pairwise = ("ttft_delta_s", "throughput_delta_tokens_per_s", "contention_speedup_rule")
+    assert [run[name] for name in (*TRUE, *pairwise, "start_skew_s")] == [None] * 11
+    assert executions[0]["slowdown"] is None
+
+
+def test_five_agents() -> None:
+    (run,), executions = block_rows(block("single_parallel", (1.0,) * 5, (2.5,) * 5), "main")
+    assert len(executions) == 10
+    assert run["speedup_estimate"] == near(5.0)  # as if sharing cost nothing
+    assert run["speedup_true"] == near(2.0)
+    assert run["efficiency_true"] == near(0.4)
+    assert run["contention"] == near(0.6)
+    assert run["contention_speedup_rule"] is None
+    assert [row["agent"] for row in executions if row["mode"] == "concurrent"] == list(NAMES)
+
+
+def test_time_between_two_steps_is_orchestration() -> None:
+    (run,), executions = block_rows(block("dual", (1.0, 1.0), steps=2, between_s=0.25), "main")
+    assert run["wall_s"] == near(1.25)
+    assert run["orchestration_loss"] == near(0.2)
+    assert run["speedup_true"] == near(1.6)
+    row = executions[-1]
+    assert (row["duration_s"], row["n_steps"], row["answer_tokens"]) == (near(1.0), 2, 16)
+    assert row["first_token_s"] == near(0.2)
+    assert row["ttft_s"] == near(0.1)  # of the first step only
+
+
+def test_a_late_start_is_skew_and_wall() -> None:
+    run = aggregated(block("dual", (1.0, 1.0), starts=(0.0, 0.05)))
+    assert run["start_skew_s"] == near(0.05)
+    assert run["wall_s"] == near(1.05)
+    assert run["orchestration_loss"] == near(0.05 / 1.05)
+
+
+@pytest.mark.parametrize(("mode", "cold"), [("concurrent", True), ("solo", False)])
+def test_a_run_is_cold_if_a_model_was_loaded_inside_it(mode: str, cold: bool) -> None:
+    rows = block()
+    where(rows, mode, "insight")[0]["cold"] = True
+    assert aggregated(rows)["cold"] is cold
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "of_run"),
+    [
+        ("fixed", "fixed", "fixed"),
+        ("fixed", "capped", "capped"),
+        ("capped", "capped", "capped"),
+        ("natural", "natural", "natural"),
+    ],
+)
+def test_a_run_did_fixed_work_only_if_all_did(first: str, second: str, of_run: str) -> None:
+    rows = block()
+    where(rows, "concurrent", "collector")[0]["work_effective"] = first
+    where(rows, "concurrent", "insight")[0]["work_effective"] = second
+    assert aggregated(rows)["work_effective"] == of_run
+
+
+def test_foreign_work_is_the_worst_of_the_run() -> None:
+    rows = block(foreign_cores=None)
+    assert (aggregated(rows)["foreign_cores"], aggregated(rows)["disturbed"]) == (None, None)
+    where(rows, "solo", "insight")[0]["foreign_cores"] = 0.7
+    where(rows, "concurrent", "insight")[0]["foreign_cores"] = 0.1
+    assert (aggregated(rows)["foreign_cores"], aggregated(rows)["disturbed"]) == (0.1, False)
+
+
+def test_an_unknown_number_of_prompt_tokens_is_not_zero() -> None:
+    rows = block()
+    where(rows, "concurrent", "insight")[0]["steps"][0]["prompt_tokens"] = None
+    (run,), executions = block_rows(rows, "main")
+    assert run["prompt_tokens"] is None
+    assert executions[-1]["prompt_tokens"] is None
+    assert run["solo_basis"] == "token_normalised"  # not known to be the same work
+
+
+def test_a_much_longer_answer_has_no_solo_to_compare_with() -> None:
+    rows = block("dual", (1.0, 1.0), tokens=(8, 8))
+    long = where(rows, "concurrent", "insight")[0]["steps"][0]
+    long["answer_tokens"] = 17
+    (run,), executions = block_rows(rows, "main")
+    assert (run["valid"], run["solo_basis"]) == (True, "none")
+    assert [run[name] for name in TRUE] == [None] * len(TRUE)
+    assert [row["solo_basis"] for row in executions[2:]] == ["paired", "none"]
+
+
+def broken_steps(**changes: Any) -> list[Row]:
+    rows = block()
+    where(rows, "concurrent", "insight")[0]["steps"][0].update(changes)
+    return rows
+
+
+VOID = {
+    "an error": (
+        failed(block(), "insight", "concurrent", "deadline"),
+        "insight concurrent: deadline",
+    ),
+    "no server": (no_server(block()), "collector concurrent: server_start"),
+    "a missing run": (block()[:3], "insight concurrent: missing or there twice"),
+    "nothing of an agent": (block()[::2], "agent 1 concurrent: missing or there twice"),
+    "solos alone": (block()[:2], "collector concurrent: missing or there twice"),
+    "one row too many": ([*block(), block()[3]], "insight concurrent: missing or there twice"),
+    "a third agent": (
+        [*block(), block("dual", (1.0,) * 3, n_agents=2)[5]],
+        "executions of agents that the config does not have",
+    ),
+    "no content": (broken_steps(chunk_ns=[]), "insight concurrent: empty"),
+    "no steps": ([*block()[:3], block()[3] | {"steps": []}], "insight concurrent: empty"),
+    "no count": (broken_steps(answer_tokens=None), "insight concurrent: no_token_count"),
+    "an early answer": (broken_steps(request_ns=10**10), "insight concurrent: bad_stamps"),
+}
+
+
+@pytest.mark.parametrize("name", VOID)
+def test_a_void_run_has_a_reason_and_no_metrics(name: str) -> None:
+    rows, reason = VOID[name]
+    (run,), executions = block_rows(rows, "main")
+    assert (run["valid"], run["reason"]) == (False, reason)
+    assert not METRICS & {key for key, value in run.items() if value is not None}
+    assert "work_effective" not in run
+    assert len(executions) == len(rows)
+    for row in executions:
+        solo = row["mode"] == "solo"
+        assert (row["valid"], row["reason"]) == (solo, None if solo else reason)
+        metrics = EXECUTION_METRICS & {key for key, value in row.items() if value is not None}
+        assert bool(metrics) is solo
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        failed(block(), "insight", "solo", "deadline"),
+        where(block(), "concurrent") + where(block(), "solo", "collector"),
+    ],
+    ids=["failed", "missing"],
+)
+def test_a_run_without_a_solo_counts_and_has_no_truth(rows: list[Row]) -> None:
+    (run,), executions = block_rows(rows, "main")
+    assert (run["valid"], run["reason"], run["solo_basis"]) == (True, None, "none")
+    assert [run[name] for name in TRUE] == [None] * len(TRUE)
+    assert run["speedup_estimate"] == near(2.0)
+    ran = [row for row in executions if row["mode"] == "concurrent"]
+    assert [row["solo_basis"] for row in ran] == ["paired", "none"]
+    for row in executions:
+        if row["error"]:
+            assert (row["valid"], row["reason"]) == (False, "insight solo: deadline")
+
+
+def test_a_failed_execution_keeps_what_it_said() -> None:
+    _, executions = block_rows(failed(block(), "insight", "concurrent", "reset"), "main")
+    last = executions[-1]
+    assert (last["error"], last["detail"], last["answer_tokens"]) == ("reset", "it broke", 8)
+
+
+def test_every_metric_of_an_execution_has_its_column() -> None:
+    _, executions = block_rows(block(), "main")
+    assert set(executions[-1]) <= {column.name for column in EXECUTIONS}
+    one = timing([Step(0.0, 0.1, 0.2, 0.3, 4)])
+    assert set(execution_metrics(one, one)) == EXECUTION_METRICS | {"answer_tokens"}
+
+
+# Blocks of several configs and rounds
+
+
+def of(runs: list[Row], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(run.get(name) for name in names) for run in runs]
+
+
+def test_a_block_has_a_run_for_every_config_in_every_round() -> None:
+    rows = side_by_side(block("dual"), block("serial"), rounds=2, twin="dual")
+    runs, executions = block_rows(rows, "main")
+    assert of(runs, "round", "config_id", "twin") == [
+        (number, config_id, twin)
+        for number in (1, 2)
+        for config_id, twin in (("dual", False), ("serial", False), ("dual", True))
+    ]
+    assert all(run["valid"] for run in runs)
+    # two agents in each of six runs, and dual's solos in round 1
+    assert len(executions) == 14
+    keys = ("round", "config_id", "twin", "mode", "agent")
+    assert len(set(of(executions, *keys))) == 14
+    positions = [run["position"] for run in runs]
+    assert positions == sorted(positions)
+
+
+def test_runs_come_in_the_order_in_which_they_were_measured() -> None:
+    rows = side_by_side(block("dual"), block("serial"), rounds=2)
+    late = [row | {"attempt": 2} for row in rows if row["round"] == 1]
+    runs, _ = block_rows([*late, *reversed(rows)], "main")
+    assert of(runs, "attempt", "round", "config_id") == [
+        (1, 1, "dual"),
+        (1, 1, "serial"),
+        (1, 2, "dual"),
+        (1, 2, "serial"),
+        (2, 1, "dual"),
+        (2, 1, "serial"),
+    ]
+
+
+def test_a_serial_run_is_the_solo_of_those_on_its_server() -> None:
+    # in turn 1.0 and 2.0 s; one slot makes of it 1.0 and, after a wait of 1.0, 2.0 s
+    line = where(block("single", (1.0, 2.0), (1.0, 3.0)), "concurrent")
+    line[1]["steps"] = block("single", (2.0,), starts=(1.0,))[0]["steps"]
+    line[1]["steps"][0]["request_ns"] = 0
+    runs, executions = block_rows(side_by_side(block("serial", (1.0, 2.0)), line), "main")
+    serial, single = runs
+    assert (serial["solo_basis"], serial["speedup_true"], serial["antt"]) == ("none", None, None)
+    assert single["solo_basis"] == "paired"
+    assert [row["solo_s"] for row in executions if row["config_id"] == "single"] == [
+        near(1.0),
+        near(2.0),
+    ]
+    expected = {
+        "speedup_true": 1.0,
+        "work_imbalance": 0.25,
+        "contention": 0.0,
+        "queueing": 0.25,  # 1.5 (1/2 - 1/3)
+        "orchestration_true": 0.0,
+    }
+    assert {name: single[name] for name in expected} == {
+        name: near(value) for name, value in expected.items()
+    }
+    assert [row["queue_s"] for row in executions if row["config_id"] == "single"] == [0, near(1.0)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"deployment": "another"},
+        {"deployment": None},
+        {"workload": "w2"},
+        {"round": 2},
+        {"twin": True, "endpoint": "http://127.0.0.1:9000"},
+    ],
+    ids=str,
+)
+def test_a_serial_run_elsewhere_is_no_solo(changes: Row) -> None:
+    single = where(block("single"), "concurrent")
+    serial = [row | changes for row in where(block("serial"), "concurrent")]
+    runs, _ = block_rows([*single, *serial], "main")
+    bases = {run["config_id"]: run["solo_basis"] for run in runs}
+    assert bases == {"single": "none", "serial": "none"}
+
+
+def test_a_failed_turn_is_no_solo_and_the_others_are() -> None:
+    serial = failed(where(block("serial"), "concurrent"), "insight", "concurrent", "reset")
+    runs, executions = block_rows([*where(block("single"), "concurrent"), *serial], "main")
+    assert of(runs, "config_id", "valid", "solo_basis") == [
+        ("serial", False, None),
+        ("single", True, "none"),
+    ]
+    ran = [row["solo_basis"] for row in executions if row["config_id"] == "single"]
+    assert ran == ["paired", "none"]
+
+
+def test_the_nearest_solo_counts() -> None:
+    def solos(number: int, seconds: float, attempt: int = 1) -> list[Row]:
+        changes = {"round": number, "attempt": attempt}
+        return [row | changes for row in where(block("dual", (seconds, seconds)), "solo")]
+
+    def run(number: int, attempt: int = 1) -> list[Row]:
+        ran = where(block("dual", (1.0, 1.0), (2.0, 2.0)), "concurrent")
+        return [row | {"round": number, "attempt": attempt} for row in ran]
+
+    rows = [*run(1), *run(2), *run(4), *run(6), *run(2, 2)]
+    rows += [*solos(2, 1.0), *solos(5, 1.6), *solos(2, 0.8, 2)]
+    runs, _ = block_rows(rows, "main")
+    found = {(run["round"], run["attempt"]): run["antt"] for run in runs if run["valid"]}
+    assert found == {
+        (1, 1): near(2.0),  # of round 2, and the same attempt
+        (2, 1): near(2.0),
+        (4, 1): near(1.25),
+        (6, 1): near(1.25),
+        (2, 2): near(2.5),
+    }
+
+
+def test_solos_of_its_own_come_before_the_turns_of_serial() -> None:
+    rows = [*block("single", (1.5, 1.5), (3.0, 3.0)), *where(block("serial"), "concurrent")]
+    runs, _ = block_rows(rows, "main")
+    antt = {run["config_id"]: run["antt"] for run in runs}
+    assert antt == {"single": near(2.0), "serial": None}
+
+
+@pytest.mark.parametrize(("endpoint", "basis"), [("same", "paired"), ("other", "none")])
+def test_a_twin_has_solos_only_where_it_ran_on_the_same_servers(endpoint: str, basis: str) -> None:
+    rows = block("dual", (1.0, 1.0), (1.5, 1.5))
+    own = {"twin": True} if endpoint == "same" else {"twin": True, "endpoint": "http://[::1]:9"}
+    runs, _ = block_rows([*rows, *(row | own for row in where(rows, "concurrent"))], "main")
+    assert of(runs, "twin", "solo_basis") == [(False, "paired"), (True, basis)]
+
+
+def test_one_disturbed_run_disturbs_its_round() -> None:
+    rows = side_by_side(block("dual"), block("serial"), rounds=3)
+    rows += [row | {"attempt": 2} for row in rows if row["round"] == 2]
+    for row in rows:
+        disturbs = (row["round"], row["attempt"], row["topology"]) == (2, 1, "serial")
+        row["foreign_cores"] = 0.11 if disturbs else 0.1
+    runs, _ = block_rows(rows, "main")
+    disturbed = {(run["round"], run["attempt"]) for run in runs if run["disturbed"]}
+    assert disturbed == {(2, 1)}
+    assert sum(run["disturbed"] for run in runs) == 2
+    assert {run["foreign_cores"] for run in runs if run["config_id"] == "dual"} == {0.1}
+
+
+def test_a_failed_run_voids_itself_alone() -> None:
+    rows = side_by_side(block("dual"), block("serial"), block("single_parallel"), rounds=2)
+    for row in rows:
+        if (row["round"], row["config_id"], row["agent"]) == (1, "dual", "insight"):
+            row["error"] = "reset" if row["mode"] == "concurrent" else None
+    runs, _ = block_rows(rows, "main")
+    void = [run for run in runs if not run["valid"]]
+    assert of(void, "round", "config_id", "reason") == [(1, "dual", "insight concurrent: reset")]

@@ -1,0 +1,137 @@
+"""Datasets of the first version: read under today's names, and as good as what they hold."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from first_form import as_first_form
+from raw_blocks import block, failed, rounds, where, write_dataset
+
+from tandembench.dataset.baseline import freeze, verify
+from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS
+from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.dataset.opened import column_names, open_dataset, read_part
+
+KEY = ["session", "comparison", "repetition", "attempt", "config_id", "twin"]
+TABLES = {"runs": STUDY_RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY, "tokens": TOKENS}
+
+
+def blocks() -> list[list[dict[str, Any]]]:
+    found = rounds(
+        2,
+        block("serial", (1.0, 1.0)),
+        block("single", (1.0, 1.0), (1.0, 2.0), foreign_cores=0.2),
+        block("dual", (1.0, 1.0), (1.5, 1.25), foreign_cores=None),
+        failed(block("dual-b", workload="w2"), "insight", "concurrent", "reset"),
+    )
+    sample = {"t_ns": 10, "subject": "client", "cores": 0.02, "memory_bytes": 5}
+    where(found[0], "concurrent")[0]["telemetry"] = [sample]
+    return found
+
+
+@pytest.fixture
+def today(tmp_path: Path) -> Dataset:
+    return load_dataset(write_dataset(tmp_path / "today", blocks()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return as_first_form(write_dataset(tmp_path / "old", blocks()))
+
+
+@pytest.fixture
+def old(folder: Path) -> Dataset:
+    return load_dataset(folder)
+
+
+def test_it_has_no_column_of_today(folder: Path) -> None:
+    stored = open_dataset(folder).descriptor["resources"][0]["schema"]["fields"]
+    assert not {"comparison", "round", "twin"} & {field["name"] for field in stored}
+
+
+def test_every_table_has_the_columns_of_today(old: Dataset, folder: Path) -> None:
+    for table, columns in TABLES.items():
+        names = {column.name for column in columns}
+        assert names <= set(column_names(old.opened, table))
+        assert names <= set(getattr(old, table).columns)
+        required = [column.name for column in columns if column.required]
+        assert getattr(old, table)[required].notna().all(axis=None)
+    assert old.descriptor["study"]["criteria"] == []
+    assert "criteria" not in open_dataset(folder).descriptor["study"]
+
+
+def test_its_keys_pair_as_those_of_today(old: Dataset, today: Dataset) -> None:
+    for table in TABLES:
+        pd.testing.assert_frame_equal(getattr(old, table)[KEY], getattr(today, table)[KEY])
+        assert getattr(old, table)["round"].equals(getattr(old, table)["repetition"])
+    assert not old.runs.duplicated(KEY).any()
+    # the twin is true or false, not an object
+    assert old.runs["twin"].dtype == bool
+
+
+def test_what_its_runs_tell(old: Dataset, today: Dataset) -> None:
+    same = ["disturbed", "makespan_ratio", "wall_s", "contention_ttft_rule", "foreign_cores"]
+    pd.testing.assert_frame_equal(old.runs[same], today.runs[same])
+    assert set(old.runs["position"]) == {1}
+
+    def of(name: str, *config_ids: str) -> "pd.Series[Any]":
+        return old.runs.loc[old.runs["config_id"].isin(config_ids), name]
+
+    assert of("disturbed", "single").all()
+    assert not of("disturbed", "serial").any()
+    assert of("disturbed", "dual").isna().all()
+    # a line was not told from contention; elsewhere there was none
+    assert (of("queueing", "serial", "dual") == 0).all()
+    assert of("queueing", "single", "dual-b").isna().all()
+    assert (of("contention", "single") > 0.3).all()
+    for name in ("deployment", "placement", "server_memory_bytes"):
+        assert old.runs[name].isna().all()
+
+
+def test_first_tokens_come_from_the_stamps(old: Dataset, today: Dataset) -> None:
+    names = ["first_token_start_s", "service_order"]
+    pd.testing.assert_frame_equal(old.executions[names], today.executions[names])
+    assert old.executions["queue_s"].isna().all()
+
+
+def test_without_tokens_nobody_knows_when_the_first_came(folder: Path) -> None:
+    opened = open_dataset(folder)
+    kept = [one for one in opened.descriptor["resources"] if one["name"] != "tokens"]
+    opened.descriptor["resources"] = kept
+    found = read_part(opened, "executions", ["first_token_start_s", "service_order"])
+    assert found["first_token_start_s"].null_count == found.num_rows
+    assert found["service_order"].null_count == found.num_rows
+
+
+def test_columns_come_in_the_order_that_was_asked_for(folder: Path) -> None:
+    opened = open_dataset(folder)
+    names = ["twin", "config_id", "round", "comparison"]
+    for coded in (False, True):
+        found = read_part(opened, "runs", names, coded)
+        assert found.column_names == names
+        assert found.to_pylist()[0] == {
+            "twin": False,
+            "config_id": "serial",
+            "round": 1,
+            "comparison": "w1",
+        }
+    # what follows from nothing that is stored has as many rows all the same
+    assert read_part(opened, "tokens", ["twin"]).num_rows == len(load_dataset(folder).tokens)
+
+
+def test_a_config_without_a_workload_is_a_comparison_of_its_own(tmp_path: Path) -> None:
+    unknown = rounds(1, block("dual", workload="w1"))
+    for row in unknown[0]:
+        row["workload"] = None
+    old = load_dataset(as_first_form(write_dataset(tmp_path, unknown)))
+    assert set(old.runs["comparison"]) == {"dual"}
+    assert set(old.tokens["comparison"]) == {"dual"}
+
+
+def test_it_is_frozen_as_it_is(folder: Path, tmp_path: Path) -> None:
+    made = freeze(folder, "mine", None, tmp_path / "baselines")
+    assert verify(made) == 5
+    for path in folder.glob("*.parquet"):
+        assert (made.folder / path.name).read_bytes() == path.read_bytes()
+    assert load_dataset(made.folder).runs.equals(load_dataset(folder).runs)
