@@ -1,292 +1,104 @@
-"""One block: warm-up, then each agent alone and all together, in a recorded random order.
+"""One attempt at a block: its rounds, and once more those that others disturbed.
 
-Everything that can be made before the barrier is made before it: prompts, JSON, connections.
+A failed execution voids its run and nothing else; rounds with such a run are for the next attempt.
 """
 
-import asyncio
-import gc
-import hashlib
-import json
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from tandembench.measure.machine import foreign_cpu_s
-from tandembench.servers.model import Effective, Server
-from tandembench.servers.open import effective
-from tandembench.study.spec import ANSWER
-from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, StreamRecord, stream
+from tandembench.measure.bench import Bench, Done
+from tandembench.measure.execution import no_collection
+from tandembench.measure.plan import Round, Turn
+from tandembench.servers.model import ServerFault
 
-_WARM_UP_TOKENS = 4
-# A load takes longer than this, a warm Ollama's bookkeeping does not.
-_COLD_LOAD_S = 0.5
-# Often enough to meet a loop that hangs, seldom enough to cost nothing (0.1 % of a core).
-_LAG_TIMER_S = 0.02
+# A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
+_GIVE_UP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
-    """One agent running once. ``t0_ns`` is the barrier's release, CLOCK_MONOTONIC.
+class Attempt:
+    """What one attempt measured, and the rounds ``again`` of which something failed.
 
-    ``cpu_s`` is this process's CPU time while it (and, in a run, its partners) ran,
-    ``loop_lag_s`` the longest that its event loop let a timer wait meanwhile (resolution 1 ms),
-    ``foreign_cores`` what processes that do not belong to the block used meanwhile, in
-    cores; None where the servers' processes are not known, and so not theirs from others'.
+    ``duration_s``: first warm-up request to last byte; None if nothing was asked.
     """
 
-    agent: str
-    mode: str
-    position: int
-    t0_ns: int
-    cpu_s: float
-    loop_lag_s: float
-    foreign_cores: float | None
-    nonce: str
-    seed: int
-    steps: tuple[StreamRecord, ...]
-
-    @property
-    def error(self) -> str | None:
-        """The reason code of the step that failed, if one did."""
-        return next((step.error for step in self.steps if step.error), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """All executions of one block until the first that failed, and what the servers apply.
-
-    ``duration_s`` runs from ``started_at``, the first warm-up request; ``effective`` is by agent.
-    """
-
-    started_at: datetime
-    duration_s: float
-    order: tuple[str, ...]
-    executions: tuple[Execution, ...]
-    effective: Mapping[str, Effective]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """An execution that waits for its barrier: only the network is left to do."""
-
-    agent: str
-    url: str
-    nonce: str
-    asks: tuple[Ask, ...]
-    first_call: Call
+    done: tuple[Done, ...]
+    again: tuple[Round, ...]
+    duration_s: float | None
 
 
 async def measure_block(
-    spec: Mapping[str, Any],
-    servers: Sequence[Server],
-    client: Client,
-    attempt: int,
-    tell: Callable[[Execution], None],
-    helpers: Sequence[int] = (),
-) -> Block:
-    """Measure one block of ``spec`` on ``servers``; ``tell`` hears of each execution's end.
+    bench: Bench,
+    rounds: Sequence[Round],
+    spare: Iterator[int],
+    tell: Callable[[Done], None] = lambda _: None,
+) -> Attempt:
+    """Measure ``rounds`` on ``bench``; ``spare`` numbers the rounds that repeat disturbed ones.
 
-    ``helpers`` are processes (pids) besides the servers that work for this block. A failed stream
-    comes back inside the block and ends it. With one agent there is one execution, since a solo
-    would be the same thing twice.
+    ``tell`` hears of each turn's end. TandemError (exit 4) if the servers are not those of the
+    lock, or running ones cannot be reached.
     """
-    started_at, started_ns = datetime.now(UTC), time.monotonic_ns()
-    driver = DRIVERS[spec["engine"], spec.get("protocol")]
-    names = [agent["name"] for agent in spec["agents"]]
-    await _warm_up(spec, servers, client, driver)
-    heard = {
-        agent["name"]: await effective(client, _server_of(spec, servers, index), agent["model"])
-        for index, agent in enumerate(spec["agents"])
-    }
-    order = [f"solo:{name}" for name in names] if len(names) > 1 else []
-    order.append("concurrent")
-    random.Random(_hash(spec, "order")).shuffle(order)  # noqa: S311 - an order, no secret
-    executions: list[Execution] = []
-    for position, item in enumerate(order):
-        solo = item.removeprefix("solo:") if item != "concurrent" else None
-        chosen = [solo] if solo else names
-        mode = "solo" if solo else "concurrent"
-        prepared = [
-            await _prepare(spec, servers, client, driver, name, mode, attempt) for name in chosen
-        ]
-        serial = spec["topology"] == "serial"
-        pids = [server.pid for server in servers if server.pid is not None]
-        pids += helpers if pids else ()
-        done = await _release(spec, client, driver, prepared, mode, position, serial, pids)
-        executions += done
-        for execution in done:
-            tell(execution)
-        if any(execution.error for execution in done):
-            break  # the block is void whatever follows
-    duration_s = (time.monotonic_ns() - started_ns) / 1e9
-    return Block(started_at, duration_s, tuple(order), tuple(executions), heard)
+    together = bench.spec.placement == "together"
+    everything = {place.key: place for one in rounds for place in map(bench.place, one.turns)}
+    queue = list(rounds)
+    done: list[Done] = []
+    again: list[Round] = []
+    failures: Counter[tuple[int, bool]] = Counter()
+    with no_collection():
+        async with bench.up(list(everything.values()) if together else []):
+            for one in queue:  # which grows meanwhile
+                of_round = await _measure_round(bench, one, failures, tell)
+                done += of_round
+                failed = tuple(each.turn for each in of_round if each.failed)
+                if failed:
+                    again.append(replace(one, blamed=failed))
+                elif any(each.disturbed for each in of_round):
+                    queue += [one.as_number(number) for number in _next(spare)]
+    return Attempt(tuple(done), tuple(again), _duration_s(bench, done))
 
 
-def is_cold(execution: Execution) -> bool:
-    """Whether the server loaded the model inside this execution."""
-    return any((step.final.load_s or 0.0) > _COLD_LOAD_S for step in execution.steps)
+async def _measure_round(
+    bench: Bench, one: Round, failures: Counter[tuple[int, bool]], tell: Callable[[Done], None]
+) -> list[Done]:
+    """Take the turns of a round once the machine is quiet; ``failures`` counts those in a row.
+
+    Where the servers of all that is to blame are lost once more, the others have their runs
+    already, and are not measured for nothing.
+    """
+    await bench.wait_until_quiet()
+    only_blamed = bool(one.blamed) and all(map(bench.lost, one.blamed))
+    turns = replace(one, turns=one.blamed) if only_blamed else one
+    done: list[Done] = []
+    for visit in turns.visits():
+        run = visit[0].config, visit[0].twin
+        given_up = failures[run] >= _GIVE_UP
+        async with bench.up([] if given_up else [bench.place(visit[0])]):
+            for turn in visit:
+                each = (
+                    _given_up(bench, one, turn) if given_up else await bench.take(one.number, turn)
+                )
+                if each.fault and turn.solo is not None:
+                    continue  # that its servers are not there is told once, by the run
+                done.append(each)
+                tell(each)
+                if turn.solo is None:
+                    failures[run] = failures[run] + 1 if each.failed else 0
+    return done
 
 
-def _server_of(spec: Mapping[str, Any], servers: Sequence[Server], index: int) -> Server:
-    return servers[index if spec["topology"] == "dual" else 0]
+def _given_up(bench: Bench, one: Round, turn: Turn) -> Done:
+    fault = ServerFault("given_up", f"it failed {_GIVE_UP} times in a row before")
+    return bench.not_taken(one.number, turn, fault)
 
 
-def _hash(spec: Mapping[str, Any], *parts: object) -> int:
-    """A number that follows from the study's seed, the config, the repetition and ``parts``."""
-    text = "/".join(map(str, (spec["seed"], spec["config_id"], spec["repetition"], *parts)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+def _next(spare: Iterator[int]) -> list[int]:
+    """The next of the spare numbers, if there is one left."""
+    number = next(spare, None)
+    return [] if number is None else [number]
 
 
-async def _warm_up(
-    spec: Mapping[str, Any], servers: Sequence[Server], client: Client, driver: Driver
-) -> None:
-    """A short request of each agent to its server, all at once so that connections stand open."""
-
-    async def one(index: int, agent: Mapping[str, Any]) -> None:
-        server = _server_of(spec, servers, index)
-        ask = Ask(
-            model=agent["model"],
-            prompt=await driver.templated(client, server.url, agent["model"], "Warm up."),
-            options=agent["options"],
-            seed=1,
-            max_tokens=_WARM_UP_TOKENS,
-            fixed=spec["work_policy"] == "fixed",
-        )
-        call = Call(client, server.url + driver.PATH, _encode(driver, ask), spec["idle_s"])
-        await stream(call, driver.event, spec["deadline_s"])
-
-    await asyncio.gather(*(one(index, agent) for index, agent in enumerate(spec["agents"])))
-
-
-async def _prepare(
-    spec: Mapping[str, Any],
-    servers: Sequence[Server],
-    client: Client,
-    driver: Driver,
-    name: str,
-    mode: str,
-    attempt: int,
-) -> _Prepared:
-    index = next(i for i, agent in enumerate(spec["agents"]) if agent["name"] == name)
-    agent = spec["agents"][index]
-    server = _server_of(spec, servers, index)
-    # Solo and concurrent ask the very same, unless a prompt cache would answer the second.
-    salt = (name,) if driver.PROMPT_CACHE_CAN_BE_OFF else (name, mode, attempt)
-    number = _hash(spec, "nonce", *salt)
-    nonce = f"{number % 10**12:012d}"
-    asks = []
-    for prompt in agent["prompts"]:
-        words = await driver.templated(client, server.url, agent["model"], f"{nonce}\n{prompt}")
-        asks.append(
-            Ask(
-                model=agent["model"],
-                prompt=words,
-                options=agent["options"],
-                seed=agent["options"].get("seed", number % 2**31),
-                max_tokens=agent["max_tokens"],
-                fixed=spec["work_policy"] == "fixed",
-            )
-        )
-    url = server.url + driver.PATH
-    first = Call(client, url, _encode(driver, asks[0]), spec["idle_s"])
-    return _Prepared(name, url, nonce, tuple(asks), first)
-
-
-def _encode(driver: Driver, ask: Ask) -> bytes:
-    return json.dumps(driver.body(ask), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-async def _release(
-    spec: Mapping[str, Any],
-    client: Client,
-    driver: Driver,
-    prepared: Sequence[_Prepared],
-    mode: str,
-    position: int,
-    serial: bool,
-    pids: Sequence[int],
-) -> list[Execution]:
-    """Let the prepared executions go: together, or in ``serial`` one after the other."""
-    barrier = asyncio.Event()
-
-    async def run(one: _Prepared) -> tuple[StreamRecord, ...]:
-        await barrier.wait()
-        records: list[StreamRecord] = []
-        call = one.first_call
-        for ask in one.asks:
-            if records:
-                answer = json.dumps(records[-1].text)[1:-1]
-                body = _encode(driver, ask).replace(ANSWER.encode(), answer.encode())
-                call = Call(client, one.url, body, spec["idle_s"])
-            records.append(await stream(call, driver.event, spec["deadline_s"]))
-            if records[-1].error:
-                break
-        return tuple(records)
-
-    async def in_turn(queue: Sequence[_Prepared]) -> list[tuple[StreamRecord, ...]]:
-        return [await run(one) for one in queue]
-
-    queues = [prepared] if serial else [[one] for one in prepared]
-    waiting = [asyncio.create_task(in_turn(queue)) for queue in queues]
-    await asyncio.sleep(0)  # every task is at the barrier
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        for queue in queues:  # those in line behind would be silent for too long
-            await queue[0].first_call.dial()
-        foreign = foreign_cpu_s(pids)
-        cpu = time.process_time()
-        t0_ns = time.monotonic_ns()
-        barrier.set()
-        longest_lag_s = _watch_lag(asyncio.get_running_loop())
-        results = await asyncio.gather(*waiting)
-        loop_lag_s = longest_lag_s()
-        cpu_s = time.process_time() - cpu
-        elapsed_s = (time.monotonic_ns() - t0_ns) / 1e9
-        foreign_cores = max(0.0, foreign_cpu_s(pids) - foreign) / elapsed_s if pids else None
-    finally:
-        gc.enable()
-        gc.unfreeze()
-    flat = [steps for result in results for steps in result]
-    return [
-        Execution(
-            agent=one.agent,
-            mode=mode,
-            position=position,
-            t0_ns=t0_ns,
-            cpu_s=cpu_s,
-            loop_lag_s=loop_lag_s,
-            foreign_cores=foreign_cores,
-            nonce=one.nonce,
-            seed=one.asks[0].seed,
-            steps=steps,
-        )
-        for one, steps in zip(prepared, flat, strict=True)
-    ]
-
-
-def _watch_lag(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """Let a timer run; the function that ends it says how long it had to wait at worst, seconds."""
-    longest_s = 0.0
-    due = loop.time() + _LAG_TIMER_S
-    ended = False
-
-    def tick() -> None:
-        nonlocal due, longest_s
-        now = loop.time()
-        longest_s = max(longest_s, now - due)
-        due = now + _LAG_TIMER_S
-        if not ended:
-            loop.call_at(due, tick)
-
-    def stop() -> float:
-        nonlocal ended
-        ended = True
-        return max(longest_s, loop.time() - due)
-
-    loop.call_at(due, tick)
-    return stop
+def _duration_s(bench: Bench, done: Sequence[Done]) -> float | None:
+    executions = [one for each in done for one in each.executions]
+    ends = [step.end_ns for one in executions for step in one.steps]
+    return (max(ends) - bench.begun_ns) / 1e9 if bench.begun_ns and ends else None

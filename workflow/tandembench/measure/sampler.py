@@ -1,8 +1,8 @@
 """The telemetry process: samples five times a second until its stdin closes, then tells all.
 
 A process of its own, so that reading counters takes no time from the one that stamps tokens. In:
-one line of JSON, the processes to watch by subject. Out, at the end: one line of JSON per sample
-and subject. It keeps everything in memory: a block lasts seconds.
+lines of JSON, the processes to watch from then on by subject. Out, at the end: one line of JSON
+per sample and subject. It keeps everything in memory: a block lasts a minute.
 """
 
 import contextlib
@@ -66,28 +66,40 @@ def sample(
     before["t_ns"] = now_ns
 
 
-def watch(asked: TextIO, told: TextIO) -> None:
-    """Sample what the first line of ``asked`` names until it ends, then write to ``told``."""
-    line = asked.readline()
-    if not line:
-        return
-    order = json.loads(line)
+def watch(asked: int, output: TextIO) -> None:
+    """Sample what the last line from the descriptor ``asked`` names until it ends, then write."""
+    processes: dict[str, psutil.Process] = {}
+    every = False
+    samples: list[Sample] = []
+    before: Sample = {}
+    heard = b""
+    due = time.monotonic()
+    with open_gpus() as gpus:
+        while True:
+            # Without an order there is nothing to sample, and nothing to wake up for.
+            wait_s = max(0.0, due - time.monotonic()) if processes else None
+            if select.select([asked], [], [], wait_s)[0]:
+                data = os.read(asked, 1 << 16)
+                if not data:
+                    break
+                *lines, heard = (heard + data).split(b"\n")
+                for line in lines:
+                    processes, every = _ordered(json.loads(line))
+                    before.pop("others", None)  # whose they are has changed
+                continue
+            of_now = list(sample(processes, every, gpus, before))
+            samples += [{"t_ns": before["t_ns"], **one} for one in of_now]
+            due = max(due + INTERVAL_S, time.monotonic())
+    output.writelines(f"{json.dumps(one)}\n" for one in samples)
+
+
+def _ordered(order: Mapping[str, Any]) -> tuple[dict[str, psutil.Process], bool]:
+    """The processes that ``order`` names and that are there, and whether they are all servers."""
     processes = {}
     for subject, pid in {**order["processes"], "telemetry": os.getpid()}.items():
         with contextlib.suppress(psutil.NoSuchProcess):
             processes[subject] = psutil.Process(pid)
-    samples: list[Sample] = []
-    before: Sample = {}
-    with open_gpus() as gpus:
-        due = time.monotonic()
-        while True:
-            of_now = list(sample(processes, order["every"], gpus, before))
-            samples += [{"t_ns": before["t_ns"], **one} for one in of_now]
-            due = max(due + INTERVAL_S, time.monotonic())
-            ready, _, _ = select.select([asked], [], [], due - time.monotonic())
-            if ready:
-                break
-    told.writelines(f"{json.dumps(one)}\n" for one in samples)
+    return processes, bool(order["every"])
 
 
 def _memory_used() -> int:
@@ -111,4 +123,4 @@ def _clock_mhz() -> float | None:
 
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))
-    watch(sys.stdin, sys.stdout)
+    watch(sys.stdin.fileno(), sys.stdout)

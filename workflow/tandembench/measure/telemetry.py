@@ -1,4 +1,8 @@
-"""Telemetry of a block: a process beside it that samples CPU, memory, clocks and GPUs."""
+"""Telemetry of a block: a process beside it that samples CPU, memory, clocks and GPUs.
+
+It knows a server by its deployment's key and its place there ("KEY/0"); a run's samples keep those
+of its own servers, as "server 0" and so on.
+"""
 
 import json
 import os
@@ -8,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from tandembench.measure.block import Execution
+from tandembench.measure.bench import Done
+from tandembench.servers.model import Server
 
 _PROGRAM = "tandembench.measure.sampler"
 STOP_TIMEOUT_S = 10.0
@@ -22,9 +27,10 @@ class Telemetry:
         self._process = process
         self.pid = process.pid
 
-    def watch(self, servers: Sequence[int | None]) -> None:
-        """Begin to sample this process and ``servers`` (pids; None where one is not known)."""
-        known = {f"server {i}": pid for i, pid in enumerate(servers) if pid is not None}
+    def watch(self, standing: Mapping[str, Sequence[Server]]) -> None:
+        """Sample this process and the servers that are ``standing`` (by key) from now on."""
+        servers = {f"{key}/{one.index}": one.pid for key, of in standing.items() for one in of}
+        known = {subject: pid for subject, pid in servers.items() if pid is not None}
         order = {
             "processes": {"client": os.getpid(), **known},
             "every": 0 < len(servers) == len(known),
@@ -37,10 +43,12 @@ class Telemetry:
     def stop(self) -> Samples:
         """End it, and what it saw; nothing if it died, whose reason is then in the log."""
         try:
-            said, _ = self._process.communicate(timeout=STOP_TIMEOUT_S)
+            output, _ = self._process.communicate(timeout=STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return []
-        return [json.loads(line) for line in said.splitlines()] if not self._process.poll() else []
+        return (
+            [json.loads(line) for line in output.splitlines()] if not self._process.poll() else []
+        )
 
 
 @contextmanager
@@ -60,24 +68,38 @@ def telemetry(log: IO[str]) -> Iterator[Telemetry]:
             process.kill()
 
 
-def by_execution(samples: Samples, executions: Sequence[Execution]) -> Mapping[int, Samples]:
+def by_position(samples: Samples, done: Sequence[Done]) -> Mapping[int, Samples]:
     """Samples by position in the block's order, ``t_ns`` after that position's t0.
 
     A sample tells of the time since the one before it, and counts where all of that lies between
-    t0 and the last byte; what was sampled between two executions is left out.
+    t0 and the last byte; what was sampled between two runs is left out, and so is what servers
+    did that the config does not use.
     """
     stamps = sorted({one["t_ns"] for one in samples})
     begins = dict(zip(stamps[1:], stamps, strict=False))
-    ends: dict[int, tuple[int, int]] = {}
-    for execution in executions:
-        end_ns = max(step.end_ns for step in execution.steps)
-        _, known = ends.get(execution.position, (0, 0))
-        ends[execution.position] = execution.t0_ns, max(end_ns, known)
+    spans = {
+        one.position: (
+            one.executions[0].t0_ns,
+            max(step.end_ns for each in one.executions for step in each.steps),
+            one.deployment,
+        )
+        for one in done
+        if one.position is not None
+    }
     return {
         position: [
-            {**one, "t_ns": one["t_ns"] - t0_ns}
+            {**one, "t_ns": one["t_ns"] - t0_ns, "subject": subject}
             for one in samples
             if begins.get(one["t_ns"], -1) >= t0_ns and one["t_ns"] <= end_ns
+            if (subject := _subject(one["subject"], key))
         ]
-        for position, (t0_ns, end_ns) in ends.items()
+        for position, (t0_ns, end_ns, key) in spans.items()
     }
+
+
+def _subject(subject: str, key: str) -> str | None:
+    """The subject as a run on the deployment ``key`` has it; None if it is not of that run."""
+    deployment, of_server, index = subject.rpartition("/")
+    if not of_server:
+        return subject
+    return f"server {index}" if deployment == key else None

@@ -1,11 +1,12 @@
-"""Attaches to running servers, and checks that they are the locked ones; makes their lock entry."""
+"""Attaches to running servers, and checks that they are the locked ones."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from tandembench.errors import TandemError
 from tandembench.servers import ollama, openai
 from tandembench.servers.address import check_distinct, normalised, unusable
+from tandembench.servers.deployment import Deployment
 from tandembench.servers.model import Effective, Server
 from tandembench.text import sanitise
 from tandembench.wire import Client
@@ -42,20 +43,19 @@ _EFFECTIVE: Mapping[str, Callable[[Client, Server, str], Awaitable[Effective]]] 
 }
 
 
-async def attach(spec: Mapping[str, Any], client: Client) -> list[Server]:
-    """The servers that ``spec`` names, in its order: one per agent for ``dual``, else one for all.
+async def attach(
+    deployment: Deployment, engine: str, lock: Mapping[str, Any], client: Client
+) -> list[Server]:
+    """The servers of ``deployment``, in the order of its URLs.
 
     TandemError (exit 4) if one does not answer, is no server of the engine, lacks a model, is not
     the one that the lock entry pins, or is the same as another one.
     """
-    engine = spec["engine"]
-    models = [agent["model"] for agent in spec["agents"]]
-    shares = [[model] for model in models] if spec["topology"] == "dual" else [models]
     servers = []
-    for index, (url, share) in enumerate(zip(spec["servers"], shares, strict=True)):
-        instance = await _INSTANCE[engine](client, normalised(url))
-        digests = {model: instance.digest(model) for model in share}
-        _check_locked(instance, digests, spec["lock"])
+    for index, (url, models) in enumerate(zip(deployment.urls, deployment.models, strict=True)):
+        instance = await ask_instance(engine, client, url)
+        digests = {model: instance.digest(model) for model in models}
+        _check_locked(instance, digests, lock)
         servers.append(
             Server(
                 index=index,
@@ -69,36 +69,19 @@ async def attach(spec: Mapping[str, Any], client: Client) -> list[Server]:
     return servers
 
 
+async def ask_instance(engine: str, client: Client, url: str) -> Instance:
+    """Who is at ``url``; TandemError if it is no server of ``engine``."""
+    return await _INSTANCE[engine](client, normalised(url))
+
+
 async def effective(client: Client, server: Server, model: str) -> Effective:
     """What ``server`` says that it applies to ``model``, once it is loaded."""
     return await _EFFECTIVE[server.engine](client, server, model)
 
 
-async def lock_entry(
-    engine: str, client: Client, urls: Iterable[str], models: Iterable[str]
-) -> dict[str, Any]:
-    """The lock entry of the running instances: their version and the models' digests.
-
-    A model must be on one of them at least. TandemError if they do not agree with each other.
-    """
-    distinct = dict.fromkeys(normalised(url) for url in urls)
-    instances = [await _INSTANCE[engine](client, url) for url in distinct]
-    if not instances:
-        raise TandemError(
-            "no server is named", where="servers", fix="list the URLs of running servers"
-        )
-    return {
-        "version": _agreed({one.url: one.version for one in instances}, "the server's version"),
-        "models": {
-            model: _agreed(
-                {one.url: one.digest(model) for one in instances if one.has(model)}
-                # None has it: the first one's error says so, and what is installed there.
-                or {instances[0].url: instances[0].digest(model)},
-                model,
-            )
-            for model in sorted(set(models))
-        },
-    }
+async def memory_bytes(client: Client, server: Server) -> int | None:
+    """The memory that ``server`` says its models take; None if it does not say."""
+    return await ollama.memory_bytes(client, server) if server.engine == "ollama" else None
 
 
 def _check_locked(
@@ -117,17 +100,11 @@ def _bare(digest: str | None) -> str:
     return (digest or "").removeprefix("sha256:")
 
 
-def _agreed(values: Mapping[str, str | None], what: str) -> str | None:
-    if len(set(values.values())) > 1:
-        told = ", ".join(f"{_told(value)} at {url}" for url, value in values.items())
-        raise unusable(f"{what} is not the same: {told}", "servers", "install the same on all")
-    return next(iter(values.values()))
-
-
 def _mismatch(what: str, live: str | None, locked: str | None, url: str) -> TandemError:
-    said = f"{what} is {_told(live)}, but {_LOCK_FILE} says {_told(locked)}"
+    said = f"{what} is {shown(live)}, but {_LOCK_FILE} says {shown(locked)}"
     return unusable(said, url, _RELOCK)
 
 
-def _told(value: str | None) -> str:
-    return "not told" if value is None else sanitise(value)
+def shown(value: str | None) -> str:
+    """A version or digest as an error shows it."""
+    return "not known" if value is None else sanitise(value)

@@ -7,14 +7,17 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers.model import Effective, Server, ServerFault
+from tandembench.servers.deployment import Deployment, Settings
+from tandembench.servers.model import Effective, Server, ServerFault, Standing
 from tandembench.wire import Client, ask_json
 
 START_TIMEOUT_S = 60.0
@@ -25,53 +28,15 @@ _PROGRAM = "tandembench.servers.llama_process"
 # from 95 tokens/s to 5, some requests to none; with a brief spin to 28 (10 trials).
 _WAITING = {"brief": {"GOMP_SPINCOUNT": "1000"}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 _THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_")
+Process = subprocess.Popen[bytes]
 
 
-def layout(spec: Mapping[str, Any], cores: int) -> list[dict[str, Any]]:
-    """Equal hardware: the settings of each server of a config, from the same total of threads.
-
-    ``dual`` gives each of N servers total/N threads; every other topology gives all of them to
-    its one server, with N slots for ``single_parallel`` and one slot else. The total is the
-    study's ``threads_total``, else what ``cores`` allow. A shared server holds the largest
-    context and the most layers that any of its agents asks for.
-    """
-    agents = spec["agents"]
-    total = spec["threads_total"] or _default_threads(cores, len(agents))
-    dual = spec["topology"] == "dual"
-    shares = [[agent] for agent in agents] if dual else [agents]
-    threads = max(1, total // len(shares))
-    slots = len(agents) if spec["topology"] == "single_parallel" else 1
-    # Threads that outnumber the cores must sleep at once: to spin is a collapse there.
-    passive = threads > 1 and threads * len(shares) > cores
-    default_ctx = spec["lock"]["default_num_ctx"]
-    return [
-        {
-            "model": share[0]["model"],
-            "num_ctx": max(agent["options"].get("num_ctx", default_ctx) for agent in share),
-            "num_gpu": max(agent["options"].get("num_gpu", 0) for agent in share),
-            "slots": slots,
-            "threads": threads,
-            "wait_policy": "passive" if passive else "brief",
-        }
-        for share in shares
-    ]
-
-
-def _default_threads(cores: int, agents: int) -> int:
-    """The cores, one of more than two left to the client, and a multiple of the agents.
-
-    What does not split evenly would be hardware that dual does not get and a shared server does.
-    """
-    free = cores - 1 if cores > 2 else cores
-    return free - free % agents or free
-
-
-def check_installed(spec: Mapping[str, Any], models: Path) -> None:
+def check_installed(lock: Mapping[str, Any], models: Path) -> None:
     """TandemError unless the locked engine is installed and every model file is there."""
-    installed, locked = version("xllamacpp"), spec["lock"]["version"]
+    installed, locked = version("xllamacpp"), lock["version"]
     if installed != locked:
         raise _mismatch("xllamacpp", installed, locked, "install requirements.lock")
-    for model in spec["lock"]["models"]:
+    for model in lock["models"]:
         path = model_file(models, model)
         if not path.is_file():
             raise TandemError(
@@ -82,16 +47,23 @@ def check_installed(spec: Mapping[str, Any], models: Path) -> None:
             )
 
 
-def check_models(spec: Mapping[str, Any], models: Path) -> dict[str, str]:
-    """The SHA-256 of each model file of ``spec``; TandemError with both values on a mismatch."""
+def check_models(lock: Mapping[str, Any], models: Path) -> dict[str, str]:
+    """The SHA-256 of each locked model file; TandemError with both values on a mismatch."""
     digests = {}
-    for model, pinned in spec["lock"]["models"].items():
+    for model, pinned in lock["models"].items():
         path = model_file(models, model)
-        with path.open("rb") as file:
-            digests[model] = hashlib.file_digest(file, "sha256").hexdigest()
+        known = path.stat()
+        digests[model] = _sha256(path, known.st_mtime_ns, known.st_size)
         if digests[model] != pinned:
             raise _mismatch(f"SHA-256 of {path}", digests[model], pinned, "delete the file")
     return digests
+
+
+@cache
+def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
+    """Of a file that is still the same, once a process: it takes a tenth of a second."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_file(models: Path, model: str) -> Path:
@@ -100,36 +72,60 @@ def model_file(models: Path, model: str) -> Path:
 
 
 @contextmanager
-def running(spec: Mapping[str, Any], models: Path, log: IO[str]) -> Iterator[list[Server]]:
-    """All servers of ``spec``, awaited; stopped on the way out, whatever happened inside.
+def running(
+    wanted: Sequence[Deployment], lock: Mapping[str, Any], models: Path, log: IO[str]
+) -> Iterator[dict[str, Standing]]:
+    """All servers of ``wanted``, by key; stopped on the way out, whatever happened inside.
 
-    What the servers write goes to ``log``. ServerFault if one does not come up.
+    They start at the same time. Where one does not come up, its deployment's fault stands in
+    place of its servers. What they write goes to ``log``.
     """
-    check_installed(spec, models)
-    settings = layout(spec, len(os.sched_getaffinity(0)))
-    processes = []
+    check_installed(lock, models)
+    started: dict[str, list[Process]] = {one.key: [] for one in wanted}
     try:
-        for one in settings:
-            path = str(model_file(models, one["model"]).resolve())
-            processes.append(_start(one | {"path": path}, log))
+        for one in wanted:
+            _start_all(one, models, log, started[one.key])
         # Hashed while the servers load: it takes as long as they do.
-        digests = check_models(spec, models)
-        yield [
+        digests = check_models(lock, models)
+        yield {one.key: _standing(one, started[one.key], digests) for one in wanted}
+    finally:
+        _stop([process for processes in started.values() for process in processes])
+
+
+def _start_all(
+    deployment: Deployment, models: Path, log: IO[str], processes: list[Process]
+) -> None:
+    """Start the servers of ``deployment`` into ``processes``, as many as the system lets."""
+    with suppress(OSError):  # those that are missing are noticed when all are awaited
+        for one in deployment.settings:
+            # One by one, since what runs must be known if the next one fails.
+            processes.append(_start(one, model_file(models, one.model), log))  # noqa: PERF401
+
+
+def _standing(
+    deployment: Deployment, processes: Sequence[Process], digests: Mapping[str, str]
+) -> Standing:
+    """The servers of ``deployment`` once they answer; what did not come up leaves none behind."""
+    try:
+        if len(processes) < len(deployment.settings):
+            raise ServerFault("server_start", "the system has no process left for it")
+        return tuple(
             Server(
                 index=index,
                 engine="embedded",
                 url=_await_url(process),
                 version=version("xllamacpp"),
-                model_digests={one["model"]: digests[one["model"]]},
-                slots=one["slots"],
-                threads=one["threads"],
-                wait_policy=one["wait_policy"],
+                model_digests={one.model: digests[one.model]},
+                slots=one.slots,
+                threads=one.threads,
+                wait_policy=one.wait_policy,
                 pid=process.pid,
             )
-            for index, (one, process) in enumerate(zip(settings, processes, strict=True))
-        ]
-    finally:
+            for index, (one, process) in enumerate(zip(deployment.settings, processes, strict=True))
+        )
+    except ServerFault as fault:
         _stop(processes)
+        return fault
 
 
 async def effective(client: Client, server: Server) -> Effective:
@@ -149,11 +145,12 @@ def _mismatch(what: str, live: str, locked: str, fix: str) -> TandemError:
     )
 
 
-def _start(settings: Mapping[str, Any], log: IO[str]) -> subprocess.Popen[bytes]:
+def _start(settings: Settings, model: Path, log: IO[str]) -> Process:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_THREAD_VARIABLES)}
-    environment |= _WAITING[settings["wait_policy"]]
+    environment |= _WAITING[settings.wait_policy]
+    given = json.dumps(asdict(settings) | {"path": str(model.resolve())})
     return subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [sys.executable, "-m", _PROGRAM, str(os.getpid()), json.dumps(settings)],
+        [sys.executable, "-m", _PROGRAM, str(os.getpid()), given],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -161,7 +158,7 @@ def _start(settings: Mapping[str, Any], log: IO[str]) -> subprocess.Popen[bytes]
     )
 
 
-def _await_url(process: subprocess.Popen[bytes]) -> str:
+def _await_url(process: Process) -> str:
     output = process.stdout
     if output is None:
         raise ValueError("started without a pipe")
@@ -178,7 +175,7 @@ def _await_url(process: subprocess.Popen[bytes]) -> str:
     return said.decode().strip()
 
 
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+def _stop(processes: Sequence[Process]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:

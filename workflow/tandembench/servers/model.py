@@ -1,6 +1,6 @@
 """What the other rooms know of a server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -43,3 +43,7 @@ class ServerFault(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+# What became of a deployment: its servers, or why it has none.
+Standing = Sequence[Server] | ServerFault

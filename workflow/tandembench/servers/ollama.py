@@ -86,6 +86,13 @@ async def effective(client: Client, server: Server, model: str) -> Effective:
     return Effective()
 
 
+async def memory_bytes(client: Client, server: Server) -> int | None:
+    """What the server's /api/ps says that all loaded models take together; None if nothing."""
+    answer = await ask_json(client, f"{server.url}/api/ps")
+    sizes = [_whole(entry, "size") for entry in _entries(answer, f"{server.url}/api/ps")]
+    return sum(size or 0 for size in sizes) or None
+
+
 def full_name(model: str) -> str:
     """``model`` with its tag, in small letters: Ollama takes ``gemma3`` for ``gemma3:latest``."""
     last = model.rpartition("/")[2]

@@ -1,0 +1,188 @@
+"""Executions: what is let go at a barrier, and what comes of it.
+
+Everything that can be made before the barrier is made before it: prompts, JSON, connections.
+"""
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tandembench.measure.others import Others
+from tandembench.study.spec import ANSWER
+from tandembench.wire import Ask, Call, Client, Driver, StreamRecord, stream
+
+# A load takes longer than this, a warm Ollama's bookkeeping does not.
+_COLD_LOAD_S = 0.5
+# Often enough to meet a loop that hangs, seldom enough to cost nothing (0.1 % of a core).
+_LAG_TIMER_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One agent running once. ``t0_ns`` is the barrier's release, CLOCK_MONOTONIC.
+
+    ``cpu_s`` is this process's CPU time while it (and, in a run, its partners) ran,
+    ``loop_lag_s`` the longest that its event loop let a timer wait meanwhile (resolution 1 ms),
+    ``foreign_cores`` what processes that do not belong to the block used meanwhile, in
+    cores; None where the servers' processes are not known, and so not theirs from others'.
+    """
+
+    agent: str
+    mode: str
+    t0_ns: int
+    cpu_s: float
+    loop_lag_s: float
+    foreign_cores: float | None
+    nonce: str
+    seed: int
+    steps: tuple[StreamRecord, ...]
+
+    @property
+    def error(self) -> str | None:
+        """The reason code of the step that failed, if one did."""
+        return next((step.error for step in self.steps if step.error), None)
+
+    @property
+    def cold(self) -> bool:
+        """Whether the server loaded the model inside this execution."""
+        return any((step.final.load_s or 0.0) > _COLD_LOAD_S for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An execution that waits for its barrier: only the network is left to do."""
+
+    agent: str
+    url: str
+    nonce: str
+    asks: tuple[Ask, ...]
+    first_call: Call
+
+
+def prepare(
+    client: Client,
+    driver: Driver,
+    url: str,
+    agent: str,
+    nonce: str,
+    asks: Sequence[Ask],
+    idle_s: float,
+) -> Prepared:
+    """The execution of ``asks``, one after the other, by ``agent`` at ``url``."""
+    first = Call(client, url, encode(driver, asks[0]), idle_s)
+    return Prepared(agent, url, nonce, tuple(asks), first)
+
+
+def encode(driver: Driver, ask: Ask) -> bytes:
+    """The body of the request for ``ask``."""
+    return json.dumps(driver.body(ask), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+async def release(
+    prepared: Sequence[Prepared],
+    *,
+    mode: str,
+    serial: bool,
+    client: Client,
+    driver: Driver,
+    deadline_s: float,
+    idle_s: float,
+    others: Others | None,
+) -> tuple[datetime, list[Execution]]:
+    """Let the prepared executions go, together, or in ``serial`` one after the other.
+
+    With them comes the wall clock at the release. A call is given up after ``deadline_s``, or
+    after ``idle_s`` without a byte. ``others`` watches what else the machine does.
+    """
+    barrier = asyncio.Event()
+
+    async def run(one: Prepared) -> tuple[StreamRecord, ...]:
+        await barrier.wait()
+        records: list[StreamRecord] = []
+        call = one.first_call
+        for ask in one.asks:
+            if records:
+                answer = json.dumps(records[-1].text)[1:-1]
+                body = encode(driver, ask).replace(ANSWER.encode(), answer.encode())
+                call = Call(client, one.url, body, idle_s)
+            records.append(await stream(call, driver.event, deadline_s))
+            if records[-1].error:
+                break
+        return tuple(records)
+
+    async def in_turn(queue: Sequence[Prepared]) -> list[tuple[StreamRecord, ...]]:
+        return [await run(one) for one in queue]
+
+    queues = [prepared] if serial else [[one] for one in prepared]
+    waiting = [asyncio.create_task(in_turn(queue)) for queue in queues]
+    await asyncio.sleep(0)  # every task is at the barrier
+    gc.collect()
+    for queue in queues:  # those in line behind would be silent for too long
+        await queue[0].first_call.dial()
+    if others:
+        others.look()
+    started_at = datetime.now(UTC)
+    cpu = time.process_time()
+    t0_ns = time.monotonic_ns()
+    barrier.set()
+    longest_lag_s = _watch_lag(asyncio.get_running_loop())
+    results = await asyncio.gather(*waiting)
+    loop_lag_s = longest_lag_s()
+    cpu_s = time.process_time() - cpu
+    foreign_cores = others.look() if others else None
+    flat = [steps for result in results for steps in result]
+    return started_at, [
+        Execution(
+            agent=one.agent,
+            mode=mode,
+            t0_ns=t0_ns,
+            cpu_s=cpu_s,
+            loop_lag_s=loop_lag_s,
+            foreign_cores=foreign_cores,
+            nonce=one.nonce,
+            seed=one.asks[0].seed,
+            steps=steps,
+        )
+        for one, steps in zip(prepared, flat, strict=True)
+    ]
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection by itself; what is there already is never looked at again inside."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _watch_lag(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Let a timer run; the function that ends it says how long it had to wait at worst, seconds."""
+    longest_s = 0.0
+    due = loop.time() + _LAG_TIMER_S
+    ended = False
+
+    def tick() -> None:
+        nonlocal due, longest_s
+        now = loop.time()
+        longest_s = max(longest_s, now - due)
+        due = now + _LAG_TIMER_S
+        if not ended:
+            loop.call_at(due, tick)
+
+    def stop() -> float:
+        nonlocal ended
+        ended = True
+        return max(longest_s, loop.time() - due)
+
+    loop.call_at(due, tick)
+    return stop

@@ -1,0 +1,167 @@
+"""The order of one block: which config runs when, in which round, with which nonce. Pure.
+
+Sources: E. J. Williams, Experimental designs balanced for the estimation of residual effects of
+treatments, Aust. J. Sci. Res. A 2 (1949); A. Abedi & T. Brecht, Conducting repeatable experiments
+in highly variable cloud computing environments, ICPE 2017 (random order in every round).
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tandembench.study.spec import ConfigSpec, RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One config in one round: all of its agents, or ``solo``, one of them alone.
+
+    ``config`` and ``solo`` are places in the RunSpec, from 0; ``twin`` is the second run of a
+    config in the same round.
+    """
+
+    config: int
+    twin: bool = False
+    solo: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Every config of a block once, and one of them twice; ``number`` counts from 1.
+
+    ``blamed`` are the turns that failed when it was measured before.
+    """
+
+    number: int
+    turns: tuple[Turn, ...]
+    blamed: tuple[Turn, ...] = ()
+
+    def as_number(self, number: int) -> "Round":
+        """The same turns in the same places, as another round."""
+        return replace(self, number=number)
+
+    def visits(self) -> list[list[Turn]]:
+        """The turns by the servers that they are on: a config's solos stand beside its run."""
+        visits: list[list[Turn]] = []
+        for turn in self.turns:
+            last = visits[-1][-1] if visits else None
+            if last and (last.config, last.twin) == (turn.config, turn.twin):
+                visits[-1].append(turn)
+            else:
+                visits.append([turn])
+        return visits
+
+
+def planned_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> tuple[Round, ...]:
+    """The rounds of one repetition; ``keys`` are those of the configs' deployments.
+
+    From round to round, and on into the next repetition, configs change places by the rows of a
+    Latin square, so that each has been in every place equally often; the twin is one of them.
+    """
+    runs = [Turn(index) for index in range(len(spec.configs))]
+    twin = twin_of(spec, repetition)
+    if twin is not None:
+        runs.append(Turn(twin, twin=True))
+    solos = _solo_rounds(spec, repetition, keys)
+    rounds = []
+    for number in range(1, spec.rounds + 1):
+        turns: list[Turn] = []
+        for place in _row(spec, len(runs), (repetition - 1) * spec.rounds + number - 1):
+            run = runs[place]
+            alone = solos.get(run.config) == number and not run.twin
+            turns += _with_solos(spec, repetition, run) if alone else [run]
+        rounds.append(Round(number, tuple(turns)))
+    return tuple(rounds)
+
+
+def twin_of(spec: RunSpec, repetition: int) -> int | None:
+    """The config that runs twice in every round of this repetition; None if there is but one.
+
+    In rotation: of as many repetitions as there are configs, each has one.
+    """
+    order = list(range(len(spec.configs)))
+    _random(spec, "twins").shuffle(order)
+    return order[(repetition - 1) % len(order)] if len(order) > 1 else None
+
+
+def measured_alone(spec: RunSpec, keys: Sequence[str]) -> list[int]:
+    """The configs whose agents need solos, since no run of the block is one.
+
+    In ``serial`` each agent runs alone, on a server that stays the same for other configs of the
+    same agents and deployment. A comparison of one is measured with its solos, even if it is
+    ``serial``: there they are the control. One agent is alone anyway.
+    """
+
+    def has_serial(index: int, config: ConfigSpec) -> bool:
+        return any(
+            other.topology == "serial"
+            and (other.agents, other.work_policy, key)
+            == (config.agents, config.work_policy, keys[index])
+            for other, key in zip(spec.configs, keys, strict=True)
+        )
+
+    several = len(spec.configs) > 1
+    return [
+        index
+        for index, config in enumerate(spec.configs)
+        if len(config.agents) > 1 and not (several and has_serial(index, config))
+    ]
+
+
+def ask_number(
+    spec: RunSpec, repetition: int, number: int, agent: str, salt: Sequence[object] = ()
+) -> int:
+    """What the nonce and the seed of ``agent`` follow from, in the round of this ``number``.
+
+    Equal for all configs of the round, unless a ``salt`` tells them apart.
+    """
+    return _hash(spec.seed, repetition, number, agent, *salt)
+
+
+def _solo_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> Mapping[int, int]:
+    """In which round each config that needs them has its solos: spread over the rounds."""
+    numbers = list(range(1, spec.rounds + 1))
+    _random(spec, "solos", repetition).shuffle(numbers)
+    alone = measured_alone(spec, keys)
+    return {config: numbers[i % len(numbers)] for i, config in enumerate(alone)}
+
+
+def _with_solos(spec: RunSpec, repetition: int, run: Turn) -> list[Turn]:
+    """A run and each of its agents alone, in random order."""
+    agents = range(len(spec.configs[run.config].agents))
+    turns = [run, *(replace(run, solo=agent) for agent in agents)]
+    _random(spec, "around", repetition, run.config).shuffle(turns)
+    return turns
+
+
+def _row(spec: RunSpec, n: int, place: int) -> list[int]:
+    """The ``place``-th row (from 0) of an endless design of ``n`` symbols.
+
+    Every n rows, counted from the first, are a Latin square in random order.
+    """
+    square, row = divmod(place, n)
+    names = list(range(n))
+    _random(spec, "names", square // 2).shuffle(names)
+    rows = list(range(n))
+    _random(spec, "rows", square).shuffle(rows)
+    return [names[symbol] for symbol in _williams(n, square)[rows[row]]]
+
+
+def _williams(n: int, square: int) -> list[list[int]]:
+    """A Latin square of ``n`` in which each symbol follows every other one equally often.
+
+    For odd n that takes two squares: every second one (an odd ``square``) is read backwards.
+    """
+    first = [(k + 1) // 2 if k % 2 else -(k // 2) for k in range(n)]
+    rows = [[(symbol + shift) % n for symbol in first] for shift in range(n)]
+    return [row[::-1] for row in rows] if n % 2 and square % 2 else rows
+
+
+def _random(spec: RunSpec, *parts: object) -> random.Random:
+    return random.Random(_hash(spec.seed, spec.comparison, *parts))  # noqa: S311 - no secret
+
+
+def _hash(*parts: object) -> int:
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
