@@ -31,7 +31,7 @@ TABLES: list[tuple[str, dict[str, Any]]] = [
     ("Configs", CONFIG),
     ("Options", CONFIG["options"]["properties"]),
     ("Work", SCHEMA["$defs"]["work"]["properties"]),
-    ("Servers", SCHEMA["properties"]["servers"]["properties"]),
+    ("Servers", SCHEMA["properties"]["servers"]["else"]["properties"]),
     ("Runs from a CSV file", MAPPING["properties"]),
     ("Runs from a CSV file", MAPPING["properties"]["run"]["properties"]),
     ("Runs from a CSV file", MAPPING["$defs"]["agent"]["properties"]),
@@ -195,17 +195,19 @@ def test_whole_studies_are_read(text: str) -> None:
     ]
 
 
-def test_parts_of_studies_are_read_and_ids_are_as_told() -> None:
-    (entries,) = (one for one in EXAMPLES if one.startswith("# ids"))
+@pytest.mark.parametrize("of", ["comparisons", "configs"])
+def test_parts_of_studies_are_read_and_ids_are_as_told(of: str) -> None:
+    head = "# ids: " if of == "configs" else "# comparisons: "
+    (entries,) = (one for one in EXAMPLES if one.startswith(head))
     (work,) = (one for one in EXAMPLES if one.startswith("work:"))
-    told = [name for row in re.findall(r"# ids: (.*)", entries) for name in row.split(", ")]
+    told = [name for row in re.findall(f"{head}(.*)", entries) for name in row.split(", ")]
     indented = "".join(f"      {row}\n" for row in entries.splitlines())
     study = read(re.sub(r"^work:.*\n", work, HEAD, flags=re.MULTILINE) + indented)
 
-    assert [config.id for config in study.configs] == told
+    assert [one.id for one in getattr(study, of)] == told
     assert [agent.max_tokens for agent in study.configs[0].agents] == [64, 98]
     # and two hypotheses and two mappings, which are read where they are tested
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
 
 
 def test_the_path_from_running_servers_to_a_report_is_in_it() -> None:

@@ -1,14 +1,28 @@
 """Which names of manifests and calibrations follow from a study, its sessions and the code."""
 
+import json
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from configs import QUICK, Checkout, copied, differing, names
-from study_texts import told
+from configs import (
+    COMPARED,
+    COMPARISONS,
+    OTHER,
+    SMALL,
+    STUDY,
+    Checkout,
+    copied,
+    differing,
+    names,
+)
 
 from tandembench import project
+from tandembench.dataset.manifest import drop_others, read_spec, write_texts
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.study.spec import digest
 
 
 @pytest.fixture
@@ -19,104 +33,169 @@ def checkout(tmp_path: Path, repository: Path) -> Checkout:
 # Manifests
 
 
-def test_margin_changes_the_manifest_of_the_study_only(checkout: Checkout) -> None:
-    before = names(checkout.plan())
-    checkout.edit(QUICK, "repetitions: 3", "repetitions: 3\nmargin: 0.1")
-    assert differing(before, names(checkout.plan())) == {"study"}
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ("repetitions: 3", "repetitions: 3\nmargin: 0.1"),
         ("repetitions: 3", "repetitions: 3\norder: by_config"),
         ("repetitions: 3", "repetitions: 3\nreference: dual"),
         ("repetitions: 3", "repetitions: 3\nbaselines: [tr114]"),
-        ('title: "Quick', 'title: "A quick'),
+        ("repetitions: 3", "repetitions: 3\ncriteria: [memory]"),
+        ('title: "Small', 'title: "A small'),
     ],
 )
 def test_what_the_dataset_says_changes_the_manifest_of_the_study_only(
     checkout: Checkout, old: str, new: str
 ) -> None:
-    before = names(checkout.plan())
-    checkout.edit(QUICK, old, new)
-    assert differing(before, names(checkout.plan())) == {"study"}
-
-
-def test_a_phase_that_the_study_lacks_is_one_line(checkout: Checkout) -> None:
-    assert told(lambda: checkout.plan().phase_manifest("nope")) == (
-        f"{QUICK}: no phase 'nope'; phases: scenarios, controls"
-    )
+    before = checkout.plan()
+    checkout.edit(SMALL, old, new)
+    after = checkout.plan()
+    assert differing(names(before), names(after)) == {"study"}
+    assert after.run_files() == before.run_files()
 
 
 def test_a_phase_title_changes_that_phase_and_the_study(checkout: Checkout) -> None:
     before = names(checkout.plan())
-    checkout.edit(QUICK, 'title: "Controls', 'title: "The controls')
-    assert differing(before, names(checkout.plan())) == {"study", "phase controls"}
+    checkout.edit(SMALL, 'title: "Two', 'title: "The second')
+    assert differing(before, names(checkout.plan())) == {"study", "phase second"}
 
 
 def test_a_removed_config_changes_its_phase_and_the_study(checkout: Checkout) -> None:
     before = checkout.plan()
-    text = (checkout.root / QUICK).read_text(encoding="utf-8")
-    kept = text[: text.index("      - id: homo-g80-c512-dual-again")]
-    (checkout.root / QUICK).write_text(kept, encoding="utf-8")
+    checkout.edit(SMALL, STUDY[STUDY.index("      - {id: delta") :], "")
     after = checkout.plan()
 
-    assert differing(names(before), names(after)) == {"study", "phase controls"}
+    assert differing(names(before), names(after)) == {"study", "phase second"}
     gone = set(before.run_files()) - set(after.run_files())
     assert len(gone) == 3
-    assert not gone & set(after.phase_manifest("controls")["run_files"])
+    assert not gone & set(after.phase_manifest("second")["run_files"])
 
 
-def test_a_config_moved_to_another_phase_is_measured_no_second_time(checkout: Checkout) -> None:
+def test_a_comparison_moved_to_another_phase_is_measured_no_second_time(
+    checkout: Checkout,
+) -> None:
     before = checkout.plan()
-    text = (checkout.root / QUICK).read_text(encoding="utf-8")
-    start = text.index("      - id: homo-g80-c512-dual-again")
-    moved = text[:start].replace("  controls:\n", text[start:] + "  controls:\n")
-    (checkout.root / QUICK).write_text(moved, encoding="utf-8")
+    start, end = STUDY.index("      - scenario: chimera_homo"), STUDY.index("  second:")
+    moved = STUDY[:start] + STUDY[end:] + STUDY[start:end]
+    (checkout.root / SMALL).write_text(moved, encoding="utf-8")
     after = checkout.plan()
 
-    assert differing(names(before), names(after)) == {"study", "phase scenarios", "phase controls"}
+    assert [one.phase for one in after.study.comparisons if one.id == OTHER] == ["second"]
+    assert differing(names(before), names(after)) == {"study", "phase first", "phase second"}
     assert set(after.run_files()) == set(before.run_files())
 
 
 def test_more_repetitions_change_every_manifest_and_keep_every_run_file(checkout: Checkout) -> None:
     before = checkout.plan()
-    checkout.edit(QUICK, "repetitions: 3", "repetitions: 5")
-    after = checkout.plan()
+    after = checkout.plan(repetitions=5)
 
-    assert differing(names(before), names(after)) == {"study", "phase scenarios", "phase controls"}
+    assert differing(names(before), names(after)) == {"study", "phase first", "phase second"}
     assert set(before.run_files()) < set(after.run_files())
-    assert len(after.run_files()) == 5 * len(after.study.configs)
+    assert len(after.run_files()) == 5 * len(after.study.comparisons)
 
 
 def test_a_change_taken_back_gives_the_first_names_again(checkout: Checkout) -> None:
     before = names(checkout.plan())
-    checkout.edit(QUICK, "num_ctx: 512", "num_ctx: 513")
-    assert differing(before, names(checkout.plan())) == {"study", "phase scenarios"}
-    checkout.edit(QUICK, "num_ctx: 513", "num_ctx: 512")
+    checkout.edit(SMALL, "num_ctx: 512", "num_ctx: 513")
+    assert differing(before, names(checkout.plan())) == {"study", "phase first"}
+    checkout.edit(SMALL, "num_ctx: 513", "num_ctx: 512")
     assert names(checkout.plan()) == before
 
 
 def test_manifests_say_what_the_aggregates_are_made_from(checkout: Checkout) -> None:
     plan = checkout.plan()
-    whole, phase = plan.study_manifest(), plan.phase_manifest("controls")
+    texts = {file: text for file, text in plan.texts().items() if "manifest" in file}
+    read = {file: json.loads(text) for file, text in texts.items()}
+    whole = read.pop(plan.study_manifest_file)
 
+    assert read.keys() == {one["manifest"] for one in whole["phases"]}
+    assert [one["run_files"] for one in read.values()] == [
+        plan.run_files("first"),
+        plan.run_files("second"),
+    ]
     assert whole["run_files"] == plan.run_files()
-    assert phase["run_files"] == plan.run_files("controls")
-    assert [one["name"] for one in whole["phases"]] == ["scenarios", "controls"]
-    assert [one["manifest"] for one in whole["phases"]] == [
-        plan.manifest_file("scenarios"),
-        plan.manifest_file("controls"),
+    assert [one["name"] for one in whole["phases"]] == ["first", "second"]
+    assert whole["phases"][0]["comparisons"] == [
+        {"id": COMPARED, "rounds": 1, "configs": ["bvc-c512-serial", "bvc-c512-dual"]},
+        {"id": OTHER, "rounds": 1, "configs": ["homo-c1024-serial", "homo-c1024-dual"]},
     ]
     assert [config for one in whole["phases"] for config in one["configs"]] == [
         config.id for config in plan.study.configs
     ]
-    assert (whole["margin"], whole["repetitions"], whole["engine"]) == (0.05, 3, "embedded")
-    assert re.fullmatch(r"results/quick/manifest\.[0-9a-f]{12}\.json", plan.manifest_file())
-    assert re.fullmatch(
-        r"results/quick/phases/controls\.manifest\.[0-9a-f]{12}\.json",
-        plan.manifest_file("controls"),
-    )
+    assert [read[one["manifest"]]["comparisons"] for one in whole["phases"]] == [
+        one["comparisons"] for one in whole["phases"]
+    ]
+    told = {key: whole[key] for key in ("file", "margin", "reference", "criteria", "repetitions")}
+    assert told == {
+        "file": SMALL,
+        "margin": 0.05,
+        "reference": "serial",
+        "criteria": [],
+        "repetitions": 3,
+    }
+    for content, file in ((whole, plan.study_manifest_file), *((c, f) for f, c in read.items())):
+        assert f".{digest(content)}." in file
+
+
+def test_every_file_of_a_study_has_its_own_name(checkout: Checkout) -> None:
+    plan = checkout.plan()
+    named = plan.named_files()
+
+    assert len(named) == len(set(named))
+    assert {*plan.run_files(), *plan.texts(), plan.dataset_mark} < set(named)
+    assert len([name for name in named if name.startswith(f"{plan.tables('second')}.")]) == 5
+
+
+# What is written down, and what goes
+
+
+def test_texts_are_written_whole_and_only_if_they_are_not_there(tmp_path: Path) -> None:
+    same, other, new = (tmp_path / "a" / name for name in ("same", "other", "new"))
+    write_texts({str(same): "1", str(other): "1"})
+    inodes = [file.stat().st_ino for file in (same, other)]
+    os.utime(same, (0, 0))
+    write_texts({str(same): "1", str(other): "ü", str(new): "2"})
+
+    assert [file.read_text(encoding="utf-8") for file in (same, other, new)] == ["1", "ü", "2"]
+    assert same.stat().st_ino == inodes[0]
+    assert same.stat().st_mtime > 0  # the newest is that of the study as it is
+    assert other.stat().st_ino != inodes[1]
+    assert sorted(tmp_path.glob("a/.*")) == []
+
+
+def test_a_run_spec_that_is_none_is_one_line(checkout: Checkout, tmp_path: Path) -> None:
+    plan = checkout.plan()
+    file = tmp_path / "one.json"
+    file.write_text(plan.spec_texts["gamma"], encoding="utf-8")
+    assert read_spec(file) == plan.specs["gamma"]
+    for text in ("", "[]", "{}", plan.spec_texts["gamma"].replace('"agents"', '"agent"')):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(TandemError) as caught:
+            read_spec(file)
+        assert caught.value.exit_code == EXIT_CORRUPT
+        assert str(caught.value).startswith(f"{file}: no RunSpec; ")
+    with pytest.raises(TandemError, match="no such file"):
+        read_spec(tmp_path / "missing.json")
+
+
+def test_the_dataset_drops_what_earlier_manifests_left(checkout: Checkout) -> None:
+    root = checkout.root
+    before = checkout.plan()
+    checkout.edit(SMALL, "num_ctx: 512", "num_ctx: 513")
+    after = checkout.plan()
+    for plan in (before, after):
+        for name in plan.named_files():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+    (root / "results/small/phases/gone.000000000000.parquet").touch()
+    (root / after.study_manifest_file).write_text(json.dumps(dict(after.study_manifest)))
+    drop_others(root / after.study_manifest_file)
+
+    left = {str(file.relative_to(root)) for file in root.glob("results/**/*") if file.is_file()}
+    # run files and RunSpecs stay, in case that the change is taken back; so does what is current,
+    # but for its mark, which says that the dataset is made
+    measured = {*before.run_files(), *map(before.spec_file, COMPARISONS)}
+    assert left == {*after.named_files(), *measured} - {after.dataset_mark}
 
 
 # Sessions
@@ -124,10 +203,10 @@ def test_manifests_say_what_the_aggregates_are_made_from(checkout: Checkout) -> 
 
 def test_a_calibration_is_of_a_session_and_its_code_and_no_study(checkout: Checkout) -> None:
     before = checkout.plan().calibration_file()
-    checkout.edit(QUICK, "num_ctx: 512", "num_ctx: 513")
+    checkout.edit(SMALL, "num_ctx: 512", "num_ctx: 513")
     plan = checkout.plan(session="s2")
 
-    assert re.fullmatch(r"results/quick/calibration/s1\.[0-9a-f]{16}\.json", before)
+    assert re.fullmatch(r"results/small/calibration/s1\.[0-9a-f]{16}\.json", before)
     assert plan.calibration_file() == before.replace("/s1.", "/s2.")
     assert plan.calibration_file("s1") == before
 
@@ -148,10 +227,10 @@ def test_a_calibration_is_of_its_code(
 
 def test_calibrations_of_other_sessions_count_if_their_runs_do(checkout: Checkout) -> None:
     plan = checkout.plan()
-    run = Path(plan.run_file("homo-g80-c512-serial", 1)).name
+    run = Path(plan.run_file("gamma", 1)).name
     checkout.measured("s2", run)
     checkout.measured("s3", run)
-    folder = checkout.root / "results/quick/calibration"
+    folder = checkout.root / "results/small/calibration"
     folder.mkdir()
     before = names(checkout.plan())
     for session in ("s1", "s3", "s4"):  # s2 has none, s4 measured nothing
@@ -160,29 +239,29 @@ def test_calibrations_of_other_sessions_count_if_their_runs_do(checkout: Checkou
     after = checkout.plan()
 
     assert after.calibration_files() == [plan.calibration_file(s) for s in ("s1", "s3")]
-    assert after.study_manifest()["calibrations"] == after.calibration_files()
+    assert after.study_manifest["calibrations"] == after.calibration_files()
     assert differing(before, names(after)) == {"study"}
 
 
 def test_files_of_other_sessions_are_found(checkout: Checkout) -> None:
     plan = checkout.plan()
-    one, two = (Path(plan.run_file("homo-g80-c512-serial", r)).name for r in (1, 2))
-    scenario = Path(plan.run_file("homo-g80-c512-dual", 1)).name
+    one, two = (Path(plan.run_file("gamma", r)).name for r in (1, 2))
+    first = Path(plan.run_file(COMPARED, 1)).name
     stale = re.sub(r"[0-9a-f]{12}\.parquet$", "0" * 12 + ".parquet", one)
     before = names(plan)
-    checkout.measured("s3", two, scenario)
+    checkout.measured("s3", two, first)
     checkout.measured("s2", one, stale, f".{two}.part", "notes.txt")
     checkout.measured("s1", two)
     after = checkout.plan()
 
-    folder = "results/quick/runs"
-    controls = [f"{folder}/s2/{one}", f"{folder}/s3/{two}"]
-    assert after.other_sessions("controls") == controls
-    assert sorted(after.other_sessions()) == sorted([*controls, f"{folder}/s3/{scenario}"])
+    folder = "results/small/runs"
+    second = [f"{folder}/s2/{one}", f"{folder}/s3/{two}"]
+    assert after.other_sessions("second") == second
+    assert sorted(after.other_sessions()) == sorted([*second, f"{folder}/s3/{first}"])
     assert after.run_files() == plan.run_files()
-    assert after.phase_manifest("controls")["run_files"] == plan.run_files("controls") + controls
-    assert after.study_manifest()["run_files"] == after.run_files() + after.other_sessions()
-    assert differing(before, names(after)) == {"study", "phase scenarios", "phase controls"}
+    assert after.phase_manifest("second")["run_files"] == plan.run_files("second") + second
+    assert after.study_manifest["run_files"] == after.run_files() + after.other_sessions()
+    assert differing(before, names(after)) == {"study", "phase first", "phase second"}
     # Seen from s3, its own files are not others'.
     assert checkout.plan(session="s3").other_sessions() == [
         f"{folder}/s1/{two}",

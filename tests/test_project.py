@@ -1,18 +1,22 @@
 """From a checkout's files to run files: what changes their names, and what cannot be read."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from configs import QUICK, Checkout, copied
+from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied
 from study_texts import told
 
-from tandembench.project import LOCK_FILE, load_study, locked_model, open_plan
-from tandembench.study.spec import digest
+from tandembench import project
+from tandembench.project import LOCK_FILE, load_study, locked_model, measuring_code, open_plan
+from tandembench.study.spec import RunSpec, digest
 
 MODEL = "smollm2-135m-instruct-q4_1"
 RUN_FILE = re.compile(
-    r"results/quick/runs/s1/(?P<config>[a-z0-9._-]+)\.r(?P<repetition>[1-9])\.[0-9a-f]{12}\.parquet"
+    r"results/small/runs/s1/(?P<comparison>[a-z0-9._-]+)\.r(?P<repetition>[1-9])"
+    r"\.(?P<digest>[0-9a-f]{12})\.parquet"
 )
 
 
@@ -21,34 +25,44 @@ def checkout(tmp_path: Path, repository: Path) -> Checkout:
     return copied(repository, tmp_path)
 
 
-# Run files
+# Run files and RunSpecs
 
 
-def test_run_files_name_config_repetition_and_digest(checkout: Checkout) -> None:
+def test_run_files_name_comparison_repetition_and_digest(checkout: Checkout) -> None:
     plan = checkout.plan()
     files = plan.run_files()
-    found = [RUN_FILE.fullmatch(file) for file in files]
+    found = [match for file in files if (match := RUN_FILE.fullmatch(file))]
 
-    assert len(files) == len(set(files)) == 3 * len(plan.study.configs)
-    assert [(match["config"], int(match["repetition"])) for match in found if match] == [
-        (config.id, repetition) for config in plan.study.configs for repetition in (1, 2, 3)
+    assert len(found) == len(set(files)) == len(files) == 3 * len(COMPARISONS)
+    assert [(match["comparison"], int(match["repetition"])) for match in found] == [
+        (comparison, repetition) for comparison in COMPARISONS for repetition in (1, 2, 3)
     ]
-    for config in plan.study.configs:
-        assert digest(plan.specs[config.id]) in plan.run_file(config.id, 2)
-    assert plan.run_files("scenarios") + plan.run_files("controls") == files
-    assert len(plan.run_files("controls")) == 9
-    assert checkout.plan(session="s2").run_file("homo-g80-c512-dual", 1) == plan.run_file(
-        "homo-g80-c512-dual", 1
-    ).replace("/s1/", "/s2/")
+    assert {match["digest"] for match in found if match["comparison"] == OTHER} == {
+        plan.specs[OTHER].digest
+    }
+    assert plan.run_files("first") + plan.run_files("second") == files
+    assert len(plan.run_files("second")) == 6
+    assert checkout.plan(session="s2").run_file(OTHER, 1) == plan.run_file(OTHER, 1).replace(
+        "/s1/", "/s2/"
+    )
 
 
-def test_a_spec_is_one_string_with_its_repetition(checkout: Checkout) -> None:
+def test_a_spec_file_holds_the_run_spec_under_its_digest(checkout: Checkout) -> None:
     plan = checkout.plan()
-    one, two = (plan.spec_json("homo-g80-c512-dual", repetition) for repetition in (1, 2))
+    texts = plan.texts()
 
-    assert '"repetition":1' in one
-    assert one.replace('"repetition":1', '"repetition":2') == two
-    assert checkout.plan(session="s2").spec_json("homo-g80-c512-dual", 1) == one
+    for comparison in COMPARISONS:
+        file = plan.spec_file(comparison)
+        spec = RunSpec.from_json(texts[file])
+        assert spec == plan.specs[comparison]
+        assert texts[file] == plan.spec_texts[comparison]
+        assert file == f"results/small/specs/{comparison}.{digest(json.loads(texts[file]))}.json"
+        assert f".{spec.digest}." in plan.run_file(comparison, 1)
+    assert [config.id for config in plan.specs[COMPARED].configs] == [
+        "bvc-c512-dual",
+        "bvc-c512-serial",
+    ]
+    assert checkout.plan(session="s2").spec_texts == plan.spec_texts
 
 
 def test_the_order_numbers_every_block(checkout: Checkout) -> None:
@@ -56,8 +70,27 @@ def test_the_order_numbers_every_block(checkout: Checkout) -> None:
 
     assert sorted(plan.order().values()) == list(range(len(plan.run_files())))
     assert max(place for (_, repetition), place in plan.order().items() if repetition == 1) == (
-        len(plan.study.configs) - 1
+        len(COMPARISONS) - 1
     )
+
+
+def test_repetitions_may_be_given_with_the_command(checkout: Checkout) -> None:
+    few, many = checkout.plan(), checkout.plan(repetitions=9)
+
+    assert len(many.run_files()) == 3 * len(few.run_files())
+    assert set(few.run_files()) < set(many.run_files())
+    assert [many.order()[block] for block in few.order()] == list(few.order().values())
+    assert many.study_manifest["repetitions"] == 9
+    # the same as if the study said so
+    checkout.edit(SMALL, "repetitions: 3", "repetitions: 9")
+    assert checkout.plan().texts() == many.texts()
+
+
+@pytest.mark.parametrize("repetitions", [0, -1, 1001, 2.0, "9", True, [3]])
+def test_repetitions_that_are_none_are_refused(checkout: Checkout, repetitions: object) -> None:
+    line = told(lambda: checkout.plan(repetitions=repetitions))  # type: ignore[arg-type]
+    assert line.startswith("repetitions: ")
+    assert "1 to 1000" in line
 
 
 @pytest.mark.parametrize(
@@ -68,8 +101,8 @@ def test_the_order_numbers_every_block(checkout: Checkout) -> None:
         (LOCK_FILE, "default_num_ctx: 2048", "default_num_ctx: 2049"),
         (LOCK_FILE, "version: 2", "version: 3"),
         (LOCK_FILE, "sha256: b1", "sha256: b2"),
-        (QUICK, "tokens: 32", "tokens: 33"),
-        (QUICK, "seed: 2", "seed: 3"),
+        (SMALL, "tokens: 32", "tokens: 33"),
+        (SMALL, "seed: 7", "seed: 8"),
     ],
 )
 def test_what_all_blocks_depend_on_renames_all_run_files(
@@ -94,10 +127,10 @@ def test_what_all_blocks_depend_on_renames_all_run_files(
             "    another: {package: a==1, member: b, bytes: 1, sha256: " + "a" * 64 + "}\n"
             f"    {MODEL}:",
         ),
-        (QUICK, 'title: "', 'title: "New: '),
-        (QUICK, "repetitions: 3", "repetitions: 3\nmargin: 0.1"),
-        (QUICK, "repetitions: 3", "repetitions: 3\norder: by_config"),
-        (QUICK, "# order, nonces", "# all"),
+        (SMALL, 'title: "', 'title: "New: '),
+        (SMALL, "repetitions: 3", "repetitions: 3\nmargin: 0.1"),
+        (SMALL, "repetitions: 3", "repetitions: 3\norder: by_config"),
+        (SMALL, "# of all", "# order, nonces"),
         ("config/agents/collector_report.j2", "", "Unused here. "),
     ],
 )
@@ -110,19 +143,68 @@ def test_what_blocks_do_not_depend_on_renames_none(
     assert checkout.plan().run_files() == before
 
 
-def test_a_changed_config_renames_its_own_run_files_only(checkout: Checkout) -> None:
+def test_a_changed_entry_renames_its_own_run_files_only(checkout: Checkout) -> None:
     before = checkout.plan()
-    checkout.edit(
-        QUICK, "num_gpu: 80, num_ctx: 512, temperature: 0.8}", "num_gpu: 80, num_ctx: 512}"
-    )
+    checkout.edit(SMALL, "num_ctx: 1024", "num_ctx: 1024, top_k: 9")
     after = checkout.plan()
 
-    changed = {
-        config.id
-        for config in after.study.configs
-        if before.run_file(config.id, 1) != after.run_file(config.id, 1)
-    }
-    assert changed == {"bvc-g80-c512-dual", "bvc-g80-c512-single"}
+    changed = [one for one in COMPARISONS if before.run_file(one, 1) != after.run_file(one, 1)]
+    assert changed == [OTHER]
+
+
+# Code
+
+
+def test_every_name_in_the_tables_of_code_is_a_file(repository: Path) -> None:
+    for name in project.INERT | set(project.OF_ENGINES):
+        assert (project.PACKAGE / name).is_file(), name
+        assert name.split("/")[0] in project.MEASURING_CODE
+    for name in (*project.MEASURING_CODE, *project.CALIBRATING_CODE, *project.ANALYSING_CODE):
+        assert (project.PACKAGE / name).exists(), name
+
+
+ALL = {"embedded", "ollama", "openai"}
+
+
+@pytest.mark.parametrize(
+    ("file", "engines"),
+    [
+        ("measure/block.py", ALL),
+        ("wire/client.py", ALL),
+        ("wire/sockets.py", ALL),
+        ("servers/open.py", ALL),
+        ("servers/embedded.py", {"embedded"}),
+        ("servers/llama_process.py", {"embedded"}),
+        ("servers/attach.py", {"ollama", "openai"}),
+        ("servers/ollama.py", {"ollama"}),
+        ("wire/ollama.py", {"ollama"}),
+        ("wire/ollama_chat.py", {"ollama"}),
+        ("wire/openai.py", {"openai"}),
+        # llama-server's own figures, which it also adds to OpenAI's answers
+        ("wire/llama.py", {"embedded", "openai"}),
+        ("measure/progress.py", set()),
+        ("measure/exclusive.py", set()),
+        ("servers/fetch.py", set()),
+        ("servers/lock.py", set()),
+        ("metrics.py", set()),
+        ("dataset/aggregate.py", set()),
+        ("cli.py", set()),
+    ],
+)
+def test_code_counts_where_it_acts_in_the_measurement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, engines: set[str]
+) -> None:
+    before = {engine: measuring_code(engine) for engine in ALL}
+    copy = shutil.copytree(project.PACKAGE, tmp_path / "package")
+    monkeypatch.setattr(project, "PACKAGE", copy)
+    source = (copy / file).read_text(encoding="utf-8")
+    (copy / file).write_text(f"{source}\n# A comment.\n", encoding="utf-8")
+    assert {engine: measuring_code(engine) for engine in ALL} == before
+    (copy / file).write_text(f"{source}\nCHANGED = 1\n", encoding="utf-8")
+    assert {engine for engine in ALL if measuring_code(engine) != before[engine]} == engines
+
+
+# Sessions
 
 
 @pytest.mark.parametrize("session", ["s1", "2026-11-22", "night.two_a", "7", "a" * 64])
@@ -146,11 +228,11 @@ def test_session_names_that_are_refused(checkout: Checkout, session: str) -> Non
 
 
 def test_a_model_that_is_not_pinned_is_refused(checkout: Checkout) -> None:
-    checkout.edit(QUICK, f"model: {MODEL}", "model: gemma3:1b")
+    checkout.edit(SMALL, f"model: {MODEL}", "model: gemma3:1b")
 
-    line = checkout.line(QUICK, "- scenario")
+    line = checkout.line(SMALL, "- scenario")
     assert told(checkout.plan) == (
-        f"{QUICK}:{line}: {LOCK_FILE} does not pin the model 'gemma3:1b' for embedded; "
+        f"{SMALL}:{line}: {LOCK_FILE} does not pin the model 'gemma3:1b' for embedded; "
         f"pinned models: {MODEL}"
     )
 
@@ -160,31 +242,31 @@ OLLAMA += "  single_parallel: ['http://h:4']}\n"
 
 
 def test_an_engine_without_an_entry_in_the_lock_is_refused(checkout: Checkout) -> None:
-    checkout.edit(QUICK, "repetitions:", f"{OLLAMA}repetitions:")
-    line = checkout.line(QUICK, "- scenario")
+    checkout.edit(SMALL, "repetitions:", f"{OLLAMA}repetitions:")
+    line = checkout.line(SMALL, "- scenario")
 
     assert told(checkout.plan) == (
-        f"{QUICK}:{line}: {LOCK_FILE} has no entry for ollama; "
-        f"run: tandembench servers lock {QUICK} --write"
+        f"{SMALL}:{line}: {LOCK_FILE} has no entry for ollama; "
+        f"run: tandembench servers lock {SMALL} --write"
     )
     # The command that the line names works without an entry.
-    assert load_study(QUICK, checkout.root).engine == "ollama"
+    assert load_study(SMALL, checkout.root).engine == "ollama"
 
     checkout.edit(LOCK_FILE, "embedded:", "ollama: {version: 0.12.10, models: {}}\nembedded:")
     assert told(checkout.plan) == (
-        f"{QUICK}:{line}: {LOCK_FILE} does not pin the model '{MODEL}' for ollama; "
-        f"run: tandembench servers lock {QUICK} --write (pinned models: none)"
+        f"{SMALL}:{line}: {LOCK_FILE} does not pin the model '{MODEL}' for ollama; "
+        f"run: tandembench servers lock {SMALL} --write (pinned models: none)"
     )
 
 
 def test_a_spec_holds_its_own_engine_and_models_only(checkout: Checkout) -> None:
-    checkout.edit(QUICK, "repetitions:", f"{OLLAMA}repetitions:")
+    checkout.edit(SMALL, "repetitions:", f"{OLLAMA}repetitions:")
     entry = "ollama:\n  version: 0.12.10\n  models:\n"
     entry += f"    {MODEL}: sha256:{'a' * 64}\n    other: {'b' * 12}\n"
     checkout.edit(LOCK_FILE, "embedded:", f"{entry}embedded:")
     before = checkout.plan()
 
-    assert before.specs["homo-g80-c512-serial"]["lock"] == {
+    assert before.specs["gamma"].lock == {
         "version": "0.12.10",
         "models": {MODEL: f"sha256:{'a' * 64}"},
     }
@@ -231,11 +313,11 @@ def test_faults_of_study_and_lock_name_their_files(checkout: Checkout) -> None:
     checkout.edit(LOCK_FILE, "bytes: 9", "bytes: many9")
     line = checkout.line(LOCK_FILE, "bytes:")
     assert told(checkout.plan).startswith(f"{LOCK_FILE}:{line}: embedded.models.")
-    checkout.edit(QUICK, "repetitions: 3", "repetitions: three")
-    line = checkout.line(QUICK, "repetitions:")
-    fault = f'{QUICK}:{line}: repetitions: "three" is not allowed; '
+    checkout.edit(SMALL, "repetitions: 3", "repetitions: three")
+    line = checkout.line(SMALL, "repetitions:")
+    fault = f'{SMALL}:{line}: repetitions: "three" is not allowed; '
     assert told(checkout.plan).startswith(fault)
-    assert told(lambda: load_study(QUICK, checkout.root)).startswith(fault)
+    assert told(lambda: load_study(SMALL, checkout.root)).startswith(fault)
 
 
 def test_the_shipped_studies_open_and_share_no_results(repository: Path) -> None:

@@ -1,13 +1,18 @@
 """Reads the study once and offers it to the rules. Needs config/; makes nothing.
 
-`--configfile` names the study (config/study.yaml if left out), `--config session=s2` a session.
+`--configfile` names the study (config/study.yaml if left out), `--config session=s2` a session,
+`--config repetitions=9` how often each comparison is measured in place of what the study says.
 """
 
 import os
+import subprocess
 import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
+
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 # The package works from the checkout, installed or not, here and in the jobs. A PYTHONPATH from
 # outside could bring in other versions than the lock's, and is left out.
@@ -15,11 +20,18 @@ PACKAGES = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).
 sys.path.insert(0, PACKAGES)
 os.environ.update(PYTHONPATH=PACKAGES)
 
+from tandembench.dataset.manifest import write_texts
 from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.invocation import note
-from tandembench.project import HYPOTHESES_FILE, Plan, load_hypotheses, open_plan
+from tandembench.project import HYPOTHESES_FILE, load_hypotheses, open_plan
+from tandembench.quiet import only_faults
 from tandembench.study.hypotheses import SELF, Hypothesis
+from tandembench.study.plan import TABLES, Plan
+
+QUIET = Quietness.ALL in (workflow.output_settings.quiet or ())
+if QUIET:
+    only_faults(logger)
 
 
 def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
@@ -28,7 +40,7 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
     A mistake in one of them is one line, and the end.
     """
     files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
-    unknown = set(workflow.config_settings.config) - {"session"}
+    unknown = set(workflow.config_settings.config) - {"session", "repetitions"}
     try:
         if len(files) > 1:
             raise TandemError(
@@ -40,10 +52,15 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
             raise TandemError(
                 f"unknown key '{min(unknown)}'",
                 where="--config",
-                fix="only session can be given there; write the rest into the study's YAML",
+                fix="only session and repetitions can be given there; write the rest into the"
+                " study's YAML",
             )
+        # a study's own repetitions stand in `config` too
+        given = workflow.config_settings.config
         plan = open_plan(
-            files[0] if files else "config/study.yaml", str(config.get("session", "s1"))
+            files[0] if files else "config/study.yaml",
+            str(given.get("session", "s1")),
+            given.get("repetitions"),
         )
         return plan, load_hypotheses()
     except TandemError as error:
@@ -68,17 +85,16 @@ PAGE_CODE = [
 # A changed template or sentence makes a report again, and nothing else.
 REPORTING_CODE = [
     os.path.relpath(file)
-    for folder, pattern in (("templates", "*.md.j2"), ("tandembench/report", "**/*.py"))
-    for file in sorted(Path(PACKAGES, folder).glob(pattern))
-    if file.name not in ("diff.md.j2", "page.py")
-] + [
-    os.path.relpath(file)
     for pattern in (
-        "tandembench/study/hypotheses.py",
-        "tandembench/plan.py",
+        "templates/*",
+        "tandembench/analysis/*.py",
         "tandembench/diff/*.py",
+        "tandembench/plan.py",
+        "tandembench/report/**/*.py",
+        "tandembench/study/hypotheses.py",
     )
     for file in sorted(Path(PACKAGES).glob(pattern))
+    if file.name != "diff.md.j2"
 ]
 DIFFING_CODE = [
     *(
@@ -101,12 +117,22 @@ INVOCATION = os.environ.setdefault("TANDEMBENCH_INVOCATION", uuid.uuid4().hex[:1
 
 
 wildcard_constraints:
-    config=r"[a-z0-9]+([_.-][a-z0-9]+)*",
+    comparison=r"[a-z0-9]+([_.-][a-z0-9]+)*",
     repetition=r"[1-9][0-9]*",
     digest=r"[0-9a-f]{12}",
     phase=r"[a-z0-9]+([_.-][a-z0-9]+)*",
     page=r"[a-z0-9]+([_.@/-]+[a-z0-9]+)*",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+
+
+def show_answer() -> None:
+    """Print what the study answers, if it was asked for as a whole."""
+    if not workflow.dag_settings.targets <= {"all", "default"}:
+        return
+    sys.stdout.flush()
+    subprocess.run(
+        [sys.executable, "-m", "tandembench", "show", PLAN.results], check=False
+    )
 
 
 def measure_threads(wildcards, input, attempt) -> int:
@@ -116,20 +142,25 @@ def measure_threads(wildcards, input, attempt) -> int:
 
 def block_spec(wildcards) -> str:
     """The RunSpec of a block, the one string that Snakemake tracks."""
-    return PLAN.spec_json(wildcards.config, int(wildcards.repetition))
+    return PLAN.spec_texts[wildcards.comparison]
+
+
+def block_spec_file(wildcards) -> str:
+    """The file that holds it: as an argument it could be longer than the system allows."""
+    return PLAN.spec_file(wildcards.comparison)
 
 
 def block_priority(wildcards) -> int:
     """First in the seeded order is highest."""
-    return len(ORDER) - ORDER[wildcards.config, int(wildcards.repetition)]
+    return len(ORDER) - ORDER[wildcards.comparison, int(wildcards.repetition)]
 
 
 def block_models(wildcards) -> list[str]:
     """The model files that a block needs; none if its servers run already."""
-    spec = PLAN.specs[wildcards.config]
-    if spec["engine"] != "embedded":
+    spec = PLAN.specs[wildcards.comparison]
+    if spec.engine != "embedded":
         return []
-    return [MODEL_FILE.format(model=model) for model in spec["lock"]["models"]]
+    return [MODEL_FILE.format(model=model) for model in spec.lock["models"]]
 
 
 def phase_runs(wildcards) -> list[str]:
@@ -139,13 +170,7 @@ def phase_runs(wildcards) -> list[str]:
 
 def phase_manifest(wildcards) -> str:
     """The manifest of a phase."""
-    return PLAN.manifest_file(wildcards.phase)
-
-
-def page_sources(wildcards) -> list[str]:
-    """The Markdown of a page, and the figures that the study's report shows."""
-    markdown = f"reports/{wildcards.page}.md"
-    return [markdown, f"{REPORTS}/figures"] if markdown == REPORT else [markdown]
+    return PLAN.phase_manifest_file(wildcards.phase)
 
 
 def hypotheses_files(wildcards) -> list[str]:

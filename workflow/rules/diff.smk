@@ -26,4 +26,4 @@ rule diff:
         "../../environment.yaml"
     shell:
         "python -m tandembench diff {wildcards.a:q} {wildcards.b:q} --exit-zero --output {output:q}"
-        " 2> {log:q}"
+        " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"

@@ -5,6 +5,10 @@ HTML in the same way: `snakemake --cores 1 reports/diff/tr113..tr114.html`.
 """
 
 
+# A study's report is made with its page, in one command.
+ruleorder: report > page
+
+
 report: "../report/workflow.rst"
 
 
@@ -27,6 +31,12 @@ rule report:
             category="Report",
             labels={"study": PLAN.study.name, "as": "JSON"},
         ),
+        page=report(
+            PAGE,
+            caption="../report/page.rst",
+            category="Report",
+            labels={"study": PLAN.study.name, "as": "page"},
+        ),
         figures=report(
             directory(f"{REPORTS}/figures"),
             patterns=["{name}.svg"],
@@ -38,13 +48,13 @@ rule report:
     conda:
         "../../environment.yaml"
     shell:
-        "python -m tandembench report {input.descriptor:q} --output {output.markdown:q}"
-        " > {log:q} 2>&1"
+        "python -m tandembench report {input.descriptor:q} --output {output.markdown:q} --page"
+        " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
 
 
 rule page:
     input:
-        page_sources,
+        markdown="reports/{page}.md",
         made_by=PAGE_CODE,
     output:
         report(
@@ -57,7 +67,6 @@ rule page:
         f"{PLAN.results}/logs/{{page}}.html.log",
     conda:
         "../../environment.yaml"
-    params:
-        markdown="reports/{page}.md",
     shell:
-        "python -m tandembench page {params.markdown:q} --output {output:q} > {log:q} 2>&1"
+        "python -m tandembench page {input.markdown:q} --output {output:q}"
+        " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"

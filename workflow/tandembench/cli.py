@@ -44,7 +44,8 @@ _HYPOTHESES = click.option(
 
 
 @main.command()
-@click.option("--spec", required=True, help="The RunSpec, canonical JSON.")
+@click.option("--spec", "spec_file", required=True, type=_PATH, help="The file of the RunSpec.")
+@click.option("--repetition", required=True, type=click.IntRange(min=1), help="Which block of it.")
 @click.option("--session", default="s1", show_default=True, help="Label of the session.")
 @click.option("--output", required=True, type=_PATH, help="The run file to write.")
 @click.option(
@@ -57,15 +58,22 @@ _HYPOTHESES = click.option(
 @click.option("--log", "log_path", required=True, type=_PATH, help="Log file, appended to.")
 @click.option("--parent", type=int, help="Process id without which the run ends.")
 def run(
-    spec: str, session: str, output: Path, models: Path, log_path: Path, parent: int | None
+    spec_file: Path,
+    repetition: int,
+    session: str,
+    output: Path,
+    models: Path,
+    log_path: Path,
+    parent: int | None,
 ) -> None:
     """Measure one block: what the rule run_block calls."""
-    from tandembench.measure.run import run as measure  # noqa: PLC0415 - one room per command
+    from tandembench.dataset.manifest import read_spec  # noqa: PLC0415 - one room per command
+    from tandembench.measure.run import run as measure  # noqa: PLC0415
     from tandembench.servers.lifeline import die_with  # noqa: PLC0415
 
     if parent is not None:
         die_with(parent)
-    measure(spec, session, output, models, log_path)
+    measure(read_spec(spec_file), repetition, session, output, models, log_path)
 
 
 @main.command("fetch-model")
@@ -77,26 +85,6 @@ def fetch_model(model: str, output: Path) -> None:
     from tandembench.servers.fetch import fetch_model as fetch  # noqa: PLC0415
 
     fetch(locked_model(model), output)
-
-
-@main.command()
-@click.argument("study_file")
-@click.option("--session", default="s1", show_default=True, help="Label of the session.")
-@click.option("--phase", help="A phase; the whole study if left out.")
-@click.option("--output", required=True, type=_PATH, help="The manifest to write.")
-def manifest(study_file: str, session: str, phase: str | None, output: Path) -> None:
-    """Write what an aggregate is made from, and delete what it replaces.
-
-    That is earlier manifests and, for a whole study, the tables of phases that it no longer has.
-    """
-    from tandembench.dataset.manifest import drop_other_phases, write_manifest  # noqa: PLC0415
-    from tandembench.project import open_plan  # noqa: PLC0415
-
-    plan = open_plan(study_file, session)
-    content = plan.phase_manifest(phase) if phase else plan.study_manifest()
-    write_manifest(content, output, plan.manifest_file(phase))
-    if phase is None:
-        drop_other_phases(output.parent / "phases", plan.study.phases)
 
 
 @main.command()
@@ -120,9 +108,14 @@ def aggregate(
     "--output", required=True, type=_PATH, help="The descriptor to write; tables beside it."
 )
 def dataset(manifest_file: Path, output: Path) -> None:
-    """Join the phases of a study into a dataset with its descriptor."""
-    from tandembench.dataset.build import build_dataset  # noqa: PLC0415
+    """Join the phases of a study into a dataset with its descriptor.
 
+    Deletes the tables of phases that the manifest does not name, and manifests before it.
+    """
+    from tandembench.dataset.build import build_dataset  # noqa: PLC0415
+    from tandembench.dataset.manifest import drop_others  # noqa: PLC0415
+
+    drop_others(manifest_file)
     build_dataset(manifest_file, output.parent)
 
 
@@ -150,8 +143,9 @@ def show(dataset: str, comparison: str | None, style: str) -> None:
     type=_PATH,
     help="The Markdown file to write; reports/<name>/technical_report.md if left out.",
 )
+@click.option("--page", "with_page", is_flag=True, help="Make its HTML page too.")
 @_HYPOTHESES
-def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
+def report(dataset: str, output: Path | None, with_page: bool, hypotheses_file: str) -> None:
     """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
     DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
@@ -159,9 +153,12 @@ def report(dataset: str, output: Path | None, hypotheses_file: str) -> None:
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.project import load_hypotheses  # noqa: PLC0415
-    from tandembench.report.write import write_report  # noqa: PLC0415
+    from tandembench.report.write import write_page, write_report  # noqa: PLC0415
 
-    click.echo(write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file)))
+    written = write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file))
+    click.echo(written)
+    if with_page:
+        click.echo(write_page(written, None))
 
 
 @main.command()
@@ -288,16 +285,17 @@ def plan(dataset: str, precision: str | None, style: str) -> None:
 def prune(study_file: str, session: str, invalid: bool, dry_run: bool, style: str) -> None:
     """Remove results that STUDY_FILE no longer names: run files, tables and logs of the past.
 
-    With --invalid: run files of blocks whose last attempt failed, in every session, so that the
-    next snakemake measures them again.
+    With --invalid: run files of blocks in which a config failed every time, in every session, so
+    that the next snakemake measures them again.
     """
     from tandembench.dataset.prune import failed_blocks, remove, unnamed  # noqa: PLC0415
     from tandembench.project import open_plan  # noqa: PLC0415
 
     plan = open_plan(study_file, session)
-    named = plan.run_files() + plan.other_sessions()
-    stale = unnamed(Path(plan.results), named, plan.study.phases)
-    files = failed_blocks(named) if invalid else stale
+    if invalid:
+        files = failed_blocks(plan.run_files() + plan.other_sessions())
+    else:
+        files = unnamed(Path(plan.results), plan.named_files())
     gone = files if dry_run else remove(files)
     if style == "json":
         click.echo(json.dumps({"removed": not dry_run, "files": list(map(str, gone))}, indent=1))

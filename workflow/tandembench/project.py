@@ -4,7 +4,7 @@ Used by the Snakefile and by the commands; asks no server anything, so dry runs 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
 from tandembench.study.code import code_digest
 from tandembench.study.hypotheses import Hypothesis, read_hypotheses
-from tandembench.study.model import Config, Study
+from tandembench.study.model import Comparison, Study
+from tandembench.study.plan import Plan
 from tandembench.study.read import checked_yaml, read_study
-from tandembench.study.spec import Spec, block_order, canonical, config_spec, digest
+from tandembench.study.spec import RunSpec, comparison_spec
 from tandembench.text import sanitise
 
 PACKAGE = Path(__file__).parent
@@ -29,9 +30,32 @@ NO_STUDY = "name an existing study, such as config/quick.yaml"
 LOCK_FILE = "config/servers.lock.yaml"
 HYPOTHESES_FILE = "config/hypotheses.yaml"
 DATA = "config/agents/data"
-# What a run file depends on beyond its RunSpec. Study and agents are not here: all that they
-# do is in the RunSpec itself.
+# What a run file depends on beyond its RunSpec: these rooms, but for what acts in no measurement,
+# and for what acts in those of other engines. Study and agents are not here: all that they do is in
+# the RunSpec itself.
 MEASURING_CODE = ("servers", "wire", "measure")
+INERT = frozenset(
+    {
+        "measure/exclusive.py",
+        "measure/progress.py",
+        "servers/fake.py",
+        "servers/fetch.py",
+        "servers/lock.py",
+    }
+)
+OF_ENGINES: Mapping[str, frozenset[str]] = {
+    "servers/address.py": frozenset({"ollama", "openai"}),
+    "servers/attach.py": frozenset({"ollama", "openai"}),
+    "servers/embedded.py": frozenset({"embedded"}),
+    "servers/llama_process.py": frozenset({"embedded"}),
+    "servers/ollama.py": frozenset({"ollama"}),
+    "servers/openai.py": frozenset({"openai"}),
+    "wire/llama.py": frozenset({"embedded", "openai"}),
+    "wire/ollama.py": frozenset({"ollama"}),
+    "wire/ollama_chat.py": frozenset({"ollama"}),
+    "wire/openai.py": frozenset({"openai"}),
+    "wire/openai_completions.py": frozenset({"openai"}),
+}
 # What a calibration depends on; nothing in a study does.
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server")
 ANALYSING_CODE = ("metrics.py", "stats", "dataset")
@@ -42,146 +66,37 @@ TESTABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A study with the RunSpec of each config (by id) and the file names that follow.
-
-    ``elsewhere`` maps the other sessions that were measured to the names of their run files;
-    ``calibrated`` are the names of the calibrations that are there.
-    """
-
-    study: Study
-    file: str
-    session: str
-    specs: Mapping[str, Spec]
-    analysing_code: str
-    elsewhere: Mapping[str, Sequence[str]]
-    calibrating_code: str
-    calibrated: Sequence[str]
-
-    @property
-    def results(self) -> str:
-        """The folder of this study's results."""
-        return f"results/{self.study.name}"
-
-    def spec_json(self, config_id: str, repetition: int) -> str:
-        """The RunSpec of one block, canonical JSON."""
-        return canonical(self.specs[config_id] | {"repetition": repetition})
-
-    def run_file(self, config_id: str, repetition: int) -> str:
-        """Where one block's measurement goes; the digest of its RunSpec is in the name."""
-        key = digest(self.specs[config_id])
-        return f"{self.results}/runs/{self.session}/{config_id}.r{repetition}.{key}.parquet"
-
-    def run_files(self, phase: str | None = None) -> list[str]:
-        """The run files of one phase, or of all, config by config."""
-        return [
-            self.run_file(config.id, repetition)
-            for config in self.study.configs
-            if phase in (None, config.phase)
-            for repetition in range(1, self.study.repetitions + 1)
-        ]
-
-    def other_sessions(self, phase: str | None = None) -> list[str]:
-        """Run files of this same study that other sessions measured."""
-        wanted = {Path(file).name for file in self.run_files(phase)}
-        return [
-            f"{self.results}/runs/{session}/{name}"
-            for session, names in sorted(self.elsewhere.items())
-            for name in sorted(wanted.intersection(names))
-        ]
-
-    def calibration_file(self, session: str | None = None) -> str:
-        """Where the calibration of ``session``, or of this one, goes; its code is in the name."""
-        name = f"{session or self.session}.{self.calibrating_code}.json"
-        return f"{self.results}/calibration/{name}"
-
-    def calibration_files(self) -> list[str]:
-        """This session's, and those that are there of the other sessions whose runs count."""
-        others = sorted({Path(file).parent.name for file in self.other_sessions()})
-        files = map(self.calibration_file, others)
-        there = [file for file in files if Path(file).name in self.calibrated]
-        return [self.calibration_file(), *there]
-
-    def order(self) -> dict[tuple[str, int], int]:
-        """The place of each (config id, repetition) in the order of measuring, from 0."""
-        return {block: place for place, block in enumerate(block_order(self.study))}
-
-    def phase_manifest(self, phase: str) -> dict[str, Any]:
-        """What the aggregate of one phase is made from; TandemError if the study has no such."""
-        phases = self.study.phases
-        if phase not in phases:
-            what, fix = f"no phase '{sanitise(phase, 40)}'", f"phases: {', '.join(phases)}"
-            raise TandemError(what, where=self.file, fix=fix)
-        return {
-            "study": self.study.name,
-            "phase": phase,
-            "title": phases[phase],
-            "session": self.session,
-            "analysing_code": self.analysing_code,
-            "run_files": self.run_files(phase) + self.other_sessions(phase),
-        }
-
-    def study_manifest(self) -> dict[str, Any]:
-        """What the dataset of the study is made from."""
-        study = self.study
-        return {
-            "study": study.name,
-            "title": study.title,
-            "session": self.session,
-            "repetitions": study.repetitions,
-            "order": study.order,
-            "seed": study.seed,
-            "margin": study.margin,
-            "reference": study.reference,
-            "baselines": list(study.baselines),
-            "engine": study.engine,
-            "threads_total": study.threads_total,
-            "analysing_code": self.analysing_code,
-            "run_files": self.run_files() + self.other_sessions(),
-            "calibrations": self.calibration_files(),
-            "phases": [
-                {
-                    "name": phase,
-                    "title": title,
-                    "manifest": self.manifest_file(phase),
-                    "configs": [c.id for c in study.configs if c.phase == phase],
-                }
-                for phase, title in study.phases.items()
-            ],
-        }
-
-    def manifest_file(self, phase: str | None = None) -> str:
-        """The manifest of a phase, or of the whole study; its digest is in the name."""
-        if phase is None:
-            return f"{self.results}/manifest.{digest(self.study_manifest())}.json"
-        key = digest(self.phase_manifest(phase))
-        return f"{self.results}/phases/{phase}.manifest.{key}.json"
-
-
-def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan:
+def open_plan(
+    study_file: str, session: str = "s1", repetitions: int | None = None, root: Path = Path()
+) -> Plan:
     """Read a study and all that its RunSpecs depend on. Paths are relative to ``root``.
 
-    TandemError, one line, for anything that cannot be measured as it is written.
+    ``repetitions`` counts in place of the study's own number. TandemError, one line, for anything
+    that cannot be measured as it is written.
     """
     if not is_name(session):
         fix = "use small letters and digits, joined by single '_', '.' or '-', 64 at most"
         what = f"'{sanitise(session, 80)}' is not allowed"
         raise TandemError(what, where="session", fix=fix)
     study = load_study(study_file, root)
+    if repetitions is not None:
+        rule = _schema("study")["properties"]["repetitions"]
+        if type(repetitions) is not int or not rule["minimum"] <= repetitions <= rule["maximum"]:
+            what = f"{sanitise(str(repetitions), 80)} is not allowed"
+            raise TandemError(what, where="repetitions", fix=f"expected {rule['description']}")
+        study = replace(study, repetitions=repetitions)
     lock = _lock(root)
-    code = code_digest(_sources(MEASURING_CODE))
+    code = measuring_code(study.engine)
     rendered = cache(partial(_rendered, root))  # of this call only: files may change between two
-    specs = {
-        config.id: config_spec(
-            study,
-            config,
-            {a.name: rendered(a.task, a.steps, a.data or DATA) for a in config.agents},
-            _locked(study, config, lock, study_file),
-            code,
-        )
-        for config in study.configs
-    }
+
+    def spec(comparison: Comparison) -> RunSpec:
+        prompts = {
+            config.id: {a.name: rendered(a.task, a.steps, a.data or DATA) for a in config.agents}
+            for config in comparison.configs
+        }
+        locked = _locked(study, comparison, lock, study_file)
+        return comparison_spec(study, comparison, prompts, locked, code)
+
     results = root / "results" / study.name
     runs = results / "runs"
     elsewhere = {
@@ -189,10 +104,16 @@ def open_plan(study_file: str, session: str = "s1", root: Path = Path()) -> Plan
         for folder in (runs.iterdir() if runs.is_dir() else ())
         if folder.name != session
     }
-    analysing = code_digest(_sources(ANALYSING_CODE))
-    calibrating = code_digest(_sources(CALIBRATING_CODE))
-    calibrated = [file.name for file in (results / "calibration").glob("*.json")]
-    return Plan(study, study_file, session, specs, analysing, elsewhere, calibrating, calibrated)
+    return Plan(
+        study=study,
+        file=study_file,
+        session=session,
+        specs={one.id: spec(one) for one in study.comparisons},
+        analysing_code=code_digest(_sources(ANALYSING_CODE)),
+        elsewhere=elsewhere,
+        calibrating_code=code_digest(_sources(CALIBRATING_CODE)),
+        calibrated=[file.name for file in (results / "calibration").glob("*.json")],
+    )
 
 
 def load_study(study_file: str, root: Path = Path()) -> Study:
@@ -232,6 +153,17 @@ def _schema(name: str) -> dict[str, Any]:
     return loaded
 
 
+def measuring_code(engine: str) -> str:
+    """The digest of the code that acts in a measurement of ``engine``."""
+    return code_digest(
+        {
+            name: text
+            for name, text in _sources(MEASURING_CODE).items()
+            if name not in INERT and engine in OF_ENGINES.get(name, {engine})
+        }
+    )
+
+
 def _sources(names: Sequence[str]) -> dict[str, str]:
     paths = [PACKAGE / name for name in names]
     files = [file for path in paths for file in ([path] if path.suffix else path.rglob("*.py"))]
@@ -244,15 +176,15 @@ def _rendered(root: Path, task: str, steps: tuple[str, ...], data: str) -> tuple
 
 
 def _locked(
-    study: Study, config: Config, lock: Mapping[str, Any], study_file: str
+    study: Study, comparison: Comparison, lock: Mapping[str, Any], study_file: str
 ) -> dict[str, Any]:
-    """The lock entries that this config is measured with: its own engine and models only."""
-    where = f"{study_file}:{config.line}"
+    """The lock entries that a comparison is measured with: its own engine and models only."""
+    where = f"{study_file}:{comparison.line}"
     if study.engine not in lock:
         fix = f"run: tandembench servers lock {study_file} --write"
         raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=fix)
     entry = lock[study.engine]
-    models = {agent.model for agent in config.agents}
+    models = {agent.model for config in comparison.configs for agent in config.agents}
     for model in sorted(models):
         if model not in entry["models"]:
             what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"

@@ -1,49 +1,63 @@
-"""Manifests: what an aggregate is made from, under a name that holds its digest."""
+"""What the workflow writes down for its commands: RunSpecs, and manifests of what tables hold."""
 
 import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import read_text, replacing
+from tandembench.study.spec import RunSpec
+
+_MADE_BY = "run snakemake, which writes it"
 
 
-def write_manifest(content: Mapping[str, Any], path: Path, expected: str) -> None:
-    """Write ``content`` and delete the manifests that ``path`` replaces.
+def write_texts(texts: Mapping[str, str]) -> None:
+    """Write each text to the file that it is mapped from, whole or not at all.
 
-    ``expected`` is the name that follows from ``content``: if it is not ``path``, the study has
-    changed since the workflow was planned.
+    What stands there already is only touched: the newest manifest is that of the study as it is.
     """
-    if path.name != Path(expected).name:
-        raise TandemError(
-            "the study or the code changed while the workflow ran",
-            where=str(path),
-            fix="run snakemake again",
-        )
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    stem = path.name.rsplit(".", 2)[0]
-    for other in path.parent.iterdir():
-        sibling = re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}\.json", other.name)
-        if sibling and other.name != path.name:
-            other.unlink(missing_ok=True)
+    for name, text in texts.items():
+        path = Path(name)
+        if path.is_file() and path.read_bytes() == text.encode():
+            path.touch()
+        else:
+            with replacing(path) as partial:
+                partial.write_text(text, encoding="utf-8")
 
 
-def drop_other_phases(folder: Path, phases: Collection[str]) -> None:
-    """Delete tables and manifests in ``folder`` that belong to none of the study's ``phases``."""
-    for file in folder.iterdir() if folder.is_dir() else ():
-        # A name may hold dots: what could be the table of a listed phase stays.
-        if not any(file.name.startswith(f"{phase}.") for phase in phases):
-            file.unlink(missing_ok=True)
+def read_spec(path: Path) -> RunSpec:
+    """The RunSpec at ``path``; TandemError if it is not there or (exit 3) is none."""
+    try:
+        return RunSpec.from_json(read_text(path, _MADE_BY))
+    except (ValueError, KeyError, TypeError):
+        raise _corrupt("no RunSpec", path) from None
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest at ``path``; TandemError if it is not there or (exit 3) is none."""
     try:
-        content: dict[str, Any] = json.loads(read_text(path, "run snakemake, which makes it"))
+        content: dict[str, Any] = json.loads(read_text(path, _MADE_BY))
     except ValueError as error:
-        what, fix = f"no manifest ({error})", "delete it and run snakemake, which makes it again"
-        raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT) from None
+        raise _corrupt(f"no manifest ({error})", path) from None
     return content
+
+
+def drop_others(path: Path) -> None:
+    """Delete what earlier manifests of the study left beside that at ``path``.
+
+    That is: these manifests, tables and manifests of phases that it does not name, and marks of
+    datasets. A dataset made from one of them is then made again, even if nobody remembers it.
+    """
+    named = tuple(f"{Path(phase['tables']).name}." for phase in read_manifest(path)["phases"])
+    results = path.parent
+    others = [file for file in results.glob("manifest.*.json") if file != path]
+    others += results.glob("dataset.*.made")
+    others += [file for file in results.glob("phases/*") if not file.name.startswith(named)]
+    for file in others:
+        file.unlink(missing_ok=True)
+
+
+def _corrupt(what: str, path: Path) -> TandemError:
+    fix = "delete it and run snakemake, which writes it again"
+    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)

@@ -1,32 +1,31 @@
 """What a study's results hold that it no longer needs: files of the past, failed blocks."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 
-from tandembench.dataset.aggregate import block_rows
+from tandembench.dataset.blocks import block_rows
 from tandembench.dataset.parquet import read_rows
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
-_TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
+# What a study's results hold under names with digests, which a changed study no longer uses.
+_KEPT = ("runs/*/*.parquet", "specs/*.json", "phases/*", "manifest.*.json", "dataset.*.made")
 
 
-def unnamed(results: Path, run_files: Iterable[str], phases: Iterable[str]) -> list[Path]:
-    """Run files below ``results`` that are not among ``run_files``, tables of no phase in
-    ``phases``, and the logs of those run files.
+def unnamed(results: Path, named: Iterable[str]) -> list[Path]:
+    """Files below ``results`` that are not among ``named``, and the logs of run files that are not.
+
+    Only files of which a study says the names count; what else lies there is not its own.
     """
-    named = {Path(file) for file in run_files}
-    stale = [file for file in results.glob("runs/*/*.parquet") if file not in named]
+    own = {Path(file) for file in named}
+    stale = [file for pattern in _KEPT for file in results.glob(pattern) if file not in own]
     logs = [results / "logs" / file.parent.name / f"{file.stem}.log" for file in stale]
-    tables = {results / "phases" / f"{phase}{table}" for phase in phases for table in _TABLES}
-    stale += [file for file in results.glob("phases/*.parquet") if file not in tables]
     return sorted([*stale, *(log for log in logs if log.is_file())])
 
 
 def failed_blocks(run_files: Iterable[str]) -> list[Path]:
-    """The run files without any valid attempt; those that are not measured yet are left out."""
+    """The run files in which a config has no valid run; what is not measured yet is left out."""
     present = [Path(file) for file in run_files if Path(file).is_file()]
-    return sorted(file for file in present if not _any_valid(file))
+    return sorted(file for file in present if _any_failed(file))
 
 
 def remove(files: Iterable[Path]) -> Iterator[Path]:
@@ -40,7 +39,7 @@ def remove(files: Iterable[Path]) -> Iterator[Path]:
         yield file
 
 
-def _any_valid(run_file: Path) -> bool:
-    rows = sorted(read_rows(run_file), key=lambda row: int(row["attempt"]))
-    attempts = groupby(rows, key=lambda row: int(row["attempt"]))
-    return any(block_rows(list(attempt), "")[0]["valid"] for _, attempt in attempts)
+def _any_failed(run_file: Path) -> bool:
+    runs, _ = block_rows(read_rows(run_file), "")
+    valid = {run["config_id"] for run in runs if run["valid"]}
+    return any(run["config_id"] not in valid for run in runs)

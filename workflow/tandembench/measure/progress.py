@@ -1,4 +1,4 @@
-"""For the person who watches: one line on stderr and in the log when something is done."""
+"""For the person who watches: what was done, on stderr and in the log."""
 
 import json
 import sys
@@ -8,7 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from tandembench.measure.block import Execution
+import psutil
+
+from tandembench.measure.execution import Execution
 
 Tell = Callable[[str], None]
 
@@ -21,6 +23,15 @@ def teller(log: IO[str]) -> Tell:
             print(line, file=stream, flush=True)
 
     return tell
+
+
+def noter(log: IO[str]) -> Tell:
+    """Say a line to the log alone."""
+
+    def note(line: str) -> None:
+        print(line, file=log, flush=True)
+
+    return note
 
 
 def execution_line(label: str, execution: Execution) -> str:
@@ -40,24 +51,28 @@ def execution_line(label: str, execution: Execution) -> str:
 
 
 def time_left(output: Path) -> str:
-    """How far the study is, from its manifest and the run files beside ``output``.
+    """How far the session of the run file ``output`` is, which is written already.
 
-    The manifest lies two folders above; without one there is nothing to say.
+    The study's manifest lies two folders above; without one there is nothing to say. A block takes
+    the median of what the last ones took, or as long as this process has worked.
     """
-    manifests = sorted(output.parent.parent.parent.glob("manifest.*.json"), key=_age)
+    session = output.parent
+    manifests = sorted(session.parent.parent.glob("manifest.*.json"), key=_written_at)
     if not manifests:
         return ""
-    names = [Path(f).name for f in json.loads(manifests[0].read_text("utf-8"))["run_files"]]
-    present = [output.parent / name for name in names if (output.parent / name).exists()]
-    recent = sorted(path.stat().st_mtime for path in present)[-10:]
-    left = len(names) - len(present)
-    if len(recent) < 2 or left == 0:
-        return f"{len(present)} of {len(names)} blocks"
-    # The median of the last gaps: one pause over night must not count.
-    gaps = sorted(b - a for a, b in pairwise(recent))
-    minutes = left * gaps[len(gaps) // 2] / 60
-    return f"{len(present)} of {len(names)} blocks, about {minutes:.0f} min left"
+    # Other sessions have blocks of the same names, which are no work of this one.
+    listed = json.loads(manifests[-1].read_text("utf-8"))["run_files"]
+    names = {Path(file).name for file in listed if Path(file).parent.name == session.name}
+    present = [session / name for name in names if (session / name).exists()]
+    done, left = f"{len(present)} of {len(names)} blocks", len(names) - len(present)
+    if left == 0:
+        return done
+    recent = sorted(map(_written_at, present))[-10:]
+    own_s = time.time() - psutil.Process().create_time()
+    # The median: one pause over night must not count.
+    gaps = sorted(b - a for a, b in pairwise(recent)) or [own_s]
+    return f"{done}, about {left * gaps[len(gaps) // 2] / 60:.0f} min left"
 
 
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+def _written_at(path: Path) -> float:
+    return path.stat().st_mtime
