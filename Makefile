@@ -6,14 +6,15 @@ READY := $(VENV)/.ready
 # A real S3 server for the tests of object stores.
 S3_VERSION := v1.8.0
 S3_SERVER := .tools/versitygw-$(S3_VERSION)
-RUN := . $(BIN)/activate && snakemake --cores 1 --quiet rules reason
+# Snakemake says what went wrong, and no more; its own log has the rest.
+RUN := . $(BIN)/activate && snakemake --cores 1 --quiet all
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quick study report pdf test test-page test-full test-s3 s3-server clean named
 
 help:
-	@echo "make quick   measure the quick study and write reports/quick/technical_report.html and .md (minutes)"
-	@echo "make study   measure the whole study and write reports/study/technical_report.html and .md (an hour)"
+	@echo "make quick   which topology finishes sooner here? An answer, and reports/quick/ (minutes)"
+	@echo "make study   the whole study: an answer, and reports/study/ (an hour)"
 	@echo "make report STUDY=results/quick  render a dataset (or baseline) again; measures nothing"
 	@echo "make pdf STUDY=results/quick     the same, and as PDF; needs Chromium"
 	@echo "make test    every check: format, lint, types, tests (minutes)"
@@ -40,22 +41,16 @@ system:
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libstdc++.so.6")' 2>/dev/null || [ "$$(uname -s)" != Linux ] || \
 	  { echo "make: libstdc++.so.6 is missing: install the package libstdc++6 (Debian, Ubuntu) or libstdc++ (Fedora)" >&2; exit 1; }
 
-quick: $(READY)
-	$(RUN) --configfile config/quick.yaml
-	@echo "The report: reports/quick/technical_report.html (and .md)"
-
-study: $(READY)
-	$(RUN) --configfile config/study.yaml
-	@echo "The report: reports/study/technical_report.html (and .md)"
+quick study: $(READY)
+	@$(RUN) --configfile config/$@.yaml && tandembench show results/$@
 
 report: named $(READY)
-	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report"
+	@$(BIN)/tandembench report "$(STUDY)" --page
 
 # The report that the repository shows: of the quick study as it was last measured here.
 .PHONY: example
 example: $(READY)
-	$(BIN)/tandembench report results/quick --output reports/example/technical_report.md
-	$(BIN)/tandembench page reports/example/technical_report.md --output reports/example/technical_report.html
+	$(BIN)/tandembench report results/quick --page --output reports/example/technical_report.md
 
 pdf: named $(READY)
 	@report="$$($(BIN)/tandembench report "$(STUDY)")" && echo "$$report" && $(BIN)/tandembench page "$$report" --pdf

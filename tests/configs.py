@@ -56,7 +56,7 @@ class Checkout:
         return next(i for i, row in enumerate(rows, 1) if row.strip().startswith(start))
 
     def plan(self, study: str = SMALL, session: str = "s1", repetitions: int | None = None) -> Plan:
-        return open_plan(study, session, repetitions, self.root)
+        return open_plan(study, session, self.root, repetitions)
 
     def measured(self, session: str, *names: str) -> None:
         folder = self.root / "results/small/runs" / session

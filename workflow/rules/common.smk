@@ -60,7 +60,7 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
         plan = open_plan(
             files[0] if files else "config/study.yaml",
             str(given.get("session", "s1")),
-            given.get("repetitions"),
+            repetitions=given.get("repetitions"),
         )
         return plan, load_hypotheses()
     except TandemError as error:
@@ -126,8 +126,10 @@ wildcard_constraints:
 
 
 def show_answer() -> None:
-    """Print what the study answers, if it was asked for as a whole."""
+    """Print what the study answers, if all of it was asked for and made."""
     if not workflow.dag_settings.targets <= {"all", "default"}:
+        return
+    if not os.path.exists(PLAN.dataset_mark):
         return
     sys.stdout.flush()
     subprocess.run(

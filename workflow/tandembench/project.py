@@ -67,7 +67,7 @@ TESTABLE = (
 
 
 def open_plan(
-    study_file: str, session: str = "s1", repetitions: int | None = None, root: Path = Path()
+    study_file: str, session: str = "s1", root: Path = Path(), repetitions: int | None = None
 ) -> Plan:
     """Read a study and all that its RunSpecs depend on. Paths are relative to ``root``.
 
