@@ -19,8 +19,6 @@ Row = dict[str, float | bool | str | None]
 Floats = Sequence[float]
 Solos = Sequence["Timing | None"]
 
-# Others that use more CPU than this meanwhile disturb what is measured; in cores.
-DISTURBED_CORES = 0.1
 BASES_WEAKEST_FIRST: tuple[SoloBasis, ...] = ("none", "token_normalised", "paired")
 IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first_token", "rest"))
 

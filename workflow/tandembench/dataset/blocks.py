@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandembench.dataset.columns import BLOCK, EXECUTION, KEYS, Column
+from tandembench.measure.others import DISTURBED_CORES
 from tandembench.metrics import (
-    DISTURBED_CORES,
     Step,
     Timing,
     decode_overlap,

@@ -19,7 +19,8 @@ from tandembench.dataset.columns import (
     Column,
     arrow_schema,
 )
-from tandembench.metrics import DISTURBED_CORES, service_order
+from tandembench.measure.others import DISTURBED_CORES
+from tandembench.metrics import service_order
 
 # Reads columns of another table of the same dataset; None if it has no such table.
 Read = Callable[[str, Sequence[str]], pa.Table | None]
