@@ -103,8 +103,9 @@ def fit(
     variance of a block mean is (2 (v + s_r^2/R) + d s_B^2) / (2 + d), s_B^2 being
     that between the d + 1 block means of a session; of a session mean (4 (a + s_b^2/B) + (S-1)
     s_S^2) / (4 + S - 1), a being the sitting's allowance. Where nothing was measured of a level,
-    what is known beforehand counts as known. Sources: Kalibera & Jones 2013 (levels), Smyth 2004
-    (moderation), Satterthwaite 1946 (degrees of freedom).
+    what is known beforehand counts as known. With one round a block s_r is not known, and what is
+    measured between blocks, or else between sessions, counts alone. Sources: Kalibera & Jones 2013
+    (levels), Smyth 2004 (moderation), Satterthwaite 1946 (degrees of freedom).
     """
     if len(logs) < 2:
         return None
@@ -116,7 +117,7 @@ def fit(
     session_of[block] = session
     parts = [mean[session_of == one] for one in np.unique(session)]
 
-    # With one round a block, rounds and blocks cannot be told apart, and blocks say it all.
+    several = len(z) > len(rounds)
     within_freedom = float(len(z) - len(rounds)) or _KNOWN
     within = float(((z - mean[block]) ** 2).sum()) / within_freedom
     start, noise = allowance.start**2, within * float(np.mean(1 / rounds))
@@ -125,9 +126,10 @@ def fit(
     elsewhere = alike or Variance(0.0, 0.0)
     measured = freedom + elsewhere.freedom
     if measured:
+        beforehand = _OF_BLOCKS if several else 0.0
         sum_of_squares = square + elsewhere.value * elsewhere.freedom
-        of_block = (_OF_BLOCKS * (start + noise) + sum_of_squares) / (_OF_BLOCKS + measured)
-        block_freedom = _OF_BLOCKS + measured
+        of_block = (beforehand * (start + noise) + sum_of_squares) / (beforehand + measured)
+        block_freedom = beforehand + measured
     else:
         of_block = start + noise
         block_freedom = _satterthwaite([(start, _KNOWN), (noise, within_freedom)])
@@ -139,9 +141,10 @@ def fit(
     means = np.array([own.mean() for own in parts])
     n = len(means)
     if n > 1:
+        beforehand = OF_SESSIONS if several or measured else 0.0
         seen = float(((means - means.mean()) ** 2).sum())
-        variance = (OF_SESSIONS * (sitting + inner) + seen) / (OF_SESSIONS + n - 1) / n
-        total_freedom = OF_SESSIONS + n - 1
+        variance = (beforehand * (sitting + inner) + seen) / (beforehand + n - 1) / n
+        total_freedom = beforehand + n - 1
     else:
         variance = sitting + inner
         total_freedom = _satterthwaite([(sitting, _KNOWN), (inner, block_freedom)])

@@ -1,0 +1,211 @@
+"""The interval of a ratio from rounds, blocks and sessions."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandembench.analysis.levels import Allowance, Fit, Variance, fit
+
+NOTHING = Allowance(0.0, 0.0)
+# As two started deployments with unlike threads have it.
+UNLIKE = Allowance(0.028, 0.042, 100.0)
+
+
+def rounds(
+    sessions: int,
+    blocks: int,
+    per_block: int,
+    *,
+    seed: int = 1,
+    sd: float = 0.03,
+    start: float = 0.0,
+    session: float = 0.0,
+    stalls: float = 0.0,
+) -> tuple[list[float], list[int], list[str], list[float]]:
+    """Log ratios about 0, with their blocks, sessions and seconds."""
+    random = np.random.default_rng(seed)
+    shape = (sessions, blocks, per_block)
+    logs = random.normal(0, sd, shape) + random.normal(0, start, shape[:2])[..., None]
+    logs = logs + random.normal(0, session, (sessions, 1, 1))
+    logs = logs + (random.random(shape) < stalls) * random.choice([-1, 1], shape)
+    place = np.arange(logs.size)
+    return (
+        logs.ravel().tolist(),
+        ((place // per_block) % blocks).tolist(),
+        [f"s{number}" for number in place // (blocks * per_block)],
+        (7.0 * place + 8.0 * (place // per_block)).tolist(),
+    )
+
+
+def fitted(*shape: int, allowance: Allowance = UNLIKE, **noise: float) -> Fit:
+    one = fit(*rounds(*shape, **noise), allowance)  # type: ignore[arg-type]
+    assert one is not None
+    return one
+
+
+def half_width(one: Fit) -> float:
+    ratio = one.estimate()
+    assert ratio.low is not None
+    assert ratio.high is not None
+    return math.log(ratio.high / ratio.low) / 2
+
+
+def mean_half_width(*shape: int, **noise: float) -> float:
+    return float(np.mean([half_width(fitted(*shape, seed=seed, **noise)) for seed in range(400)]))
+
+
+def coverage(*shape: int, allowance: Allowance = UNLIKE, **noise: float) -> float:
+    """In how many of 1,000 studies the interval holds the truth of 1."""
+    held = 0
+    for seed in range(1000):
+        ratio = fitted(*shape, allowance=allowance, seed=seed, **noise).estimate()
+        assert ratio.low is not None
+        assert ratio.high is not None
+        held += ratio.low <= 1 <= ratio.high
+    return held / 1000
+
+
+@pytest.mark.parametrize("logs", [[], [0.1]])
+def test_one_round_gives_no_interval(logs: Sequence[float]) -> None:
+    assert fit(logs, [1] * len(logs), ["s"] * len(logs), [0.0] * len(logs), UNLIKE) is None
+
+
+def test_one_block_gives_an_interval_as_wide_as_what_is_known_beforehand() -> None:
+    one = fitted(1, 1, 4)
+    start_and_state = math.hypot(UNLIKE.start, UNLIKE.sitting)
+    assert start_and_state < one.error < 1.2 * math.hypot(start_and_state, 0.03 / 2)
+    assert (one.rounds, one.blocks, one.sessions) == (4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(1, 6, 2), (1, 6, 3), (1, 6, 4), (1, 6, 6)],
+        [(1, 1, 4), (1, 2, 4), (1, 3, 4), (1, 6, 4), (1, 12, 4)],
+        [(1, 6, 4), (2, 6, 4), (3, 6, 4), (5, 6, 4), (10, 6, 4)],
+    ],
+    ids=["rounds", "blocks", "sessions"],
+)
+def test_more_data_narrows_the_expected_interval(shapes: Sequence[tuple[int, ...]]) -> None:
+    for stalls in (0.0, 0.1):
+        widths = [mean_half_width(*shape, start=0.028, stalls=stalls) for shape in shapes]
+        assert widths == sorted(widths, reverse=True)
+        assert len(set(widths)) == len(widths)
+
+
+@given(st.integers(0, 50), st.floats(-2, 2))
+def test_a_ratio_times_a_constant_is_that_ratio_times_the_constant(seed: int, shift: float) -> None:
+    logs, blocks, sessions, seconds = rounds(2, 3, 4, seed=seed)
+    one = fit(logs, blocks, sessions, seconds, UNLIKE)
+    moved = fit([log + shift for log in logs], blocks, sessions, seconds, UNLIKE)
+    assert one is not None
+    assert moved is not None
+    assert moved.log == pytest.approx(one.log + shift, abs=1e-6)
+    assert moved.error == pytest.approx(one.error, rel=1e-4)
+
+
+@given(st.integers(0, 50), st.randoms(use_true_random=False))
+def test_the_order_of_rounds_says_nothing(seed: int, random: st.DataObject) -> None:
+    rows = [*zip(*rounds(2, 3, 4, seed=seed, stalls=0.1), strict=True)]
+    one = fit(*map(list, zip(*rows, strict=True)), UNLIKE)  # type: ignore[arg-type]
+    random.shuffle(rows)  # type: ignore[attr-defined]
+    other = fit(*map(list, zip(*rows, strict=True)), UNLIKE)  # type: ignore[arg-type]
+    assert one is not None
+    assert other is not None
+    assert other.log == pytest.approx(one.log, abs=1e-9)
+    assert other.error == pytest.approx(one.error, rel=1e-6)
+
+
+def test_equal_names_of_blocks_in_two_sessions_are_two_blocks() -> None:
+    assert fitted(2, 3, 4).blocks == 6
+
+
+def test_sessions_count_alike_however_many_rounds_they_have() -> None:
+    """One session of 12 rounds at +5 % and one of 4 at -5 %: the middle is 0."""
+    few, many = rounds(1, 1, 4, seed=2, sd=0.001), rounds(1, 3, 4, seed=3, sd=0.001)
+    one = fit(
+        [log + 0.05 for log in many[0]] + [log - 0.05 for log in few[0]],
+        [*many[1], *few[1]],
+        ["a"] * 12 + ["b"] * 4,
+        [*many[3], *few[3]],
+        UNLIKE,
+    )
+    assert one is not None
+    assert one.log == pytest.approx(0, abs=0.002)
+
+
+def test_a_long_sitting_sees_more_of_the_machine_than_a_short_one() -> None:
+    logs, blocks, sessions, seconds = rounds(1, 6, 4)
+    wide = fit(logs, blocks, sessions, seconds, UNLIKE)
+    long = fit(logs, blocks, sessions, [10 * one for one in seconds], UNLIKE)
+    assert wide is not None
+    assert long is not None
+    assert long.error < 0.8 * wide.error
+    assert UNLIKE.of_sitting(1000) == pytest.approx(UNLIKE.of_sitting(10) / 10)
+
+
+def test_starts_that_differ_more_than_expected_widen_the_interval() -> None:
+    calm = mean_half_width(1, 6, 4, start=0.0)
+    wild = mean_half_width(1, 6, 4, start=0.15)
+    assert wild > 1.5 * calm
+
+
+def test_what_is_known_of_pairs_that_behave_alike_steadies_the_interval() -> None:
+    def spread(alike: Variance | None) -> float:
+        fits = [fit(*rounds(1, 3, 4, seed=seed), NOTHING, alike) for seed in range(300)]
+        return float(np.std([half_width(one) for one in fits if one]))
+
+    known = Variance(0.03**2 / 4, 10.0)
+    assert spread(known) < 0.8 * spread(None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "low"),
+    [((1, 2, 1), 0.93), ((1, 3, 1), 0.93), ((3, 1, 1), 0.93), ((3, 3, 1), 0.93), ((1, 3, 4), 0.94)],
+)
+def test_servers_of_which_nothing_is_known_are_covered(shape: tuple[int, ...], low: float) -> None:
+    """Also from one round a block, where nothing beforehand says how noisy a round is."""
+    assert coverage(*shape, allowance=NOTHING) > low
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4), (1, 3, 4), (1, 6, 4), (3, 6, 4)])
+def test_starts_of_the_expected_size_are_covered(shape: tuple[int, ...]) -> None:
+    held = coverage(*shape, allowance=Allowance(0.028, 0.0), start=0.028, stalls=0.1)
+    assert held > 0.94
+
+
+def test_values_that_do_not_vary_have_a_p() -> None:
+    """A server on an exact schedule: nothing varies, and nothing may be divided by it."""
+    same = fit([0.0] * 6, [1, 1, 1, 2, 2, 2], ["s"] * 6, [0.0] * 6, NOTHING)
+    apart = fit([0.1] * 6, [1, 1, 1, 2, 2, 2], ["s"] * 6, [0.0] * 6, NOTHING)
+    assert same is not None
+    assert apart is not None
+    assert (same.p, apart.p) == (1.0, pytest.approx(0.0))
+    assert same.detectable == 1.0
+
+
+def test_p_agrees_with_the_interval() -> None:
+    for seed in range(50):
+        one = fitted(1, 3, 4, seed=seed, sd=0.2)
+        ratio = one.estimate()
+        assert ratio.low is not None
+        assert ratio.high is not None
+        assert (one.p < 0.05) == (not ratio.low <= 1 <= ratio.high)
+
+
+def test_the_detectable_ratio_is_found_in_four_of_five() -> None:
+    # The spread is known beforehand here, so that "such data" is well defined.
+    known = Allowance(0.1, 0.0)
+    effect = math.log(fitted(1, 1, 50, sd=0.001, allowance=known).detectable)
+    random = np.random.default_rng(4)
+    seen = 0
+    for _ in range(2000):
+        logs = effect + random.normal(0, 0.1) + random.normal(0, 0.001, 50)
+        one = fit(logs.tolist(), [1] * 50, ["s"] * 50, [0.0] * 50, known)
+        assert one is not None
+        seen += one.p < 0.05 and one.log > 0
+    assert 0.76 < seen / 2000 < 0.84
