@@ -1,0 +1,252 @@
+"""One engine compares configs: a family of ratios, and what they come to."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runs_tables import SIDES, some_rounds
+from statsmodels.stats.multitest import multipletests
+
+from tandembench.analysis.allowances import Side
+from tandembench.analysis.compare import (
+    Compared,
+    compare,
+    holm,
+    level_fit,
+    pair_fit,
+    verdict,
+    versus,
+)
+from tandembench.analysis.levels import Allowance, Fit, fit
+from tandembench.analysis.rounds import Rounds
+
+MARGIN = 0.05
+PLAIN = {name: Side(name, (), started=False) for name in (*SIDES, "other")}
+
+
+def measured(
+    ratios: Mapping[str, float], n: int = 24, seed: int = 1, sd: float = 0.01, per_block: int = 4
+) -> Rounds:
+    random = np.random.default_rng(seed)
+    common = random.normal(0, 0.2, n)
+    return some_rounds(
+        {
+            name: math.log(ratio) + common + random.normal(0, sd, n)
+            for name, ratio in ratios.items()
+        },
+        per_block,
+    )
+
+
+def outcome(ratios: Mapping[str, float], **changes: float) -> Compared:
+    return compare(measured(ratios, **changes), "serial", MARGIN, PLAIN)  # type: ignore[arg-type]
+
+
+def test_the_fastest_is_named_and_the_others_are_shown_to_be_slower() -> None:
+    found = outcome({"serial": 1.0, "single": 1.0, "dual": 1.2})
+    assert (found.outcome, found.best, found.rivals) == ("fastest", "dual", ())
+    verdicts = {one.subject: one.verdict for one in found.against}
+    assert verdicts == {"single": "equivalent", "dual": "above"}
+
+
+def test_what_may_be_as_fast_as_the_best_is_a_rival() -> None:
+    found = outcome({"serial": 1.0, "single_parallel": 1.19, "dual": 1.2})
+    assert (found.outcome, found.best) == ("among", "dual")
+    assert found.rivals == ("single_parallel",)
+
+
+def test_the_reference_is_best_where_others_are_only_slower() -> None:
+    found = outcome({"serial": 1.0, "single": 0.8, "dual": 1.0})
+    assert (found.outcome, found.best, found.rivals) == ("among", "serial", ("dual",))
+    assert outcome({"serial": 1.0, "single": 0.8}).outcome == "fastest"
+
+
+def test_all_within_the_margin_are_equivalent() -> None:
+    found = outcome({"serial": 1.0, "single": 1.01, "dual": 0.99})
+    assert (found.outcome, found.best, found.rivals) == ("equivalent", None, ())
+
+
+def test_too_few_or_too_noisy_rounds_leave_it_open() -> None:
+    found = outcome({"serial": 1.0, "single": 1.0, "dual": 1.02}, sd=0.2)
+    assert (found.outcome, found.best) == ("inconclusive", None)
+
+
+def test_rounds_that_never_hold_both_measure_nothing() -> None:
+    table = measured({"serial": 1.0, "dual": 1.2})
+    table.logs.loc[table.logs.index[::2], "dual"] = np.nan
+    table.logs.loc[table.logs.index[1::2], "serial"] = np.nan
+    found = compare(table, "serial", MARGIN, PLAIN)
+    assert (found.outcome, found.adjusted_p) == ("not_measured", None)
+    (against,) = found.against
+    assert (against.ratio, against.rounds, against.verdict) == (None, 0, "inconclusive")
+
+
+def test_one_round_of_a_config_leaves_the_others_alone() -> None:
+    table = measured({"serial": 1.0, "single": 1.0, "dual": 1.2})
+    table.logs.loc[table.logs.index[1:], "single"] = np.nan
+    found = compare(table, "serial", MARGIN, PLAIN)
+    assert (found.best, found.rivals) == ("dual", ("single",))
+    without = dataclasses.replace(table, logs=table.logs[["serial", "dual"]])
+    assert found.adjusted_p == compare(without, "serial", MARGIN, PLAIN).adjusted_p
+
+
+def test_only_rounds_that_hold_both_count() -> None:
+    table = measured({"serial": 1.0, "dual": 1.2})
+    table.logs.loc[table.logs.index[:3], "dual"] = np.nan
+    (against,) = compare(table, "serial", MARGIN, PLAIN).against
+    assert (against.rounds, against.blocks, against.sessions) == (21, 6, 1)
+
+
+@given(
+    st.lists(st.sampled_from([0.8, 1.0, 1.02, 1.1, 1.3]), min_size=3, max_size=3),
+    st.permutations(["serial", "x", "y", "z"]),
+    st.integers(0, 20),
+)
+def test_names_and_columns_may_be_exchanged(
+    ratios: list[float], order: list[str], seed: int
+) -> None:
+    """The same numbers under other names, in another order, come to the same."""
+    table = measured(
+        {"serial": 1.0, "single": ratios[0], "dual": ratios[1], "other": ratios[2]}, seed=seed
+    )
+    new = dict(zip(["single", "dual", "other"], ["x", "y", "z"], strict=True))
+    back = {alias: name for name, alias in new.items()} | {"serial": "serial"}
+    renamed = dataclasses.replace(table, logs=table.logs.rename(columns=new)[order])
+    one = compare(table, "serial", MARGIN, PLAIN)
+    other = compare(renamed, "serial", MARGIN, {alias: PLAIN[name] for alias, name in back.items()})
+    assert other.outcome == one.outcome
+    assert (back[other.best] if other.best else None) == one.best
+    assert {back[name] for name in other.rivals} == set(one.rivals)
+    assert other.adjusted_p == pytest.approx(one.adjusted_p)
+    for ours in one.against:
+        (theirs,) = [versus for versus in other.against if back[versus.subject] == ours.subject]
+        assert theirs.verdict == ours.verdict
+        assert theirs.ratio is not None
+        assert ours.ratio is not None
+        assert theirs.ratio.value == pytest.approx(ours.ratio.value)
+        assert theirs.ratio.low == pytest.approx(ours.ratio.low)
+
+
+@given(st.integers(0, 30), st.sampled_from([0.9, 1.0, 1.2]))
+def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> None:
+    """a against b is 1 over b against a."""
+    table = measured({"serial": 1.0, "dual": ratio}, seed=seed)
+    (one,) = compare(table, "serial", MARGIN, SIDES).against
+    (other,) = compare(table, "dual", MARGIN, SIDES).against
+    assert one.ratio is not None
+    assert other.ratio is not None
+    assert one.ratio.high is not None
+    assert other.ratio.value == pytest.approx(1 / one.ratio.value)
+    assert other.ratio.low == pytest.approx(1 / one.ratio.high)
+    opposite = {"above": "below", "below": "above"}
+    assert other.verdict == opposite.get(one.verdict, one.verdict)
+
+
+@given(st.floats(-3, 3))
+def test_a_machine_twice_as_fast_says_the_same(shift: float) -> None:
+    table = measured({"serial": 1.0, "single": 1.05, "dual": 1.2})
+    faster = dataclasses.replace(table, logs=table.logs + shift)
+    one, other = (compare(each, "serial", MARGIN, SIDES) for each in (table, faster))
+    assert (other.outcome, other.best, other.rivals) == (one.outcome, one.best, one.rivals)
+    assert other.adjusted_p == pytest.approx(one.adjusted_p, rel=1e-3)
+
+
+def test_what_is_known_of_how_configs_are_served_widens_the_interval() -> None:
+    table = measured({"serial": 1.0, "dual": 1.2})
+    fits = [pair_fit(table, "dual", "serial", sides) for sides in (PLAIN, SIDES)]
+    assert fits[0] is not None
+    assert fits[1] is not None
+    assert fits[1].error > 1.5 * fits[0].error
+
+
+def test_blocks_of_pairs_that_behave_alike_are_pooled() -> None:
+    """single and single_parallel against serial: each takes half of its spread from the other."""
+    sides = {name: Side(name, (2,), started=False) for name in SIDES}
+    both = [
+        compare(
+            measured({"serial": 1.0, "single": 1.0, **more}, n=12, seed=seed, sd=0.05),
+            "serial",
+            MARGIN,
+            sides,
+        ).against[0]
+        for seed in range(200)
+        for more in ({}, {"single_parallel": 1.0})
+    ]
+    alone, pooled = [one.spread for one in both[::2]], [one.spread for one in both[1::2]]
+    assert np.std(pooled) < 0.95 * np.std(alone)  # type: ignore[arg-type]
+
+
+def test_twins_count_for_like_pairs_and_for_no_others() -> None:
+    table = measured({"serial": 1.0, "single_parallel": 1.0, "dual": 1.2}, sd=0.02)
+    wild = fit(
+        [0.3, -0.3] * 12,
+        [place // 2 for place in range(24)],
+        ["s"] * 24,
+        [0.0] * 24,
+        Allowance(0.028, 0.0),
+    )
+    wilder = dataclasses.replace(wild, of_block=1.0, of_block_freedom=11.0)  # type: ignore[type-var]
+    plain = compare(table, "serial", MARGIN, SIDES).against
+    twin = compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], wilder)]).against  # type: ignore[list-item]
+    assert twin[0].spread > 2 * plain[0].spread  # type: ignore[operator]
+    assert twin[1].spread == plain[1].spread
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_holm(ps: list[float]) -> None:
+    assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1])
+
+
+def test_holm_passes_over_what_is_not_known() -> None:
+    assert holm([None, 0.01, None, 0.04]) == [None, pytest.approx(0.02), None, pytest.approx(0.04)]
+    assert holm([]) == []
+
+
+def a_fit(log: float, error: float) -> Fit:
+    return Fit(log, error, 1e6, error**2, 5.0, 24, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("log", "error", "p", "said"),
+    [
+        (0.0, 0.01, 1.0, "equivalent"),
+        (0.03, 0.005, 0.0, "equivalent"),  # told from 1, and within the margin: it does not matter
+        (0.04, 0.01, 0.0, "above"),
+        (-0.2, 0.05, 0.0, "below"),
+        (-0.2, 0.05, 0.06, "inconclusive"),  # one of a family in which its p does not hold
+        (0.04, 0.03, 0.2, "inconclusive"),
+    ],
+)
+def test_a_verdict_is_of_the_interval_and_of_the_family(
+    log: float, error: float, p: float, said: str
+) -> None:
+    assert verdict(a_fit(log, error), MARGIN, p) == said
+
+
+def test_a_fit_becomes_a_finding() -> None:
+    one = versus("dual", "serial", a_fit(math.log(1.2), 0.01), MARGIN)
+    assert one.ratio is not None
+    assert one.ratio.value == pytest.approx(1.2)
+    assert one.ratio.low == pytest.approx(1.2 * math.exp(-1.95996 * 0.01), rel=1e-4)
+    assert (one.verdict, one.spread, one.rounds, one.blocks) == ("above", 0.01, 24, 6)
+    assert one.detectable == pytest.approx(math.exp(2.8016 * 0.01), rel=1e-3)
+
+
+def test_the_mean_of_one_config_is_held_against_one() -> None:
+    one = level_fit(some_rounds({"gain": np.full(8, 0.3) + np.arange(8) * 1e-3}), "gain")
+    assert one is not None
+    assert one.log == pytest.approx(0.3035)
+    assert one.p < 0.001
+
+
+def test_equal_configs_are_called_different_in_one_study_of_twenty_at_most() -> None:
+    """Four configs with nothing between them but the noise of rounds: a family, not four tests."""
+    alarms = sum(
+        outcome(dict.fromkeys(SIDES, 1.0), n=12, seed=seed, sd=0.05).best is not None
+        for seed in range(600)
+    )
+    assert alarms / 600 < 0.07
