@@ -43,12 +43,12 @@ def declarations(results: Path) -> dict[str, dict[str, str]]:
     An invocation that noted none is missing: what stood then is not known.
     """
     path = results / FILE
-    found: dict[str, dict[str, str]] = {}
+    by_invocation: dict[str, dict[str, str]] = {}
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             line = json.loads(text)
             digests = {str(key): str(value) for key, value in line["hypotheses"].items()}
-            found.setdefault(str(line["invocation"]), digests)
+            by_invocation.setdefault(str(line["invocation"]), digests)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # an end, an older line, or one that a kill cut off
-    return found
+    return by_invocation

@@ -500,10 +500,10 @@ def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tup
     others counts once.
     """
     shares = []
-    for i, own in enumerate(windows):
+    for i, steps in enumerate(windows):
         others = sorted(window for j, of in enumerate(windows) if j != i for window in of)
-        beside = math.fsum(_covered(window, others) for window in own)
-        shares.append((beside, math.fsum(end - begin for begin, end in own) - beside))
+        beside = math.fsum(_covered(window, others) for window in steps)
+        shares.append((beside, math.fsum(end - begin for begin, end in steps) - beside))
     return shares
 
 

@@ -139,6 +139,31 @@ def test_nothing_true_is_invented_and_no_host_is_named(
     assert parts.to_list() == pytest.approx(tr114.runs["imbalance_loss"].to_list(), abs=1e-12)
 
 
+def test_each_config_is_a_comparison_of_one(tr114: Dataset, tr113: Dataset, tr110: Dataset) -> None:
+    for dataset in (tr114, tr113, tr110):
+        for table in (dataset.runs, dataset.executions):
+            assert table["comparison"].equals(table["config_id"])
+            assert (table["round"] == 1).all()
+            assert not table["twin"].any()
+        assert dataset.runs["disturbed"].isna().all()
+        assert dataset.runs["queueing"].isna().all()
+
+
+def test_first_tokens_count_from_the_first_request(tr114: Dataset, tr110: Dataset) -> None:
+    executions = tr114.executions
+    key = ["config_id", "repetition"]
+    # the agents begin some milliseconds apart
+    late = executions["first_token_start_s"] - executions["ttft_s"]
+    assert late.groupby([executions[name] for name in key]).min().abs().max() == 0
+    assert 0 < late.max() < 0.1
+    served = executions.sort_values([*key, "service_order"])
+    assert served["service_order"].to_list() == [1, 2] * 150
+    first, second = served["first_token_start_s"][::2], served["first_token_start_s"][1::2]
+    assert (first.to_numpy() <= second.to_numpy()).all()
+    # of two calls' sum nobody knows the first
+    assert tr110.executions[["first_token_start_s", "service_order"]].isna().all(axis=None)
+
+
 def test_while_both_decode_they_make_three_quarters_of_one(
     tr114: Dataset, tr113: Dataset, tr110: Dataset
 ) -> None:

@@ -131,7 +131,7 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     text = said("runs.csv", *by, "mine")
     assert text.startswith("mine@1.0.0: resources/baselines/mine/1.0.0\nruns 2, executions 4, ")
     assert "left out: 2 x column 'host' (not in the mapping)\n" in text
-    assert "note: first_token is not told in 4 of 4 executions: no parts of imbalance_loss." in text
+    assert "note: first_token is missing in 4 of 4 executions: no parts of imbalance_loss." in text
     found = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
     assert (found["baseline"], found["runs"], found["executions"]) == ("mine@1.1.0", 2, 4)
     assert found["left_out"] == {"column 'host' (not in the mapping)": 2}

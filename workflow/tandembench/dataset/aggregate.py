@@ -55,11 +55,11 @@ def aggregate_phase(
         of_block = block_rows(table.drop_columns(["telemetry"]).to_pylist(), phase)
         runs += of_block[0]
         executions += of_block[1]
-    found = {"machines": machines, "measuring_code": sorted(codes)}
+    origin = {"machines": machines, "measuring_code": sorted(codes)}
     write_tables(tokens_file, f"tokens of phase {phase}", TOKENS, tokens)
     write_tables(telemetry_file, f"telemetry of phase {phase}", TELEMETRY, telemetry)
     write_table(executions_file, f"executions of phase {phase}", EXECUTIONS, executions)
-    write_table(runs_file, f"runs of phase {phase}", RUNS, runs, found)
+    write_table(runs_file, f"runs of phase {phase}", RUNS, runs, origin)
 
 
 def telemetry_table(raw: pa.Table, phase: str) -> pa.Table:

@@ -149,8 +149,8 @@ def import_runs(
             "phases": phases,
             "analysing_code": None,
         }
-        found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
-        write_descriptor(target, manifest, runs, executions, found)
+        origin: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
+        write_descriptor(target, manifest, runs, executions, origin)
         about = {"version": chosen, "kind": "runs", "notes": list(imported.notes)}
         kind = "a CSV file" if layout == "csv" else f"result folders in the layout {layout}"
         sources = [{"title": kind}]

@@ -49,32 +49,32 @@ def block_rows(raw: Iterable[Raw], phase: str) -> tuple[list[Row], list[Row]]:
             foreign[row["round"], row["attempt"]].append(row["foreign_cores"])
     run_rows: list[Row] = []
     execution_rows: list[Row] = []
-    for (number, attempt, *_), own in sorted(runs.items(), key=lambda item: _place(*item)):
+    for (number, attempt, *_), members in sorted(runs.items(), key=lambda item: _place(*item)):
         worst = max(foreign[number, attempt], default=None)
         disturbed = None if worst is None else worst > DISTURBED_CORES
-        run, of_run = _run_rows(own, executions, phase)
+        run, of_run = _run_rows(members, executions, phase)
         run_rows.append(run | {"disturbed": disturbed})
         execution_rows += of_run
     return run_rows, execution_rows
 
 
-def _place(key: tuple[Any, ...], own: Sequence[_Execution]) -> tuple[Any, ...]:
+def _place(key: tuple[Any, ...], members: Sequence[_Execution]) -> tuple[Any, ...]:
     """Where a run stands among those of its block."""
-    positions = [one.row["position"] for one in own if one.row["mode"] == "concurrent"]
+    positions = [one.row["position"] for one in members if one.row["mode"] == "concurrent"]
     number, attempt, config_id, twin = key
     known = [position for position in positions if position is not None]
     return attempt, number, min(known, default=-1), config_id, twin
 
 
 def _run_rows(
-    own: Sequence[_Execution], block: Sequence[_Execution], phase: str
+    members: Sequence[_Execution], block: Sequence[_Execution], phase: str
 ) -> tuple[Row, list[Row]]:
-    """One run and its executions; ``own`` also holds the solos of its config in that round."""
-    in_order = sorted(own, key=lambda one: int(one.row["agent_index"]))
+    """One run and its executions; ``members`` also holds the solos of its config in that round."""
+    in_order = sorted(members, key=lambda one: int(one.row["agent_index"]))
     together = [one for one in in_order if one.row["mode"] == "concurrent"]
     alone = [one for one in in_order if one.row["mode"] == "solo"]
     names = {one.row["agent_index"]: one.row["agent"] for one in in_order}
-    reason = _void_reason(together, own[0].row["n_agents"], names)
+    reason = _void_reason(together, members[0].row["n_agents"], names)
     of_run = {"phase": phase, "valid": reason is None, "reason": reason}
     facts: Row = {}
     metrics: list[Row] = [{} for _ in together]
@@ -135,7 +135,7 @@ def _solo(one: _Execution, block: Sequence[_Execution]) -> Timing | None:
         # A twin is on servers of its own, unless they are lent.
         if same(other, "twin") or same(other, "endpoint")
     ]
-    own = [
+    solos = [
         other for other in candidates if other.row["mode"] == "solo" and same(other, "config_id")
     ]
     turns = [
@@ -145,7 +145,7 @@ def _solo(one: _Execution, block: Sequence[_Execution]) -> Timing | None:
         if row["topology"] != "serial" and row["deployment"] is not None
         if same(other, "workload", "round")
     ]
-    nearest = min(own or turns, key=lambda other: _distance(other.row, row), default=None)
+    nearest = min(solos or turns, key=lambda other: _distance(other.row, row), default=None)
     return nearest.timing if nearest else None
 
 
@@ -172,8 +172,8 @@ def _timed(row: Raw) -> _Execution:
         except ValueError:
             # an answer that came before its request was out: nothing that can be timed
             reason = "bad_stamps"
-    told = None if reason is None else f"{row['agent']} {row['mode']}: {reason}"
-    return _Execution(row, timed, told)
+    said = None if reason is None else f"{row['agent']} {row['mode']}: {reason}"
+    return _Execution(row, timed, said)
 
 
 def _gap(steps: Sequence[Raw]) -> str | None:
@@ -190,11 +190,11 @@ def _void_reason(
     for one in together:
         if one.reason:
             return one.reason
-    found = Counter(one.row["agent_index"] for one in together)
+    counts = Counter(one.row["agent_index"] for one in together)
     for index in range(n_agents):
-        if found.pop(index, 0) != 1:
+        if counts.pop(index, 0) != 1:
             return f"{names.get(index, f'agent {index}')} concurrent: missing or there twice"
-    return None if not found else "executions of agents that the config does not have"
+    return None if not counts else "executions of agents that the config does not have"
 
 
 def _step(step: Raw) -> Step:

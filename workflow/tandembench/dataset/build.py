@@ -37,12 +37,12 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     manifest = read_manifest(manifest_file)
     phases = [phase["tables"] for phase in manifest["phases"]]
     runs: list[Row] = []
-    found: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
+    origin: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
     for tables in phases:
         of_phase, note = read_file(Path(f"{tables}.parquet"))
         runs += of_phase
         for key, values in note.items():
-            found[key] += [value for value in values if value not in found[key]]
+            origin[key] += [value for value in values if value not in origin[key]]
     runs = with_makespan_ratio(runs, manifest["reference"])
     write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
     joined = {
@@ -56,7 +56,7 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
     instrument = read_calibrations(manifest["calibrations"])
     noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
     declared = {name: noted[name] for name in sorted(noted.keys() & used)}
-    write_descriptor(folder, manifest, runs, executions, found, instrument, declared)
+    write_descriptor(folder, manifest, runs, executions, origin, instrument, declared)
 
 
 def _rows(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Row]:
@@ -80,11 +80,11 @@ def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> li
     rows = []
     for run in runs:
         wall_s = walls.get(_round(run)) if comparable(run) else None
-        found: Row = {"reference_config_id": None, "makespan_ratio": None}
+        added: Row = {"reference_config_id": None, "makespan_ratio": None}
         if wall_s is not None:
-            found["reference_config_id"] = references[_work(run)]
-            found["makespan_ratio"] = makespan_ratio(wall_s, run["wall_s"])
-        rows.append({**run, **found})
+            added["reference_config_id"] = references[_work(run)]
+            added["makespan_ratio"] = makespan_ratio(wall_s, run["wall_s"])
+        rows.append({**run, **added})
     return rows
 
 

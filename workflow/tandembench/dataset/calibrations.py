@@ -20,7 +20,7 @@ def read_calibrations(files: Sequence[str]) -> dict[str, dict[str, Any]] | None:
 
     TandemError (exit 3) names a file that is no calibration.
     """
-    found: dict[str, dict[str, Any]] = {}
+    by_session: dict[str, dict[str, Any]] = {}
     for name in files:
         fix = "delete it and run snakemake, which measures it again"
         try:
@@ -28,8 +28,8 @@ def read_calibrations(files: Sequence[str]) -> dict[str, dict[str, Any]] | None:
             _validator().validate(content)
         except (OSError, ValueError, jsonschema.ValidationError) as error:
             raise _corrupt(error, name, fix) from None
-        found[content["session"]] = content
-    return found or None
+        by_session[content["session"]] = content
+    return by_session or None
 
 
 def check_instrument(value: object, where: Path) -> None:

@@ -36,7 +36,7 @@ def as_text(content: Row) -> str:
     """A descriptor for people: a line for each thing that it tells."""
     licences = [one.get("name") or one.get("path") for one in content.get("licenses", ())]
     fingerprints = content.get("fingerprints", {})
-    told = {
+    facts = {
         "kind": content.get("kind"),
         "created": content.get("created"),
         "licence": ", ".join(map(str, licences)) or "none stated",
@@ -47,7 +47,7 @@ def as_text(content: Row) -> str:
         ),
     }
     lines = [f"{content['name']}@{content.get('version')}: {content.get('title')}"]
-    lines += [f"{name:8} {value}" for name, value in told.items() if value]
+    lines += [f"{name:8} {value}" for name, value in facts.items() if value]
     return "\n".join(sanitise(line, 400) for line in lines)
 
 
@@ -56,15 +56,15 @@ def verified(texts: Sequence[str], root: Root) -> list[Row]:
 
     ``exit_code`` belongs to the fault.
     """
-    found: list[Row] = []
+    outcomes: list[Row] = []
     for text in texts:
         try:
             with _local(text, root) as one:
-                found.append({"baseline": one.label, "tables": verify(one), "fault": None})
+                outcomes.append({"baseline": one.label, "tables": verify(one), "fault": None})
         except TandemError as error:
             fault = {"fault": str(error), "exit_code": error.exit_code}
-            found.append({"baseline": text, "tables": None, **fault})
-    return found
+            outcomes.append({"baseline": text, "tables": None, **fault})
+    return outcomes
 
 
 @contextmanager

@@ -44,12 +44,12 @@ def import_(
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
     made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
-    found = summary(load_dataset(made.folder), skipped, notes)
+    shown = summary(load_dataset(made.folder), skipped, notes)
     if style == "json":
-        named = {"baseline": made.label, "folder": str(made.folder), **found}
+        named = {"baseline": made.label, "folder": str(made.folder), **shown}
         click.echo(json.dumps(named, indent=1))
     else:
-        click.echo(f"{made.label}: {made.folder}\n{as_text(found)}", nl=False)
+        click.echo(f"{made.label}: {made.folder}\n{as_text(shown)}", nl=False)
 
 
 @baseline.command()
@@ -70,8 +70,8 @@ def freeze(
     from tandembench.dataset.versions import locate  # noqa: PLC0415
 
     made = make(locate(dataset)[0], name, number, root, licence)
-    told = {"baseline": made.label, "folder": str(made.folder)}
-    click.echo(json.dumps(told) if style == "json" else f"{made.label}: {made.folder}")
+    made_as = {"baseline": made.label, "folder": str(made.folder)}
+    click.echo(json.dumps(made_as) if style == "json" else f"{made.label}: {made.folder}")
 
 
 @baseline.command("list")
@@ -81,13 +81,13 @@ def list_all(root: str, style: str) -> None:
     """List all baselines, a line each."""
     from tandembench.dataset.catalogue import known  # noqa: PLC0415
 
-    found = known(root)
+    shown = known(root)
     if style == "json":
         rows = [
-            {"name": one.name, "version": one.version, "folder": str(one.folder)} for one in found
+            {"name": one.name, "version": one.version, "folder": str(one.folder)} for one in shown
         ]
         click.echo(json.dumps(rows, indent=1))
-    for one in found if style == "text" else ():
+    for one in shown if style == "text" else ():
         click.echo(one.label)
 
 
@@ -99,8 +99,8 @@ def show(name: str, root: str, style: str) -> None:
     """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas."""
     from tandembench.dataset.catalogue import as_text, described  # noqa: PLC0415
 
-    found = described(name, root)
-    click.echo(json.dumps(found, indent=2, sort_keys=True) if style == "json" else as_text(found))
+    shown = described(name, root)
+    click.echo(json.dumps(shown, indent=2, sort_keys=True) if style == "json" else as_text(shown))
 
 
 @baseline.command()
@@ -114,12 +114,12 @@ def verify(names: tuple[str, ...], every: bool, root: str, style: str) -> None:
 
     if not names and not every:
         raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
-    found = verified([one.label for one in known(root)] if every else names, root)
+    shown = verified([one.label for one in known(root)] if every else names, root)
     if style == "json":
-        click.echo(json.dumps(found, indent=1))
-    for one in found if style == "text" else ():
+        click.echo(json.dumps(shown, indent=1))
+    for one in shown if style == "text" else ():
         if one["fault"] is None:
             click.echo(f"{one['baseline']}: {one['tables']} tables as they were frozen")
         else:
             click.echo(f"tandembench: {one['fault']}", err=True)
-    sys.exit(max(one.get("exit_code", 0) for one in found) if found else 0)
+    sys.exit(max(one.get("exit_code", 0) for one in shown) if shown else 0)

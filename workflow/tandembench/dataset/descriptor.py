@@ -51,14 +51,14 @@ def write_descriptor(
     manifest: Mapping[str, Any],
     runs: Sequence[Mapping[str, Any]],
     executions: Sequence[Mapping[str, Any]],
-    found: Mapping[str, Any],
+    origin: Mapping[str, Any],
     instrument: Mapping[str, Any] | None = None,
     declared: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Write ``datapackage.json`` beside the tables in ``folder``.
 
     Times come from the data, so that the same run files give the same bytes. ``executions`` need
-    no more columns than `OF_EXECUTIONS`. ``found`` holds the distinct machines and digests of
+    no more columns than `OF_EXECUTIONS`. ``origin`` holds the distinct machines and digests of
     measuring code of the run files, ``instrument`` the calibrations by session, ``declared`` the
     digests of hypotheses by the invocation at whose start they stood. ``digest`` is of all the
     rest, since no file vouches for the descriptor.
@@ -82,7 +82,7 @@ def write_descriptor(
         ],
         "study": _study(manifest),
         "fingerprints": {
-            **found,
+            **origin,
             "analysing_code": manifest["analysing_code"],
             "servers": _identities(executions, "engine", "engine_version"),
             "models": _identities(executions, "model", "model_digest"),
@@ -149,10 +149,10 @@ def check_resource(folder: Path, resource: Mapping[str, Any]) -> Path:
     path = Path(folder, resource["path"])
     try:
         with path.open("rb") as file:
-            found = file_hash(file)
+            actual = file_hash(file)
     except OSError as error:
         raise _corrupt(f"cannot be read ({error.strerror})", str(path)) from None
-    check_hash(found, resource, str(path))
+    check_hash(actual, resource, str(path))
     return path
 
 
@@ -172,10 +172,10 @@ def file_hash(file: BufferedReader | BytesIO) -> str:
     return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def check_hash(found: str, resource: Mapping[str, Any], where: str) -> None:
-    """TandemError (exit 3) unless the descriptor's hash of a file is ``found``."""
-    if found != resource["hash"]:
-        what = f"{found}, but {NAME} says {sanitise(resource['hash'], 80)}"
+def check_hash(actual: str, resource: Mapping[str, Any], where: str) -> None:
+    """TandemError (exit 3) unless the descriptor's hash of a file is ``actual``."""
+    if actual != resource["hash"]:
+        what = f"{actual}, but {NAME} says {sanitise(resource['hash'], 80)}"
         raise _corrupt(what, where)
 
 
@@ -191,14 +191,14 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dict[str, Any]:
     with path.open("rb") as file:
-        found = file_hash(file)
+        digest = file_hash(file)
     return {
         "name": path.stem,
         "path": path.name,
         "format": "parquet",
         "mediatype": "application/vnd.apache.parquet",
         "bytes": path.stat().st_size,
-        "hash": found,
+        "hash": digest,
         "schema": {
             "fields": [
                 {
@@ -222,7 +222,7 @@ def _identities(
 
     An execution that failed may know none, which says nothing where another one does.
     """
-    found = {(row[name], row.get(identity)) for row in executions}
-    known = {what for what, value in found if value is not None}
-    kept = sorted((pair for pair in found if pair[1] is not None or pair[0] not in known), key=str)
+    pairs = {(row[name], row.get(identity)) for row in executions}
+    known = {what for what, value in pairs if value is not None}
+    kept = sorted((pair for pair in pairs if pair[1] is not None or pair[0] not in known), key=str)
     return [{name: what, identity: value} for what, value in kept]

@@ -63,32 +63,32 @@ def needed(names: Sequence[str], stored: Sequence[str]) -> list[str]:
 
 
 def complete(
-    table: str, found: pa.Table, names: Sequence[str], read: Read, coded: bool
+    table: str, stored: pa.Table, names: Sequence[str], read: Read, coded: bool
 ) -> pa.Table:
-    """Columns ``names`` of a table of which the `needed` ones were ``found``."""
+    """Columns ``names`` of a table of which the `needed` ones were ``stored``."""
     schema = arrow_schema(_TABLES[table], "")
     columns = []
     for name in names:
-        if name in found.column_names:
-            columns.append(found[name])
+        if name in stored.column_names:
+            columns.append(stored[name])
             continue
-        column = pa.chunked_array([_column(name, found, read, schema.field(name).type)])
+        column = pa.chunked_array([_column(name, stored, read, schema.field(name).type)])
         is_text = pa.types.is_string(column.type)
         columns.append(column.dictionary_encode() if coded and is_text else column)
     return pa.table(columns, names=list(names))
 
 
-def _column(name: str, found: pa.Table, read: Read, kind: pa.DataType) -> pa.Array:
-    n = found.num_rows
+def _column(name: str, stored: pa.Table, read: Read, kind: pa.DataType) -> pa.Array:
+    n = stored.num_rows
     values: Sequence[Any] = [None] * n
 
     def of(needed_name: str) -> list[Any]:
-        known = needed_name in found.column_names
-        return found[needed_name].to_pylist() if known else [None] * n
+        known = needed_name in stored.column_names
+        return stored[needed_name].to_pylist() if known else [None] * n
 
     match name:
         case "comparison":
-            values = _comparisons(found, of, read)
+            values = _comparisons(stored, of, read)
         case "round":
             values = of("repetition")
         case "twin":
@@ -110,9 +110,9 @@ def _column(name: str, found: pa.Table, read: Read, kind: pa.DataType) -> pa.Arr
     return pa.array(values, kind)
 
 
-def _comparisons(found: pa.Table, of: Callable[[str], list[Any]], read: Read) -> list[str]:
+def _comparisons(stored: pa.Table, of: Callable[[str], list[Any]], read: Read) -> list[str]:
     """The workload of each row, as its own table or that of runs knows it; else the config."""
-    if "workload" in found.column_names:
+    if "workload" in stored.column_names:
         workloads = of("workload")
     else:
         runs = read("runs", ["config_id", "workload"])

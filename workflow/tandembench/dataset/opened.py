@@ -76,8 +76,8 @@ def read_part(
     def read(other: str, wanted: Sequence[str]) -> pa.Table | None:
         return _read(dataset, other, wanted, False) if _stored(dataset, other) else None
 
-    found = _read(dataset, table, needed(names, stored), coded)
-    return complete(table, found, names, read, coded)
+    columns = _read(dataset, table, needed(names, stored), coded)
+    return complete(table, columns, names, read, coded)
 
 
 def _read(dataset: OpenDataset, table: str, names: Sequence[str], coded: bool) -> pa.Table:
@@ -87,11 +87,11 @@ def _read(dataset: OpenDataset, table: str, names: Sequence[str], coded: bool) -
         if resource is None:
             raise _corrupt(dataset.folder / NAME, f"no table '{table}'")
         path = dataset.verified[table] = check_resource(dataset.folder, resource)
-    found = read_columns(path, names, coded)
+    columns = read_columns(path, names, coded)
     for column in set(_ID_COLUMNS).intersection(names):
-        for values in _values(found[column]):
+        for values in _values(columns[column]):
             _check_ids(values.drop_null().to_pylist(), column, path)
-    return found
+    return columns
 
 
 def _values(column: pa.ChunkedArray) -> list[pa.Array]:

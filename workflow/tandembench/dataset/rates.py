@@ -30,29 +30,29 @@ def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, A
     ]
     table = []
     for topology, scenario in _groups(known):
-        own = [
+        group = [
             row
             for row in known
             if row["topology"] == topology and scenario in (None, row["scenario"])
         ]
-        found = overlap_rates(
-            [max(row["answer_tokens"] - row["n_steps"], 0) for row in own],
-            [row["overlap_s"] for row in own],
-            [row["alone_s"] for row in own],
-            [_key(row) for row in own],
+        fitted = overlap_rates(
+            [max(row["answer_tokens"] - row["n_steps"], 0) for row in group],
+            [row["overlap_s"] for row in group],
+            [row["alone_s"] for row in group],
+            [_key(row) for row in group],
         )
-        if found is None:
+        if fitted is None:
             continue
         row: Row = {
             "scenario": scenario,
             "topology": topology,
-            "runs": found.runs,
-            "alone_share": found.alone_share,
+            "runs": fitted.runs,
+            "alone_share": fitted.alone_share,
         }
         for name, interval in (
-            ("shared_tokens_per_s", found.shared),
-            ("solo_tokens_per_s", found.solo),
-            ("gain_overlap", found.gain),
+            ("shared_tokens_per_s", fitted.shared),
+            ("solo_tokens_per_s", fitted.solo),
+            ("gain_overlap", fitted.gain),
         ):
             row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         table.append(row)
@@ -60,11 +60,11 @@ def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, A
 
 
 def _groups(executions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
-    found: list[tuple[str, str | None]] = []
+    groups: list[tuple[str, str | None]] = []
     for topology in sorted({row["topology"] for row in executions}):
         scenarios = {row["scenario"] for row in executions if row["topology"] == topology}
-        found += [(topology, None), *((topology, scenario) for scenario in sorted(scenarios))]
-    return found
+        groups += [(topology, None), *((topology, scenario) for scenario in sorted(scenarios))]
+    return groups
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -83,10 +83,10 @@ def open_store(address: str) -> Store:
 def stored(store: Store, name: str | None = None) -> list[Baseline]:
     """All baselines, or those of one name, oldest version first; ``folder`` is a path in it."""
     place = f"{store.prefix}/{name}" if name else store.prefix
-    found = (Path(path).relative_to(store.prefix) for path in _objects(store, place))
+    paths = (Path(path).relative_to(store.prefix) for path in _objects(store, place))
     return in_order(
         Baseline(*path.parts[:2], Path(store.prefix, *path.parts[:2]))
-        for path in found
+        for path in paths
         if len(path.parts) == 3 and path.name == NAME and is_baseline(*path.parts[:2])
     )
 
@@ -144,19 +144,19 @@ def _claimed(store: Store, one: Baseline) -> Iterator[str | None]:
     Whoever sees another's claim withdraws. Reading one's own writes, as stores do, of two who
     claim at once the later one sees the earlier.
     """
-    own = f"{one.folder}/{_CLAIM}{uuid.uuid4()}"
+    claim = f"{one.folder}/{_CLAIM}{uuid.uuid4()}"
     if f"{one.folder}/{NAME}" in _objects(store, str(one.folder)):
         yield NAME
         return
     try:
-        _write(store, own, b"")
+        _write(store, claim, b"")
         there = _objects(store, str(one.folder))
-        claims = [path for path in there if Path(path).name.startswith(_CLAIM) and path != own]
+        claims = [path for path in there if Path(path).name.startswith(_CLAIM) and path != claim]
         # The descriptor may have come between the first look and the claim.
         yield NAME if f"{one.folder}/{NAME}" in there else claims[0] if claims else None
     finally:
-        with suppress(TandemError), _told(store, own):
-            store.files.delete_file(own)
+        with suppress(TandemError), _explained(store, claim):
+            store.files.delete_file(claim)
 
 
 def _upload(store: Store, one: Baseline, folder: Path) -> None:
@@ -164,14 +164,14 @@ def _upload(store: Store, one: Baseline, folder: Path) -> None:
     for name in (*tables, NAME):
         path = f"{one.folder}/{name}"
         _write(store, path, folder / name)
-        with _told(store, path), store.files.open_input_stream(path) as back:
-            found = file_hash(back)
+        with _explained(store, path), store.files.open_input_stream(path) as back:
+            digest = file_hash(back)
         with (folder / name).open("rb") as file:
-            check_hash(found, {"hash": file_hash(file)}, _shown(store, path))
+            check_hash(digest, {"hash": file_hash(file)}, _shown(store, path))
 
 
 def _write(store: Store, path: str, content: Path | bytes) -> None:
-    with _told(store, path):
+    with _explained(store, path):
         if isinstance(store.files, fs.LocalFileSystem):
             store.files.create_dir(str(Path(path).parent))
         with store.files.open_output_stream(path, compression=None) as target:
@@ -188,7 +188,7 @@ def _get(
     """Copy one object and check it, by ``resource`` or as a descriptor, which is returned."""
     path, copy = f"{one.folder}/{name}", folder / name
     shown = _shown(store, path)
-    with _told(store, path):
+    with _explained(store, path):
         try:
             source = store.files.open_input_stream(path, compression=None)
         except FileNotFoundError:
@@ -205,12 +205,12 @@ def _get(
 
 def _objects(store: Store, place: str) -> list[str]:
     """The paths of all objects below ``place``."""
-    with _told(store, place):
+    with _explained(store, place):
         try:
-            found = store.files.get_file_info(fs.FileSelector(place, recursive=True))
+            infos = store.files.get_file_info(fs.FileSelector(place, recursive=True))
         except FileNotFoundError:
             return []
-    return [info.path for info in found if info.type == fs.FileType.File]
+    return [info.path for info in infos if info.type == fs.FileType.File]
 
 
 def _shown(store: Store, path: str) -> str:
@@ -218,7 +218,7 @@ def _shown(store: Store, path: str) -> str:
 
 
 @contextmanager
-def _told(store: Store, path: str) -> Iterator[None]:
+def _explained(store: Store, path: str) -> Iterator[None]:
     """What a store's errors come to: one line, exit 4."""
     try:
         yield

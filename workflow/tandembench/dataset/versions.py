@@ -38,9 +38,9 @@ def baselines(root: Path = ROOT, name: str | None = None) -> list[Baseline]:
     )
 
 
-def in_order(found: Iterable[Baseline]) -> list[Baseline]:
+def in_order(some: Iterable[Baseline]) -> list[Baseline]:
     """By name, then by version."""
-    return sorted(found, key=lambda one: (one.name, _number(one.version)))
+    return sorted(some, key=lambda one: (one.name, _number(one.version)))
 
 
 def is_baseline(name: str, version: str) -> bool:
@@ -57,22 +57,22 @@ def pick(text: str, known: Sequence[Baseline], where: str) -> Baseline:
     """The same among those that are ``known``."""
     name, _, version = text.partition("@")
     check_name(name, version or None)
-    own = [one for one in known if one.name == name]
-    if not own:
+    versions = [one for one in known if one.name == name]
+    if not versions:
         names = ", ".join(dict.fromkeys(one.name for one in known)) or "none"
         raise TandemError(f"no baseline '{name}'", where=where, fix=f"baselines: {names}")
-    for one in reversed(own):
+    for one in reversed(versions):
         if version in ("", one.version):
             return one
-    fix = f"versions: {', '.join(one.version for one in own)}"
+    fix = f"versions: {', '.join(one.version for one in versions)}"
     raise TandemError(f"no version {version} of '{name}'", where=where, fix=fix)
 
 
-def next_version(own: Sequence[Baseline]) -> str:
+def next_version(versions: Sequence[Baseline]) -> str:
     """The minor version after those of a baseline; 1.0.0 if it is the first."""
-    if not own:
+    if not versions:
         return "1.0.0"
-    major, minor, _ = _number(own[-1].version)
+    major, minor, _ = _number(versions[-1].version)
     return f"{major}.{minor + 1}.0"
 
 

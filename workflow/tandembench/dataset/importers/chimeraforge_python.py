@@ -34,11 +34,11 @@ def read(root: Path) -> Imported:
     runs = []
     skipped: Counter[str] = Counter()
     for path in files_below(root):
-        found = re.fullmatch(
+        match = re.fullmatch(
             r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
         )
-        if found:
-            phase, test, number = (int(group) for group in found.groups())
+        if match:
+            phase, test, number = (int(group) for group in match.groups())
             if test not in tests:
                 raise bad(path, f"{LOG} has no test {test}")
             runs.append(_run(path, phase, test, number, *tests[test]))
@@ -48,7 +48,7 @@ def read(root: Path) -> Imported:
             skipped[f"not a run ({path.suffix or path.name})"] += 1
     notes = (
         "Agents report sums and means over their calls: how long a first token took is known as a"
-        " sum, not for the first call; decoding is not told from the rest.",
+        " sum, not for the first call; decoding is not separate from the rest.",
         "Starts are local time without a zone, taken for UTC, and counted from the test's start by"
         " the wall times of its runs: good for the order, not for the clock.",
         "contention_source is the source's own flag, whatever its report says that it means.",

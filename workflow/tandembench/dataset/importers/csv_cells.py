@@ -91,14 +91,14 @@ class Row:
         cell = source if isinstance(source, str) else self.cells[source["column"]]
         if not cell:
             return None
+        ns: int | None
         if isinstance(source, Mapping) and "unit" in source:
             ns = int(self._exact(source) * 10 ** (9 + _POWERS[source["unit"]]))
         else:
-            found = unix_ns(cell, "" if isinstance(source, str) else source.get("zone", ""))
-            if found is None:
+            ns = unix_ns(cell, "" if isinstance(source, str) else source.get("zone", ""))
+            if ns is None:
                 fix = "write it so, or add zone: '+00:00' to the mapping"
                 raise self.bad(f"'{sanitise(cell, 40)}' is no ISO 8601 time with a zone", fix)
-            ns = found
         if utc(ns) is None:
             raise self.bad(f"'{sanitise(cell, 40)}' is no time between 1970 and 2200")
         return ns
@@ -116,10 +116,10 @@ class Row:
     def _number(self, cell: str, source: Mapping[str, Any]) -> tuple[str, int]:
         """(number with a decimal point, power of ten): what the cell says, digit by digit."""
         plain = cell.translate({ord(","): ".", ord("."): ","}) if self.decimal == "," else cell
-        found = _NUMBER.fullmatch(plain)
-        if not found:
+        match = _NUMBER.fullmatch(plain)
+        if not match:
             raise self._wrong(source, "no number")
-        return found[1], int(found[2] or 0)
+        return match[1], int(match[2] or 0)
 
     def _wrong(self, source: Mapping[str, Any], what: str) -> TandemError:
         name = source["column"]

@@ -46,7 +46,7 @@ def read_mapping(path: Path) -> CsvMapping:
     values, lines = parse(text, where)
     read = check(values, lines, _schema(), where)
     agents = {
-        name: _merged(read.get("every_agent", {}), own) for name, own in read["agents"].items()
+        name: _merged(read.get("every_agent", {}), agent) for name, agent in read["agents"].items()
     }
     fault = _run_fault(read) or _agent_fault(read["rows"] == "run", agents)
     if fault:
@@ -55,10 +55,10 @@ def read_mapping(path: Path) -> CsvMapping:
     return CsvMapping(read["rows"] == "run", separator, read["decimal"], read["run"], agents)
 
 
-def _merged(every: Mapping[str, Source], own: Mapping[str, Source]) -> dict[str, Source]:
+def _merged(every: Mapping[str, Source], agent: Mapping[str, Source]) -> dict[str, Source]:
     """What one agent's values come from: its own word counts before everyone's."""
-    options = {**every.get("options", {}), **own.get("options", {})}
-    return {**every, **own, "options": options}
+    options = {**every.get("options", {}), **agent.get("options", {})}
+    return {**every, **agent, "options": options}
 
 
 # Where in the mapping a fault is, what it is, and what to do.

@@ -21,7 +21,7 @@ _LONGEST_WAIT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Listed:
     """A run with the line that it was first seen in."""
 
     row: Row
@@ -32,41 +32,41 @@ def read(path: Path, mapping_file: Path) -> Imported:
     """All runs in the file at ``path``; TandemError names the line that cannot be one."""
     mapping = read_mapping(mapping_file)
     rows, header = read_rows(path, mapping)
-    found = _wide(rows, mapping) if mapping.by_run else _long(rows, mapping)
-    for one in found:
+    listed = _wide(rows, mapping) if mapping.by_run else _long(rows, mapping)
+    for one in listed:
         _check_times(one)
-    _check_keys(found)
-    _check_configs(found)
+    _check_keys(listed)
+    _check_configs(listed)
     skipped = {
         f"column '{sanitise(name, 40)}' (not in the mapping)": len(rows)
         for name in header
         if name not in mapping.columns()
     }
-    return Imported(tuple(one.run for one in found), skipped, _notes(found, mapping))
+    return Imported(tuple(one.run for one in listed), skipped, _notes(listed, mapping))
 
 
-def _wide(rows: Iterable[Row], mapping: CsvMapping) -> list[_Found]:
+def _wide(rows: Iterable[Row], mapping: CsvMapping) -> list[_Listed]:
     """A run a row; without a column of repetitions, rows of a config are counted."""
     counted: dict[tuple[str, str], int] = {}
-    found = []
+    listed = []
     for row in rows:
         agents = [_agent(row, name, source) for name, source in mapping.agents.items()]
         session, config = _identity(row, mapping.run)
         counted[session, config] = counted.get((session, config), 0) + 1
-        found.append(_Found(row, _run(row, mapping.run, agents, counted[session, config])))
-    return found
+        listed.append(_Listed(row, _run(row, mapping.run, agents, counted[session, config])))
+    return listed
 
 
-def _long(rows: Iterable[Row], mapping: CsvMapping) -> list[_Found]:
+def _long(rows: Iterable[Row], mapping: CsvMapping) -> list[_Listed]:
     """Rows of one session, config and repetition are the agents of one run."""
     together: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         key = (*_identity(row, mapping.run), _repetition(row, mapping.run["repetition"]))
         together.setdefault(key, []).append(row)
-    return [_joined(own, mapping) for own in together.values()]
+    return [_joined(these, mapping) for these in together.values()]
 
 
-def _joined(rows: Sequence[Row], mapping: CsvMapping) -> _Found:
+def _joined(rows: Sequence[Row], mapping: CsvMapping) -> _Listed:
     """One run of its rows, which must say the same of it; it began when the first one did."""
     by_agent: dict[str, Row] = {}
     for row in rows:
@@ -87,7 +87,7 @@ def _joined(rows: Sequence[Row], mapping: CsvMapping) -> _Found:
             if getattr(run, key) != getattr(runs[0], key):
                 what = f"another {key.removesuffix('_s')} than in line {rows[0].line}, of one run"
                 raise row.bad(what)
-    return _Found(rows[0], first)
+    return _Listed(rows[0], first)
 
 
 def _identity(row: Row, source: Mapping[str, Source]) -> tuple[str, str]:
@@ -172,9 +172,9 @@ def _agent(row: Row, name: str, source: Mapping[str, Source]) -> SourceAgent:
     )
 
 
-def _check_times(found: _Found) -> None:
+def _check_times(listed: _Listed) -> None:
     """Parts that are longer than their whole, and waits beyond reason, are in wrong units."""
-    row, run = found.row, found.run
+    row, run = listed.row, listed.run
     fix = "are the mapping's units right?"
     for agent in run.agents:
         parts = (agent.first_token_s or 0.0) + (agent.decode_s or 0.0)
@@ -190,11 +190,11 @@ def _check_times(found: _Found) -> None:
         raise row.bad(what, fix)
 
 
-def _check_keys(found: Sequence[_Found]) -> None:
+def _check_keys(listed: Sequence[_Listed]) -> None:
     """No two runs are the same repetition, and no two configs get one name."""
-    seen: dict[tuple[Any, ...], _Found] = {}
+    seen: dict[tuple[Any, ...], _Listed] = {}
     called: dict[str | None, str] = {}
-    for one in found:
+    for one in listed:
         run = one.run
         key = run.session, run.config_id, run.repetition
         other = called.setdefault(run.config_id, run.place)
@@ -207,18 +207,18 @@ def _check_keys(found: Sequence[_Found]) -> None:
         seen[key] = one
 
 
-def _check_configs(found: Sequence[_Found]) -> None:
+def _check_configs(listed: Sequence[_Listed]) -> None:
     """What stands under one config's name is one config."""
-    first: dict[str | None, _Found] = {}
-    for one in found:
+    first: dict[str | None, _Listed] = {}
+    for one in listed:
         other = first.setdefault(one.run.config_id, one)
-        for what, own, others in zip(
+        for what, these, others in zip(
             ("phase", "scenario", "topology", "engine", "agents, models or options"),
             _content(one.run),
             _content(other.run),
             strict=True,
         ):
-            if own != others:
+            if these != others:
                 said = f"{one.run.config_id} has another {what} than in line {other.row.line}"
                 raise one.row.bad(said.replace("another agents", "other agents"))
 
@@ -228,9 +228,9 @@ def _content(run: SourceRun) -> tuple[object, ...]:
     return run.phase, run.scenario, run.topology, run.engine, agents
 
 
-def _notes(found: Sequence[_Found], mapping: CsvMapping) -> tuple[str, ...]:
+def _notes(listed: Sequence[_Listed], mapping: CsvMapping) -> tuple[str, ...]:
     """How what was kept is to be read."""
-    runs = [one.run for one in found]
+    runs = [one.run for one in listed]
     agents = [agent for run in runs for agent in run.agents]
     notes = [
         "Durations, wall times and counts are the file's: only the decimal point of times was"
@@ -246,7 +246,7 @@ def _notes(found: Sequence[_Found], mapping: CsvMapping) -> tuple[str, ...]:
     for name, (field, without) in lacking.items():
         n = sum(getattr(agent, field) is None for agent in agents)
         if n:
-            notes.append(f"{name} is not told in {n} of {len(agents)} executions: no {without}.")
+            notes.append(f"{name} is missing in {n} of {len(agents)} executions: no {without}.")
     if isinstance(mapping.run["started_at"], str):
         notes.append("All runs have the mapping's start time: their order is not known.")
     renamed = sorted({run.place for run in runs if run.place != run.config_id})

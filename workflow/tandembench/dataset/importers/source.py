@@ -150,14 +150,14 @@ class Reader:
 
     def at(self, *keys: str | int) -> Any:  # noqa: ANN401 - JSON
         """What stands under ``keys``."""
-        found = self.value
+        inner = self.value
         for key in keys:
             try:
-                found = found[key]
+                inner = inner[key]
             except (KeyError, IndexError, TypeError):
                 name = ".".join(map(str, keys))
                 raise bad(self.path, f"'{name}' is missing") from None
-        return found
+        return inner
 
     def seconds(self, *keys: str | int, scale: float = 1.0, positive: bool = False) -> float:
         """A finite number that is not negative, or even above 0, times ``scale``."""
@@ -166,8 +166,8 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise bad(self.path, f"'{name}' is {sanitise(json.dumps(value), 40)}, not a number")
         if not 0 <= value <= LONGEST_S / scale or (positive and value == 0):
-            told = sanitise(str(value), 40)
-            raise bad(self.path, f"'{name}' is {told}, which is no duration")
+            shown = sanitise(str(value), 40)
+            raise bad(self.path, f"'{name}' is {shown}, which is no duration")
         return value * scale if scale != 1 else float(value)
 
     def count(self, *keys: str | int) -> int:
@@ -194,17 +194,17 @@ class Reader:
 
     def options(self, *keys: str | int) -> dict[str, Any]:
         """Model options under the study's names, without those that are null."""
-        found = self.at(*keys)
+        given = self.at(*keys)
         place = ".".join(map(str, keys))
-        if not isinstance(found, dict):
+        if not isinstance(given, dict):
             raise bad(self.path, f"'{place}' is not a mapping of options")
-        own = {name: found[name] for name in OPTIONS if found.get(name) is not None}
-        for name, value in own.items():
+        options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
+        for name, value in options.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not -MOST <= value <= MOST:
-                told = sanitise(json.dumps(value), 40)
-                raise bad(self.path, f"'{place}.{name}' is {told}, not a number in range")
-        return {name: six_digits(value) for name, value in own.items()}
+                shown = sanitise(json.dumps(value), 40)
+                raise bad(self.path, f"'{place}.{name}' is {shown}, not a number in range")
+        return {name: six_digits(value) for name, value in options.items()}
 
 
 def six_digits(value: float) -> float:
@@ -217,17 +217,17 @@ def unix_ns(stamp: str, zone: str = "") -> int | None:
 
     ``zone``, such as +01:00, is that of times that name none; without one they are None.
     """
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", stamp
     )
-    if not found or not (found[4] or zone):
+    if not match or not (match[4] or zone):
         return None
     try:
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[4] or zone}")
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[4] or zone}")
         seconds = int(moment.timestamp())
     except (ValueError, OverflowError):
         return None
-    return seconds * 10**9 + int(f"{found[3] or 0:0<9}"[:9])
+    return seconds * 10**9 + int(f"{match[3] or 0:0<9}"[:9])
 
 
 def utc(ns: int) -> datetime | None:
@@ -313,8 +313,8 @@ def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
             len(set(values)) == 1 and option not in ("num_gpu", "num_ctx")
         ):
             values = values[:1]
-        told = ("default" if value is None else str(value) for value in values)
-        words.append(letter + "x".join(told))
+        texts = ("default" if value is None else str(value) for value in values)
+        words.append(letter + "x".join(texts))
     return words
 
 

@@ -17,7 +17,7 @@ def summary(dataset: Dataset, skipped: Mapping[str, int], notes: Sequence[str]) 
     """
     runs = dataset.runs
     efficiency = runs["efficiency_estimate"]
-    found = {name.replace("std", "sd"): _number(efficiency.agg(name)) for name in _STATISTICS}
+    spread = {name.replace("std", "sd"): _number(efficiency.agg(name)) for name in _STATISTICS}
     return {
         "runs": len(runs),
         "executions": len(dataset.executions),
@@ -28,7 +28,7 @@ def summary(dataset: Dataset, skipped: Mapping[str, int], notes: Sequence[str]) 
         },
         "cold_runs": None if runs["cold"].isna().all() else int(runs["cold"].fillna(False).sum()),
         "started_at": {key: runs["started_at"].agg(key).isoformat() for key in ("min", "max")},
-        "efficiency_estimate": found,
+        "efficiency_estimate": spread,
         "rates_from_overlap": len(dataset.rates),
         "left_out": dict(sorted(skipped.items())),
         "notes": [
@@ -38,26 +38,26 @@ def summary(dataset: Dataset, skipped: Mapping[str, int], notes: Sequence[str]) 
     }
 
 
-def as_text(found: Mapping[str, Any]) -> str:
+def as_text(facts: Mapping[str, Any]) -> str:
     """The same in lines."""
     groups = [
-        f"{name} " + ", ".join(f"{key} {n}" for key, n in found[f"runs_by_{name}"].items())
+        f"{name} " + ", ".join(f"{key} {n}" for key, n in facts[f"runs_by_{name}"].items())
         for name in ("session", "phase", "scenario", "topology")
     ]
     spread = ", ".join(
         f"{name} {'none' if value is None else format(value, '.6f')}"
-        for name, value in found["efficiency_estimate"].items()
+        for name, value in facts["efficiency_estimate"].items()
     )
-    cold = found["cold_runs"]
+    cold = facts["cold_runs"]
     lines = [
-        f"runs {found['runs']}, executions {found['executions']}, configs {found['configs']},"
+        f"runs {facts['runs']}, executions {facts['executions']}, configs {facts['configs']},"
         f" cold runs {'not known' if cold is None else cold}",
         f"runs by {'; '.join(groups)}",
-        f"started {found['started_at']['min']} to {found['started_at']['max']}",
+        f"started {facts['started_at']['min']} to {facts['started_at']['max']}",
         f"efficiency_estimate: {spread}",
-        f"rates from overlap: of {found['rates_from_overlap']} groups of runs",
-        *(f"left out: {n} x {reason}" for reason, n in found["left_out"].items()),
-        *(f"note: {note}" for note in found["notes"]),
+        f"rates from overlap: of {facts['rates_from_overlap']} groups of runs",
+        *(f"left out: {n} x {reason}" for reason, n in facts["left_out"].items()),
+        *(f"note: {note}" for note in facts["notes"]),
     ]
     return "".join(f"{line}\n" for line in lines)
 
