@@ -153,12 +153,12 @@ def report(dataset: str, output: Path | None, with_page: bool, hypotheses_file: 
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
     from tandembench.project import load_hypotheses  # noqa: PLC0415
-    from tandembench.report.write import write_page, write_report  # noqa: PLC0415
+    from tandembench.report.write import write_pages, write_report  # noqa: PLC0415
 
     written = write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file))
     click.echo(written)
     if with_page:
-        click.echo(write_page(written, None))
+        click.echo(write_pages(written))
 
 
 @main.command()

@@ -29,7 +29,7 @@ ESTIMATE_PARTS = (
     "sequencing_loss",
     "orchestration_loss",
 )
-TRUE_PARTS = ("work_imbalance", "sequencing_loss", "contention", "orchestration_true")
+TRUE_PARTS = ("work_imbalance", "sequencing_loss", "queueing", "contention", "orchestration_true")
 
 
 def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> Values:

@@ -10,6 +10,8 @@ import pandas as pd
 from tandembench.study.ids import OPTIONS
 
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
+# Models that need no quotes in a line of YAML.
+_MODEL = re.compile(r"[A-Za-z0-9][\w.:/-]{0,126}\w")
 
 
 def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = None) -> list[str]:
@@ -23,7 +25,10 @@ def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = Non
     if not all(_NAME.fullmatch(str(agent)) for agent in agents["agent"]):
         return []
     one = agents.iloc[0]
-    asked = [_known(json.loads(options)) for options in agents["options_asked"]]
+    asked = [
+        _known(json.loads(options)) | _model(model)
+        for options, model in zip(agents["options_asked"], agents["model"], strict=True)
+    ]
     fields: dict[str, Any] = {
         "id": name or config_id,
         "scenario": one["scenario"],
@@ -50,6 +55,12 @@ def _known(asked: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in asked.items()
         if name in OPTIONS and isinstance(value, int | float)
     }
+
+
+def _model(model: object) -> dict[str, Any]:
+    """The model as an option, since the study that it is copied to may have another."""
+    known = isinstance(model, str) and _MODEL.fullmatch(model)
+    return {"model": model} if known else {}
 
 
 def _work(agents: pd.DataFrame) -> dict[str, Any] | None:

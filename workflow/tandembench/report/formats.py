@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # it brings scipy, which takes longer than an answer
 
 # Stands where nothing is known, and a note under the table says what that means.
 NOTHING = "-"
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -81,6 +82,11 @@ def listed(words: list[str] | tuple[str, ...], joint: str = "and") -> str:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """``n`` things: "1 round", "24 rounds"."""
     return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def ordinal(place: int) -> str:
+    """A place in an order, from 1: "first", "second", "11th"."""
+    return _ORDINALS[place - 1] if 0 < place <= len(_ORDINALS) else f"{place}th"
 
 
 def _points(ratio: float) -> str:

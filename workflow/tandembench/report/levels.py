@@ -23,7 +23,7 @@ from tandembench.stats.settings import Check
 TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}
 OTHER = "Other options"
 RATIOS = ("speedup_true", "efficiency_estimate", "ttft_s", "decode_rate_tokens_per_s", "wall_s")
-ROUND = ["session", "repetition"]
+ROUND = ["session", "repetition", "round", "attempt"]
 _OF_AN_AGENT = [
     *("config_id", "agent_index", "agent", "model"),
     *("options_asked", "max_tokens", "threads", "endpoint"),

@@ -21,8 +21,10 @@ from tandembench.report.templates import TEMPLATES
 
 # A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
 _NUMBER = re.compile(r"[-+±]?\d(?:[^A-Za-z]| to )*")
-_LONGEST_ID = 40
+_LONGEST_ID, _BRIEF = 40, 18
 _INSIDE = re.compile(r"[#\w.][^:\\]*")
+# Another page of ours beside this one, which is HTML too.
+_SIBLING = re.compile(r"(\w[\w-]*)\.md(#[\w-]*)?")
 # What an SVG may hold as it is in a URL that stands in an attribute.
 _UNQUOTED = " !$'()*+,-./:;=?@[]^_`{|}~"
 # A figure that lies beside the page, or in a folder beside it.
@@ -171,11 +173,15 @@ def _align(tokens: Sequence[Token], start: int) -> None:
 
 
 def _kind(texts: Sequence[str]) -> str:
-    """How a column is set: numbers to the right, ids in one piece, the rest as text."""
+    """How a column is set: numbers to the right, ids and brief texts in one piece, the rest as
+    text.
+    """
     if not any(texts):
         return ""
     if all(text in _NO_NUMBER or _NUMBER.fullmatch(text) for text in texts):
         return "right"
+    if all(len(text) <= _BRIEF for text in texts):
+        return "word"
     return "" if any(" " in text or len(text) > _LONGEST_ID for text in texts) else "word"
 
 
@@ -226,6 +232,8 @@ def _keep_inside(tokens: Sequence[Token], figures: Mapping[str, str]) -> None:
             outside.append("" if _INSIDE.fullmatch(target) else target)
             if outside[-1]:
                 _be_text(token, "")
+            elif sibling := _SIBLING.fullmatch(target):
+                token.attrSet("href", f"{sibling[1]}.html{sibling[2] or ''}")
         elif token.type == "link_close" and (target := outside.pop()):
             _be_text(token, "" if token.info == "auto" else f" ({target})")
         elif token.children:

@@ -21,7 +21,7 @@ from tandembench.report.numbers import (
 from tandembench.stats.intervals import exponential
 
 CONTENTION = {True: "yes", False: "not shown", None: None}
-TRUE_PARTS = ("work_imbalance", "contention", "orchestration_true")
+TRUE_PARTS = ("work_imbalance", "queueing", "contention", "orchestration_true")
 
 
 def phase_tables(phases: Sequence[Values], runs: pd.DataFrame, margin: float) -> list[Values]:

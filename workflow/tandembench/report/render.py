@@ -9,6 +9,7 @@ import jinja2
 
 from tandembench.report.formats import NOTHING, interval, interval_mean, number, percent
 from tandembench.report.templates import TEMPLATES
+from tandembench.report.words import say
 from tandembench.text import sanitise
 
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
@@ -48,6 +49,7 @@ def _environment() -> jinja2.Environment:
         "code": code,
         "slug": slug,
     }
+    environment.globals["say"] = say
     return environment
 
 

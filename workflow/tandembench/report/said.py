@@ -107,10 +107,15 @@ def ordered(answer: Answer) -> tuple[Row, ...]:
     def place(row: Row) -> float:
         if row.is_reference:
             return -1.0
-        ratio = _ratio(row.against)
+        ratio = ratio_of(row)
         return -ratio.value if ratio else 0.0
 
     return tuple(sorted(answer.rows, key=place))
+
+
+def ratio_of(row: Row) -> Estimate | None:
+    """How many times as fast as the reference it is; None of the reference, or if nothing pairs."""
+    return row.against.ratio if row.against else None
 
 
 def onward(answer: Answer, setting: Setting) -> Onward | None:
@@ -175,10 +180,6 @@ def _options(row: Row) -> str:
     return f" ({row.options})" if row.options else ""
 
 
-def _ratio(against: Versus | None) -> Estimate | None:
-    return against.ratio if against else None
-
-
 def _has(answer: Answer, config_id: str | None) -> bool:
     return any(row.config_id == config_id for row in answer.rows)
 
@@ -189,7 +190,7 @@ def _headline(answer: Answer) -> str:
     if answer.outcome == "equivalent":
         margin, reference = percent(answer.margin, None), called(answer, answer.reference)
         return say(finding, "equivalent", margin=margin, reference=reference)
-    others = [row for row in ordered(answer) if _ratio(row.against)]
+    others = [row for row in ordered(answer) if ratio_of(row)]
     if not others or not _has(answer, answer.reference):
         return say(finding, "open")
     reference = called(answer, answer.reference)
@@ -239,7 +240,7 @@ def _subject(answer: Answer, best: str) -> dict[str, str]:
 
 def _speeds(against: Versus | None, words: tuple[str, str]) -> dict[str, str]:
     """A ratio in words, and its interval, which leaves out what the ratio has said."""
-    ratio = _ratio(against)
+    ratio = against.ratio if against else None
     if against is None or ratio is None:
         return {"speed": NOTHING, "interval": NOTHING}
     whole = speed(ratio.value, words)
@@ -260,7 +261,7 @@ def _why_not(answer: Answer) -> str:
 
 def _line(row: Row, answer: Answer) -> Line:
     against = row.against
-    ratio = _ratio(against)
+    ratio = ratio_of(row)
     first = row.first_token_s
     return Line(
         config_id=row.config_id,
@@ -317,7 +318,7 @@ def _distrusted(answer: Answer) -> bool:
     """Whether the same config twice differs by as much as the best gains, in any direction."""
     if not answer.twin or answer.twin.verdict not in ("above", "below") or not answer.best:
         return False
-    gain, twin = _ratio(answer.row(answer.best).against), _ratio(answer.twin)
+    gain, twin = ratio_of(answer.row(answer.best)), answer.twin.ratio
     if gain is None or gain.low is None or twin is None:
         return True
     return max(gain.low, 1.0) < max(twin.value, 1 / twin.value)
@@ -359,15 +360,14 @@ def _rounds(answer: Answer) -> str:
 
 
 def _states(states: States) -> str:
-    slow, fast = sorted(states.modes, key=lambda mode: -mode.makespan_s)
-    first, second = states.ratios
+    pairs = sorted(zip(states.modes, states.ratios, strict=True), key=lambda one: one[0].makespan_s)
+    (fast, first), (slow, second) = pairs
     places = {"slow": number(slow.makespan_s), "fast": number(fast.makespan_s)}
     if min(first.value, second.value) > 1:
-        both = [percent(one.value - 1, 0) for one in states.ratios]
-        return say("trust_states", "same", first=both[0], second=both[1], **places)
-    return say(
-        "trust_states", "mixed", first=speed(first.value), second=speed(second.value), **places
-    )
+        gains = {"first": percent(first.value - 1, 0), "second": percent(second.value - 1, 0)}
+        return say("trust_states", "same", **gains, **places)
+    apart = {"first": speed(first.value), "second": speed(second.value)}
+    return say("trust_states", "mixed", **apart, **places)
 
 
 def _next_label(sessions: Sequence[str]) -> str:

@@ -7,16 +7,18 @@ import pandas as pd
 
 from tandembench.report.numbers import Values
 
+_BLOCK = ["phase", "session", "invocation", "comparison", "repetition", "attempt"]
+
 
 def timeline(runs: pd.DataFrame, phases: Sequence[Mapping[str, Any]]) -> Values:
     """A row per phase, in the study's order, and session; and the time ``inside`` blocks.
 
-    A block ends its ``block_s`` after its start, which leaves out the start of its servers; one
-    whose servers never stood ends as it starts. ``elapsed_s`` runs from the first start to the
-    last end of each invocation, so that the time between two invocations is in no share.
+    A block began its ``block_s`` before its last run ended, which leaves out the start of its
+    servers; one whose servers never stood ends as it starts. ``elapsed_s`` runs from the first
+    start to the last end of each invocation, so that the time between two invocations is in no
+    share.
     """
-    took = pd.to_timedelta(runs["block_s"].fillna(0.0), unit="s")
-    timed = runs.assign(ended_at=runs["started_at"] + took)
+    timed = _blocks(runs)
     names = [phase["name"] for phase in phases]
     rows = [
         {"phase": name, "session": str(session), **_row(own)}
@@ -34,6 +36,23 @@ def timeline(runs: pd.DataFrame, phases: Sequence[Mapping[str, Any]]) -> Values:
         "share": inside_s / elapsed_s if 0 < inside_s <= elapsed_s else None,
         "overlap": _overlap(timed),
     }
+
+
+def _blocks(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each attempt at a block: when it began and ended, and its valid runs."""
+    walls = pd.to_timedelta(runs["wall_s"].astype(float).fillna(0.0), unit="s")
+    timed = runs.assign(ended_at=runs["started_at"] + walls)
+    by_block = timed.groupby(_BLOCK, dropna=False, sort=False)
+    blocks = by_block.agg(
+        first=("started_at", "min"),
+        ended_at=("ended_at", "max"),
+        block_s=("block_s", "max"),
+        valid=("valid", "sum"),
+        runs=("valid", "size"),
+    ).reset_index()
+    took = pd.to_timedelta(blocks["block_s"].astype(float), unit="s")
+    began = (blocks["ended_at"] - took).fillna(blocks["first"])
+    return blocks.assign(started_at=began, block_s=blocks["block_s"].fillna(0.0))
 
 
 def hours(seconds: float) -> str:
@@ -54,8 +73,9 @@ def _row(own: pd.DataFrame) -> Values:
         "first_start": own["started_at"].min().strftime("%Y-%m-%d %H:%M"),
         "last_end": own["ended_at"].max().strftime("%Y-%m-%d %H:%M"),
         "took": hours(_elapsed_s(own)),
-        "blocks": int(own["valid"].sum()),
-        "failed": int((~own["valid"]).sum()),
+        "blocks": len(own),
+        "valid": int(own["valid"].sum()),
+        "failed": int((own["runs"] - own["valid"]).sum()),
         "invocations": int(own["invocation"].nunique(dropna=False)),
     }
 

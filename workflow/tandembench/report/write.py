@@ -1,21 +1,30 @@
 """Report and page as files: all written before the first is put in place."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tandembench.analysis.answer import answers
 from tandembench.dataset.descriptor import read_descriptor
-from tandembench.dataset.load import load_dataset
+from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
 from tandembench.files import replacing, replacing_folder
-from tandembench.report.context import report_context
+from tandembench.report.answer_json import as_values
+from tandembench.report.details import details
 from tandembench.report.figures import Figure, draw
+from tandembench.report.front import front
 from tandembench.report.page import named, page
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
+from tandembench.report.said import said
+from tandembench.report.setting import setting_of
 from tandembench.study.hypotheses import Hypothesis
+
+# What page one leaves out stands beside it, under this name.
+DETAILS = "details.md"
 
 
 def write_report(
@@ -31,24 +40,48 @@ def write_report(
     if output.suffix != ".md":
         raise TandemError("not a name for Markdown", where=str(output), fix="end it in .md")
     dataset = load_dataset(dataset_folder)
-    context = report_context(dataset, hypotheses)
-    figures = draw(dataset, context)
-    context["figures"] = [_without_drawing(figure) for figure in figures]
-    text, values = render(context), as_json(context)
+    texts, figures = _rendered(dataset, hypotheses)
     data, folder = output.with_name("report.json"), output.with_name("figures")
     if folder.is_dir() and any(folder.iterdir()) and not data.exists():
         fix = "choose another folder for the report, or move what is in figures/ elsewhere"
         raise TandemError("not figures of a report", where=str(folder), fix=fix)
-    with (
-        replacing(output) as new_output,
-        replacing_folder(folder) as new_folder,
-        replacing(data) as new_data,
-    ):
+    with ExitStack() as stack:
+        files = [output, output.with_name(DETAILS), data]
+        partial = [stack.enter_context(replacing(file)) for file in files]
+        new_folder = stack.enter_context(replacing_folder(folder))
         for figure in figures:
             (new_folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
-        new_data.write_text(values, encoding="utf-8")
-        new_output.write_text(text, encoding="utf-8")
+        for file, text in zip(partial, texts, strict=True):
+            file.write_text(text, encoding="utf-8")
     return output
+
+
+def _rendered(
+    dataset: Dataset, hypotheses: Sequence[Hypothesis]
+) -> tuple[tuple[str, str, str], tuple[Figure, ...]]:
+    """Page one, the details and the numbers, and the figures that both show."""
+    study = dataset.descriptor["study"]
+    found = answers(dataset.runs, dataset.executions, float(study["margin"]), study["reference"])
+    second = details(dataset, hypotheses)
+    first = front(dataset, found, second)
+    drawn = draw(dataset, found[0] if found else None, second)
+    figures = [_without_drawing(figure) for figure in drawn]
+    setting = setting_of(dataset.descriptor, dataset.executions)
+    compared = [said(answer, setting) for answer in found]
+    texts = (
+        render({"page": first, "figures": figures}, "technical_report.md.j2"),
+        render({**second, "compared": compared, "figures": figures}, "details.md.j2"),
+        as_json(
+            {
+                "answer": as_values(found[0] if found else None, setting),
+                "answers": found,
+                "page": first,
+                "details": second,
+                "figures": figures,
+            }
+        ),
+    )
+    return texts, drawn
 
 
 def _without_drawing(figure: Figure) -> dict[str, Any]:
@@ -71,6 +104,14 @@ def write_page(markdown_file: Path, output: Path | None = None) -> Path:
     with replacing(output) as partial:
         partial.write_text(text, encoding="utf-8")
     return output
+
+
+def write_pages(markdown_file: Path) -> Path:
+    """The report at ``markdown_file`` as HTML beside it, and its details, if they are there."""
+    second = markdown_file.with_name(DETAILS)
+    if second.exists():
+        write_page(second)
+    return write_page(markdown_file)
 
 
 def _read(path: Path, fix: str) -> str:

@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 
 def baselines(context: Mapping[str, Any]) -> Figure | None:
     """The report's comparisons, a panel for each metric and baseline; None without any."""
-    every = [row for row in context["comparisons"] if row["ours"] or row["theirs"]]
+    every = [row for row in context["beside"] if row["ours"] or row["theirs"]]
     shown = every[:COMPARED]
     if not shown:
         return None

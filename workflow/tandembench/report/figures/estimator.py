@@ -15,13 +15,13 @@ from tandembench.report.figures.looks import (
     QUIET,
     TINT,
     VERMILLION,
-    axes,
-    drawing,
+    stacked,
     svg_of,
     topology_marks,
 )
 from tandembench.report.formats import interval_mean, percent
 from tandembench.report.numbers import ratio
+from tandembench.report.words import say
 
 COLUMNS = ("speedup_estimate", "speedup_true")
 # More would hide each other, and swell the file.
@@ -31,7 +31,7 @@ POINTS = 600
 def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     """Every valid run whose agents were measured alone too; None without any."""
     runs = dataset.runs
-    known = runs[runs["valid"]].dropna(subset=[*COLUMNS])
+    known = runs[runs["valid"] & ~runs["twin"].astype(bool)].dropna(subset=[*COLUMNS])
     if known.empty:
         return None
     margin = float(context["margin"])
@@ -50,7 +50,7 @@ def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
                     str(int(own["blind"].sum())),
                 )
             )
-    title = "TR114's estimator against the measured gain"
+    title = say("figure_estimator", "title")
     said = listed(
         [
             f"{topology}, {count} runs: estimator {estimate} for measured {true} on average, "
@@ -59,21 +59,17 @@ def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
         ]
     )
     alt = f"speedup_estimate over speedup_true of each run. {said}."
-    figure = drawing(5.3)
-    ax = axes(figure, 0.75, 0.65, 4.6, 4.0)
+    figure, (ax,) = stacked([3.9])
     _ground(ax, known, margin)
     shown = known.iloc[sample(len(known), POINTS)]
-    topology_marks(ax, shown, "speedup_true", "speedup_estimate", above=1.055)
+    topology_marks(ax, shown, "speedup_true", "speedup_estimate", above=1.06)
     ax.set_xlabel("speedup_true: measured against each agent alone")
     ax.set_ylabel("speedup_estimate: TR114")
-    some = f" Of {len(known)} runs, {POINTS} are drawn, evenly." if len(known) > POINTS else ""
     return Figure(
         name="estimator",
         title=title,
         alt=alt,
-        caption="Each mark is a run. On the diagonal the estimator is right (grey: within the "
-        "margin that does not matter); above it, the estimator reads more gain than there is. "
-        f"Hatched, its blind spot: it reads a gain, and none was measured.{some}",
+        caption=say("figure_estimator", "caption_sampled" if len(known) > POINTS else "caption"),
         svg=svg_of(figure, "estimator", title, alt),
         columns=("topology", "runs", *COLUMNS, "in the blind spot"),
         rows=tuple(rows),

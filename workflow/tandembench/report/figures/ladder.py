@@ -29,6 +29,7 @@ from tandembench.report.numbers import mean
 STEPS = (
     ("unequal work", "work_imbalance", "imbalance_loss"),
     ("taking turns", "sequencing_loss", "sequencing_loss"),
+    ("waiting for a slot", "queueing", None),
     ("contention", "contention", None),
     ("orchestration", "orchestration_true", "orchestration_loss"),
 )

@@ -84,6 +84,18 @@ def drawing(height: float) -> Drawing:
     return figure
 
 
+def stacked(heights: Sequence[float]) -> tuple[Drawing, list[Axes]]:
+    """A figure of panels on top of each other, as high as given in inches, laid out to fit.
+
+    Labels, titles and notes beside the axes get the room that they need: matplotlib's constrained
+    layout measures them.
+    """
+    figure = Drawing(figsize=(WIDTH, sum(heights)), layout="constrained")
+    FigureCanvasSVG(figure)
+    grid = figure.subplots(len(heights), squeeze=False, gridspec_kw={"height_ratios": heights})
+    return figure, [row[0] for row in grid]
+
+
 def axes(figure: Drawing, left: float, top: float, width: float, height: float) -> Axes:
     """Axes whose box is so many inches from the left and the top of the figure."""
     total = figure.get_figheight()

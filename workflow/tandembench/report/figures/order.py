@@ -1,4 +1,4 @@
-"""Run order: times against the order in which they were measured, with the drift."""
+"""Run order: times against the order in which they were measured, with drift and new levels."""
 
 import math
 from collections.abc import Mapping
@@ -14,78 +14,76 @@ from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
     INK,
     LINE,
-    axes,
-    drawing,
+    VERMILLION,
+    stacked,
     svg_of,
     topology_marks,
 )
-from tandembench.report.formats import interval
+from tandembench.report.formats import NOTHING, interval
+from tandembench.report.words import say
 from tandembench.stats.intervals import Interval
 
 POINTS = 600
-_UNTOLD = {
-    "by_config": "Configs were measured one after the other",
-    None: "Whether configs were measured in random order is not known",
-}
 
 
 @dataclass(frozen=True, eq=False)
 class _Session:
-    """One session: its runs by place, and the report's drift of it, last run over first."""
+    """One session: its runs by place, its drift, last run over first, and where levels begin.
+
+    ``levels`` are places within the session, from 1.
+    """
 
     name: str
     runs: pd.DataFrame
     drift: Interval | None
+    levels: tuple[int, ...]
 
 
-def order(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
+def order(dataset: Dataset, details: Mapping[str, Any]) -> Figure | None:
     """Time per token of each warm run against its config's in the session, in order.
 
-    None where no config was repeated, or all runs have one start time. The drift
-    is the report's, which tells none where the order was not random.
+    None where no config was repeated, or all runs have one start time. Drift and levels are those
+    of the details, which have none where the order was not random.
     """
     runs = _repeated(dataset.runs)
     if runs["started_at"].nunique() < 2:
         return None
-    told = context["stability"]
-    drifts = {row["session"]: row["drift"] for row in told or ()}
+    stability = details["stability"]
+    by_session = {row["session"]: row for row in stability or ()}
     sessions = [
-        _Session(str(name), own, drifts.get(str(name)))
+        _Session(
+            str(name),
+            own,
+            by_session[str(name)]["drift"] if str(name) in by_session else None,
+            tuple(by_session[str(name)]["level_starts"] if str(name) in by_session else ()),
+        )
         for name, own in runs.groupby("session", sort=False)
     ]
-    title = "Times in the order of measuring"
     rows = tuple(
         (
             one.name,
             str(len(one.runs)),
             f"{one.runs['off'].min():+.1f} %",
             f"{one.runs['off'].max():+.1f} %",
-            interval(one.drift) if one.drift else "not told" if told is None else "too few",
+            interval(one.drift),
+            ", ".join(map(str, one.levels)) or NOTHING,
         )
         for one in sessions
     )
-    said = listed([f"session {row[0]}, {row[1]} runs: drift {row[4]}" for row in rows])
-    alt = f"Wall time per token of each run against its config's mean, in order. {said}."
-    figure = drawing(3.2)
-    _panel(axes(figure, 0.85, 0.35, 4.6, 2.3), sessions)
-    lines = (
-        f"{_UNTOLD[context['study']['order']]}, so that no drift can be told."
-        if told is None
-        else "Lines: by least squares within configs; the drift is where a line ends over where "
-        "it begins, with its 95 % interval."
-        if any(one.drift for one in sessions)
-        else "Too few runs were repeated for a drift."
-    )
-    parted = " Vertical lines part sessions." if len(sessions) > 1 else ""
-    some = f" Of {len(runs)} runs, {POINTS} are drawn, evenly." if len(runs) > POINTS else ""
+    title = say("figure_order", "title")
+    spans = listed([f"session {row[0]}: {row[2]} to {row[3]}, drift {row[4]}" for row in rows])
+    alt = say("figure_order", "alt", title=title, rows=spans)
+    figure, (ax,) = stacked([2.9])
+    _panel(ax, sessions)
+    drawn = any(one.drift for one in sessions)
+    kind = "untold" if stability is None else "drift" if drawn else "few"
     return Figure(
         name="order",
         title=title,
         alt=alt,
-        caption="Each mark is a warm run: how far its wall time per token is off the mean of its "
-        f"config in that session. {lines}{parted}{some}",
+        caption=say("figure_order", kind),
         svg=svg_of(figure, "order", title, alt),
-        columns=("session", "runs", "lowest", "highest", "drift [95 %]"),
+        columns=("session", "runs", "lowest", "highest", "drift [95 %]", "levels begin with run"),
         rows=rows,
     )
 
@@ -93,9 +91,10 @@ def order(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
 def _repeated(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of configs that a session repeats, with their ``place`` and what they are ``off``."""
     warm = runs["valid"] & ~runs["cold"].fillna(value=False).astype(bool)
-    known = runs[warm & runs["makespan_per_token_s"].notna()]
+    once = runs[warm & ~runs["twin"].astype(bool)]
+    known = once[once["makespan_per_token_s"].notna()]
     again = known[known.duplicated(["session", "config_id"], keep=False)]
-    again = again.sort_values(["started_at", "config_id", "repetition"], kind="stable")
+    again = again.sort_values(["started_at", "config_id", "repetition", "round"], kind="stable")
     logs = again["makespan_per_token_s"].astype(float).map(math.log)
     means = logs.groupby([again["session"], again["config_id"]]).transform("mean")
     off = (logs - means).map(_off)
@@ -119,6 +118,8 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
             # Through the middle, where what the runs are off is 0.
             half = math.log(one.drift.mean) / 2
             ax.plot([first, last], [_off(-half), _off(half)], color=INK, linewidth=1.8)
+        for level in one.levels:
+            ax.axvline(first + level - 1.5, color=VERMILLION, linewidth=1, linestyle="--")
         if number:
             ax.axvline(first - 0.5, color=LINE, linewidth=1)
     if every["off"].abs().max() < 1:
@@ -128,5 +129,5 @@ def _panel(ax: Axes, sessions: list[_Session]) -> None:
     ax.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:+.3g} %" if value else "0 %")
     )
-    ax.set_xlabel("place of the run")
-    ax.set_ylabel("off its config")
+    ax.set_xlabel(say("figure_order", "axis_x"))
+    ax.set_ylabel(say("figure_order", "axis_y"))

@@ -7,18 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.findings import Answer
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import plain
 from tandembench.report.groups import KIND, RUN
+from tandembench.report.said import called, ordered
+from tandembench.report.words import say
 
 # So many rows or panels stay legible.
 MOST = 8
-TOPOLOGIES = {
-    "serial": "one agent after the other",
-    "single": "one server, one slot",
-    "single_parallel": "one server, parallel slots",
-    "dual": "one server per agent",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,43 +43,31 @@ class Subjects:
     about: str
 
 
-def subjects(dataset: Dataset, context: Mapping[str, Any]) -> Subjects:
-    """The configs of the headline's group, replicates left out; else all valid runs by scenario
-    and topology. Those without a valid run are left out.
+def subjects(
+    dataset: Dataset, answer: Answer | None, scenarios: Sequence[Mapping[str, Any]]
+) -> Subjects:
+    """The configs of ``answer``, fastest first; without one all valid runs by scenario and
+    topology, in the rows of ``scenarios``. Those without a valid run are left out, and so are
+    twins.
     """
-    valid = dataset.runs[dataset.runs["valid"]]
-    group = _headline_group(context)
-    found = _of_group(group, valid) if group else []
-    if found and group:
-        agents, scenario = group["n_agents"], group["scenario"]
-        about = f"Configs that do the same work ({scenario}, {agents} agents)."
+    valid = dataset.runs[dataset.runs["valid"] & ~dataset.runs["twin"].astype(bool)]
+    of_answer = _of_answer(answer, valid) if answer else []
+    rows = of_answer or _of_scenarios(scenarios, valid)
+    if of_answer and answer:
+        about = say("figure_subjects", "compared", comparison=answer.comparison)
     else:
-        found = _of_scenarios(context["scenarios"], valid)
-        about = "All valid runs by scenario and topology"
-        about += ": not the same work." if len(found) > 1 else "."
-    if len(found) > MOST:
-        about += f" The first {MOST} of {len(found)}."
-    return Subjects(tuple(found[:MOST]), bool(group and found), about)
+        about = say("figure_subjects", "unlike" if len(rows) > 1 else "one")
+    if len(rows) > MOST:
+        about += " " + say("figure_subjects", "more", shown=str(MOST), of=str(len(rows)))
+    return Subjects(tuple(rows[:MOST]), bool(of_answer), about)
 
 
-def _headline_group(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    groups: Sequence[Mapping[str, Any]] = context["topology_groups"]
-    named = {row["config_id"] for row in (context["headline"] or {"rows": []})["rows"]}
-    with_headline = (g for g in groups if named & {row["config_id"] for row in g["rows"]})
-    return next(with_headline, groups[0] if groups else None)
-
-
-def _of_group(group: Mapping[str, Any], valid: pd.DataFrame) -> list[Subject]:
-    rows = [row for row in group["rows"] if row["n"] and not row["replicate_of"]]
-    counts = Counter(row["topology"] for row in rows)
+def _of_answer(answer: Answer, valid: pd.DataFrame) -> list[Subject]:
+    rows = [(row, valid[valid["config_id"] == row.config_id]) for row in ordered(answer)]
     return [
-        Subject(
-            row["topology"] if counts[row["topology"]] == 1 else plain(row["config_id"]),
-            row["topology"],
-            (row["config_id"],),
-            valid[valid["config_id"] == row["config_id"]],
-        )
-        for row in rows
+        Subject(plain(called(answer, row.config_id), 40), row.topology, (row.config_id,), own)
+        for row, own in rows
+        if len(own)
     ]
 
 
@@ -108,9 +93,10 @@ def _scenario(row: Mapping[str, Any]) -> str:
 
 
 def executions_of(dataset: Dataset, subject: Subject) -> pd.DataFrame:
-    """The executions of its valid runs and their solos."""
+    """The executions of its valid runs and their solos, twins left out."""
     own = dataset.executions
-    return own[own["valid"] & own["config_id"].isin(subject.configs)]
+    kept = own["valid"] & ~own["twin"].astype(bool)
+    return own[kept & own["config_id"].isin(subject.configs)]
 
 
 def typical_block(dataset: Dataset, subject: Subject) -> "pd.Series[Any]":
@@ -123,8 +109,8 @@ def typical_block(dataset: Dataset, subject: Subject) -> "pd.Series[Any]":
         own = dataset.tokens.loc[dataset.tokens["config_id"].isin(subject.configs), RUN]
         known = runs.merge(own.drop_duplicates(), on=RUN)
         runs = known if len(known) else runs
-    ordered = runs.sort_values(["wall_s", *RUN], kind="stable")
-    return ordered.iloc[(len(ordered) - 1) // 2]
+    by_wall = runs.sort_values(["wall_s", *RUN], kind="stable")
+    return by_wall.iloc[(len(by_wall) - 1) // 2]
 
 
 def rows_of(table: pd.DataFrame, run: "pd.Series[Any]") -> pd.DataFrame:
@@ -135,5 +121,6 @@ def rows_of(table: pd.DataFrame, run: "pd.Series[Any]") -> pd.DataFrame:
 
 
 def block_name(run: "pd.Series[Any]") -> str:
-    """A block as a reader may find it again: "homo-g80 (session s1, repetition 2)"."""
-    return f"{run['config_id']} (session {run['session']}, repetition {run['repetition']})"
+    """A run as a reader may find it again: "homo-g80 (session s1, repetition 2, round 1)"."""
+    block = f"session {run['session']}, repetition {run['repetition']}"
+    return f"{run['config_id']} ({block}, round {run['round']})"

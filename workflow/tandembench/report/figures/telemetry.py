@@ -21,7 +21,6 @@ from tandembench.report.figures.looks import (
     svg_of,
 )
 from tandembench.report.figures.subjects import (
-    TOPOLOGIES,
     Subject,
     Subjects,
     block_name,
@@ -97,7 +96,7 @@ def _figure(name: str, column: str, panels: Sequence[_Panel], limit: int | None)
     top = 0.6
     for place, panel in enumerate(panels):
         ax = axes(figure, 0.65, top, 4.75, HIGH)
-        heading(ax, f"{panel.subject.topology}: {TOPOLOGIES[panel.subject.topology]}")
+        heading(ax, panel.subject.label)
         _draw(ax, panel.samples, lines, limit)
         ax.set_xlim(0, longest)
         ax.set_ylim(0, 1.12 * max(most, limit or 0))

@@ -1,0 +1,79 @@
+"""Section "What to set": declared criteria, the lines of the choice to copy, what decides more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tandembench.analysis.criteria import Judged
+from tandembench.analysis.findings import Answer
+from tandembench.report.copied import ollama_servers, study_entry
+from tandembench.report.formats import bounded, listed
+from tandembench.report.said import called
+from tandembench.report.words import say
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``criteria``: a sentence each. ``entry`` are lines of YAML, ``servers`` of a shell."""
+
+    criteria: tuple[str, ...]
+    copy: str
+    entry: tuple[str, ...]
+    servers: tuple[str, ...]
+
+
+def choice(
+    answer: Answer, judged: Sequence[Judged], executions: pd.DataFrame, engine: str
+) -> Choice | None:
+    """What to copy of ``answer``, best first; None where nothing can be."""
+    named = _named(answer)
+    entry: list[str] = []
+    servers: list[str] = []
+    for config_id in named:
+        own = executions[executions["config_id"] == config_id]
+        entry += study_entry(config_id, own) if len(own) else []
+        if engine == "ollama" and len(own):
+            servers.append(f"# {called(answer, config_id)}")
+            topology = answer.row(config_id).topology
+            servers += ollama_servers(topology, int(own["n_agents"].iloc[0]))
+    criteria = tuple(_criterion(answer, one) for one in judged)
+    if not entry and not criteria:
+        return None
+    chosen = answer.outcome in ("fastest", "among")
+    names = listed([called(answer, one) for one in named], "and")
+    return Choice(
+        criteria=criteria,
+        copy=say("copy", "chosen" if chosen else "again", names=names),
+        entry=tuple(entry),
+        servers=tuple(servers),
+    )
+
+
+def _named(answer: Answer) -> list[str]:
+    """The configs to copy: the best and what may be as good; all where nothing is chosen."""
+    if answer.best is not None and answer.outcome in ("fastest", "among"):
+        return [answer.best, *answer.rivals]
+    return [row.config_id for row in answer.rows]
+
+
+def _criterion(answer: Answer, one: Judged) -> str:
+    compared = one.compared
+    finding = f"criterion_{one.criterion}"
+    if compared.best is None:
+        return say(finding, compared.outcome)
+    best = called(answer, compared.best)
+    if compared.best == compared.reference:
+        return say(finding, "reference", best=best)
+    ratio = next((of.ratio for of in compared.against if of.subject == compared.best), None)
+    if ratio is None:
+        return say(finding, "inconclusive")
+    places = {
+        "best": best,
+        "reference": called(answer, compared.reference),
+        "ratio": bounded(ratio.value, ratio.low, ratio.high),
+    }
+    if compared.rivals:
+        rivals = listed([called(answer, rival) for rival in compared.rivals], "and")
+        return say(finding, "among", rivals=rivals, **places)
+    return say(finding, "fastest", **places)

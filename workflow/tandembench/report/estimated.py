@@ -1,0 +1,80 @@
+"""Section "What an overlap estimator would have said": TR114's reading beside what was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tandembench.report.formats import counted, interval_mean, percent
+from tandembench.report.numbers import Values
+from tandembench.report.words import say
+
+# Configs of the decision that a table lists.
+_MOST = 8
+_READS = ("overstates", "understates", "right", "cannot_tell")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A row as text: what the estimator reads, and the gain over each agent alone."""
+
+    config_id: str
+    estimate: str
+    measured: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """``sentences`` say what the estimator does here; ``rows`` are configs of the decision."""
+
+    sentences: tuple[str, ...]
+    rows: tuple[Reading, ...]
+
+
+def estimated(estimator: Values, attribution: Values, named: Sequence[str]) -> Estimated | None:
+    """What TR114's estimator says of a dataset; None where no run has two agents."""
+    by_config = {
+        row["config_id"]: (finding, row) for finding in _READS for row in estimator[finding]
+    }
+    rows = [by_config[name][1] for name in named if name in by_config]
+    known = sum(len(estimator[finding]) for finding in _READS)
+    sentences = [
+        say(
+            "estimator",
+            finding,
+            n=str(len(estimator[finding])),
+            of=counted(known, "config"),
+        )
+        for finding in _READS
+        if estimator[finding]
+    ]
+    if not known:
+        sentences = _lengths(attribution)
+    if not sentences:
+        return None
+    return Estimated(
+        sentences=tuple(sentences),
+        rows=tuple(
+            Reading(
+                row["config_id"], interval_mean(row["estimate"]), interval_mean(row["measured"])
+            )
+            for row in rows[:_MOST]
+        ),
+    )
+
+
+def _lengths(attribution: Values) -> list[str]:
+    """What token counts alone say of what the estimator read, by topology."""
+    told = [
+        row
+        for row in attribution["groups"]
+        if row["topology"] and not row["scenario"] and row["predictions"]
+    ]
+    sentences = []
+    for row in told:
+        finding, by = row["predictions"]["finding"], row["predictions"]["by"]
+        places = {"topology": str(row["topology"])}
+        if by:
+            predicted = row["predictions"]["rows"][by]
+            places["predicted"] = percent(predicted.predicted)
+            places["measured"] = percent(predicted.measured)
+        sentences.append(say("estimator_blind", finding or "unexplained", **places))
+    return sentences
