@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs_tables import SIDES, some_rounds
 from statsmodels.stats.multitest import multipletests
+from timings import unhurried
 
 from tandembench.analysis.allowances import Side
 from tandembench.analysis.compare import (
@@ -101,6 +102,7 @@ def test_only_rounds_that_hold_both_count() -> None:
     assert (against.rounds, against.blocks, against.sessions) == (21, 6, 1)
 
 
+@unhurried
 @given(
     st.lists(st.sampled_from([0.8, 1.0, 1.02, 1.1, 1.3]), min_size=3, max_size=3),
     st.permutations(["serial", "x", "y", "z"]),
@@ -131,6 +133,7 @@ def test_names_and_columns_may_be_exchanged(
         assert theirs.ratio.low == pytest.approx(ours.ratio.low)
 
 
+@unhurried
 @given(st.integers(0, 30), st.sampled_from([0.9, 1.0, 1.2]))
 def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> None:
     """a against b is 1 over b against a."""
@@ -146,6 +149,7 @@ def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> 
     assert other.verdict == opposite.get(one.verdict, one.verdict)
 
 
+@unhurried
 @given(st.floats(-3, 3))
 def test_a_machine_twice_as_fast_says_the_same(shift: float) -> None:
     table = measured({"serial": 1.0, "single": 1.05, "dual": 1.2})
@@ -193,6 +197,7 @@ def test_twins_count_for_like_pairs_and_for_no_others() -> None:
     assert twin[1].spread == plain[1].spread
 
 
+@unhurried
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_holm(ps: list[float]) -> None:
     assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from timings import unhurried
 
 from tandembench.analysis.levels import Allowance, Fit, Variance, fit
 
@@ -97,6 +98,7 @@ def test_more_data_narrows_the_expected_interval(shapes: Sequence[tuple[int, ...
         assert len(set(widths)) == len(widths)
 
 
+@unhurried
 @given(st.integers(0, 50), st.floats(-2, 2))
 def test_a_ratio_times_a_constant_is_that_ratio_times_the_constant(seed: int, shift: float) -> None:
     logs, blocks, sessions, seconds = rounds(2, 3, 4, seed=seed)
@@ -108,6 +110,7 @@ def test_a_ratio_times_a_constant_is_that_ratio_times_the_constant(seed: int, sh
     assert moved.error == pytest.approx(one.error, rel=1e-4)
 
 
+@unhurried
 @given(st.integers(0, 50), st.randoms(use_true_random=False))
 def test_the_order_of_rounds_says_nothing(seed: int, random: st.DataObject) -> None:
     rows = [*zip(*rounds(2, 3, 4, seed=seed, stalls=0.1), strict=True)]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from timings import unhurried
 
 from tandembench.analysis.location import hodges_lehmann, pseudo_values, scale
 
@@ -36,18 +37,21 @@ def test_a_quarter_of_stalls_moves_hodges_lehmann_by_less_than_the_noise() -> No
     assert abs(hodges_lehmann(stalled) - hodges_lehmann(steady)) < 0.03
 
 
+@unhurried
 @given(values, st.floats(-5, 5))
 def test_both_move_with_their_values(logs: np.ndarray, shift: float) -> None:
     assert hodges_lehmann(logs + shift) == pytest.approx(hodges_lehmann(logs) + shift, abs=1e-9)
     assert pseudo_values(logs + shift) == pytest.approx(pseudo_values(logs) + shift, abs=1e-6)
 
 
+@unhurried
 @given(values)
 def test_both_turn_with_the_sign(logs: np.ndarray) -> None:
     assert hodges_lehmann(-logs) == pytest.approx(-hodges_lehmann(logs))
     assert pseudo_values(-logs) == pytest.approx(-pseudo_values(logs), abs=1e-6)
 
 
+@unhurried
 @given(values, st.randoms(use_true_random=False))
 def test_the_order_of_rounds_says_nothing(logs: np.ndarray, random: st.DataObject) -> None:
     order = list(range(len(logs)))
