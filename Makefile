@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 # A real S3 server for the tests of object stores.
 S3_VERSION := v1.8.0
 S3_SERVER := .tools/versitygw-$(S3_VERSION)
-# Snakemake says what went wrong, and no more; its own log has the rest.
-RUN := . $(BIN)/activate && snakemake --cores 1 --quiet all
+# Snakemake says what went wrong, and no more; its own log has the rest. The options of
+# profiles/default stand here, since it announces itself.
+RUN := . $(BIN)/activate && snakemake --cores 1 --quiet all --workflow-profile none --rerun-incomplete --scheduler greedy
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quick study report pdf test test-page test-full test-s3 s3-server clean named

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 TARGETS = ("quick", "study", "report", "pdf", "test", "test-page", "test-full", "test-s3")
 
@@ -50,6 +51,20 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
 def test_every_target_is_explained(repository: Path) -> None:
     said = make(repository).stdout
     assert all(f"make {target} " in said for target in TARGETS)
+
+
+@pytest.mark.parametrize("study", ["quick", "study"])
+def test_a_study_is_measured_with_the_profiles_options_and_ends_with_the_answer(
+    repository: Path, study: str
+) -> None:
+    last = make(repository, "--dry-run", study).stdout.splitlines()[-1]
+    snakemake, answer = last.removeprefix(". .venv/bin/activate && ").split(" && ")
+    assert snakemake.startswith("snakemake --cores 1 --quiet all ")
+    assert snakemake.endswith(f" --configfile config/{study}.yaml")
+    assert answer == f"tandembench show results/{study}"
+    profile = YAML(typ="safe").load(repository / "profiles/default/profile.yaml")
+    for option, value in profile.items():
+        assert f" --{option}{'' if value is True else f' {value}'} " in snakemake
 
 
 def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:

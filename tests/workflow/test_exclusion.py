@@ -58,13 +58,14 @@ def waited_for_another(folder: Path) -> list[str]:
 
 def assert_apart(folder: Path, requests: Requests) -> None:
     """By the recorded times, and by what the server saw, no block began inside another."""
-    runs = pd.read_parquet(folder / "results/crowd/dataset/runs.parquet")
-    assert len(runs) == 4
-    assert runs["valid"].all(), runs["reason"].unique()
-    starts = [at.timestamp() for at in runs["started_at"]]
-    spans = sorted(zip(starts, runs["block_s"], strict=True))
-    for (start, took_s), (following, _) in pairwise(spans):
-        assert following >= start + took_s
+    executions = pd.read_parquet(folder / "results/crowd/dataset/executions.parquet")
+    assert executions["comparison"].nunique() == 4
+    assert executions["valid"].all(), executions["reason"].unique()
+    ends = executions["started_at"] + pd.to_timedelta(executions["duration_s"], unit="s")
+    blocks = executions.assign(ended_at=ends).groupby("comparison")
+    spans = sorted(zip(blocks["started_at"].min(), blocks["ended_at"].max(), strict=True))
+    for (_, ended), (following, _) in pairwise(spans):
+        assert following >= ended
     seen = [ask["options"]["num_ctx"] for ask in requests]
     assert len(seen) == 4 * REQUESTS_OF_A_BLOCK
     for first in range(0, len(seen), REQUESTS_OF_A_BLOCK):

@@ -36,10 +36,10 @@ agents:
 phases:
   only:
     configs:
-      - {{id: alpha, scenario: chimera_homo, topology: serial, options: {{num_ctx: 2048}}}}
+      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}, options: {{num_ctx: 2048}}}}
       - {{id: beta, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
 """
-BLOCKS = {("alpha", 1), ("alpha", 2), ("beta", 1), ("beta", 2)}
+BLOCKS = {(name, r) for name in ("homo-c2048-by-topology", "beta") for r in (1, 2)}
 MOMENTS = 20
 # The first comes while Snakemake is still starting.
 ALWAYS = (0, 11)
@@ -71,8 +71,7 @@ def copied(folder: Path, target: Path) -> Path:
 def assert_finished(folder: Path) -> None:
     runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")
     assert runs["valid"].all(), runs["reason"].unique()
-    found = list(zip(runs["config_id"], runs["repetition"], strict=True))
-    assert sorted(found) == sorted(BLOCKS)
+    assert set(zip(runs["comparison"], runs["repetition"], strict=True)) == BLOCKS
     assert (folder / "reports/quick/technical_report.md").exists()
 
 

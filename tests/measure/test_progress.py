@@ -1,0 +1,64 @@
+"""How far a session is: its own blocks, and none of another's."""
+
+import json
+import os
+from pathlib import Path
+
+from tandembench.measure.progress import time_left
+
+START = 1_700_000_000
+
+
+def study(folder: Path, sessions: dict[str, list[int]], repetitions: int = 6) -> Path:
+    """A study's results: the manifest as s1 has it, and when each run file was written, in s."""
+    listed = [f"results/x/runs/s1/a.r{r}.0.parquet" for r in range(1, repetitions + 1)]
+    for session, written in sessions.items():
+        runs = folder / "runs" / session
+        runs.mkdir(parents=True)
+        for number, second in enumerate(written, 1):
+            file = runs / f"a.r{number}.0.parquet"
+            file.touch()
+            os.utime(file, (START + second, START + second))
+        if session != "s1":
+            listed += [f"results/x/runs/{session}/{file.name}" for file in runs.iterdir()]
+    (folder / "manifest.0.json").write_text(json.dumps({"run_files": listed}))
+    return folder / "runs/s1/a.r1.0.parquet"
+
+
+def test_another_sessions_blocks_are_not_counted(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 60, 120], "s2": list(range(6))})
+    assert time_left(output) == "3 of 6 blocks, about 3 min left"
+
+
+def test_a_pause_over_night_does_not_count(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 60, 40_000, 40_060]}, repetitions=10)
+    assert time_left(output) == "4 of 10 blocks, about 6 min left"
+
+
+def test_the_last_block_leaves_nothing(tmp_path: Path) -> None:
+    assert time_left(study(tmp_path, {"s1": [1, 2]}, repetitions=2)) == "2 of 2 blocks"
+
+
+def test_after_one_block_its_own_time_counts(tmp_path: Path) -> None:
+    told = time_left(study(tmp_path, {"s1": [0]}))
+    assert told.startswith("1 of 6 blocks, about ")
+    assert told.endswith(" min left")
+
+
+def test_files_of_the_past_and_other_files_do_not_count(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 60]})
+    (output.parent / "a.r3.1.parquet").touch()
+    (output.parent / ".a.r3.0.parquet.12345678").touch()
+    assert time_left(output).startswith("2 of 6 blocks")
+
+
+def test_the_newest_manifest_is_the_studys(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 60]})
+    old = tmp_path / "manifest.1.json"
+    old.write_text(json.dumps({"run_files": []}))
+    os.utime(old, (START, START))
+    assert time_left(output).startswith("2 of 6 blocks")
+
+
+def test_without_a_manifest_there_is_nothing_to_say(tmp_path: Path) -> None:
+    assert time_left(tmp_path / "runs/s1/a.r1.0.parquet") == ""

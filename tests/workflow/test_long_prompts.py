@@ -1,0 +1,41 @@
+"""Prompts of any length reach the measurement: a RunSpec goes there as a file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkouts import simulated_checkout, snakemake
+from ollama_standin import standin_thread
+
+pytestmark = pytest.mark.usefixtures("simulated")
+FILE = "config/long.yaml"
+STUDY = """\
+name: long
+repetitions: 1
+engine: ollama
+model: tiny
+servers: {{single: [{0}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [long.j2]}}
+  insight: {{task: figures, steps: [long.j2]}}
+phases:
+  only:
+    configs:
+      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}}}
+"""
+# Two of them are more than Linux takes as one argument, 128 KiB.
+LONG = "word " * 14_200
+
+
+def test_two_agents_with_long_prompts_are_measured(repository: Path, tmp_path: Path) -> None:
+    requests: list[dict[str, Any]] = []
+    with standin_thread(requests=requests) as url:
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
+        (folder / "config/agents/long.j2").write_text(LONG, encoding="utf-8")
+        snakemake(folder, FILE, "--until", "run_block")
+    assert len(list(folder.glob("results/long/runs/s1/*.parquet"))) == 1
+    (spec,) = folder.glob("results/long/specs/*.json")
+    assert spec.stat().st_size > 128 * 1024
+    asked = [ask["prompt"] for ask in requests if LONG.strip() in ask["prompt"]]
+    assert len(asked) >= 4

@@ -1,0 +1,90 @@
+"""What a person sees of `snakemake --quiet all`, which make calls: progress, answer and faults."""
+
+import re
+from pathlib import Path
+
+import pytest
+from checkouts import command, command_said, simulated_checkout
+from ollama_standin import standin_thread
+
+pytestmark = pytest.mark.usefixtures("simulated")
+FILE = "config/small.yaml"
+GO = f"snakemake --cores 1 --quiet all --workflow-profile none --configfile {FILE}"
+STUDY = """\
+name: small
+repetitions: 2
+engine: ollama
+model: tiny
+servers: {{single: [{0}]}}
+work: {{policy: fixed, tokens: 5}}
+agents:
+  collector: {{task: inventory, steps: [collector.j2]}}
+  insight: {{task: figures, steps: [insight.j2]}}
+phases:
+  only:
+    configs:
+      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}, options: {{num_ctx: 2048}}}}
+"""
+
+
+def last_log(folder: Path) -> str:
+    """Snakemake's own log of its last run."""
+    logs = sorted((folder / ".snakemake/log").iterdir(), key=lambda log: log.stat().st_mtime_ns)
+    return logs[-1].read_text(encoding="utf-8")
+
+
+def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
+    repository: Path, tmp_path: Path
+) -> None:
+    with standin_thread() as url:
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
+        told = command_said(folder, f"{GO} --until dataset")
+    lines = told.splitlines()
+    assert len(lines) == 2
+    assert "1 of 2 blocks" in lines[0]
+    assert "2 of 2 blocks" in lines[1]
+    assert "rule run_block:" in last_log(folder)
+    assert "python -m tandembench run --spec" in last_log(folder)
+
+
+def test_a_step_that_fails_says_why_and_names_its_log(repository: Path, tmp_path: Path) -> None:
+    with standin_thread() as url:
+        study = STUDY.format(url)
+    folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
+    lines = command_said(folder, GO, ok=False).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"tandembench: {url}")
+    log = re.fullmatch(r"tandembench: run_block failed; its log: (\S+)", lines[1])
+    assert log
+    assert (folder / log[1]).is_file()
+    assert "CalledProcessError" in last_log(folder)
+
+
+def test_a_mistake_in_the_study_is_one_line(repository: Path, tmp_path: Path) -> None:
+    folder = simulated_checkout(
+        repository, tmp_path / "checkout", FILE, STUDY.format("http://127.0.0.1:9")
+    )
+    for arguments, words in (
+        ("--config repetitions=0", "repetitions: 0 is not allowed"),
+        ("--config repetition=3", "unknown key 'repetition'"),
+        ("--config session=S2", "session: 'S2' is not allowed"),
+    ):
+        told = command_said(folder, f"{GO} {arguments}", ok=False)
+        assert len(told.splitlines()) == 1
+        assert words in told
+
+
+def test_a_locked_folder_is_explained(repository: Path, tmp_path: Path) -> None:
+    with standin_thread(token_s=0.2) as url:
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
+        with command(folder, GO) as workflow:
+            assert workflow.stdout
+            try:
+                logs = folder / "results/small/logs/s1"
+                while not (logs.is_dir() and any(logs.iterdir())):
+                    assert workflow.poll() is None
+                told = command_said(folder, GO, ok=False)
+            finally:
+                workflow.kill()
+    assert "LockException" in told
+    assert "--unlock" in told
