@@ -209,7 +209,7 @@ def test_holm_passes_over_what_is_not_known() -> None:
 
 
 def a_fit(log: float, error: float) -> Fit:
-    return Fit(log, error, 1e6, error**2, 5.0, 24, 6, 1)
+    return Fit(log, error, 1e6, error**2, 5.0, error**2, 24, 6, 1)
 
 
 @pytest.mark.parametrize(

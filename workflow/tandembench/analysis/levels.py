@@ -45,8 +45,9 @@ class Allowance:
 class Fit:
     """A log ratio: its estimate, standard error and degrees of freedom.
 
-    ``of_block`` is the variance of the mean of one block, with its degrees of freedom: what
-    planning, and configs that behave alike, take from here.
+    ``of_block`` is the variance of the mean of one block as it was seen, with its degrees of
+    freedom: what configs that behave alike take from here. ``moderated`` is that of which the
+    error is made: a few blocks may agree by chance, and planning must not count on that.
     """
 
     log: float
@@ -54,6 +55,7 @@ class Fit:
     freedom: float
     of_block: float
     of_block_freedom: float
+    moderated: float
     rounds: int
     blocks: int
     sessions: int
@@ -154,6 +156,7 @@ def fit(
         freedom=total_freedom,
         of_block=square / freedom if freedom else start + noise,
         of_block_freedom=freedom,
+        moderated=of_block,
         rounds=len(z),
         blocks=len(rounds),
         sessions=n,

@@ -48,11 +48,11 @@ def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace
     """
     most = pace.blocks + max(1, int(_LONGEST_MIN * 60 / pace.block_s))
     for total in range(pace.blocks + 1, most + 1) if own.sessions == 1 else ():
-        variance = allowed.of_sitting(total * pace.block_s) + own.of_block / total
+        variance = allowed.of_sitting(total * pace.block_s) + own.moderated / total
         if _critical(own.freedom + total - pace.blocks) * math.sqrt(variance) <= half:
             minutes = (total - pace.blocks) * pace.block_s / 60
             return Next(minutes, total, None, math.expm1(half), one.subject)
-    sitting = allowed.of_sitting(pace.session_s) + own.of_block / pace.blocks
+    sitting = allowed.of_sitting(pace.session_s) + own.moderated / pace.blocks
     # What sessions were seen to differ by is in the error already.
     of_session = max(sitting, own.error**2 * own.sessions)
     more = 1
