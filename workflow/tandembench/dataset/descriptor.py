@@ -200,18 +200,20 @@ def _resource(path: Path, columns: Sequence[Column], keys: Sequence[str]) -> dic
         "bytes": path.stat().st_size,
         "hash": digest,
         "schema": {
-            "fields": [
-                {
-                    "name": column.name,
-                    "type": _TYPES[column.kind],
-                    "description": column.description,
-                    **({"unit": column.unit} if column.unit else {}),
-                    **({"constraints": {"required": True}} if column.required else {}),
-                }
-                for column in columns
-            ],
+            "fields": [field_of(column) for column in columns],
             **({"primaryKey": list(keys)} if keys else {}),
         },
+    }
+
+
+def field_of(column: Column) -> dict[str, Any]:
+    """A column as a table's schema has it."""
+    return {
+        "name": column.name,
+        "type": _TYPES[column.kind],
+        "description": column.description,
+        **({"unit": column.unit} if column.unit else {}),
+        **({"constraints": {"required": True}} if column.required else {}),
     }
 
 

@@ -13,8 +13,14 @@ import pyarrow.compute as pc
 
 from tandembench.dataset.calibrations import check_instrument
 from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.dataset.descriptor import NAME, check_resource, read_descriptor
-from tandembench.dataset.first_form import complete, is_first_form, names_today, needed
+from tandembench.dataset.descriptor import NAME, check_resource, field_of, read_descriptor
+from tandembench.dataset.first_form import (
+    TABLES,
+    complete,
+    is_first_form,
+    made_from,
+    names_today,
+)
 from tandembench.dataset.parquet import read_columns
 from tandembench.dataset.versions import is_name
 from tandembench.errors import EXIT_CORRUPT, TandemError
@@ -62,6 +68,18 @@ def column_names(dataset: OpenDataset, table: str) -> list[str]:
     return names_today(table, stored) if stored and is_first_form(table, stored) else stored
 
 
+def definitions(dataset: OpenDataset, table: str) -> dict[str, tuple[str, str, str]]:
+    """What the columns of a table mean, as they are read: type, unit and description by name."""
+    resource = _resource(dataset, table)
+    fields = [] if resource is None else resource["schema"]["fields"]
+    if is_first_form(table, [field["name"] for field in fields]):
+        fields = [*fields, *(field_of(column) for column in TABLES[table])]
+    return {
+        field["name"]: (field["type"], field.get("unit", ""), field.get("description", ""))
+        for field in fields
+    }
+
+
 def read_part(
     dataset: OpenDataset, table: str, names: Sequence[str], coded: bool = False
 ) -> pa.Table:
@@ -70,13 +88,15 @@ def read_part(
     TandemError (exit 3) names a file that is not as told, or an id that is none.
     """
     stored = _stored(dataset, table)
-    if not is_first_form(table, stored) or set(names) <= set(stored):
+    if not is_first_form(table, stored):
         return _read(dataset, table, names, coded)
 
     def read(other: str, wanted: Sequence[str]) -> pa.Table | None:
-        return _read(dataset, other, wanted, False) if _stored(dataset, other) else None
+        there = _stored(dataset, other)
+        known = [name for name in wanted if name in there]
+        return _read(dataset, other, known, False) if known else None
 
-    columns = _read(dataset, table, needed(names, stored), coded)
+    columns = _read(dataset, table, made_from(table, names, stored), coded)
     return complete(table, columns, names, read, coded)
 
 
@@ -105,7 +125,7 @@ def check_tables(dataset: OpenDataset) -> None:
     """Read every table, column by column; TandemError (exit 3) as above."""
     for resource in dataset.descriptor["resources"]:
         for name in _stored(dataset, resource["name"]):
-            read_part(dataset, resource["name"], [name])
+            _read(dataset, resource["name"], [name], False)
 
 
 def _stored(dataset: OpenDataset, table: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tandembench.dataset.opened import OpenDataset, column_names
+from tandembench.dataset.opened import OpenDataset, column_names, definitions
 from tandembench.diff.metrics import of_runs
 from tandembench.diff.publications import differences
 from tandembench.diff.rows import changes, codes, match, read_both
@@ -103,11 +103,11 @@ def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
     if other:
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         found.append(f"another work policy in {other[0]}{more}")
-    definitions = [_definitions(side.descriptor) for side in (a, b)]
+    meanings = [definitions(side, "runs") for side in (a, b)]
     changed = sorted(
         name
-        for name in definitions[0].keys() & definitions[1].keys()
-        if definitions[0][name] != definitions[1][name]
+        for name in meanings[0].keys() & meanings[1].keys()
+        if meanings[0][name] != meanings[1][name]
     )
     if changed:
         found.append(f"columns that mean something else now: {', '.join(changed)}")
@@ -130,14 +130,6 @@ def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
 
 def _known(models: list[dict[str, Any]]) -> dict[str, str]:
     return {one["model"]: one["model_digest"] for one in models if one["model_digest"]}
-
-
-def _definitions(descriptor: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    runs = next(one for one in descriptor["resources"] if one["name"] == "runs")
-    return {
-        field["name"]: (field["type"], field.get("unit", ""), field["description"])
-        for field in runs["schema"]["fields"]
-    }
 
 
 def _fingerprints(a: OpenDataset, b: OpenDataset) -> list[Row]:
