@@ -7,8 +7,9 @@ known beforehand. Prints expected, measured and error. README.md says what it me
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,20 @@ from unittest.mock import patch
 
 import click
 
+from tandembench.dataset.blocks import Row, block_rows
 from tandembench.errors import TandemError
 from tandembench.fake_server import Behaviour
-from tandembench.measure import block
-from tandembench.measure.block import Block, Execution, measure_block
+from tandembench.measure import execution
+from tandembench.measure.bench import Bench
+from tandembench.measure.block import Attempt, measure_block
 from tandembench.measure.exclusive import exclusive
-from tandembench.metrics import Row, Step, Timing, run_metrics, timing, wall
+from tandembench.measure.plan import planned_rounds
+from tandembench.measure.rows import turn_rows
 from tandembench.project import open_plan
+from tandembench.servers.deployment import Deployment, deployments
 from tandembench.servers.fake import fake_process
-from tandembench.servers.model import Server
-from tandembench.study.spec import ANSWER
+from tandembench.servers.model import Server, Standing
+from tandembench.study.spec import ANSWER, RunSpec
 from tandembench.wire import Call, StreamRecord, open_client, stream
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,54 +41,50 @@ PAUSE_S = 0.05
 SPIN_S = 0.002
 
 
-def two_agents(first: int, second: int, prompts: tuple[str, ...] = ("Speak.",)) -> dict[str, Any]:
+def two_agents(first: int, second: int, prompts: tuple[str, ...] = ("Speak.",)) -> RunSpec:
     """The RunSpec of two agents on one server with so many tokens each; fixed work."""
-    specs = open_plan("config/quick.yaml", root=REPOSITORY).specs.values()
-    spec = next(dict(spec) for spec in specs if len(spec["agents"]) == 2)
-    agents = [
-        {**agent, "prompts": prompts, "max_tokens": tokens}
-        for agent, tokens in zip(spec["agents"], (first, second), strict=True)
-    ]
-    changes = {"topology": "single_parallel", "work_policy": "fixed", "repetition": 1}
-    return spec | changes | {"agents": agents}
+    spec = next(iter(open_plan("config/quick.yaml", root=REPOSITORY).specs.values()))
+    config = next(one for one in spec.configs if len(one.agents) == 2)
+    agents = tuple(
+        replace(agent, prompts=prompts, max_tokens=tokens)
+        for agent, tokens in zip(config.agents, (first, second), strict=True)
+    )
+    alone = replace(config, topology="single_parallel", work_policy="fixed", agents=agents)
+    return replace(spec, configs=(alone,), rounds=1)
 
 
-def measured(spec: dict[str, Any], behaviour: Behaviour) -> Row:
+def measured(spec: RunSpec, behaviour: Behaviour) -> Row:
     """The metrics of one block of ``spec`` on one fake server; RuntimeError if a stream failed."""
+    places = deployments(spec, cores=2)
 
-    async def run(url: str) -> Block:
-        server = Server(0, "embedded", url, "fake", {})
+    async def run(url: str) -> Attempt:
+        @asynccontextmanager
+        async def there(wanted: Sequence[Deployment]) -> AsyncIterator[Mapping[str, Standing]]:
+            yield {place.key: [Server(0, "embedded", url, "fake", {})] for place in wanted}
+
         async with open_client() as client:
-            return await measure_block(spec, [server], client, 1, lambda _: None)
+            bench = Bench(
+                spec=spec,
+                repetition=1,
+                attempt=1,
+                places=places,
+                client=client,
+                open_servers=there,
+            )
+            rounds = planned_rounds(spec, 1, [place.key for place in places])
+            return await measure_block(bench, rounds, iter(()))
 
     with fake_process(behaviour) as url:
-        done = asyncio.run(run(url)).executions
-    if any(one.error for one in done):
-        raise RuntimeError(f"streams failed: {[one.error for one in done]}")
-    by_agent = sorted(done, key=lambda one: one.agent)
-    alone, together = (
-        [_timing(one) for one in by_agent if one.mode == mode] for mode in ("solo", "concurrent")
-    )
-    return run_metrics(together, alone, wall(together), serial=False)
-
-
-def _timing(execution: Execution) -> Timing:
-    return timing([_step(record, execution.t0_ns) for record in execution.steps])
-
-
-def _step(record: StreamRecord, t0_ns: int) -> Step:
-    request, end, *chunks = (
-        (at - t0_ns) / 1e9 for at in (record.request_ns, record.end_ns, *record.chunk_ns)
-    )
-    return Step(
-        request_s=request,
-        first_s=chunks[0],
-        last_s=chunks[-1],
-        end_s=end,
-        tokens=record.final.answer_tokens or 0,
-        chunk_s=tuple(chunks),
-        prompt_tokens=record.final.prompt_tokens,
-    )
+        attempt = asyncio.run(run(url))
+    if errors := [one.error for done in attempt.done for one in done.executions if one.error]:
+        raise RuntimeError(f"streams failed: {errors}")
+    raw = [
+        {"session": "s1", **row}
+        for done in attempt.done
+        for row in turn_rows(spec, 1, 1, attempt.duration_s, done)
+    ]
+    ((row,), _) = block_rows(raw, "truths")
+    return row
 
 
 def equal_gain(gain: float) -> tuple[float, float]:
@@ -130,7 +131,7 @@ def blocks_without_and_with_pause() -> tuple[Row, Row]:
     spec = two_agents(31, 31, prompts=("One.", f"Two: {ANSWER}"))
     behaviour = Behaviour(first_token_s=0.05, shared_rate=100.0, gain=2.0)
     without = measured(spec, behaviour)
-    with patch.object(block, "stream", with_a_pause):
+    with patch.object(execution, "stream", with_a_pause):
         return without, measured(spec, behaviour)
 
 
