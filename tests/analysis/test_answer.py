@@ -1,0 +1,242 @@
+"""The answer of a comparison, from the tables of a dataset."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs_tables import SIDES, executions, some_rounds, tables
+
+from tandembench.analysis.allowances import Side
+from tandembench.analysis.answer import answer, answers
+from tandembench.analysis.findings import Answer
+from tandembench.analysis.rounds import Rounds
+
+MARGIN = 0.05
+FOUR = {"serial": 1.0, "single": 1.0, "single_parallel": 1.02, "dual": 1.2}
+ATTACHED = {name: Side(name, (), started=False) for name in SIDES}
+
+
+def measured(
+    ratios: Mapping[str, float] = FOUR,
+    blocks: int = 6,
+    *,
+    sd: float = 0.01,
+    seed: int = 1,
+    usual_s: float = 1.4,
+    **changes: Any,
+) -> Rounds:
+    random = np.random.default_rng(seed)
+    n = 4 * blocks
+    logs = {
+        name: math.log(ratio / usual_s) + random.normal(0, sd, n) for name, ratio in ratios.items()
+    }
+    return some_rounds(logs, **changes)
+
+
+def answered(table: Rounds, sides: Mapping[str, Side] = SIDES, **changes: Any) -> Answer:
+    return answer(*tables(table, sides, **changes), MARGIN, "serial")
+
+
+def test_the_fastest_topology_is_named() -> None:
+    one = answered(measured({"serial": 1.0, "single": 0.99, "dual": 1.3}))
+    assert (one.outcome, one.best, one.rivals, one.reference) == ("fastest", "dual", (), "serial")
+    assert one.basis == "makespan"
+    assert one.adjusted_p is not None
+    assert one.adjusted_p < 0.05
+    assert one.row("dual").against is not None
+    assert one.row("serial").against is None
+    assert one.row("serial").is_reference
+    assert one.next is None or one.next.config_id != "dual"
+
+
+def test_two_that_may_be_as_fast_are_named_together() -> None:
+    one = answered(measured({"serial": 1.0, "single_parallel": 1.3, "dual": 1.3}))
+    assert one.outcome == "among"
+    assert {one.best, *one.rivals} == {"single_parallel", "dual"}
+
+
+def test_all_equivalent() -> None:
+    one = answered(measured({"serial": 1.0, "single": 1.0}))
+    assert (one.outcome, one.best, one.next) == ("equivalent", None, None)
+
+
+def test_what_is_open_says_how_long_it_takes() -> None:
+    one = answered(measured(blocks=2, sd=0.04, ratios={"serial": 1.0, "dual": 1.03}))
+    assert (one.outcome, one.best) == ("inconclusive", None)
+    assert one.next is not None
+    assert one.next.config_id == "dual"
+    assert one.next.minutes > 0
+    assert (one.next.repetitions is None) != (one.next.sessions is None)
+
+
+def test_nothing_valid_is_not_measured() -> None:
+    one = answered(measured(), valid=False)
+    assert (one.outcome, one.best, one.twin, one.next) == ("not_measured", None, None, None)
+    assert [row.makespan_s for row in one.rows] == [None] * 4
+    assert one.failed == 4 * 24
+    assert one.rounds == 0
+
+
+def test_a_reference_that_always_failed_leaves_nothing_to_compare() -> None:
+    runs, agents = tables(measured())
+    broken = runs.assign(valid=runs["config_id"] != "serial")
+    one = answer(broken, agents.assign(valid=agents["config_id"] != "serial"), MARGIN, "serial")
+    assert (one.outcome, one.reference) == ("not_measured", "serial")
+    assert one.row("serial").failed == 24
+    assert one.row("dual").makespan_s is not None
+
+
+def test_another_reference_may_be_asked_for() -> None:
+    table = measured()
+    assert answer(*tables(table), MARGIN, "single_parallel").reference == "single_parallel"
+    without = measured({"single": 1.0, "dual": 1.2})
+    assert answer(*tables(without), MARGIN, "serial").reference == "single"
+
+
+def test_unlike_answers_are_compared_by_their_rates() -> None:
+    """dual takes longer for twice the tokens: a wall time would call it slower."""
+    runs, agents = tables(measured({"serial": 1.0, "dual": 0.8}), work_effective="natural")
+    twice = runs["config_id"] == "dual"
+    runs.loc[twice, "aggregate_tokens_per_s"] *= 2
+    one = answer(runs, agents, MARGIN, "serial")
+    assert (one.basis, one.best) == ("rate", "dual")
+    against = one.row("dual").against
+    assert against is not None
+    assert against.ratio is not None
+    assert against.ratio.value == pytest.approx(1.6, rel=0.02)
+
+
+def test_rows_say_what_each_config_costs() -> None:
+    table = measured()
+    table.logs.loc[[3, 9, 15], "dual"] -= 1.0
+    runs, agents = tables(table)
+    runs.loc[runs["config_id"] == "dual", "server_memory_bytes"] = 2**29
+    one = answer(runs, agents, MARGIN, "serial")
+    row = one.row("dual")
+    assert row.makespan_s == pytest.approx(1.4 / 1.2, rel=0.02)
+    assert row.stalled == pytest.approx(3 / 24)
+    assert one.row("serial").stalled == 0
+    assert row.memory_gib == pytest.approx(0.5)
+    assert row.tokens_per_s == pytest.approx(64 * 1.2 / 1.4, rel=0.02)
+    assert row.first_token_s == pytest.approx((0.4, 0.7))
+    assert (row.runs, row.failed, row.topology) == (24, 0, "dual")
+    with pytest.raises(KeyError):
+        one.row("no-such")
+
+
+def test_first_tokens_are_told_by_who_was_served_first() -> None:
+    """Which agent that is changes from round to round."""
+    first = answered(measured()).row("single").first_token_s
+    assert first == pytest.approx((0.4, 0.7))
+
+
+def test_options_that_tell_configs_apart_are_named() -> None:
+    runs, agents = tables(
+        measured({"serial-a": 1.0, "serial-b": 1.0}),
+        {"serial-a": SIDES["serial"], "serial-b": SIDES["serial"]},
+    )
+    wide = agents["config_id"] == "serial-b"
+    agents.loc[wide, "options_asked"] = '{"num_ctx": 2048}'
+    one = answer(runs, agents, MARGIN, "serial")
+    assert [row.options for row in one.rows] == ["num_ctx 512", "num_ctx 2048"]
+    assert [row.options for row in answered(measured()).rows] == [""] * 4
+
+
+def test_twins_say_what_no_difference_looks_like() -> None:
+    table = measured()
+    twins = {name: np.full(24, np.nan) for name in FOUR}
+    for block, name in enumerate([*FOUR, "serial", "dual"]):
+        own = slice(4 * block, 4 * block + 4)
+        twins[name][own] = table.logs[name].to_numpy()[own] + 0.005
+    one = answered(table, twins=twins)
+    assert one.twin is not None
+    assert one.twin.ratio is not None
+    assert one.twin.ratio.value == pytest.approx(1.005, abs=0.001)
+    assert one.twin.verdict == "equivalent"
+    assert (one.twin.rounds, one.twin.blocks) == (24, 6)
+    plain = answered(table)
+    assert plain.twin is None
+    assert [row.makespan_s for row in one.rows] == [row.makespan_s for row in plain.rows]
+    assert one.best == plain.best
+
+
+def test_counts_of_what_was_measured() -> None:
+    disturbed = np.zeros(48, dtype=bool)
+    disturbed[[1, 30]] = True
+    table = measured(blocks=12, blocks_a_session=6, disturbed=disturbed)
+    one = answered(table)
+    assert (one.rounds, one.used, one.disturbed) == (48, 46, 2)
+    assert (one.blocks, one.sessions) == (12, 2)
+    assert one.measuring_s == pytest.approx(12 * 30.0)
+
+
+def test_disturbed_rounds_do_not_decide_where_others_can() -> None:
+    disturbed = np.arange(24) % 3 == 0
+    table = measured({"serial": 1.0, "dual": 1.0}, disturbed=disturbed)
+    table.logs.loc[disturbed, "serial"] -= 0.8
+    one = answered(table, ATTACHED)
+    assert one.outcome == "equivalent"
+
+
+def test_states_of_the_machine_stand_with_the_answer() -> None:
+    table = measured(blocks=8)
+    table.logs.loc[12:, ["serial", "single", "single_parallel"]] -= 0.15
+    one = answered(table)
+    assert one.states is not None
+    assert {*one.states.configs} == {"serial", "single", "single_parallel"}
+    assert one.states.ratios[0].value < one.states.ratios[1].value
+    assert answered(measured(blocks=8)).states is None
+
+
+@pytest.mark.parametrize(("threads", "equal"), [((1, 1), True), ((2, 2), False), ((), None)])
+def test_equal_hardware_is_as_many_threads_in_all(
+    threads: tuple[int, ...], equal: bool | None
+) -> None:
+    sides = {**SIDES, "dual": Side("two servers", threads, started=True)}
+    assert answered(measured(), sides).equal_hardware is equal
+
+
+def test_running_servers_have_no_start_to_allow_for() -> None:
+    table = measured({"serial": 1.0, "dual": 1.02}, sd=0.005)
+    started, running = answered(table), answered(table, ATTACHED)
+    (one,), (other,) = (
+        [row.against for row in each.rows if row.against] for each in (started, running)
+    )
+    assert one.spread is not None
+    assert other.spread is not None
+    assert other.spread < 0.3 * one.spread
+
+
+def test_servers_in_turn_show_their_starts_in_every_round() -> None:
+    runs, agents = tables(measured({"serial": 1.0, "single_parallel": 1.0}, sd=0.005))
+    together, in_turn = (
+        answer(runs, agents.assign(placement=placement), MARGIN, "serial").row("single_parallel")
+        for placement in ("together", "in_turn")
+    )
+    assert together.against is not None
+    assert in_turn.against is not None
+    assert in_turn.against.spread < together.against.spread  # type: ignore[operator]
+
+
+def test_each_comparison_answers_for_itself_in_the_order_of_the_study() -> None:
+    one = tables(measured(), comparison="later")
+    other = tables(measured({"serial": 1.0, "dual": 1.0}, seed=2), comparison="first")
+    alone = tables(measured({"single": 1.0}, seed=3), comparison="alone")
+    runs, agents = (pd.concat([a, b, c]) for a, b, c in zip(other, alone, one, strict=True))
+    first, later = answers(runs, agents, MARGIN, "serial")
+    assert (first.comparison, later.comparison) == ("first", "later")
+    assert first == answer(*other, MARGIN, "serial")
+    assert later == answer(*one, MARGIN, "serial")
+
+
+def test_of_the_first_version_each_repetition_is_a_block_of_one_round() -> None:
+    """Its datasets have no deployments, threads or twins, and often no clock."""
+    runs, _ = tables(measured({"serial": 1.0, "dual": 1.3}, sd=0.02))
+    runs = runs.assign(repetition=4 * (runs["repetition"] - 1) + runs["round"], started_at=pd.NaT)
+    runs["round"] = runs["repetition"]
+    agents = executions(runs, SIDES).assign(deployment=None, placement=None, threads=None)
+    one = answer(runs, agents, MARGIN, "serial")
+    assert (one.outcome, one.best, one.blocks, one.rounds) == ("fastest", "dual", 24, 24)
