@@ -157,7 +157,8 @@ def _answer_is_wrong(
         return False
     if outcome == "fastest":
         return any(log > logs[best] - SURE for name, log in logs.items() if name != best)
-    no_sooner = logs[best] < SURE
+    # Where the reference itself is among the fastest, some others are slower: that is all it says.
+    no_sooner = best != "serial" and logs[best] < SURE
     return no_sooner or max(logs[name] for name in (best, *rivals)) < max(logs.values()) - SURE
 
 
