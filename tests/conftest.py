@@ -1,16 +1,13 @@
-"""What tests share: the repository, the real model, and small RunSpecs of the real study."""
+"""What tests share: the repository, the real model, and the data behind the reports."""
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from authors_runs import imported
 
 from tandembench.dataset.load import Dataset
-from tandembench.project import open_plan
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "smollm2-135m-instruct-q4_1"
@@ -38,20 +35,6 @@ def model_file() -> Path:
         )
         assert done.returncode == 0, done.stderr
     return REPOSITORY / target
-
-
-@pytest.fixture
-def small_spec(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Make a RunSpec of the quick study, by config id, with short answers."""
-    monkeypatch.chdir(REPOSITORY)
-    plan = open_plan("config/quick.yaml")
-
-    def make(config_id: str, tokens: int = 6, **changes: Any) -> dict[str, Any]:
-        spec = {**plan.specs[config_id], "repetition": 1, **changes}
-        spec["agents"] = [{**agent, "max_tokens": tokens} for agent in spec["agents"]]
-        return spec
-
-    return make
 
 
 @pytest.fixture(scope="session")

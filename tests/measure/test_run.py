@@ -7,102 +7,242 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from run_specs import EMBEDDED, MODEL, QUICK, run_spec, two_agents
 
 from tandembench.dataset.parquet import read_file, read_rows
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.fake_server import Behaviour
+from tandembench.measure import run as run_module
 from tandembench.measure.exclusive import exclusive
+from tandembench.measure.run import run
+from tandembench.servers.fake import fake_process
+from tandembench.servers.open import open_servers
+from tandembench.study.spec import RunSpec
 
-Make = Callable[..., dict[str, Any]]
-PREFIX = "homo-g80-c512-"
+FAKE_LOCK = {"version": "0.0.0-fake", "models": {"fake": None}}
 
 
-def command(spec: dict[str, Any], models: Path, tmp_path: Path, *more: str) -> list[str]:
+def command(spec: RunSpec, models: Path, tmp_path: Path, *more: str) -> list[str]:
+    file = tmp_path / "spec.json"
+    file.write_text(spec.to_json())
     return [
-        *(sys.executable, "-m", "tandembench", "run", "--spec", json.dumps(spec)),
+        *(sys.executable, "-m", "tandembench", "run", "--spec", str(file), "--repetition", "1"),
         *("--output", str(tmp_path / "block.parquet"), "--log", str(tmp_path / "block.log")),
         *("--models", str(models), *more),
     ]
 
 
-def test_a_block_becomes_a_run_file_that_explains_itself(
-    small_spec: Make, model_file: Path, tmp_path: Path
-) -> None:
-    spec = small_spec(PREFIX + "dual")
+def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_path: Path) -> None:
+    spec = run_spec("serial", "single", "dual", telemetry=True)
     done = subprocess.run(
         command(spec, model_file.parent, tmp_path), capture_output=True, text=True, check=True
     )
-    assert "collector solo: 6 tokens" in done.stderr
-    assert done.stderr.splitlines() == (tmp_path / "block.log").read_text().splitlines()
+    log = (tmp_path / "block.log").read_text()
+    assert "dual collector concurrent: 6 tokens" in log
+    assert "by-topology r1" in done.stderr.splitlines()[-1]
     rows = read_rows(tmp_path / "block.parquet")
-    assert [(row["agent"], row["mode"]) for row in rows].count(("insight", "concurrent")) == 1
-    assert len(rows) == 4
+    runs = {(row["round"], row["config_id"], row["twin"]) for row in rows}
+    # a round that others disturb is there twice
+    assert len(runs) in (4, 8)
     for row in rows:
         assert row["error"] is None
-        assert row["attempt"] == 1
+        assert (row["comparison"], row["repetition"], row["attempt"]) == ("by-topology", 1, 1)
+        assert row["placement"] == "together"
         assert row["work_effective"] == "fixed"
-        assert row["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
+        cores = len(os.sched_getaffinity(0))
+        assert row["threads"] <= cores
         assert row["num_ctx_effective"] == 512
         assert json.loads(row["options_effective"])["temperature"] == 0.8
-        assert row["model_digest"] == spec["lock"]["models"][row["model"]]
+        assert row["model_digest"] == spec.lock["models"][row["model"]]
         assert len(row["steps"][0]["chunk_ns"]) == 6
-        assert 0 <= row["foreign_cores"] <= len(os.sched_getaffinity(0)) + 0.5
+        assert 0 <= row["foreign_cores"] <= cores + 0.5
         assert 0 <= row["loop_lag_s"] < 1
-    assert read_file(tmp_path / "block.parquet")[1]["spec"] == spec
-    together = [row["telemetry"] for row in rows if row["mode"] == "concurrent"]
-    assert together[1] is None, "a run's samples stand with its first agent"
-    for samples in (together[0], *(row["telemetry"] for row in rows if row["mode"] == "solo")):
-        ends = [one["t_ns"] for one in samples]
-        assert ends == sorted(ends)
-        assert all(end > 0 for end in ends)
-    host = os.uname().nodename
-    assert host not in json.dumps(read_file(tmp_path / "block.parquet")[1]["machine"])
+        servers = 2 if row["config_id"] == "dual" else 1
+        assert 50e6 * servers < row["server_memory_bytes"] < 1e9 * servers
+        assert row["block_s"] == rows[0]["block_s"] > 0
+    shared = {row["config_id"]: row["deployment"] for row in rows if not row["twin"]}
+    assert shared["serial"] == shared["single"] != shared["dual"]
+    assert len({row["workload"] for row in rows}) == 1
+    assert len({row["content"] for row in rows}) == 3
+    note = read_file(tmp_path / "block.parquet")[1]
+    assert note["spec"] == json.loads(spec.to_json()) | {"repetition": 1}
+    assert os.uname().nodename not in json.dumps(note["machine"])
 
 
-def test_a_server_that_never_starts_is_a_result_for_every_attempt(
-    small_spec: Make, tmp_path: Path
+def test_telemetry_stands_with_the_first_agent_of_a_run(model_file: Path, tmp_path: Path) -> None:
+    spec = run_spec("dual", agents=two_agents(60), telemetry=True)
+    run(spec, 1, "s1", tmp_path / "b.parquet", model_file.parent, tmp_path / "log")
+    rows = read_rows(tmp_path / "b.parquet")
+    for position in {row["position"] for row in rows}:
+        first, *others = [row["telemetry"] for row in rows if row["position"] == position]
+        assert others in ([], [None])
+        stamps = [one["t_ns"] for one in first]
+        assert stamps == sorted(stamps)
+        assert all(stamp > 0 for stamp in stamps)
+        # of its own servers, and of no idle ones
+        subjects = {one["subject"] for one in first if one["subject"].startswith("server")}
+        assert subjects <= {"server 0", "server 1"}
+
+
+@contextmanager
+def fake_servers(**behaviours: Behaviour) -> Iterator[dict[str, str]]:
+    """Running servers in processes of their own, by name."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(fake_process(behaviour))
+            for name, behaviour in behaviours.items()
+        }
+
+
+def on_fakes(urls: dict[str, str], *topologies: str, **changes: Any) -> RunSpec:
+    """A RunSpec on running servers, by topology; dual has two."""
+    spec = run_spec(
+        *topologies,
+        agents=two_agents(model="fake"),
+        engine="openai",
+        protocol="chat",
+        lock=FAKE_LOCK,
+        **changes,
+    )
+    servers = {"dual": (urls.get("dual", ""), urls.get("second", ""))}
+    return replace(
+        spec,
+        configs=tuple(
+            replace(one, servers=servers.get(one.topology, (urls["one"],))) for one in spec.configs
+        ),
+    )
+
+
+def rows_of(spec: RunSpec, tmp_path: Path) -> list[dict[str, Any]]:
+    run(spec, 1, "s1", tmp_path / "b.parquet", tmp_path, tmp_path / "log")
+    return read_rows(tmp_path / "b.parquet")
+
+
+def runs_of(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    names = ("round", "attempt", "config_id", "twin")
+    return {tuple(row[name] for name in names) for row in rows if row["mode"] == "concurrent"}
+
+
+def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Path) -> None:
+    # the fifth request to the second server: one warm-up, then a run a round or two
+    broken = replace(QUICK, fault="reset", faulty_request=3)
+    with fake_servers(one=QUICK, dual=QUICK, second=broken) as urls:
+        rows = rows_of(on_fakes(urls, "serial", "single", "dual", rounds=3), tmp_path)
+    failed = [row for row in rows if row["error"]]
+    assert [(row["config_id"], row["error"], row["attempt"]) for row in failed] == [
+        ("dual", "reset", 1)
+    ]
+    number = failed[0]["round"]
+    runs = runs_of(rows)
+    first = {one for one in runs if one[1] == 1}
+    again = {one for one in runs if one[1] == 2}
+    assert len(first) == 3 * 4
+    # the whole round, and no other
+    assert again == {(number, 2, *one[2:]) for one in first if one[0] == number}
+    positions = [row["position"] for row in rows]
+    assert positions == sorted(positions)
+    # where a prompt cache may be, another attempt asks something else
+    nonces = {row["nonce"] for row in rows}
+    assert len(nonces) == len(rows)
+
+
+def test_what_goes_on_failing_is_a_result_after_the_last_attempt(tmp_path: Path) -> None:
+    with fake_servers(one=QUICK, dual=QUICK, second=replace(QUICK, fault="empty")) as urls:
+        rows = rows_of(on_fakes(urls, "serial", "dual", retries=2), tmp_path)
+    dual = [row for row in rows if row["config_id"] == "dual" and row["agent"] == "insight"]
+    assert {row["error"] for row in dual} == {"empty"}
+    assert {row["attempt"] for row in dual} == {1, 2, 3}
+    assert not any(row["error"] for row in rows if row["config_id"] == "serial")
+
+
+def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = small_spec(PREFIX + "single", retries=2)
-    (model,) = spec["lock"]["models"]
-    broken = tmp_path / f"{model}.gguf"
+    opened: list[str] = []
+
+    @asynccontextmanager
+    async def once(*arguments: Any) -> AsyncIterator[Any]:
+        opened.append("servers")
+        if len(opened) > 1:
+            raise TandemError("no answer", where="there", fix="start it")
+        async with open_servers(*arguments) as standing:
+            yield standing
+
+    monkeypatch.setattr(run_module, "open_servers", once)
+    with fake_servers(one=replace(QUICK, fault="reset", faulty_request=2)) as urls:
+        rows = rows_of(on_fakes(urls, "serial", "single"), tmp_path)
+    assert len(opened) == 2
+    assert {row["attempt"] for row in rows} == {1}
+    assert "not measured again: there: no answer" in (tmp_path / "log").read_text()
+
+
+def test_running_servers_that_are_others_or_gone_stop_the_study(tmp_path: Path) -> None:
+    with fake_servers(one=QUICK) as urls:
+        spec = on_fakes(urls, "serial", "single")
+        with pytest.raises(TandemError) as other:
+            rows_of(replace(spec, lock={**FAKE_LOCK, "version": "1.0"}), tmp_path)
+    with pytest.raises(TandemError) as gone:
+        rows_of(spec, tmp_path)
+    for error in (other, gone):
+        assert error.value.exit_code == EXIT_ENVIRONMENT
+        assert urls["one"] in str(error.value)
+    assert not (tmp_path / "b.parquet").exists()
+
+
+def test_a_server_that_never_starts_is_a_result_for_every_attempt(tmp_path: Path) -> None:
+    broken = tmp_path / f"{MODEL}.gguf"
     broken.write_bytes(b"GGUF and nothing more")
     digest = hashlib.sha256(broken.read_bytes()).hexdigest()
-    spec["lock"] = {**spec["lock"], "models": {model: digest}}
+    lock = EMBEDDED | {"models": {MODEL: digest}}
     done = subprocess.run(
-        command(spec, tmp_path, tmp_path), capture_output=True, text=True, check=False
+        command(run_spec("single", retries=2, lock=lock), tmp_path, tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     rows = read_rows(tmp_path / "block.parquet")
     assert [row["attempt"] for row in rows] == [1, 1, 2, 2, 3, 3]
     assert {row["error"] for row in rows} == {"server_start"}
+    assert {row["block_s"] for row in rows} == {None}
 
 
-def test_what_cannot_be_measured_at_all_stops_the_study_with_one_line(
-    small_spec: Make, tmp_path: Path
-) -> None:
+def test_what_cannot_be_measured_at_all_stops_the_study_with_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        command(small_spec(PREFIX + "single"), tmp_path, tmp_path),
+        command(run_spec("single"), tmp_path, tmp_path),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 4
-    # Somebody may be measuring beside the tests, and is waited for.
     told = [line for line in done.stderr.splitlines() if not line.startswith("waiting: ")]
     assert len(told) == 1
     assert "no model file" in done.stderr
     assert not (tmp_path / "block.parquet").exists()
 
 
+def test_prompts_may_be_longer_than_an_argument(tmp_path: Path) -> None:
+    agents = tuple(replace(one, prompts=("word " * 14_000,)) for one in two_agents(model="fake"))
+    with fake_servers(one=QUICK) as urls:
+        spec = on_fakes(urls, "single")
+        spec = replace(spec, configs=(replace(spec.configs[0], agents=agents),))
+        arguments = command(spec, tmp_path, tmp_path)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not any(row["error"] for row in read_rows(tmp_path / "block.parquet"))
+
+
 @pytest.mark.parametrize("killed", ["parent", "run"])
-def test_nothing_outlives_a_killed_run(
-    small_spec: Make, model_file: Path, tmp_path: Path, killed: str
-) -> None:
-    spec = small_spec(PREFIX + "dual", tokens=300)
+def test_nothing_outlives_a_killed_run(model_file: Path, tmp_path: Path, killed: str) -> None:
+    spec = run_spec("dual", agents=two_agents(300))
     # Like the workflow: a parent that starts one command and dies without a word.
     arguments = command(spec, model_file.parent, tmp_path, "--parent")
     program = (
@@ -112,8 +252,8 @@ def test_nothing_outlives_a_killed_run(
     )
     with subprocess.Popen([sys.executable, "-c", program, *arguments]) as parent:
         family = _family(parent.pid, 3)
-        run = next(process for process in family if "run" in process.cmdline())
-        os.kill(parent.pid if killed == "parent" else run.pid, signal.SIGKILL)
+        measuring = next(process for process in family if "run" in process.cmdline())
+        os.kill(parent.pid if killed == "parent" else measuring.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     assert not (tmp_path / "block.parquet").exists()
@@ -131,9 +271,9 @@ def _family(pid: int, size: int) -> list[psutil.Process]:
 
 
 def test_a_run_whose_parent_is_gone_already_measures_nothing(
-    small_spec: Make, model_file: Path, tmp_path: Path
+    model_file: Path, tmp_path: Path
 ) -> None:
-    arguments = command(small_spec(PREFIX + "dual"), model_file.parent, tmp_path, "--parent", "1")
+    arguments = command(run_spec("dual"), model_file.parent, tmp_path, "--parent", "1")
     done = subprocess.run(arguments, capture_output=True, check=False)
     assert done.returncode != 0
     assert not (tmp_path / "block.parquet").exists()

@@ -10,29 +10,29 @@ from ollama_standin import Handler, listening, read_request
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, listen, serving
-from tandembench.servers.attach import attach, lock_entry
+from tandembench.servers.attach import attach
+from tandembench.servers.deployment import Deployment
+from tandembench.servers.lock import lock_entry
 from tandembench.wire import open_client
 
 ENGINES = pytest.mark.parametrize("engine", ["ollama", "openai"])
 HTML = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>It works!</html>"
 
 
-def spec(engine: str, urls: list[str], lock: dict[str, Any] | None = None) -> dict[str, Any]:
-    """As much of a RunSpec as attaching reads."""
-    return {
-        "engine": engine,
-        "topology": "dual" if len(urls) > 1 else "single",
-        "agents": [{"name": name, "model": "fake"} for name in "ab"],
-        "servers": urls,
-        "lock": lock or {"version": "1", "models": {"fake": "0" * 12}},
-    }
+Wanted = tuple[Deployment, str, dict[str, Any]]
 
 
-async def refused(wanted: dict[str, Any]) -> str:
+def wanted(engine: str, urls: list[str], lock: dict[str, Any] | None = None) -> Wanted:
+    """What is attached to: servers of the model "fake", and their lock entry."""
+    place = Deployment("k", urls=tuple(urls), models=(("fake",),) * len(urls))
+    return place, engine, lock or {"version": "1", "models": {"fake": "0" * 12}}
+
+
+async def refused(asked: Wanted) -> str:
     """The line of the error that stops attaching."""
     async with open_client() as client:
         with pytest.raises(TandemError) as caught:
-            await attach(wanted, client)
+            await attach(*asked, client)
     assert caught.value.exit_code == EXIT_ENVIRONMENT
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -63,7 +63,7 @@ def test_what_is_no_such_server_is_one_line_with_its_url(
 ) -> None:
     async def attempt() -> tuple[str, str]:
         async with listening(says(data)) as url:
-            return url, await refused(spec(engine, [url]))
+            return url, await refused(wanted(engine, [url]))
 
     url, line = asyncio.run(asyncio.wait_for(attempt(), 10))
 
@@ -77,7 +77,7 @@ def test_nobody_there_is_told_within_two_seconds(engine: str) -> None:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         start = time.monotonic()
-        line = asyncio.run(refused(spec(engine, [url])))
+        line = asyncio.run(refused(wanted(engine, [url])))
 
     assert line.startswith(url)
     assert time.monotonic() - start < 2
@@ -92,7 +92,7 @@ def test_a_server_on_ipv6_alone_attaches(engine: str) -> None:
             pytest.skip("no IPv6 loopback")
         async with serving(Behaviour(), listener) as server, open_client() as client:
             entry = await lock_entry(engine, client, [server.url], ["fake"])
-            (found,) = await attach(spec(engine, [server.url], entry), client)
+            (found,) = await attach(*wanted(engine, [server.url], entry), client)
             return server.url, found.url
 
     asked, found = asyncio.run(measure())
@@ -107,7 +107,7 @@ def test_two_names_of_one_server_are_no_dual(engine: str) -> None:
         async with serving(Behaviour()) as server, open_client() as client:
             entry = await lock_entry(engine, client, [server.url], ["fake"])
             urls = [server.url, server.url.replace("127.0.0.1", "localhost")]
-            return await refused(spec(engine, urls, entry))
+            return await refused(wanted(engine, urls, entry))
 
     assert "are one server, but topology dual needs one per agent" in asyncio.run(attempt())
 

@@ -1,27 +1,29 @@
 """The embedded engine, with real server processes."""
 
 import asyncio
+import errno
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from run_specs import EMBEDDED, MODEL, TOPOLOGIES, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers.embedded import effective, layout, running
-from tandembench.servers.model import Effective, Server, ServerFault
+from tandembench.servers.deployment import Deployment, deployments
+from tandembench.servers.embedded import effective, running
+from tandembench.servers.model import Effective, Server, ServerFault, Standing
+from tandembench.servers.open import memory_bytes
 from tandembench.wire import open_client
-
-Make = Callable[..., dict[str, Any]]
-PREFIX = "homo-g80-c512-"
 
 
 def gone(pids: list[int], within_s: float = 5.0) -> bool:
@@ -42,78 +44,70 @@ def _runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    ("topology", "cores", "expected"),
-    [
-        ("dual", 2, [(1, 1, "brief"), (1, 1, "brief")]),
-        ("serial", 2, [(2, 1, "brief")]),
-        ("single", 2, [(2, 1, "brief")]),
-        ("single_parallel", 2, [(2, 2, "brief")]),
-        # One core of more than two is the client's; what does not split evenly is nobody's.
-        ("dual", 8, [(3, 1, "brief"), (3, 1, "brief")]),
-        ("single", 8, [(6, 1, "brief")]),
-        ("dual", 5, [(2, 1, "brief"), (2, 1, "brief")]),
-        ("single_parallel", 5, [(4, 2, "brief")]),
-        ("serial", 3, [(2, 1, "brief")]),
-        ("dual", 1, [(1, 1, "brief"), (1, 1, "brief")]),
-    ],
-)
-def test_every_topology_gets_the_same_hardware(
-    small_spec: Make, topology: str, cores: int, expected: list[tuple[int, int, str]]
-) -> None:
-    settings = layout(small_spec(PREFIX + topology), cores)
-    assert [(one["threads"], one["slots"], one["wait_policy"]) for one in settings] == expected
+def places_of(*topologies: str, **changes: Any) -> tuple[Deployment, ...]:
+    """The deployments of these topologies on two cores."""
+    return deployments(run_spec(*topologies, **changes), cores=2)
 
 
-def test_threads_that_outnumber_the_cores_do_not_spin(small_spec: Make) -> None:
-    settings = layout(small_spec(PREFIX + "dual", threads_total=8), cores=2)
-    assert [(one["threads"], one["wait_policy"]) for one in settings] == [(4, "passive")] * 2
+@contextmanager
+def up(
+    places: Sequence[Deployment],
+    models: Path,
+    tmp_path: Path,
+    lock: Mapping[str, Any] = EMBEDDED,
+) -> Iterator[dict[str, Standing]]:
+    """All of these servers, in real processes."""
+    with (tmp_path / "log").open("w") as log, running(places, lock, models, log) as standing:
+        yield standing
 
 
-def test_a_shared_server_holds_what_its_largest_agent_asks_for(small_spec: Make) -> None:
-    name = "hetero-g80x100-c512x1024-"
-    (shared,) = layout(small_spec(name + "single"), cores=2)
-    assert (shared["num_ctx"], shared["num_gpu"]) == (1024, 100)
-    assert [one["num_ctx"] for one in layout(small_spec(name + "dual"), cores=2)] == [512, 1024]
-    # agent A of this scenario sends nothing: the lock's default stands in
-    assert layout(small_spec("bvc-g80-c512-dual"), cores=2)[0]["num_ctx"] == 2048
+def servers_of(standing: Standing) -> Sequence[Server]:
+    assert not isinstance(standing, ServerFault), standing
+    return standing
 
 
-def test_servers_answer_say_who_they_are_and_stop(
-    small_spec: Make, model_file: Path, tmp_path: Path
-) -> None:
-    spec = small_spec(PREFIX + "single_parallel")
+def test_servers_answer_say_who_they_are_and_stop(model_file: Path, tmp_path: Path) -> None:
+    (place,) = places_of("single_parallel")
 
-    async def asked(server: Server) -> Effective:
+    async def asked(server: Server) -> tuple[Effective, int | None]:
         async with open_client() as client:
-            return await effective(client, server)
+            heard = await effective(client, server)
+            return heard, await memory_bytes(client, [server, server])
 
-    with (
-        (tmp_path / "log").open("w") as log,
-        running(spec, model_file.parent, log) as servers,
-    ):
-        (server,) = servers
-        heard = asyncio.run(asked(server))
+    with up([place], model_file.parent, tmp_path) as standing:
+        (server,) = servers_of(standing[place.key])
+        heard, memory = asyncio.run(asked(server))
         pid = server.pid
         assert pid is not None
         assert not gone([pid], 0.01)
+        resident = psutil.Process(pid).memory_info().rss
     assert gone([pid])
     assert (heard.num_ctx, heard.slots) == (512, 2)
-    assert server.model_digests == spec["lock"]["models"]
-    assert server.version == spec["lock"]["version"]
+    assert server.model_digests == EMBEDDED["models"]
+    assert server.version == EMBEDDED["version"]
+    assert memory == pytest.approx(2 * resident, rel=0.2)
 
 
-def test_servers_stop_when_the_block_raises(
-    small_spec: Make, model_file: Path, tmp_path: Path
-) -> None:
+def test_all_servers_of_a_block_start_together(model_file: Path, tmp_path: Path) -> None:
+    places = dict.fromkeys([*places_of(*TOPOLOGIES), places_of("dual")[0].twin()])
+    with up(list(places), model_file.parent, tmp_path) as standing:
+        servers = [server for one in standing.values() for server in servers_of(one)]
+        assert len({server.url for server in servers}) == len(servers) == 6
+        pids = [server.pid for server in servers if server.pid is not None]
+        began = [psutil.Process(pid).create_time() for pid in pids]
+        answered = time.time()
+        # the last one was started before the first one could have answered
+        assert max(began) - min(began) < (answered - min(began)) / 2
+    assert gone(pids)
+
+
+def test_servers_stop_when_the_block_raises(model_file: Path, tmp_path: Path) -> None:
     pids: list[int] = []
+    (place,) = places_of("dual")
 
     def block() -> None:
-        with (
-            (tmp_path / "log").open("w") as log,
-            running(small_spec(PREFIX + "dual"), model_file.parent, log) as servers,
-        ):
-            pids.extend(server.pid for server in servers if server.pid is not None)
+        with up([place], model_file.parent, tmp_path) as standing:
+            pids.extend(one.pid for one in servers_of(standing[place.key]) if one.pid is not None)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -122,45 +116,50 @@ def test_servers_stop_when_the_block_raises(
     assert gone(pids)
 
 
-def test_a_server_that_cannot_start_is_a_result_and_leaves_no_other_behind(
-    small_spec: Make, model_file: Path, tmp_path: Path
+def test_a_server_that_cannot_start_is_a_fault_of_its_deployment_alone(
+    model_file: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and nothing more")
-    whole = tmp_path / f"{model_file.name}"
-    whole.symlink_to(model_file)
-    spec = small_spec(PREFIX + "dual")
-    spec["agents"][1]["model"] = "broken"
+    (tmp_path / model_file.name).symlink_to(model_file)
     digest = hashlib.sha256(broken.read_bytes()).hexdigest()
-    spec["lock"] = {**spec["lock"], "models": {**spec["lock"]["models"], "broken": digest}}
+    lock = EMBEDDED | {"models": EMBEDDED["models"] | {"broken": digest}}
+    single, dual = places_of("single", "dual")
+    lost = replace(dual, settings=(dual.settings[0], replace(dual.settings[1], model="broken")))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with (
-        (tmp_path / "log").open("w") as log,
-        pytest.raises(ServerFault) as fault,
-        running(spec, tmp_path, log),
-    ):
-        pytest.fail("a broken model was served")
-    assert fault.value.reason == "server_start"
+    with up([single, lost], tmp_path, tmp_path, lock) as standing:
+        fault = standing[lost.key]
+        assert isinstance(fault, ServerFault)
+        assert fault.reason == "server_start"
+        # its partner is gone, and the other deployment stands
+        (server,) = servers_of(standing[single.key])
+        children = {child.pid for child in psutil.Process().children(recursive=True)}
+        assert children - before == {server.pid}
     # Other tests have browsers and stores running: only what this one started must be gone.
     after = {child.pid for child in psutil.Process().children(recursive=True)}
     assert gone(sorted(after - before), within_s=0.5)
 
 
+def test_a_system_without_processes_left_is_a_fault_too(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr("tandembench.servers.embedded.subprocess.Popen", none_left)
+    (place,) = places_of("single")
+    with up([place], model_file.parent, tmp_path) as standing:
+        assert isinstance(standing[place.key], ServerFault)
+
+
 @pytest.mark.parametrize("changed", ["version", "sha256", "missing"])
 def test_another_engine_or_model_than_the_locked_one_stops_with_both_values(
-    small_spec: Make, tmp_path: Path, changed: str
+    tmp_path: Path, changed: str
 ) -> None:
-    spec = small_spec(PREFIX + "serial")
-    (model,) = spec["lock"]["models"]
-    if changed == "version":
-        spec["lock"] = {**spec["lock"], "version": "1999.1"}
+    lock = EMBEDDED | ({"version": "1999.1"} if changed == "version" else {})
     if changed != "missing":
-        (tmp_path / f"{model}.gguf").write_bytes(b"another model")
-    with (
-        (tmp_path / "log").open("w") as log,
-        pytest.raises(TandemError) as error,
-        running(spec, tmp_path, log),
-    ):
+        (tmp_path / f"{MODEL}.gguf").write_bytes(b"another model")
+    with pytest.raises(TandemError) as error, up(places_of("serial"), tmp_path, tmp_path, lock):
         pytest.fail("an unlocked server was measured")
     assert error.value.exit_code == EXIT_ENVIRONMENT
     live = {
@@ -168,23 +167,25 @@ def test_another_engine_or_model_than_the_locked_one_stops_with_both_values(
         "sha256": hashlib.sha256(b"another model").hexdigest(),
         "missing": "no model file",
     }
-    locked = {"version": "1999.1", "sha256": spec["lock"]["models"][model], "missing": model}
+    locked = {"version": "1999.1", "sha256": EMBEDDED["models"][MODEL], "missing": MODEL}
     assert live[changed] in str(error.value)
     assert locked[changed] in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_servers_die_with_a_parent_that_is_killed(
-    small_spec: Make, model_file: Path, tmp_path: Path
-) -> None:
+def test_servers_die_with_a_parent_that_is_killed(model_file: Path) -> None:
     program = (
-        "import json, sys, time; from pathlib import Path\n"
+        "import sys, time; from pathlib import Path\n"
+        "from tandembench.servers.deployment import deployments\n"
         "from tandembench.servers.embedded import running\n"
-        "with running(json.loads(sys.argv[1]), Path(sys.argv[2]), sys.stderr) as servers:\n"
-        "    print(*[server.pid for server in servers], flush=True)\n"
+        "from tandembench.study.spec import RunSpec\n"
+        "spec = RunSpec.from_json(sys.argv[1])\n"
+        "places = deployments(spec, 2)\n"
+        "with running(places, spec.lock, Path(sys.argv[2]), sys.stderr) as standing:\n"
+        "    print(*[one.pid for servers in standing.values() for one in servers], flush=True)\n"
         "    time.sleep(60)\n"
     )
-    arguments = [json.dumps(small_spec(PREFIX + "dual")), str(model_file.parent)]
+    arguments = [run_spec("dual").to_json(), str(model_file.parent)]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,

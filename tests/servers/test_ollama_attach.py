@@ -27,7 +27,9 @@ from ruamel.yaml import YAML
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.servers import ollama
 from tandembench.servers.address import normalised
-from tandembench.servers.attach import attach, lock_entry
+from tandembench.servers.attach import attach, memory_bytes
+from tandembench.servers.deployment import Deployment
+from tandembench.servers.lock import lock_entry
 from tandembench.servers.model import Effective, Server
 from tandembench.wire import Ask, Call, open_client, stream
 from tandembench.wire import ollama as driver
@@ -42,28 +44,26 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(coroutine, 10))
 
 
-def spec(
+Wanted = tuple[Deployment, str, Mapping[str, Any]]
+
+
+def wanted(
     urls: list[str], models: tuple[str, ...] = ("tiny", "tiny"), lock: Mapping[str, Any] = LOCK
-) -> dict[str, Any]:
-    """As much of a RunSpec as attaching reads."""
-    return {
-        "engine": "ollama",
-        "topology": "dual" if len(urls) > 1 else "single",
-        "agents": [{"name": f"a{i}", "model": model} for i, model in enumerate(models)],
-        "servers": urls,
-        "lock": lock,
-    }
+) -> Wanted:
+    """What is attached to: one server for the models of all agents, or one for each."""
+    shares = tuple((one,) for one in models) if len(urls) > 1 else (tuple(dict.fromkeys(models)),)
+    return Deployment("k", urls=tuple(urls), models=shares), "ollama", lock
 
 
-async def attached(wanted: dict[str, Any]) -> list[Server]:
+async def attached(asked: Wanted) -> list[Server]:
     async with open_client() as client:
-        return await attach(wanted, client)
+        return await attach(*asked, client)
 
 
-def refusal(wanted: dict[str, Any]) -> str:
+def refusal(asked: Wanted) -> str:
     """The line of the error that stops attaching."""
     with pytest.raises(TandemError) as caught:
-        run(attached(wanted))
+        run(attached(asked))
     assert caught.value.exit_code == EXIT_ENVIRONMENT
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -71,7 +71,7 @@ def refusal(wanted: dict[str, Any]) -> str:
 
 def test_one_server_for_all_agents() -> None:
     with standin_thread() as url:
-        found = run(attached(spec([url], ("tiny", "tiny:q8"))))
+        found = run(attached(wanted([url], ("tiny", "tiny:q8"))))
 
     digests = {"tiny": TINY, "tiny:q8": digest_of("tiny:q8")}
     assert found == [Server(0, "ollama", url, VERSION, digests)]
@@ -79,7 +79,7 @@ def test_one_server_for_all_agents() -> None:
 
 def test_one_server_per_agent_for_dual() -> None:
     with standin_thread() as one, standin_thread() as other:
-        found = run(attached(spec([other, one], ("tiny", "tiny:q8"))))
+        found = run(attached(wanted([other, one], ("tiny", "tiny:q8"))))
 
     assert [server.url for server in found] == [other, one]
     assert [server.index for server in found] == [0, 1]
@@ -91,7 +91,7 @@ def test_a_name_without_tag_is_the_latest(name: str) -> None:
     full = "hf.co/someone/other:latest" if "/" in name else "tiny:latest"
     lock = {"version": VERSION, "models": {name: digest_of(full)}}
     with standin_thread() as url:
-        found = run(attached(spec([url], (name,), lock)))
+        found = run(attached(wanted([url], (name,), lock)))
 
     assert found[0].model_digests == {name: digest_of(full)}
 
@@ -100,14 +100,14 @@ def test_a_name_without_tag_is_the_latest(name: str) -> None:
 def test_the_lock_may_spell_a_digest_as_ollama_does(locked: str) -> None:
     lock = {"version": VERSION, "models": {"tiny": locked}}
     with standin_thread() as url:
-        found = run(attached(spec([url], lock=lock)))
+        found = run(attached(wanted([url], lock=lock)))
 
     assert found[0].model_digests == {"tiny": TINY}
 
 
 def test_another_version_than_the_locked_one_stops_with_both() -> None:
     with standin_thread(version="0.13.0") as url:
-        line = refusal(spec([url]))
+        line = refusal(wanted([url]))
 
     assert line.startswith(f"{url}: ")
     assert "0.13.0" in line
@@ -118,7 +118,7 @@ def test_another_version_than_the_locked_one_stops_with_both() -> None:
 def test_another_digest_than_the_locked_one_stops_with_both() -> None:
     other = "f" * 64
     with standin_thread(digests={"tiny:latest": other}) as url:
-        line = refusal(spec([url]))
+        line = refusal(wanted([url]))
 
     assert other in line
     assert TINY in line
@@ -126,12 +126,12 @@ def test_another_digest_than_the_locked_one_stops_with_both() -> None:
 
 def test_the_second_server_is_checked_too() -> None:
     with standin_thread() as one, standin_thread(version="0.13.0") as other:
-        assert refusal(spec([one, other])).startswith(f"{other}: ")
+        assert refusal(wanted([one, other])).startswith(f"{other}: ")
 
 
 def test_a_missing_model_lists_the_installed_ones_and_how_to_get_it() -> None:
     with standin_thread(models=("beta:latest", "alpha:7b")) as url:
-        line = refusal(spec([url]))
+        line = refusal(wanted([url]))
 
     assert "no model 'tiny' (installed: alpha:7b, beta:latest)" in line
     assert f"OLLAMA_HOST={url.removeprefix('http://')} ollama pull tiny" in line
@@ -139,12 +139,12 @@ def test_a_missing_model_lists_the_installed_ones_and_how_to_get_it() -> None:
 
 def test_no_model_at_all() -> None:
     with standin_thread(models=()) as url:
-        assert "(installed: none)" in refusal(spec([url]))
+        assert "(installed: none)" in refusal(wanted([url]))
 
 
 def test_a_model_that_runs_elsewhere_is_refused() -> None:
     with standin_thread(remote_host="https://ollama.com:443") as url:
-        assert "'tiny' runs on https://ollama.com:443, not here" in refusal(spec([url]))
+        assert "'tiny' runs on https://ollama.com:443, not here" in refusal(wanted([url]))
 
 
 def test_nobody_there_is_told_within_two_seconds() -> None:
@@ -152,7 +152,7 @@ def test_nobody_there_is_told_within_two_seconds() -> None:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         start = time.monotonic()
-        line = refusal(spec([url]))
+        line = refusal(wanted([url]))
 
     assert line.startswith(url)
     assert time.monotonic() - start < 2
@@ -169,7 +169,7 @@ def test_a_llama_server_is_told_apart() -> None:
     async def attempt() -> str:
         async with listening(llama) as url:
             with pytest.raises(TandemError) as caught:
-                await attached(spec([url]))
+                await attached(wanted([url]))
             return str(caught.value)
 
     assert "this is a llama-server, not Ollama; name a running Ollama" in run(attempt())
@@ -202,7 +202,7 @@ def test_something_else_at_that_url_is_refused(replies: Mapping[str, Any], words
     async def attempt() -> str:
         async with listening(other) as url:
             with pytest.raises(TandemError) as caught:
-                await attached(spec([url]))
+                await attached(wanted([url]))
             return str(caught.value)
 
     assert words in run(attempt())
@@ -210,7 +210,7 @@ def test_something_else_at_that_url_is_refused(replies: Mapping[str, Any], words
 
 def test_two_names_of_one_server_are_no_dual() -> None:
     with standin_thread() as url:
-        line = refusal(spec([url, url.replace("127.0.0.1", "localhost")]))
+        line = refusal(wanted([url, url.replace("127.0.0.1", "localhost")]))
 
     assert "are one server" in line
     assert "OLLAMA_HOST=" in line
@@ -224,7 +224,7 @@ def test_two_hosts_with_one_address_are_one_server(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket, "getaddrinfo", aliased)
     with standin_thread() as url:
-        line = refusal(spec([url.replace("127.0.0.1", "box.invalid"), url]))
+        line = refusal(wanted([url.replace("127.0.0.1", "box.invalid"), url]))
 
     assert "are one server" in line
 
@@ -257,7 +257,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
 def test_effective_is_what_the_server_applies_not_what_was_asked(asked: int, applied: int) -> None:
     async def load_and_look() -> tuple[Effective, Effective]:
         async with standin(vram_share=0.5) as url, open_client() as client:
-            (server,) = await attach(spec([url]), client)
+            (server,) = await attach(*wanted([url]), client)
             before = await ollama.effective(client, server, "tiny")
             ask = Ask("tiny", "a", {"num_ctx": asked}, 1, 4, fixed=True)
             body = json.dumps(driver.body(ask)).encode()
@@ -295,6 +295,20 @@ def test_effective_is_none_where_the_server_is_silent(
     assert run(look()) == expected
 
 
+def test_memory_is_that_of_all_loaded_models() -> None:
+    async def load_and_look() -> list[int | None]:
+        async with standin() as url, open_client() as client:
+            (server,) = await attach(*wanted([url]), client)
+            seen = [await memory_bytes(client, server)]
+            for model in ("tiny", "tiny:q8"):
+                body = json.dumps(driver.body(Ask(model, "a", {}, 1, 2, fixed=True))).encode()
+                await stream(Call(client, f"{url}{driver.PATH}", body, 5), driver.event, 5)
+                seen.append(await memory_bytes(client, server))
+            return seen
+
+    assert run(load_and_look()) == [None, SIZE_BYTES, 2 * SIZE_BYTES]
+
+
 async def locked(urls: list[str], models: list[str]) -> dict[str, Any]:
     async with open_client() as client:
         return await lock_entry("ollama", client, urls, models)
@@ -303,7 +317,7 @@ async def locked(urls: list[str], models: list[str]) -> dict[str, Any]:
 def test_the_lock_entry_fits_its_schema_and_what_attaches() -> None:
     with standin_thread() as one, standin_thread() as other:
         entry = run(locked([one, other, one], ["tiny:q8", "tiny"]))
-        run(attached(spec([one, other], lock=entry)))
+        run(attached(wanted([one, other], lock=entry)))
 
     assert entry == LOCK
     jsonschema.validate(entry, YAML(typ="safe").load(LOCK_SCHEMA)["properties"]["ollama"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import jsonschema
 import pytest
 from ollama_standin import Handler, answer, listening, refuse
 from ruamel.yaml import YAML
+from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, serving
-from tandembench.servers.attach import attach, effective, lock_entry
+from tandembench.servers.attach import attach, effective
+from tandembench.servers.deployment import Deployment, deployments
 from tandembench.servers.embedded import running
-from tandembench.servers.model import Effective, Server
+from tandembench.servers.lock import lock_entry
+from tandembench.servers.model import Effective, Server, ServerFault
 from tandembench.wire import DRIVERS, Ask, Call, Client, StreamRecord, ask_json, open_client, stream
 from tandembench.wire.key import API_KEY
 
@@ -41,21 +44,17 @@ def serves(replies: Mapping[str, Any], seen: list[str] | None = None) -> Handler
     return handle
 
 
-def spec(url: str, lock: Mapping[str, Any] = LOCK, model: str = MODEL) -> dict[str, Any]:
-    """As much of a RunSpec as attaching reads."""
-    return {
-        "engine": "openai",
-        "topology": "single",
-        "agents": [{"name": "a", "model": model}, {"name": "b", "model": model}],
-        "servers": [url],
-        "lock": lock,
-    }
+def wanted(
+    url: str, lock: Mapping[str, Any] = LOCK, model: str = MODEL
+) -> tuple[Deployment, str, Mapping[str, Any]]:
+    """What is attached to: one server of one model, and its lock entry."""
+    return Deployment("k", urls=(url,), models=((model,),)), "openai", lock
 
 
 def attached(replies: Mapping[str, Any], **changes: Any) -> tuple[Server, Effective]:
     async def measure() -> tuple[Server, Effective]:
         async with listening(serves(replies)) as url, open_client() as client:
-            (server,) = await attach(spec(url, **changes), client)
+            (server,) = await attach(*wanted(url, **changes), client)
             return server, await effective(client, server, MODEL)
 
     return asyncio.run(asyncio.wait_for(measure(), 10))
@@ -119,17 +118,17 @@ def test_another_version_than_the_locked_one_stops_with_both() -> None:
     assert "servers lock" in told
 
     silent = refusal(LISTED, lock=LOCK | {"version": "0.11.0"})
-    assert "is not told, but config/servers.lock.yaml says 0.11.0" in silent
+    assert "is not known, but config/servers.lock.yaml says 0.11.0" in silent
     new = refusal(LISTED | {"/version": {"version": "0.12.0"}})
-    assert "is 0.12.0, but config/servers.lock.yaml says not told" in new
+    assert "is 0.12.0, but config/servers.lock.yaml says not known" in new
 
 
 @pytest.mark.parametrize(
     ("live", "locked", "words"),
     [
         ("sha256:abc", "sha256:abd", "is sha256:abc, but config/servers.lock.yaml says sha256:abd"),
-        ("abc", None, "is abc, but config/servers.lock.yaml says not told"),
-        (None, "abc", "is not told, but config/servers.lock.yaml says abc"),
+        ("abc", None, "is abc, but config/servers.lock.yaml says not known"),
+        (None, "abc", "is not known, but config/servers.lock.yaml says abc"),
     ],
 )
 def test_another_digest_than_the_locked_one_stops_with_both(
@@ -176,7 +175,7 @@ def test_the_lock_entry_fits_its_schema_and_what_attaches() -> None:
         replies = LISTED | {"/version": {"version": "0.11.0"}}
         async with listening(serves(replies)) as url, open_client() as client:
             entry = await lock_entry("openai", client, [url, url], [MODEL, MODEL])
-            await attach(spec(url, lock=entry), client)
+            await attach(*wanted(url, lock=entry), client)
             return entry
 
     entry = asyncio.run(measure())
@@ -199,7 +198,7 @@ def test_servers_that_disagree_cannot_be_locked() -> None:
                 await lock_entry("openai", client, [one, other], [MODEL])
             return str(caught.value)
 
-    assert "the server's version is not the same: not told at http" in asyncio.run(measure())
+    assert "the server's version is not the same: not known at http" in asyncio.run(measure())
 
 
 def test_every_question_carries_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +207,7 @@ def test_every_question_carries_the_key(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def measure() -> None:
         async with listening(serves(LISTED, heads)) as url, open_client(keyed=True) as client:
-            await attach(spec(url), client)
+            await attach(*wanted(url), client)
 
     asyncio.run(measure())
 
@@ -220,7 +219,7 @@ def test_the_fake_server_attaches() -> None:
     async def measure() -> list[Server]:
         async with serving(Behaviour()) as server, open_client() as client:
             entry = await lock_entry("openai", client, [server.url], ["fake"])
-            return await attach(spec(server.url, lock=entry, model="fake"), client)
+            return await attach(*wanted(server.url, lock=entry, model="fake"), client)
 
     (server,) = asyncio.run(measure())
 
@@ -229,7 +228,7 @@ def test_the_fake_server_attaches() -> None:
 
 @pytest.mark.parametrize("protocol", ["chat", "completions"])
 def test_a_real_llama_server_is_measured_over_openais_protocol(
-    protocol: str, small_spec: Callable[..., dict[str, Any]], model_file: Path, tmp_path: Path
+    protocol: str, model_file: Path, tmp_path: Path
 ) -> None:
     driver = DRIVERS["openai", protocol]
 
@@ -237,17 +236,20 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
         async with open_client() as client:
             (model,) = await served(client, url)
             entry = await lock_entry("openai", client, [url], [model])
-            (server,) = await attach(spec(url, lock=entry, model=model), client)
+            (server,) = await attach(*wanted(url, lock=entry, model=model), client)
             ask = Ask(model, "Count to ten.", {"temperature": 0.8, "top_k": 40}, 1, 24, fixed=True)
             body = json.dumps(driver.body(ask)).encode()
             record = await stream(Call(client, url + driver.PATH, body, 60), driver.event, 60)
             return server, await effective(client, server, model), record
 
+    places = deployments(run_spec("single"), cores=2)
     with (
         (tmp_path / "log").open("w") as log,
-        running(small_spec("homo-g80-c512-single"), model_file.parent, log) as (embedded,),
+        running(places, EMBEDDED, model_file.parent, log) as standing,
     ):
-        server, heard, record = asyncio.run(measure(embedded.url))
+        embedded = standing[places[0].key]
+        assert not isinstance(embedded, ServerFault)
+        server, heard, record = asyncio.run(measure(embedded[0].url))
 
     assert server.version is not None
     assert (heard.num_ctx, heard.slots) == (512, 1)

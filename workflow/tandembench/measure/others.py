@@ -19,6 +19,8 @@ PATIENCE_S = 3.0
 # Quiet means: over as long as this at least. The kernel counts in steps of 10 ms a core.
 _SPAN_S = 0.25
 _STEP_S = 0.05
+# More looks than a wait takes: what came before it is of no use.
+_LOOKS = 100
 
 
 class Others:
@@ -29,7 +31,7 @@ class Others:
         for pid in (os.getpid(), *pids):
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._ours[psutil.Process(pid)] = 0.0
-        self._looks: deque[tuple[float, float]] = deque(maxlen=round(PATIENCE_S / _STEP_S))
+        self._looks: deque[tuple[float, float]] = deque(maxlen=_LOOKS)
 
     def look(self) -> float:
         """The cores that others have used since the last look; 0 at the first."""

@@ -1,0 +1,125 @@
+"""Others on this machine: who counts, when it is quiet, and how long a round waits for that."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+import psutil
+import pytest
+
+from tandembench.measure import others
+from tandembench.measure.others import DISTURBED_CORES, PATIENCE_S, Others
+
+
+class Clock:
+    """A clock that goes on with every sleep, and the cores that others use from when on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: tuple[float, float]) -> None:
+        self.now_s = 100.0
+        self.cpu_s = 0.0
+        self.steps = steps
+
+        async def sleep(seconds: float) -> None:
+            self.go(seconds)
+
+        monkeypatch.setattr(Others, "_now", lambda _: (self.now_s, self.cpu_s))
+        monkeypatch.setattr("tandembench.measure.others.time.monotonic", lambda: self.now_s)
+        monkeypatch.setattr("tandembench.measure.others.asyncio.sleep", sleep)
+
+    def go(self, seconds: float) -> None:
+        cores = [cores for since_s, cores in self.steps if self.now_s - 100.0 >= since_s - 1e-9]
+        self.cpu_s += seconds * cores[-1]
+        self.now_s += seconds
+
+
+def waited(*steps: tuple[float, float]) -> Callable[[pytest.MonkeyPatch], float]:
+    """Seconds that a first round waits where others use these cores from these seconds on."""
+
+    def wait(monkeypatch: pytest.MonkeyPatch) -> float:
+        Clock(monkeypatch, *steps)
+        return asyncio.run(Others([]).wait_until_quiet())
+
+    return wait
+
+
+@pytest.mark.parametrize(
+    ("steps", "at_least", "at_most"),
+    [
+        ([(0.0, 0.0)], 0.2, 0.4),
+        ([(0.0, 0.05)], 0.2, 0.4),
+        ([(0.0, 1.0), (1.0, 0.0)], 1.1, 1.4),
+        ([(0.0, 0.5)], PATIENCE_S, PATIENCE_S + 0.1),
+        ([(0.0, 2.0), (PATIENCE_S, 0.0)], PATIENCE_S, PATIENCE_S + 0.1),
+    ],
+    ids=["quiet", "nearly", "soon", "never", "too late"],
+)
+def test_a_round_waits_for_a_quiet_machine_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+    steps: Iterable[tuple[float, float]],
+    at_least: float,
+    at_most: float,
+) -> None:
+    assert at_least <= waited(*steps)(monkeypatch) <= at_most
+
+
+def test_after_a_run_that_met_nobody_there_is_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, (0.0, 0.01))
+    watcher = Others([])
+    watcher.look()
+    clock.go(1.2)
+    assert watcher.look() == pytest.approx(0.01)
+    assert asyncio.run(watcher.wait_until_quiet()) == 0.0
+
+
+def test_after_a_run_that_met_somebody_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, (0.0, 0.5), (1.2, 0.0))
+    watcher = Others([])
+    watcher.look()
+    clock.go(1.2)
+    assert watcher.look() == pytest.approx(0.5)
+    assert 0.2 <= asyncio.run(watcher.wait_until_quiet()) <= 0.4
+
+
+def cores_beside_a_busy_process(ours: bool) -> float:
+    """What others use while another process computes for half a second or more."""
+    program = "import time; print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
+        try:
+            assert busy.stdout is not None
+            busy.stdout.readline()
+            watcher = Others([busy.pid] if ours else [])
+            watcher.look()
+            end = monotonic() + 0.5
+            while monotonic() < end:  # this process computes, too: it is no other
+                sum(range(1000))
+            return watcher.look()
+        finally:
+            busy.kill()
+
+
+def test_a_process_counts_unless_it_belongs_to_the_block() -> None:
+    assert cores_beside_a_busy_process(ours=False) > DISTURBED_CORES
+    # others may use the machine meanwhile: best of some tries
+    beside = min(cores_beside_a_busy_process(ours=True) for _ in range(5))
+    assert beside < cores_beside_a_busy_process(ours=False)
+
+
+def _three_seconds(process: psutil.Process) -> float:
+    process.cpu_times()  # which an ended process does not have
+    return 3.0
+
+
+def test_what_an_ended_process_of_ours_has_used_does_not_become_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(others, "busy_cpu_s", lambda: 10.0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ours:
+        watcher = Others([ours.pid])
+        monkeypatch.setattr(
+            others, "process_cpu_s", lambda process: 3.0 + 0 * process.cpu_times()[0]
+        )
+        watcher.look()
+        ours.communicate(b"\n")
+    assert watcher.look() == 0.0
