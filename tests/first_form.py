@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS, Column
-from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
+from tandembench.dataset.descriptor import field_of, file_hash, read_descriptor, seal
 from tandembench.dataset.parquet import read_rows, write_table
 
 ORDER = Column("order", "text", "", "order of the executions in the block")
@@ -22,6 +22,11 @@ _LATER = {
     "queue_s",
     "first_token_start_s",
     "service_order",
+}
+# What some of the others were said to be.
+_SAID = {
+    "repetition": "repetition of the config, from 1",
+    "contention": "part of 1 - efficiency_true: sharing stretches the longest agent",
 }
 _TABLES: Mapping[str, Sequence[Column]] = {
     "runs": [*STUDY_RUNS, ORDER],
@@ -45,9 +50,10 @@ def as_first_form(folder: Path) -> Path:
         columns = [column for column in _TABLES[table] if column.name not in gone]
         rows = [_row(row) for row in read_rows(folder / resource["path"])]
         write_table(folder / resource["path"], table, columns, rows)
-        fields = resource["schema"]["fields"]
-        added = [{"name": "order", "type": "string"}] if ORDER in columns else []
-        resource["schema"] = {"fields": [one for one in fields if one["name"] not in gone] + added}
+        fields = [field_of(column) for column in columns]
+        for field in fields:
+            field["description"] = _SAID.get(field["name"], field["description"])
+        resource["schema"] = {"fields": fields}
         with (folder / resource["path"]).open("rb") as file:
             resource["hash"] = file_hash(file)
         resource["bytes"] = (folder / resource["path"]).stat().st_size
@@ -60,6 +66,6 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in row.items() if key not in _LATER}
     if row.get("contention") is not None:
         kept["contention"] = row["contention"] + row["queueing"]
-    if row.get("n_agents") == 2:
+    if row.get("n_agents") == 2 and row["block_s"] is not None:
         kept["order"] = "solo:insight,concurrent,solo:collector"
     return kept

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from checkouts import command_said, copy_checkout
 from click.testing import CliRunner
+from first_form import as_first_form
 from raw_blocks import START, block, rounds, scaled, write_dataset
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.columns import STUDY_RUNS
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
+from tandembench.dataset.load import Dataset
 from tandembench.dataset.parquet import read_rows, write_table
 from tandembench.diff.compare import compare
 from tandembench.diff.sides import open_side
@@ -52,6 +54,13 @@ def test_a_dataset_is_the_same_as_itself_wherever_it_lies(tmp_path: Path) -> Non
     code, text, _ = told(one, str(made.folder))
     assert code == 0
     assert "**Both hold the same runs**: 10, equal in every column." in text
+
+
+def test_an_import_of_the_first_version_is_that_of_today(tr114: Dataset, tmp_path: Path) -> None:
+    old = as_first_form(shutil.copytree(tr114.opened.folder, tmp_path / "old"))
+    code, text, _ = told(str(old), str(tr114.opened.folder))
+    assert code == 0
+    assert "**Both hold the same runs**: 150, equal in every column." in text
 
 
 def test_what_became_slower_is_worse_and_by_how_much(tmp_path: Path) -> None:

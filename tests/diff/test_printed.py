@@ -126,6 +126,7 @@ def tables(*speedups: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs, executions = [], []
     for n, speedup in enumerate(speedups, 1):
         key = {"session": "s1", "config_id": f"c{n}", "repetition": 1, "attempt": 1}
+        key |= {"comparison": f"c{n}", "round": 1, "twin": False}
         run = {
             "phase": "core" if n == 1 else "temperature",
             "scenario": "baseline_vs_chimera",

@@ -22,6 +22,7 @@ NAMES = [column.name for column in KEYS]
 
 def run(config: int, repetition: int, **changes: Any) -> Row:
     key = {"session": "s1", "config_id": f"dual-{config}", "repetition": repetition, "attempt": 1}
+    key |= {"comparison": "c1", "round": 1, "twin": False}
     texts = {"scenario": "chimera_homo", "topology": "dual", "work_policy": "fixed", "engine": "e"}
     about = {"phase": "main", "n_agents": 2, "started_at": START, "valid": True}
     return {**key, **texts, **about, "wall_s": 2.0, "cold": False, **changes}
@@ -127,7 +128,9 @@ def test_many_distinct_keys_do_not_take_many_places(tmp_path: Path) -> None:
     assert (found["equal"], found["removed"], found["added"]) == (39, 1, 0)
 
 
-@pytest.mark.parametrize("column", ["session", "config_id", "phase", "scenario", "topology"])
+@pytest.mark.parametrize(
+    "column", ["session", "comparison", "config_id", "phase", "scenario", "topology"]
+)
 def test_a_text_that_is_no_id_is_corrupt_wherever_it_stands(tmp_path: Path, column: str) -> None:
     rows = [run(1, 1), run(1, 2, **{column: "<script>"})]
     left = opened(tmp_path / "a", rows)

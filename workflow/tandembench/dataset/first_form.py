@@ -65,9 +65,9 @@ def is_first_form(table: str, stored: Sequence[str]) -> bool:
     return table in TABLES and "comparison" not in stored
 
 
-def names_today(table: str, stored: Sequence[str]) -> list[str]:
-    """The columns ``stored``, and those that came later."""
-    return [*stored, *(column.name for column in TABLES[table] if column.name not in stored)]
+def names_today(table: str) -> list[str]:
+    """The columns that a table has today."""
+    return [column.name for column in TABLES[table]]
 
 
 def made_from(table: str, names: Sequence[str], stored: Sequence[str]) -> list[str]:

@@ -65,7 +65,7 @@ def open_dataset(folder: Path) -> OpenDataset:
 def column_names(dataset: OpenDataset, table: str) -> list[str]:
     """The columns of a table that can be read; none if there is no such table."""
     stored = _stored(dataset, table)
-    return names_today(table, stored) if stored and is_first_form(table, stored) else stored
+    return names_today(table) if stored and is_first_form(table, stored) else stored
 
 
 def definitions(dataset: OpenDataset, table: str) -> dict[str, tuple[str, str, str]]:
@@ -73,7 +73,7 @@ def definitions(dataset: OpenDataset, table: str) -> dict[str, tuple[str, str, s
     resource = _resource(dataset, table)
     fields = [] if resource is None else resource["schema"]["fields"]
     if is_first_form(table, [field["name"] for field in fields]):
-        fields = [*fields, *(field_of(column) for column in TABLES[table])]
+        fields = [field_of(column) for column in TABLES[table]]
     return {
         field["name"]: (field["type"], field.get("unit", ""), field.get("description", ""))
         for field in fields
