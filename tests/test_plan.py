@@ -1,122 +1,89 @@
-"""`tandembench plan`: from a pilot, the sessions that a precision needs; or the pilot it needs."""
+"""`tandembench plan`: minutes until a ratio is decided, or is as precise as was asked for."""
 
-import json
 import math
-from pathlib import Path
-from statistics import stdev
-from typing import Any
 
+import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from raw_blocks import block, rounds, scaled, write_dataset
-from scipy import stats
+from runs_tables import SIDES, some_rounds, tables
 
-from tandembench.cli import main
+from tandembench.analysis.findings import Next
 from tandembench.errors import TandemError
-from tandembench.plan import as_fraction
+from tandembench.plan import Planned, as_fraction, as_text, as_values, command, planned
+
+MARGIN = 0.05
 
 
-def pilot(folder: Path, *factors: float) -> Path:
-    """A session for each factor, by which dual is slower in it; serial and single never vary."""
-    blocks = []
-    for number, factor in enumerate(factors, start=1):
-        session = f"s{number}"
-        blocks += rounds(2, block("serial"), session=session)
-        blocks += rounds(2, block("single", (1.0, 1.0), (2.0, 2.0)), session=session)
-        blocks += rounds(2, scaled(block("dual"), factor), session=session)
-    return write_dataset(folder, blocks)
+def rows(
+    ratios: dict[str, float], precision: float | None = None, sd: float = 0.02, seed: int = 1
+) -> dict[str, Planned]:
+    random = np.random.default_rng(seed)
+    logs = {name: math.log(ratio) + random.normal(0, sd, 12) for name, ratio in ratios.items()}
+    runs, executions = tables(some_rounds(logs), SIDES)
+    return {one.config_id: one for one in planned(runs, executions, MARGIN, "serial", precision)}
 
 
-def planned(folder: Path, *more: str) -> Result:
-    return CliRunner().invoke(main, ["plan", str(folder), "--precision", "3%", *more])
+def test_what_is_decided_needs_no_more() -> None:
+    found = rows({"serial": 1.0, "single": 1.0, "dual": 1.5})
+    assert found.keys() == {"single", "dual"}  # the reference is no ratio
+    assert found["dual"].verdict == "above"
+    assert found["dual"].step is None
 
 
-def as_json(folder: Path, *more: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(planned(folder, "--format", "json", *more).output)
-    return found
+def test_an_open_ratio_gets_minutes_and_repetitions() -> None:
+    found = rows({"serial": 1.0, "single_parallel": 1.04}, sd=0.08)["single_parallel"]
+    assert found.verdict == "inconclusive"
+    assert found.step is not None
+    assert found.step.minutes > 0
+    assert (found.step.repetitions is None) != (found.step.sessions is None)
 
 
-FACTORS = (1.0, 1.04, 0.97, 1.02, 1.01)
+def test_a_precision_counts_whatever_is_decided() -> None:
+    coarse = rows({"serial": 1.0, "dual": 1.5}, precision=0.5)["dual"]
+    fine = rows({"serial": 1.0, "dual": 1.5}, precision=0.01)["dual"]
+    assert coarse.step is None
+    assert fine.step is not None
+    assert fine.half > 0.01
 
 
-def test_the_most_spread_config_says_how_many(tmp_path: Path) -> None:
-    found = as_json(pilot(tmp_path, *FACTORS))
-    sd = stdev(math.log(factor) for factor in FACTORS)
-    needed = math.ceil((stats.t.ppf(0.975, 4) * sd / math.log(1.03)) ** 2)
-    by_config = {row["config_id"]: row for row in found["configs"]}
-    assert by_config.keys() == {"single", "dual"}  # the reference is no comparison
-    dual = by_config["dual"]
-    assert dual["spread"] == pytest.approx(sd)
-    assert (dual["sessions"], dual["needed"], dual["more"]) == (5, needed, needed - 5)
-    assert dual["mean"] == pytest.approx(2 / math.prod(FACTORS) ** 0.2)
-    assert (by_config["single"]["needed"], by_config["single"]["more"]) == (5, 0)
-    assert (found["needed"], found["more"]) == (needed, needed - 5)
-    assert (found["metric"], found["precision"], found["level"]) == ("makespan_ratio", 0.03, 0.95)
-    text = planned(tmp_path / "dataset").output
-    assert f"{needed - 5} more session" in text
-    assert "stopping once an interval looks narrow" in text
+def test_a_finer_precision_takes_longer() -> None:
+    steps = [
+        rows({"serial": 1.0, "single": 1.0}, precision=one, sd=0.06)["single"].step
+        for one in (0.03, 0.01)
+    ]
+    assert steps[0] is not None
+    assert steps[1] is not None
+    assert steps[1].minutes > steps[0].minutes
 
 
-def test_one_session_needs_a_pilot(tmp_path: Path) -> None:
-    found = as_json(pilot(tmp_path, 1.0))
-    assert (found["needed"], found["more"]) == (None, 4)
-    assert {row["spread"] for row in found["configs"]} == {None}
-    assert "A pilot is needed first, of 5 sessions: 4 more." in planned(tmp_path / "dataset").output
+def test_a_lone_config_is_an_error_with_a_fix() -> None:
+    with pytest.raises(TandemError, match="side by side"):
+        rows({"serial": 1.0})
 
 
-def test_a_small_pilot_says_that_it_is_one(tmp_path: Path) -> None:
-    text = planned(pilot(tmp_path, 1.0, 1.02)).output
-    assert "A pilot of 2 knows its spread badly" in text
-
-
-def test_enough_is_enough(tmp_path: Path) -> None:
-    found = as_json(pilot(tmp_path, 1.0, 1.0, 1.0001))
-    assert (found["needed"], found["more"]) == (3, 0)
-    assert "No more sessions are needed." in planned(tmp_path / "dataset").output
-
-
-def test_any_ratio_or_time_can_be_planned(tmp_path: Path) -> None:
-    found = as_json(pilot(tmp_path, *FACTORS), "--metric", "wall_s")
-    rows = {row["config_id"]: row for row in found["configs"]}
-    assert rows.keys() == {"serial", "single", "dual"}
-    assert rows["dual"]["spread"] == pytest.approx(stdev(math.log(one) for one in FACTORS))
+def test_text_ends_with_the_command_for_all_of_it() -> None:
+    found = list(rows({"serial": 1.0, "single": 1.0, "dual": 1.5}, precision=0.01).values())
+    text = as_text(found, 0.01, "config/quick.yaml")
+    assert "snakemake --cores 1 --configfile config/quick.yaml --config" in text
+    values = as_values(found, 0.01)
+    assert values["precision"] == 0.01
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("step", "says"),
     [
-        (["--metric", "nonsense"], "--metric: unknown metric 'nonsense'; one of makespan_ratio"),
-        (["--precision", "zero"], "--precision: 'zero' is no precision; above 0"),
+        (Next(3.0, 9, None, 0.02, "dual"), "repetitions=9"),
+        (Next(12.0, None, 3, 0.02, "dual"), "session=s2"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
-    done = planned(pilot(tmp_path, 1.0, 1.1), *arguments)
-    assert done.exit_code == 2
-    assert done.output.startswith(f"tandembench: {says}")
-    assert done.output.count("\n") == 1
+def test_the_command_of_a_step(step: Next, says: str) -> None:
+    assert command(step, "config/a.yaml").endswith(f"--config {says}")
 
 
-def test_no_reference_is_one_line(tmp_path: Path) -> None:
-    done = planned(write_dataset(tmp_path, rounds(2, block("dual"))))
-    assert done.exit_code == 2
-    assert "no run has a makespan_ratio" in done.output
-
-
-def test_printed_values_are_no_pilot(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    monkeypatch.chdir(repository)
-    done = planned(Path("tr114"))
-    assert (done.exit_code, done.output.count("\n")) == (2, 1)
-    assert "printed values, no runs; name one of runs" in done.output
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("3%", 0.03), ("3 %", 0.03), ("0.03", 0.03), ("50%", 0.5)]
-)
-def test_precisions(text: str, value: float) -> None:
-    assert as_fraction(text) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1%", "51%", "3", "nan", "inf", "3%%", "\x1b[31m"])
-def test_what_is_no_precision(text: str) -> None:
-    with pytest.raises(TandemError, match="no precision"):
+@pytest.mark.parametrize("text", ["0", "-1%", "60%", "three", "nan"])
+def test_no_precision(text: str) -> None:
+    with pytest.raises(TandemError, match="precision"):
         as_fraction(text)
+
+
+def test_percent_and_fraction() -> None:
+    assert as_fraction("3%") == as_fraction("0.03") == pytest.approx(0.03)

@@ -1,23 +1,31 @@
-"""From a pilot, how many sessions a precision needs: what `tandembench plan` says."""
+"""How much more to measure for a precision, in minutes: what `tandembench plan` says."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from tandembench import select
+from tandembench.analysis.answer import comparisons, measured, plan
+from tandembench.analysis.findings import Next, Verdict
 from tandembench.errors import TandemError
-from tandembench.stats.intervals import MIN_SESSIONS, moments
-from tandembench.stats.planning import detectable_with, sessions_needed
 from tandembench.text import sanitise
 
-# Fewer in a pilot ask for many more afterwards, more are seldom needed to tell a spread.
-PILOT = 5
-LEVEL = 0.95
-# Ratios, times and rates: what a precision in percent means something for.
-METRICS = (*select.METRICS, "wall_s", "slowdown_max", "antt", "makespan_per_token_s")
-Row = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One ratio against the reference: where it stands, and what tells it to a precision.
+
+    ``half``: the half width of its 95 % interval, as a ratio less 1. ``step`` is None where that
+    is reached, or, without a precision, where the ratio is decided.
+    """
+
+    comparison: str
+    config_id: str
+    ratio: float
+    half: float
+    verdict: Verdict
+    step: Next | None
 
 
 def as_fraction(text: str) -> float:
@@ -34,106 +42,74 @@ def as_fraction(text: str) -> float:
     return value
 
 
-def sessions_plan(runs: pd.DataFrame, metric: str, precision: float) -> Row:
-    """For every config that has ``metric``: sessions so far, their spread, and how many it needs.
+def planned(
+    runs: pd.DataFrame,
+    executions: pd.DataFrame,
+    margin: float,
+    reference: str,
+    precision: float | None,
+) -> list[Planned]:
+    """Every ratio of every comparison with what tells it to ``precision``, or else decides it.
 
-    ``needed`` counts all sessions, ``more`` those still to come; with one session there is no
-    spread and ``more`` is what a pilot lacks. ``detectable`` is the ratio above 1 that ``needed``
-    sessions show with 80 %. The study needs as many as its most spread config.
+    TandemError where no comparison has a ratio yet.
     """
-    if metric not in METRICS:
-        fix = f"one of {', '.join(METRICS)}"
-        raise TandemError(f"unknown metric '{sanitise(metric, 40)}'", where="--metric", fix=fix)
-    known = runs[runs["valid"] & runs[metric].notna()]
-    if metric == "makespan_ratio":
-        # The reference against itself is 1 in every round.
-        known = known[known["config_id"] != known["reference_config_id"]]
-    if known.empty:
-        fix = f"choose another --metric ({', '.join(METRICS)}), or measure a pilot"
-        raise TandemError(f"no run has a {metric}", where="plan", fix=fix)
-    rows = [
-        _row(str(config_id), own, metric, precision)
-        for config_id, own in known.groupby("config_id", sort=False)
-    ]
-    needed = [row["needed"] for row in rows]
-    return {
-        "metric": metric,
-        "precision": precision,
-        "level": LEVEL,
-        "pilot": PILOT,
-        "configs": rows,
-        "needed": None if None in needed else max(needed),
-        "more": max(row["more"] for row in rows),
-    }
+    rows = []
+    for own, of_agents in comparisons(runs, executions):
+        base = measured(own, of_agents, margin, reference)
+        for one, step in plan(base, own, margin, precision):
+            if one.ratio is None or one.ratio.high is None:
+                continue
+            half = one.ratio.high / one.ratio.value - 1
+            enough = half <= precision if precision else one.verdict != "inconclusive"
+            name = str(own["comparison"].iloc[0])
+            rows.append(
+                Planned(
+                    comparison=name,
+                    config_id=one.subject,
+                    ratio=one.ratio.value,
+                    half=half,
+                    verdict=one.verdict,
+                    step=None if enough else step,
+                )
+            )
+    if not rows:
+        fix = "measure two configs side by side (an axis `topology`), two rounds or more"
+        raise TandemError("no two configs were compared", where="plan", fix=fix)
+    return rows
 
 
-def _row(config_id: str, runs: pd.DataFrame, metric: str, precision: float) -> Row:
-    values = runs[metric].astype(float)
-    if (values <= 0).any():
-        fix = "choose another --metric"
-        raise TandemError(f"{metric} of {config_id} is not above 0", where="plan", fix=fix)
-    logs = values.map(math.log).groupby(runs["session"]).mean().to_list()
-    mean, sd, n = moments(logs)
-    row: Row = {"config_id": config_id, "sessions": n, "mean": math.exp(mean)}
-    if n < 2:
-        return row | {"spread": None, "needed": None, "more": PILOT - n, "detectable": None}
-    needed = sessions_needed(logs, precision, LEVEL)
-    detectable = detectable_with(sd, needed, level=LEVEL)
-    return row | {"spread": sd, "needed": needed, "more": needed - n, "detectable": detectable}
+def as_values(rows: Sequence[Planned], precision: float | None) -> dict[str, object]:
+    """The plan as plain values, for JSON."""
+    return {"precision": precision, "ratios": [asdict(row) for row in rows]}
 
 
-def as_table(plan: Mapping[str, Any]) -> str:
-    """The plan for people: a table, then what it comes to."""
-    percent = f"{100 * plan['precision']:g} %"
-    head = ["config", "sessions", "mean", "spread", "needed", "more", "then shows"]
-    lines = [head, *(_cells(row) for row in plan["configs"])]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join(
-        [
-            f"{plan['metric']} to within {percent} with 95 %, the session as the unit.",
-            "spread: sd of the means of sessions; then shows: the smallest ratio found with 80 %.",
-            "",
-            *table,
-            "",
-            *_advice(plan),
-        ]
-    )
+def as_text(rows: Sequence[Planned], precision: float | None, study_file: str) -> str:
+    """The plan for people: a line a ratio, then the command that does all of it."""
+    aim = f"to within {100 * precision:g} %" if precision else "until it is decided"
+    lines = [f"Ratios against the reference, and how much more measuring each takes {aim}:", ""]
+    width = max(len(row.config_id) for row in rows)
+    for row in rows:
+        now = f"{row.ratio:.3f} +- {100 * row.half:.1f} %"
+        lines.append(f"{row.config_id:<{width}}  {now:<16}  {_more(row)}")
+    steps = [row.step for row in rows if row.step]
+    if steps:
+        widest = max(steps, key=lambda step: (step.sessions is not None, step.minutes))
+        lines += ["", f"All of them: {command(widest, study_file)}"]
+        if widest.sessions:
+            lines.append("Sessions on different days say most; name each: s2, s3 and so on.")
+    return "\n".join(lines)
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    spread, detectable = row["spread"], row["detectable"]
-    return [
-        row["config_id"],
-        str(row["sessions"]),
-        f"{row['mean']:#.3g}",
-        "not known" if spread is None else f"{100 * spread:.2g} %",
-        "a pilot" if row["needed"] is None else str(row["needed"]),
-        str(row["more"]),
-        "" if detectable is None else f"{detectable:.3f}",
-    ]
+def command(step: Next, study_file: str) -> str:
+    """The command that measures a step; of several sessions the first."""
+    more = "session=s2" if step.repetitions is None else f"repetitions={step.repetitions}"
+    return f"snakemake --cores 1 --configfile {study_file} --config {more}"
 
 
-def _advice(plan: Mapping[str, Any]) -> list[str]:
-    sessions = [row["sessions"] for row in plan["configs"]]
-    if plan["needed"] is None:
-        return [
-            f"A pilot is needed first, of {PILOT} sessions: {plan['more']} more. One session says"
-            " nothing of the spread between sessions, however many repetitions it has."
-        ]
-    if plan["more"] == 0:
-        return ["No more sessions are needed."]
-    lines = [
-        f"{plan['more']} more session{'s' * (plan['more'] > 1)} of the whole study (snakemake"
-        " --config session=NAME), all of them, whatever they show meanwhile: stopping once an"
-        " interval looks narrow makes it wrong more often than it says."
-    ]
-    if min(sessions) < MIN_SESSIONS:
-        lines.append(
-            f"A pilot of {min(sessions)} knows its spread badly and asks for many: a pilot of"
-            f" {PILOT} may ask for fewer."
-        )
-    return lines
+def _more(row: Planned) -> str:
+    if row.step is None:
+        return "enough"
+    minutes = f"{max(1, math.ceil(row.step.minutes))} min"
+    if row.step.sessions:
+        return f"{row.step.sessions} more session{'s' * (row.step.sessions > 1)}, {minutes} in all"
+    return f"{minutes} more ({row.step.repetitions} repetitions in all)"

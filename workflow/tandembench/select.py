@@ -1,15 +1,16 @@
 """From measured phases, the configs to measure once more: YAML to paste into a study."""
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
+from tandembench.analysis.compare import compare
+from tandembench.analysis.rounds import rounds
 from tandembench.errors import TandemError
 from tandembench.report.copied import study_entry
 from tandembench.report.factors import checks
-from tandembench.report.rounds import round_table
-from tandembench.stats.ranking import Ranking, ranking
+from tandembench.report.formats import counted
 from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
 
@@ -23,6 +24,11 @@ METRICS = (
     "speedup_estimate",
     "efficiency_estimate",
 )
+_WITHOUT_BEST = {
+    "equivalent": "all configs are equivalent, so this takes the first",
+    "inconclusive": "no config is shown to differ, so this takes the first",
+    "not_measured": "too few rounds to compare, so this takes the first",
+}
 _NEEDS = {
     "makespan_ratio": "it needs fixed work and a config of the reference topology with that work",
 }
@@ -34,6 +40,7 @@ def proposal(
     metric: str,
     within: str,
     phases: Sequence[str] = (),
+    margin: float = 0.05,
 ) -> str:
     """A phase ``validation`` with the best config by ``metric`` of every group ``within``.
 
@@ -69,7 +76,7 @@ def proposal(
     ]
     settings = checks(executions)
     for group, own in known.groupby(within, sort=False):
-        config_id, remark = _choice(str(group), own, metric, settings)
+        config_id, remark = _choice(str(group), own, metric, settings, margin)
         of_config = executions[executions["config_id"] == config_id]
         name = f"validation-{config_id}"[:64].rstrip("-._")
         lines += [f"      # {remark}", *study_entry(config_id, of_config, name)]
@@ -77,34 +84,29 @@ def proposal(
 
 
 def _choice(
-    group: str, runs: pd.DataFrame, metric: str, settings: Sequence[Check]
+    group: str, runs: pd.DataFrame, metric: str, settings: Sequence[Check], margin: float
 ) -> tuple[str, str]:
     """The id of the config to take, and how sure that is.
 
     Where configs differ only in what no server is known to have applied, none is better.
     """
-    logs = round_table(runs, metric)
-    names = [str(name) for name in logs.columns]
-    found = ranking(logs.to_numpy().tolist()) if names else Ranking(None, None, ())
-    unit = "session" if logs.index.nlevels == 1 else "round"
-    of = f"{len(names)} config{'s' * (len(names) > 1)}, {len(logs)} {unit}{'s' * (len(logs) != 1)}"
-    if found.best is None:
-        first = str(runs["config_id"].iloc[0])
-        why = (
-            "too little to compare" if found.p is None else f"no config differs, p = {found.p:.2g}"
-        )
-        return first, f"{group}: {why} ({of}); the first is as good as any"
-    best = names[found.best]
-    if found.p is None:
-        return best, f"{group}: the only config ({of})"
+    table = rounds(runs, metric, more_is_better=True).undisturbed()
+    names = [str(name) for name in table.logs.columns]
+    of = f"{counted(len(names), 'config')}, {counted(len(table.logs), 'round')}"
+    first = names[0]
+    if len(names) == 1:
+        return first, f"{group}: the only config ({of})"
+    compared = compare(table, first, margin)
+    p = "" if compared.adjusted_p is None else f"p = {compared.adjusted_p:.2g}, "
+    if compared.best is None:
+        return first, f"{group}: {_WITHOUT_BEST[compared.outcome]} ({p}{of})"
     loose = unapplied([(settings, [name]) for name in names])
     doubt = f"not known to have been applied: {', '.join(loose.factors)}" if loose else ""
     if loose and loose.all:
-        first = str(runs["config_id"].iloc[0])
-        why = f"all that differs is {doubt}"
-        return first, f"{group}: {why} (p = {found.p:.2g}, {of}); the first is as good as any"
-    value = np.exp(logs.iloc[:, found.best].mean())
-    rivals = ", ".join(names[rival] for rival in found.rivals)
+        why = f"the configs differ only in what is {doubt}"
+        return first, f"{group}: {why} ({p}{of}), so this takes the first"
+    value = math.exp(table.logs[compared.best].median())
+    rivals = ", ".join(compared.rivals)
     beside = f"; not shown to be worse: {rivals}" if rivals else "; better than every other"
     known = f"; {doubt}" if doubt else ""
-    return best, f"{group}: {metric} {value:.2f} (p = {found.p:.2g}, {of}){beside}{known}"
+    return compared.best, f"{group}: {metric} {value:.2f} ({p}{of}){beside}{known}"
