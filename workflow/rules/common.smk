@@ -127,7 +127,7 @@ wildcard_constraints:
 
 def show_answer() -> None:
     """Print what the study answers, if all of it was asked for and made."""
-    if not workflow.dag_settings.targets <= {"all", "default"}:
+    if not set(workflow.dag_settings.targets) <= {"all", "default"}:
         return
     if not os.path.exists(PLAN.dataset_mark):
         return

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from tandembench.analysis.location import Floats
 
-# Above this many cores of foreign work a round is called disturbed: 0.1 of a core can already
-# stretch a server whose threads wait for each other.
-DISTURBED_CORES = 0.1
 _ROUND = ["session", "invocation", "repetition", "round", "attempt"]
 # Undisturbed rounds stand for all of them where there are so many.
 _ENOUGH_SHARE, _ENOUGH_BLOCKS = 1 / 3, 2
