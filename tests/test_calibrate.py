@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from tandembench.calibrate import Calibration, as_json, as_table, calibrate
 from tandembench.calibrate.clients import SUBJECTS, Subject, open_own
 from tandembench.calibrate.errors import Seen, errors_of
+from tandembench.calibrate.session import Findings, Phase
 from tandembench.cli import main
 from tandembench.dataset.calibrations import read_calibrations
 from tandembench.errors import TandemError
@@ -128,7 +129,34 @@ def test_the_json_has_the_agreed_keys(short: Calibration) -> None:
         assert one["tokens_per_s_sustained"] > 0
         assert one["cpu_s_per_10k_tokens"] > 0
         assert one["clock"]
-    assert told["token_stamp_error_us"]["n"] == 20 * told["ttft_error_us"]["n"]
+    n = told["token_stamp_error_us"]["n"]
+    assert n == short.schedule.tokens * told["ttft_error_us"]["n"]
+
+
+def test_as_short_as_can_be_has_a_p99_of_every_condition_with_two_streams(
+    short: Calibration,
+) -> None:
+    for one in (short.own.two, short.own.busy, short.control.two, short.control.busy):
+        assert one.token_stamp.n >= 662
+        assert one.token_stamp.p99 is not None
+
+
+@pytest.mark.parametrize(("seconds", "gap_s"), [(4.0, 0.0015), (28.0, 0.01)])
+def test_with_time_tokens_come_as_rarely_as_a_models(
+    monkeypatch: pytest.MonkeyPatch, short: Calibration, seconds: float, gap_s: float
+) -> None:
+    errors = {"alone": short.own.alone, "two": short.own.two, "busy": short.own.busy}
+    known = Findings(errors=errors, rates=[1.0], cpu=[1.0])
+    schedules: set[str] = set()
+
+    def measured(_: object, phases: Sequence[Phase], __: float) -> dict[str, Findings]:
+        schedules.update(phase.schedule for phase in phases)
+        assert sum(phase.share for phase in phases) == pytest.approx(1)
+        return {"own": known, "control": known}
+
+    monkeypatch.setattr("tandembench.calibrate.session.measure_clients", measured)
+    assert calibrate(seconds).schedule.gap_s == gap_s
+    assert len(schedules) == 3
 
 
 def test_the_table_says_that_it_is_simulated_and_on_what(short: Calibration) -> None:
@@ -262,5 +290,5 @@ def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:
 
         yield Subject(ask, lambda: "none")
 
-    with pytest.raises(TandemError, match=r"lost count: 12 tokens of 80 \(two/control/0"):
+    with pytest.raises(TandemError, match=r"lost count: 18 tokens of 228 \(two/control/0"):
         calibrate(1.0, {**SUBJECTS, "control": open_blind})

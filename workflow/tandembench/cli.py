@@ -365,7 +365,12 @@ def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) ->
 
 
 @main.command()
-@click.option("--seconds", default=28.0, show_default=True, help="How long to measure, about.")
+@click.option(
+    "--seconds",
+    default=4.0,
+    show_default=True,
+    help="How long to measure, about; from 20 on tokens come as rarely as a model's.",
+)
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
 @click.option("--output", type=_PATH, help="Calibration file to write, instead of printing.")
 @click.option("--session", default="s1", show_default=True, help="Label, for --output.")

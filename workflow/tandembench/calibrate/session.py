@@ -1,6 +1,6 @@
 """One calibration: both clients by turns, alone and with two streams, quiet and with a busy loop.
 
-Three fake servers stand ready, one a schedule, each in a process of its own; the clients run in
+A fake server a schedule stands ready, each in a process of its own; the clients run in
 this one, as they do in a block: prompts and JSON built before, garbage collection off.
 """
 
@@ -22,13 +22,19 @@ from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, StreamLog, read_log
 from tandembench.servers.fake import fake_process
 
-DEFAULT_SECONDS = 28.0
+# As long as it takes 662 tokens, the fewest with a p99, in both conditions and of both clients.
+DEFAULT_SECONDS = 4.0
+# From so many on there is time for tokens as rare as those of a model.
+_LONG_S = 20.0
 SCHEDULES: Mapping[str, Behaviour] = {
     "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002),
-    "flood": Behaviour(first_token_s=0.05, tokens=6000, gap_s=0.0, jitter_s=0.0),
+    "dense": Behaviour(first_token_s=0.01, tokens=38, gap_s=0.0015, jitter_s=0.0003),
+    "flood": Behaviour(first_token_s=0.05, tokens=3000, gap_s=0.0, jitter_s=0.0),
     # two streams at 2,000 tokens/s each
-    "paced": Behaviour(first_token_s=0.05, tokens=1000, gap_s=0.0005, jitter_s=0.0),
+    "paced": Behaviour(first_token_s=0.05, tokens=500, gap_s=0.0005, jitter_s=0.0),
 }
+# Those whose stamps are held against the log of sends.
+_STAMPED = ("exact", "dense")
 BUSY_S, BUSY_EVERY_S = 0.005, 0.020
 _WARM_UP = "warm up"
 
@@ -46,8 +52,15 @@ class Phase:
     rounds: int = 1
 
 
-# The two shares of a third are what 662 tokens, the fewest with a p99, take in 28 s.
-_PHASES = (
+_SHORT = (
+    Phase("two", 0.3, "dense", streams=2, requests=3, rounds=3),
+    Phase("busy", 0.3, "dense", streams=2, requests=3, busy=True, rounds=3),
+    Phase("alone", 0.14, "dense", streams=1, requests=3),
+    Phase("flood", 0.12, "flood", streams=2, requests=1),
+    Phase("paced", 0.14, "paced", streams=2, requests=1),
+)
+# The two shares of a third are what 662 tokens take in 28 s.
+_LONG = (
     Phase("two", 0.335, "exact", streams=2, requests=2),
     Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
     Phase("alone", 0.14, "exact", streams=1, requests=2),
@@ -77,8 +90,10 @@ class Calibration:
     """Both clients' figures from the same minute, and what the machine was doing.
 
     All of it is simulated in that no model ran; the clocks, sockets and clients are real.
+    ``schedule`` is how the answers came whose stamps were checked.
     """
 
+    schedule: Behaviour
     own: Figures
     control: Figures
     seconds: float
@@ -91,7 +106,7 @@ class Calibration:
 class Findings:
     """What one client has been through.
 
-    ``seen``: its answers on the exact schedule, by prompt; ``errors``: of these, by phase;
+    ``seen``: its answers on a schedule that is checked, by prompt; ``errors``: of these, by phase;
     ``rates``, ``cpu``: tokens/s of each round of flood, CPU s per 10k tokens of each paced one.
     """
 
@@ -107,12 +122,15 @@ def calibrate(
 ) -> Calibration:
     """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
 
-    Every phase has one round at least, so that very few seconds become five. TandemError if a
+    With 20 s or more tokens come as rarely as a model's; with less they come closer together.
+    Every phase has its fewest rounds, so that very few seconds become four. TandemError if a
     client loses tokens or fails, or if the machine has no port, process or space left for it.
     """
     started, load_before = time.monotonic(), os.getloadavg()[0]
-    found = measure_clients(subjects, _PHASES, seconds)
+    phases = _LONG if seconds >= _LONG_S else _SHORT
+    found = measure_clients(subjects, phases, seconds)
     return Calibration(
+        schedule=SCHEDULES[phases[0].schedule],
         own=_figures(found["own"]),
         control=_figures(found["control"]),
         seconds=time.monotonic() - started,
@@ -141,15 +159,17 @@ def _measure_clients(
     subjects: Mapping[str, Opener], phases: Sequence[Phase], seconds: float
 ) -> dict[str, Findings]:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        logs = {name: Path(folder) / f"{name}.ndjson" for name in SCHEDULES}
+        used = {phase.schedule for phase in phases}
+        logs = {name: Path(folder) / f"{name}.ndjson" for name in used}
         with ExitStack() as servers:
             urls = {
-                name: servers.enter_context(fake_process(behaviour, logs[name]))
-                for name, behaviour in SCHEDULES.items()
+                name: servers.enter_context(fake_process(SCHEDULES[name], log))
+                for name, log in logs.items()
             }
             stack.enter_context(_no_collection())
             found = asyncio.run(_measure(urls, subjects, phases, seconds))
-        sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
+        stamped = [log for name, log in logs.items() if name in _STAMPED]
+        sent = {stream.prompt: stream for log in stamped for stream in read_log(log)}
     for one in found.values():
         one.errors = _errors(one.seen, sent)
     return found
@@ -208,7 +228,7 @@ async def _round(client: Subject, url: str, phase: Phase, tag: str, found: Findi
             fix="run it again; if that does not help, report it",
             exit_code=EXIT_ENVIRONMENT,
         )
-    if phase.schedule == "exact":
+    if phase.schedule in _STAMPED:
         found.seen |= seen
     elif phase.schedule == "flood":
         first = min(one.chunk_ns[0] for one in seen.values())

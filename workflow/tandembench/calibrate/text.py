@@ -5,6 +5,7 @@ from typing import Any
 
 from tandembench.calibrate.errors import Spread
 from tandembench.calibrate.session import Calibration, Figures
+from tandembench.fake_server import Behaviour
 
 _FIGURES = {
     "token_stamp": "token stamp error, us",
@@ -76,8 +77,8 @@ def as_table(calibration: Calibration) -> str:
     ]
     return "\n".join(
         [
-            "Simulated answers (fake server): 50 ms, then 20 tokens at 10 +- 2 ms; absolute errors",
-            "against its log of sends. A percentile needs enough n: 662 for p99.",
+            f"Simulated answers (fake server): {_spoken(calibration.schedule)}; absolute",
+            "errors against its log of sends. A percentile needs enough n: 662 for p99.",
             "",
             *lines,
             "",
@@ -86,6 +87,14 @@ def as_table(calibration: Calibration) -> str:
             f"{calibration.seconds:.1f} s.",
         ]
     )
+
+
+def _spoken(schedule: Behaviour) -> str:
+    first, gap, jitter = (
+        f"{1000 * seconds:g}"
+        for seconds in (schedule.first_token_s, schedule.gap_s, schedule.jitter_s)
+    )
+    return f"{first} ms, then {schedule.tokens} tokens at {gap} +- {jitter} ms"
 
 
 def _cells(spread: Spread) -> tuple[str, str, str]:
