@@ -3,6 +3,7 @@
 One study is measured once; each case changes one thing in a copy of that checkout.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ METRICS = f"{PACKAGE}/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
 HYPOTHESES = "config/hypotheses.yaml"
-TEMPLATE = "workflow/templates/conclusion.md.j2"
+TEMPLATE = "workflow/templates/technical_report.md.j2"
 # What acts in no block of this engine.
 INERT = ("measure/progress.py", "servers/lock.py", "servers/embedded.py", "servers/openai.py")
 
@@ -157,7 +158,7 @@ def formula(folder: Path) -> None:
 
 
 def template(folder: Path) -> None:
-    edit(folder / TEMPLATE, "- Answer quality is not measured", "- Quality is not measured")
+    edit(folder / TEMPLATE, "\n## Why\n", "\n## Why so\n")
 
 
 def hypothesis(folder: Path) -> None:
@@ -376,7 +377,7 @@ def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> No
     assert after["speedup_estimate"].to_list() == (2 * before["speedup_estimate"]).to_list()
     assert after["speedup_true"].to_list() == before["speedup_true"].to_list()
     report = (checkout / "reports/small/technical_report.md").read_text(encoding="utf-8")
-    assert "- Quality is not measured" in report
+    assert "## Why so" in report
     assert run_files(checkout) == measured_before
     assert planned(checkout, FILE) == NOTHING
 
@@ -384,20 +385,20 @@ def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> No
 def test_a_hypothesis_that_was_there_first_is_told_from_one_that_was_changed(
     checkout: Path,
 ) -> None:
-    report, before = checkout / "reports/small/technical_report.md", run_files(checkout)
-    questions = [row for row in lines_of(report) if row.startswith("- **q")]
-    first = [row for row in questions if "It was declared before the first block." in row]
+    first, before = declared(checkout), run_files(checkout)
     # what print says was there before
-    assert len(first) == len(questions) - 1 == 10
+    assert sorted(first.values()) == ["after", *["before"] * (len(first) - 1)]
     hypothesis(checkout)
     snakemake(checkout, FILE)
-    changed = [row for row in lines_of(report) if "**Exploratory**" in row]
-    assert [row[4:].split(".**")[0] for row in changed] == ["q1-printed", "q4-gain"]
+    assert {name for name in first if declared(checkout)[name] != first[name]} == {"q4-gain"}
+    assert declared(checkout)["q4-gain"] == "after"
     assert run_files(checkout) == before
 
 
-def lines_of(report: Path) -> list[str]:
-    return report.read_text(encoding="utf-8").splitlines()
+def declared(folder: Path) -> dict[str, str]:
+    """When each hypothesis was declared, as the report has it."""
+    values = json.loads((folder / "reports/small/report.json").read_text(encoding="utf-8"))
+    return {row["id"]: row["declared"] for row in values["details"]["hypotheses"]["rows"]}
 
 
 def test_figures_and_page_are_made_again_if_they_are_gone(checkout: Path) -> None:

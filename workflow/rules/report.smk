@@ -1,4 +1,4 @@
-"""Reports: dataset -> reports/<study>/technical_report.md, .html, report.json and figures/.
+"""Reports: dataset -> reports/<study>/technical_report, details (.md, .html), report.json, figures/.
 
 Needs the dataset and templates; measures nothing. Any other Markdown page under reports/ becomes
 HTML in the same way: `snakemake --cores 1 reports/diff/tr113..tr114.html`.
@@ -36,6 +36,12 @@ rule report:
             caption="../report/page.rst",
             category="Report",
             labels={"study": PLAN.study.name, "as": "page"},
+        ),
+        details=report(
+            multiext(f"{REPORTS}/details", ".md", ".html"),
+            caption="../report/details.rst",
+            category="Report",
+            labels={"study": PLAN.study.name, "as": "details"},
         ),
         figures=report(
             directory(f"{REPORTS}/figures"),
