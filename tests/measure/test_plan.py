@@ -154,8 +154,9 @@ def test_nonces_are_of_a_round_and_an_agent_and_not_of_a_config() -> None:
         ask_number(spec, 1, 1, "insight"),
         ask_number(spec, 1, 1, "collector", ["dual"]),
         ask_number(replace(spec, seed=8), 1, 1, "collector"),
+        ask_number(replace(spec, comparison="other"), 1, 1, "collector"),
     }
-    assert len(others | {number}) == 6
+    assert len(others | {number}) == 7
 
 
 def test_a_round_that_is_repeated_has_the_same_places() -> None:

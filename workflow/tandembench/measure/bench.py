@@ -74,13 +74,13 @@ class Bench:
     watch: Callable[[Mapping[str, Sequence[Server]]], None] = lambda _: None
     helpers: Sequence[int] = ()
     position: int = 0
-    begun_ns: int | None = None  # the first warm-up request
-    _standing: dict[str, Standing] = field(default_factory=dict)
-    _others: Others | None = None
+    begun_ns: int | None = field(init=False, default=None)  # the first warm-up request
+    _standing: dict[str, Standing] = field(init=False, default_factory=dict)
+    _others: Others | None = field(init=False, default=None)
     # By URL: what the server has loaded, what it says of that, and prompts in its template.
-    _loaded: dict[str, LoadKey | None] = field(default_factory=dict)
-    _heard: dict[tuple[str, LoadKey], Effective] = field(default_factory=dict)
-    _templated: dict[tuple[str, str], str] = field(default_factory=dict)
+    _loaded: dict[str, LoadKey | None] = field(init=False, default_factory=dict)
+    _heard: dict[tuple[str, LoadKey], Effective] = field(init=False, default_factory=dict)
+    _templated: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
 
     def place(self, turn: Turn) -> Deployment:
         """The deployment on which ``turn`` is taken."""
@@ -233,7 +233,7 @@ class Bench:
         agent = config.agents[index]
         # All configs of a round, and their solos, ask the very same, unless a prompt cache would
         # answer the second.
-        apart = (self.spec.comparison, config.id, turn.twin, turn.solo is None, self.attempt)
+        apart = (config.id, turn.twin, turn.solo is None, self.attempt)
         salt = () if self._driver.PROMPT_CACHE_CAN_BE_OFF else apart
         drawn = ask_number(self.spec, self.repetition, number, agent.name, salt)
         nonce = f"{drawn % 10**12:012d}"

@@ -114,9 +114,10 @@ def ask_number(
 ) -> int:
     """What the nonce and the seed of ``agent`` follow from, in the round of this ``number``.
 
-    Equal for all configs of the round, unless a ``salt`` tells them apart.
+    Equal for all configs of the round, unless a ``salt`` tells them apart; rounds, repetitions
+    and comparisons draw independently.
     """
-    return _hash(spec.seed, repetition, number, agent, *salt)
+    return _hash(spec.seed, spec.comparison, repetition, number, agent, *salt)
 
 
 def _solo_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> Mapping[int, int]:
