@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tandembench.analysis.allowances import Side
 from tandembench.analysis.location import hodges_lehmann
-from tandembench.analysis.rounds import DISTURBED_CORES, Rounds
+from tandembench.analysis.rounds import Rounds
+from tandembench.measure.others import DISTURBED_CORES
 
 Random = np.random.Generator
 Floats = NDArray[np.float64]

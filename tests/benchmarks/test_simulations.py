@@ -1,91 +1,123 @@
 """The simulations: a small run keeps every promise, and a broken one is told."""
 
-from collections import Counter
 from functools import partial
 
+import cells
 import numpy as np
 import pytest
 import simulations
+from cells import Cell, Seen
 from click.testing import CliRunner
 
-from tandembench.stats import comparison, family, hypotheses, planning
-from tandembench.stats.intervals import MIN_SESSIONS
+from tandembench.analysis import compare, levels
+from tandembench.analysis.levels import Allowance
+from tandembench.stats import hypotheses
 
-STUDIES = 200
+STUDIES = 100
 
 
-def test_a_small_run_keeps_every_promise() -> None:
-    rows = [simulations.counted(cell, STUDIES) for cell in simulations.cells()]
-    assert [row["cell"] for row in rows if row["passed"] is False] == []
-    assert Counter(row["passed"] for row in rows)[None] == 5
-    assert len({row["cell"] for row in rows}) == len(rows)
-    share = {row["cell"]: row["share"] for row in rows}
+@pytest.fixture(autouse=True)
+def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same cells everywhere, also where a shared folder is named."""
+    monkeypatch.delenv(cells.SHARED_DATA, raising=False)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[simulations.Row]:
+    return [simulations.counted(cell, STUDIES) for cell in cells.cells()]
+
+
+def test_a_small_run_keeps_every_promise(rows: list[simulations.Row]) -> None:
+    assert [row.cell for row in rows if row.passed is False] == []
+    assert len({row.cell for row in rows}) == len(rows)
+    (told,) = [row for row in rows if row.passed is None]
     # what the promises are for
-    assert share["the same without Holm, 5 sessions"] > 0.1
-    assert share["interval of one session covers the machine"] < 0.9
-    one_session = "false alarm in a family, one session, 10 % drift, random order"
-    assert share[one_session] < 0.3 * share["the same, one session, blocked order"]
+    assert told.share < 0.93
+
+
+def test_the_first_version_stands_beside_it(rows: list[simulations.Row]) -> None:
+    row = {one.cell: one for one in rows}
+    one_window = row["interval covers, unlike servers, 1 x 3"]
+    assert one_window.first_version is not None
+    assert one_window.first_version < one_window.share
+    assert row["1.20 is named, one sitting"].first_version == 0
+    for one in rows:
+        if one.half_width is not None:
+            assert one.first_half_width is not None
+            assert one.half_width < one.first_half_width
+
+
+def test_more_data_narrows_the_interval_and_the_first_versions_widened() -> None:
+    falls = simulations.widths(100)
+    assert {(one.subject, one.added) for one in falls} == {
+        (subject, added)
+        for subject in ("dual", "single_parallel")
+        for added in ("rounds", "blocks", "sessions")
+    }
+    for one in falls:
+        assert one.half_widths[-1] < 0.8 * one.half_widths[0]
+        if one.added == "sessions":  # 1, 2, 3, 5
+            assert one.first_half_widths[2] > one.first_half_widths[1]
+
+
+def test_widths_that_grow_once_are_a_broken_promise() -> None:
+    falling = simulations.Widths("dual", "blocks", (1, 2, 3), (0.3, 0.2, 0.1), (0.1, 0.1, 0.1))
+    assert falling.passed
+    assert not simulations.Widths("dual", "blocks", (1, 2), (0.2, 0.2), (0.1, 0.1)).passed
 
 
 def test_a_fixed_seed_gives_the_same_count() -> None:
-    cell = next(simulations.cells())
+    cell = next(cells.cells())
     assert simulations.counted(cell, 50) == simulations.counted(cell, 50)
 
 
-def wrong(cell_name: str, studies: int = 400) -> bool | None:
-    (cell,) = [one for one in simulations.cells() if one.name == cell_name]
-    passed: bool | None = simulations.counted(cell, studies)["passed"]
-    return passed
+def kept(cell_name: str, studies: int = 400) -> bool | None:
+    (cell,) = [one for one in cells.cells() if one.name == cell_name]
+    return simulations.counted(cell, studies).passed
 
 
-def test_pooled_repetitions_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert wrong("interval covers, 10 sessions") is True
-    monkeypatch.setattr(comparison, "MIN_SESSIONS", 1000)
-    assert wrong("interval covers, 10 sessions") is False
-    assert MIN_SESSIONS == 3
+def nothing_known(*_: object) -> Allowance:
+    return Allowance(0.0, 0.0)
 
 
-def test_a_family_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(family, "holm", list)
-    assert wrong("false alarm in a family, 5 sessions") is False
+def as_they_are(logs: np.ndarray) -> np.ndarray:
+    return logs
 
 
-def test_hypotheses_without_holm_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hypotheses, "holm", list)
-    assert wrong("false verdict on three hypotheses of more, 5 sessions", 200) is False
+@pytest.mark.parametrize(
+    ("cell", "module", "name", "broken"),
+    [
+        # rounds of one sitting for rounds of the machine
+        ("interval covers, unlike servers, 1 x 3", compare, "allowance", nothing_known),
+        # a prior that no session can move
+        ("interval covers, unlike servers, 3 x 6", levels, "OF_SESSIONS", 1000.0),
+        ("one of four equals is named, one sitting, running servers", compare, "holm", list),
+        ("false verdict on three hypotheses of more, 5 sessions", hypotheses, "holm", list),
+    ],
+)
+def test_a_broken_rule_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch, cell: str, module: object, name: str, broken: object
+) -> None:
+    assert kept(cell) is True
+    monkeypatch.setattr(module, name, broken)
+    assert kept(cell) is False
 
 
-def test_the_noncentrality_alone_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    printed = "printed effect found by the next study, 3 sessions"
-    assert wrong(printed) is True
-
-    def by_known_spread(difference: comparison.Interval) -> float:
-        assert difference.low is not None
-        assert difference.high is not None
-        error = (difference.high - difference.low) / 2 / 4.302653
-        return float(error * planning.noncentrality(2, 0.95, 0.8))
-
-    monkeypatch.setattr(comparison, "smallest_detectable_difference", by_known_spread)
-    assert wrong(printed) is False
+def test_a_mean_that_stalls_move_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = [one for one in cells.cells() if one.name == "interval covers, like servers, 1 x 6"]
+    robust = simulations.counted(cell, 100).half_width
+    monkeypatch.setattr(levels, "pseudo_values", as_they_are)
+    moved = simulations.counted(cell, 100).half_width
+    assert robust is not None
+    assert moved is not None
+    assert moved > 3 * robust
 
 
-@pytest.mark.parametrize("blocked", [False, True])
-def test_every_place_of_a_session_is_taken_once(blocked: bool) -> None:
-    found = simulations.places(np.random.default_rng(1), (2, 5, 7), blocked)
-    for session in found:
-        assert sorted(session.ravel()) == pytest.approx([k / 34 for k in range(35)])
-    rounds = (found[0].max(axis=1) - found[0].min(axis=1)) * 34
-    assert rounds == pytest.approx([30 if blocked else 6] * 5)
-
-
-def test_the_noise_of_a_study_is_what_it_says() -> None:
-    random = np.random.default_rng(2)
-    one, two = simulations.study(random, (1.0, 2.0), 4000)
-    ratios = np.log([b.value / a.value for a, b in zip(one, two, strict=True)]).reshape(4000, 5)
-    means = ratios.mean(axis=1)
-    assert means.mean() == pytest.approx(np.log(2), abs=0.003)
-    assert means.var() == pytest.approx(0.03**2 + 0.04**2 / 5, rel=0.1)
-    assert ratios.var(axis=1, ddof=1).mean() == pytest.approx(0.04**2, rel=0.05)
+def test_noise_that_nobody_has_is_left_out_with_a_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cells.noise_of("reference") is None
+    assert cells.SHARED_DATA in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -105,18 +137,18 @@ def test_a_promise_is_judged_by_the_interval_of_its_count(
     share: float, low: float | None, high: float | None, passed: bool | None
 ) -> None:
     outcomes = iter([True] * int(share * 1000) + [False] * 1000)
-    cell = simulations.Cell("a cell", lambda _: next(outcomes), low, high)
-    row = simulations.counted(cell, 1000)
-    assert (row["share"], row["passed"]) == (pytest.approx(share), passed)
+    row = simulations.counted(Cell("a cell", lambda _: Seen(next(outcomes)), low, high), 1000)
+    assert (row.share, row.passed) == (pytest.approx(share), passed)
 
 
-@pytest.mark.parametrize(("found", "code"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize(("happens", "code"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize("style", ["text", "json"])
 def test_the_exit_code_says_whether_a_promise_is_broken(
-    monkeypatch: pytest.MonkeyPatch, found: bool, code: int
+    monkeypatch: pytest.MonkeyPatch, happens: bool, code: int, style: str
 ) -> None:
-    cell = simulations.Cell("an alarm", lambda _: found, None, 0.05)
+    cell = Cell("an alarm", lambda _: Seen(happens), None, 0.05)
     monkeypatch.setattr(simulations, "cells", partial(iter, [cell]))
-    done = CliRunner().invoke(simulations.main, ["--studies", "300"])
+    monkeypatch.setattr(simulations, "widths", lambda _: [])
+    done = CliRunner().invoke(simulations.main, ["--studies", "300", "--format", style])
     assert done.exit_code == code
-    share = "100.00 %" if found else "0.00 %"
-    assert f"| an alarm | at most 5 % | {share} |" in done.output
+    assert "an alarm" in done.output
