@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tandembench.measure import others
+from tandembench.measure.machine import process_cpu_s
 from tandembench.measure.others import DISTURBED_CORES, PATIENCE_S, Others
 
 
@@ -82,28 +83,46 @@ def test_after_a_run_that_met_somebody_there_is(monkeypatch: pytest.MonkeyPatch)
     assert 0.2 <= asyncio.run(watcher.wait_until_quiet()) <= 0.4
 
 
-def cores_beside_a_busy_process(ours: bool) -> float:
-    """What others use while another process computes for half a second or more."""
-    program = "import time; print(flush=True)\nwhile True: pass"
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_process_counts_unless_it_belongs_to_the_block(
+    monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    program = "print(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
         try:
             assert busy.stdout is not None
             busy.stdout.readline()
+            # a machine with two processes: this one is never another
+            both = [psutil.Process(), psutil.Process(busy.pid)]
+            monkeypatch.setattr(others, "busy_cpu_s", lambda: sum(map(process_cpu_s, both)))
             watcher = Others([busy.pid] if ours else [])
             watcher.look()
-            end = monotonic() + 0.5
-            while monotonic() < end:  # this process computes, too: it is no other
+            until = process_cpu_s(both[1]) + 0.3
+            while process_cpu_s(both[1]) < until:
                 sum(range(1000))
-            return watcher.look()
+            cores = watcher.look()
         finally:
             busy.kill()
+    if ours:
+        assert cores == pytest.approx(0, abs=DISTURBED_CORES)  # it goes on while it is read
+    else:
+        assert cores > DISTURBED_CORES
 
 
-def test_a_process_counts_unless_it_belongs_to_the_block() -> None:
-    assert cores_beside_a_busy_process(ours=False) > DISTURBED_CORES
-    # others may use the machine meanwhile: best of some tries
-    beside = min(cores_beside_a_busy_process(ours=True) for _ in range(5))
-    assert beside < cores_beside_a_busy_process(ours=False)
+def test_what_others_do_on_this_machine_is_seen() -> None:
+    program = "print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
+        try:
+            assert busy.stdout is not None
+            busy.stdout.readline()
+            watcher = Others([])
+            watcher.look()
+            end = monotonic() + 0.5
+            while monotonic() < end:
+                sum(range(1000))
+            assert watcher.look() > DISTURBED_CORES
+        finally:
+            busy.kill()
 
 
 def _three_seconds(process: psutil.Process) -> float:

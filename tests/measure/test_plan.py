@@ -33,6 +33,17 @@ def slots(spec: RunSpec, repetitions: int) -> list[list[str]]:
     ]
 
 
+def test_where_a_config_runs_next_cannot_be_told_from_where_it_ran() -> None:
+    order = slots(run_spec(*TOPOLOGIES, rounds=5), 20)
+    moves = {
+        (one.index("serial"), other.index("serial"))
+        for square in range(20)
+        for one, other in pairwise(order[5 * square : 5 * square + 5])
+    }
+    # the rows of a cyclic square, in its own order, know one move from each place
+    assert len(moves) == 5 * 4
+
+
 @pytest.mark.parametrize(
     ("topologies", "rounds", "repetitions"),
     [(TOPOLOGIES, 4, 5), (TOPOLOGIES, 1, 10), (TOPOLOGIES, 5, 2), (TOPOLOGIES[:3], 3, 4)],
