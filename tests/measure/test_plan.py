@@ -127,7 +127,7 @@ def test_one_agent_is_alone_anyway() -> None:
 
 def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
     spec = run_spec(*TOPOLOGIES, rounds=4)
-    places = set()
+    places, numbers = set(), set()
     for repetition in range(1, 21):
         rounds = rounds_of(spec, repetition)
         solos = [
@@ -139,6 +139,7 @@ def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
         # both agents in one round, configs in different ones
         assert len({(number, turn.config) for number, turn in solos}) == 2
         assert len({number for number, _ in solos}) == 2
+        numbers |= {number for number, turn in solos if turn.config == 2}
         for one in rounds:
             for visit in one.visits():
                 assert sum(turn.solo is None for turn in visit) == 1
@@ -146,6 +147,7 @@ def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
                     assert len(visit) == 3
                     places.add([turn.solo for turn in visit].index(None))
     assert places == {0, 1, 2}, "before, between and after"
+    assert numbers == {1, 2, 3, 4}
 
 
 def test_the_order_follows_from_the_seed_and_the_comparison() -> None:
@@ -153,6 +155,7 @@ def test_the_order_follows_from_the_seed_and_the_comparison() -> None:
     assert slots(spec, 2) == slots(replace(spec, code="other", retries=3), 2)
     assert slots(spec, 2) != slots(replace(spec, seed=8), 2)
     assert slots(spec, 2) != slots(replace(spec, comparison="other"), 2)
+    assert len({twin_of(replace(spec, seed=seed), 1) for seed in range(30)}) == 4
 
 
 def test_nonces_are_of_a_round_and_an_agent_and_not_of_a_config() -> None:
