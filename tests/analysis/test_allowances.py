@@ -35,3 +35,11 @@ def test_pairs_behave_alike_by_their_threads_and_by_sharing_a_deployment() -> No
     assert behaves_like(ONE_SLOT, TWO_SERVERS) == behaves_like(TWO_SERVERS, TWO_SLOTS)
     assert behaves_like(ONE_SLOT, TWO_SLOTS) != behaves_like(ONE_SLOT, TWO_SERVERS)
     assert behaves_like(ONE_SLOT, TWO_SLOTS) != behaves_like(ONE_SLOT, ONE_SLOT)
+
+
+def test_nothing_is_expected_of_servers_whose_threads_are_not_known() -> None:
+    """Two of them may well have states that the third does not have."""
+    others = [Side(url, (), started=False) for url in ("http://b", "http://c")]
+    kinds = {behaves_like(RUNNING, other) for other in others}
+    assert len(kinds) == 2
+    assert behaves_like(RUNNING, TWO_SLOTS) not in kinds

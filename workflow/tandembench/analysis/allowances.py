@@ -42,6 +42,13 @@ def allowance(first: Side, second: Side) -> Allowance:
     return Allowance(_START * starts**0.5, 0.0 if shared else sitting, _STATES_LAST_S)
 
 
-def behaves_like(first: Side, second: Side) -> tuple[bool, frozenset[int]]:
-    """Equal for pairs whose blocks may be expected to vary alike, and so are pooled."""
-    return first.deployment == second.deployment, frozenset((*first.threads, *second.threads))
+def behaves_like(first: Side, second: Side) -> tuple[bool, frozenset[object]]:
+    """Equal for pairs whose blocks may be expected to vary alike, and so are pooled.
+
+    Those of the same threads: of servers whose threads are not known, nothing is expected.
+    """
+    known = bool(first.threads and second.threads)
+    of: tuple[object, ...] = (
+        (*first.threads, *second.threads) if known else (first.deployment, second.deployment)
+    )
+    return first.deployment == second.deployment, frozenset(of)

@@ -151,7 +151,7 @@ def _fits(
     """
     alone = [pair_fit(table, first, second, sides) for first, second in pairs]
     kinds = [behaves_like(sides.get(a, _ANY), sides.get(b, _ANY)) for a, b in pairs]
-    twin_kinds = [((False, frozenset(side.threads)), one) for side, one in twins]
+    twin_kinds = [((False, frozenset[object](side.threads)), one) for side, one in twins]
     fits = []
     for place, ((first, second), one) in enumerate(zip(pairs, alone, strict=True)):
         others = [
