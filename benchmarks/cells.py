@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -164,6 +164,8 @@ def _coverage_cells() -> Iterator[Cell]:
         yield _coverage("running servers", UNLIKE, running, 1, blocks)
     covers = partial(interval_covers, draw=synthetic(1, BLOCKS), subject=UNLIKE, anywhere=True)
     yield Cell("one sitting's interval covers the mean over all sessions", covers)
+    covers = partial(interval_covers, draw=_unknown(1, BLOCKS), subject=UNLIKE, anywhere=False)
+    yield Cell("the same sitting's mean, states that nobody knows of", covers)
 
 
 def _question_cells() -> Iterator[Cell]:
@@ -215,6 +217,16 @@ def synthetic(
 
     def draw(random: Random) -> Measured:
         return study(random, ratios, sessions, blocks, rounds, machine, sides)
+
+    return draw
+
+
+def _unknown(sessions: int, blocks: int) -> Draw:
+    """Running servers whose threads are not known, on a machine with states."""
+    machine = Machine(start=0.0, session=0.0)
+
+    def draw(random: Random) -> Measured:
+        return replace(synthetic(sessions, blocks, machine=machine)(random), sides=RUNNING)
 
     return draw
 
