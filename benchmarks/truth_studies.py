@@ -244,7 +244,8 @@ def realised(case: Case, answer: Answer) -> dict[str, float]:
         off[name] = ratio.value / expected
     for name, factor in off.items():
         if abs(math.log(factor)) > OFF:
-            raise RuntimeError(f"{name} of {case} is off by {100 * (factor - 1):+.2f} %")
+            off_by = f"{name} of {case} is off by {100 * (factor - 1):+.2f} %"
+            raise RuntimeError(f"{off_by} without noise: run it again on a quiet machine")
     return off
 
 
