@@ -50,15 +50,14 @@ def test_from_the_lock_to_the_report_and_the_key_is_in_no_file(
     assert executions["valid"].all(), executions["reason"].unique()
     assert set(executions["engine"]) == {"openai"}
     assert set(executions["engine_version"]) == {"0.0.0-fake"}
-    assert executions["model_digest"].isna().all()
     assert set(executions["answer_tokens"]) == {5}
     runs = pd.read_parquet(dataset / "runs.parquet")
     assert set(runs["work_effective"]) == {"fixed"}
-    report = (checkout / "reports/attached/technical_report.md").read_text(encoding="utf-8")
-    assert "| openai | 0.0.0-fake |" in report
     # no server of this protocol tells a digest, nor what it samples with
-    assert "| fake | not known |" in report
-    assert "| temperature | 0.8 | not reported by the server |" in report
+    assert executions["model_digest"].isna().all()
+    assert not any("temperature" in options for options in executions["options_effective"])
+    details = (checkout / "reports/attached/details.md").read_text(encoding="utf-8")
+    assert "0.0.0-fake" in details
     assert KEY not in said
     files = [file for file in checkout.rglob("*") if file.is_file()]
     assert len(files) > 50
