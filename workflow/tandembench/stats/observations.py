@@ -10,7 +10,7 @@ from tandembench.stats.comparison import Observation
 
 
 def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
-    """The known values of a column for a comparison; those of one ``cell`` pair by repetition and round."""
+    """The known values of a column; those of one ``cell`` pair by repetition and round."""
     columns = (runs[name].tolist() for name in ("session", "invocation", "repetition", "round"))
     values = runs[column].to_numpy(dtype=float, na_value=np.nan).tolist()
     return [

@@ -1,6 +1,5 @@
 """What an interval allows to be said. Pure."""
 
-import math
 from functools import lru_cache
 from typing import Literal
 
@@ -8,7 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, stdtr
 
-from tandembench.stats.intervals import Interval, critical, inverse, logarithm
+from tandembench.stats.intervals import Interval, critical, inverse
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 POWER = 0.8
@@ -61,11 +60,6 @@ def difference_p(difference: Interval, same: float = 0.0, level: float = 0.95) -
     return 2 * float(stdtr(_freedom(difference), -abs(difference.mean - same) / error))
 
 
-def ratio_p(ratio: Interval, level: float = 0.95) -> float | None:
-    """Two-sided p of the t test that a ratio is 1; None without bounds."""
-    return difference_p(logarithm(ratio), 0.0, level)
-
-
 def difference_equivalence_p(
     difference: Interval, margin: float, level: float = 0.95
 ) -> float | None:
@@ -81,21 +75,6 @@ def difference_equivalence_p(
     if error == 0:
         return 0.0 if room > 0 else 1.0
     return min(1.0, 2 * float(stdtr(_freedom(difference), -room / error)))
-
-
-def ratio_equivalence_p(ratio: Interval, margin: float, level: float = 0.95) -> float | None:
-    """The same for a ratio within 1/(1+margin) and 1+margin."""
-    return difference_equivalence_p(logarithm(ratio), math.log1p(margin), level)
-
-
-def smallest_detectable(ratio: Interval, level: float = 0.95, power: float = POWER) -> float | None:
-    """The ratio above 1 that such a study, done afresh, would show with ``power``.
-
-    exp of `smallest_detectable_difference` of the logarithms. Dimensionless, 1 or more; its
-    inverse is the ratio below 1. None without an interval.
-    """
-    found = smallest_detectable_difference(logarithm(ratio), level, power)
-    return None if found is None else math.exp(found)
 
 
 def smallest_detectable_difference(
@@ -122,20 +101,6 @@ def _error(found: Interval, level: float) -> float | None:
     if found.low is None or found.high is None:
         return None
     return (found.high - found.low) / 2 / critical(_freedom(found), level)
-
-
-@lru_cache
-def noncentrality(freedom: float, level: float, power: float) -> float:
-    """How many standard errors of a known spread a two-sided t test finds with ``power``.
-
-    In the right direction. Source: Cohen 1988.
-    """
-    # It takes half a second to import, and few ask.
-    from scipy.stats import nct  # noqa: PLC0415
-
-    limit = critical(freedom, level)
-    # 0 gives less than any power asked for, 1000 gives all of it, even for two values.
-    return float(brentq(lambda nc: float(nct.sf(limit, freedom, nc)) - power, 0, 1000))
 
 
 @lru_cache
