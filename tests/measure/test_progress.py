@@ -41,8 +41,13 @@ def test_the_last_block_leaves_nothing(tmp_path: Path) -> None:
 
 def test_after_one_block_its_own_time_counts(tmp_path: Path) -> None:
     told = time_left(study(tmp_path, {"s1": [0]}))
-    assert told.startswith("1 of 6 blocks, about ")
-    assert told.endswith(" min left")
+    assert told.startswith("1 of 6 blocks, ")
+    assert told.endswith(" left")
+
+
+def test_the_last_minute_is_no_number(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 10, 20]})
+    assert time_left(output) == "3 of 6 blocks, less than a minute left"
 
 
 def test_files_of_the_past_and_other_files_do_not_count(tmp_path: Path) -> None:

@@ -40,9 +40,10 @@ def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
         told = command_said(folder, f"{GO} --until dataset")
     lines = told.splitlines()
-    assert len(lines) == 2
-    assert "1 of 2 blocks" in lines[0]
-    assert "2 of 2 blocks" in lines[1]
+    assert len(lines) == 3
+    assert "2 of 2 blocks to measure" in lines[0]
+    assert "1 of 2 blocks" in lines[1]
+    assert "2 of 2 blocks" in lines[2]
     assert "rule run_block:" in last_log(folder)
     assert "python -m tandembench run --spec" in last_log(folder)
 
@@ -51,7 +52,7 @@ def test_a_step_that_fails_says_why_and_names_its_log(repository: Path, tmp_path
     with standin_thread() as url:
         study = STUDY.format(url)
     folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
-    lines = command_said(folder, GO, ok=False).splitlines()
+    _, *lines = command_said(folder, GO, ok=False).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"tandembench: {url}")
     log = re.fullmatch(r"tandembench: run_block failed; its log: (\S+)", lines[1])

@@ -125,6 +125,12 @@ wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 
 
+def say_what_is_missing() -> None:
+    """How many blocks are to be measured, before the first has anything to say."""
+    missing = sum(not os.path.exists(file) for file in PLAN.run_files())
+    print(f"{missing} of {len(PLAN.run_files())} blocks to measure", file=sys.stderr)
+
+
 def show_answer() -> None:
     """Print what the study answers, if all of it was asked for and made."""
     if not set(workflow.dag_settings.targets) <= {"all", "default"}:

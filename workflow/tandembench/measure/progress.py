@@ -71,7 +71,8 @@ def time_left(output: Path) -> str:
     own_s = time.time() - psutil.Process().create_time()
     # The median: one pause over night must not count.
     gaps = sorted(b - a for a, b in pairwise(recent)) or [own_s]
-    return f"{done}, about {left * gaps[len(gaps) // 2] / 60:.0f} min left"
+    minutes = left * gaps[len(gaps) // 2] / 60
+    return f"{done}, {f'about {minutes:.0f} min' if minutes >= 1 else 'less than a minute'} left"
 
 
 def _written_at(path: Path) -> float:
