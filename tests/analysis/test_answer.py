@@ -133,6 +133,19 @@ def test_first_tokens_are_told_by_who_was_served_first() -> None:
     assert first == pytest.approx((0.4, 0.7))
 
 
+def test_solos_and_twins_are_no_first_tokens_of_a_run() -> None:
+    runs, agents = tables(measured())
+    others = pd.concat(
+        [
+            agents.assign(mode="solo", first_token_start_s=0.01, service_order=None),
+            agents.assign(mode="solo", first_token_start_s=0.01),
+            agents.assign(twin=True, first_token_start_s=9.0),
+        ]
+    )
+    row = answer(runs, pd.concat([agents, others]), MARGIN, "serial").row("dual")
+    assert row.first_token_s == pytest.approx((0.4, 0.7))
+
+
 def test_options_that_tell_configs_apart_are_named() -> None:
     runs, agents = tables(
         measured({"serial-a": 1.0, "serial-b": 1.0}),

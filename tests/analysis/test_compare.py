@@ -167,6 +167,19 @@ def test_what_is_known_of_how_configs_are_served_widens_the_interval() -> None:
     assert fits[1].error > 1.5 * fits[0].error
 
 
+def test_others_never_count_for_more_than_the_pairs_own_blocks() -> None:
+    """However many blocks others have: that they vary alike is expected, and not known."""
+    table = measured({"serial": 1.0, "single_parallel": 1.0}, sd=0.03)
+    one = pair_fit(table, "single_parallel", "serial", SIDES)
+    assert one is not None
+    calm = dataclasses.replace(one, of_block=1e-6)
+    as_many, many = (
+        compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], twin)]).against[0].spread
+        for twin in (calm, dataclasses.replace(calm, of_block_freedom=1000.0))
+    )
+    assert many == as_many
+
+
 @pytest.mark.parametrize(("alike", "pooled"), [("single_parallel", True), ("dual", False)])
 def test_pairs_that_behave_alike_lend_each_other_their_blocks(alike: str, pooled: bool) -> None:
     """Where starts of one pair are worth more than expected, those of the other may well be."""
@@ -243,6 +256,18 @@ def test_the_mean_of_one_config_is_held_against_one() -> None:
     assert one is not None
     assert one.log == pytest.approx(0.3035)
     assert one.p < 0.001
+
+
+def test_a_difference_has_to_hold_in_the_family_of_all_configs() -> None:
+    """What is shown of one config alone is less than what is shown of the best of three."""
+    for seed in range(200):
+        four = outcome({**dict.fromkeys(SIDES, 1.0), "dual": 1.06}, n=8, seed=seed, sd=0.05)
+        ps = [one.p for one in four.against if one.p is not None]
+        assert four.adjusted_p == pytest.approx(min(1.0, 3 * min(ps)))
+        if min(ps) < 0.05 < four.adjusted_p:
+            assert four.best is None
+            return
+    pytest.fail("no study was between the two")
 
 
 def test_equal_configs_are_called_different_in_one_study_of_twenty_at_most() -> None:

@@ -88,11 +88,11 @@ def test_a_far_stall_weighs_nothing_however_far_it_is() -> None:
 def test_without_stalls_the_spread_is_that_of_the_rounds() -> None:
     """95 % as efficient as the mean: the error of pseudo-values is what the estimate's really is"""
     random = np.random.default_rng(3)
-    drawn = [pseudo_values(random.normal(0, 0.03, 24)) for _ in range(2000)]
+    drawn = [pseudo_values(random.normal(0, 0.2, 24)) for _ in range(2000)]
     really = np.std([one.mean() for one in drawn])
     said = np.mean([one.std(ddof=1) for one in drawn]) / np.sqrt(24)
     assert said == pytest.approx(really, rel=0.05)
-    assert really == pytest.approx(0.03 / np.sqrt(24), rel=0.08)
+    assert really == pytest.approx(0.2 / np.sqrt(24), rel=0.08)
 
 
 def test_three_values_come_back_as_they_are() -> None:

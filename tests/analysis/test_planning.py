@@ -114,6 +114,15 @@ def test_more_sessions_are_planned_as_sessions() -> None:
     assert np.median(after) < 1.1 * math.log(1.01)
 
 
+def test_sessions_that_differed_more_than_expected_ask_for_more_of_them() -> None:
+    one = measured(0.0, 6, 1, sessions=3)
+    wild = dataclasses.replace(one, error=5 * one.error)
+    steps = [planned(each, 0.03) for each in (one, wild)]
+    assert steps[0].sessions is not None
+    assert steps[1].sessions is not None
+    assert steps[1].sessions > 2 * steps[0].sessions
+
+
 def test_a_finer_precision_never_takes_less() -> None:
     for allowed in (LIKE, UNLIKE):
         steps = [planned(measured(0.0, 3, 1), fine, allowed) for fine in (0.05, 0.03, 0.02, 0.01)]
