@@ -139,7 +139,7 @@ def test_solos_and_twins_are_no_first_tokens_of_a_run() -> None:
         [
             agents.assign(mode="solo", first_token_start_s=0.01, service_order=None),
             agents.assign(mode="solo", first_token_start_s=0.01),
-            agents.assign(twin=True, first_token_start_s=9.0),
+            agents.assign(twin=True, first_token_start_s=0.02),
         ]
     )
     row = answer(runs, pd.concat([agents, others]), MARGIN, "serial").row("dual")

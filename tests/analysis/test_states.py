@@ -82,7 +82,7 @@ def test_two_speeds_close_together_are_none_that_anyone_minds() -> None:
 
 
 def test_a_rare_state_is_none() -> None:
-    assert states(machine(n=100, share=0.06)[0], "dual", "serial") is None
+    assert states(machine(n=100, share=0.1)[0], "dual", "serial") is None
 
 
 def test_eleven_rounds_are_too_few() -> None:
