@@ -1,5 +1,6 @@
 """From a checkout's files to run files: what changes their names, and what cannot be read."""
 
+import ast
 import json
 import re
 import shutil
@@ -161,6 +162,53 @@ def test_every_name_in_the_tables_of_code_is_a_file(repository: Path) -> None:
         assert name.split("/")[0] in project.MEASURING_CODE
     for name in (*project.MEASURING_CODE, *project.CALIBRATING_CODE, *project.ANALYSING_CODE):
         assert (project.PACKAGE / name).exists(), name
+
+
+# What reads, writes and names things, and changes no number.
+HANDLING = {"errors.py", "files.py", "text.py", "invocation.py", "study/spec.py", "study/model.py"}
+
+
+@pytest.mark.parametrize(
+    ("starts", "named"),
+    [
+        (
+            ("measure/run.py",),
+            (*project.MEASURING_CODE, "dataset/columns.py", "dataset/parquet.py"),
+        ),
+        (
+            ("dataset/aggregate.py", "dataset/build.py"),
+            # other measuring code means other run files, and so other tables
+            (*project.ANALYSING_CODE, *project.MEASURING_CODE),
+        ),
+    ],
+)
+def test_no_code_acts_that_is_in_no_table(starts: tuple[str, ...], named: tuple[str, ...]) -> None:
+    reached, waiting = set(), set(starts)
+    while waiting:
+        file = waiting.pop()
+        reached.add(file)
+        if not file.startswith("dataset/") or "dataset" in named:
+            waiting |= imports_of(file) - reached
+    outside = {file for file in reached if not any(is_in(file, name) for name in named)}
+    # columns of metrics are declared beside them, and act where run files are read
+    assert outside - HANDLING <= {"metrics.py"}
+
+
+def is_in(file: str, name: str) -> bool:
+    return file == name or file.startswith(f"{name}/")
+
+
+def imports_of(file: str) -> set[str]:
+    """The modules of the package that ``file`` imports, as paths."""
+    tree = ast.parse((project.PACKAGE / file).read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tandembench"):
+            module = str(node.module)
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    paths = {name.removeprefix("tandembench").strip(".").replace(".", "/") for name in names}
+    files = {f"{path}.py" for path in paths} | {f"{path}/__init__.py" for path in paths}
+    return {file for file in files if (project.PACKAGE / file).is_file()}
 
 
 ALL = {"embedded", "ollama", "openai"}

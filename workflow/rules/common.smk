@@ -91,6 +91,7 @@ REPORTING_CODE = [
         "tandembench/diff/*.py",
         "tandembench/plan.py",
         "tandembench/report/**/*.py",
+        "tandembench/stats/*.py",
         "tandembench/study/hypotheses.py",
     )
     for file in sorted(Path(PACKAGES).glob(pattern))
