@@ -128,11 +128,11 @@ def calibrate(
     """
     started, load_before = time.monotonic(), os.getloadavg()[0]
     phases = _LONG if seconds >= _LONG_S else _SHORT
-    found = measure_clients(subjects, phases, seconds)
+    findings = measure_clients(subjects, phases, seconds)
     return Calibration(
         schedule=SCHEDULES[phases[0].schedule],
-        own=_figures(found["own"]),
-        control=_figures(found["control"]),
+        own=_figures(findings["own"]),
+        control=_figures(findings["control"]),
         seconds=time.monotonic() - started,
         cores=len(os.sched_getaffinity(0)),
         load_before=load_before,
@@ -167,12 +167,12 @@ def _measure_clients(
                 for name, log in logs.items()
             }
             stack.enter_context(_no_collection())
-            found = asyncio.run(_measure(urls, subjects, phases, seconds))
+            findings = asyncio.run(_measure(urls, subjects, phases, seconds))
         stamped = [log for name, log in logs.items() if name in _STAMPED]
         sent = {stream.prompt: stream for log in stamped for stream in read_log(log)}
-    for one in found.values():
+    for one in findings.values():
         one.errors = _errors(one.seen, sent)
-    return found
+    return findings
 
 
 async def _measure(
@@ -181,7 +181,7 @@ async def _measure(
     phases: Sequence[Phase],
     seconds: float,
 ) -> dict[str, Findings]:
-    found = {name: Findings() for name in subjects}
+    findings = {name: Findings() for name in subjects}
     async with AsyncExitStack() as stack:
         clients = {
             name: await stack.enter_async_context(opener()) for name, opener in subjects.items()
@@ -196,14 +196,14 @@ async def _measure(
                 # By turns, and the first one by turns: drift hits both alike.
                 for name in sorted(clients, reverse=bool(number % 2)):
                     tag = f"{phase.name}/{name}/{number}"
-                    await _round(clients[name], urls[phase.schedule], phase, tag, found[name])
+                    await _round(clients[name], urls[phase.schedule], phase, tag, findings[name])
                 number, took = number + 1, time.monotonic() - began
         for name, client in clients.items():
-            found[name].clock = client.clock()
-    return found
+            findings[name].clock = client.clock()
+    return findings
 
 
-async def _round(client: Subject, url: str, phase: Phase, tag: str, found: Findings) -> None:
+async def _round(client: Subject, url: str, phase: Phase, tag: str, findings: Findings) -> None:
     prompts = [
         [f"{tag}/{stream}/{request}" for request in range(phase.requests)]
         for stream in range(phase.streams)
@@ -229,12 +229,12 @@ async def _round(client: Subject, url: str, phase: Phase, tag: str, found: Findi
             exit_code=EXIT_ENVIRONMENT,
         )
     if phase.schedule in _STAMPED:
-        found.seen |= seen
+        findings.seen |= seen
     elif phase.schedule == "flood":
         first = min(one.chunk_ns[0] for one in seen.values())
-        found.rates.append(tokens / (max(one.end_ns for one in seen.values()) - first) * 1e9)
+        findings.rates.append(tokens / (max(one.end_ns for one in seen.values()) - first) * 1e9)
     else:
-        found.cpu.append(cpu / tokens * 1e4)
+        findings.cpu.append(cpu / tokens * 1e4)
 
 
 @asynccontextmanager
@@ -284,13 +284,13 @@ def _errors(seen_by: Mapping[str, Seen], sent: Mapping[str, StreamLog]) -> dict[
     return {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
 
 
-def _figures(found: Findings) -> Figures:
-    errors = found.errors
+def _figures(findings: Findings) -> Figures:
+    errors = findings.errors
     return Figures(
         alone=errors["alone"],
         two=errors["two"],
         busy=errors["busy"],
-        tokens_per_s=statistics.median(found.rates),
-        cpu_s_per_10k_tokens=statistics.median(found.cpu),
-        clock=found.clock,
+        tokens_per_s=statistics.median(findings.rates),
+        cpu_s_per_10k_tokens=statistics.median(findings.cpu),
+        clock=findings.clock,
     )

@@ -1,11 +1,9 @@
 """What a block was measured on: hardware, system and client versions. Names no host or user."""
 
-import contextlib
 import math
 import os
 import platform
 import uuid
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -49,21 +47,8 @@ def busy_cpu_s() -> float:
 
 def process_cpu_s(process: psutil.Process) -> float:
     """CPU seconds of a process so far, in steps of 10 ms; psutil.NoSuchProcess if it is gone."""
-    own = process.cpu_times()
-    return own.user + own.system
-
-
-def foreign_cpu_s(ours: Iterable[int]) -> float:
-    """CPU seconds that this machine has spent on neither this process nor ``ours`` (pids).
-
-    Counted since boot, so a difference of two calls is what others used in between. Resolution
-    is the kernel's tick, 10 ms a core.
-    """
-    busy = busy_cpu_s()
-    for pid in (os.getpid(), *ours):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            busy -= process_cpu_s(psutil.Process(pid))
-    return busy
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def _cpu_name() -> str:

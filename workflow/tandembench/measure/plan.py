@@ -39,7 +39,7 @@ class Round:
 
     def as_number(self, number: int) -> "Round":
         """The same turns in the same places, as another round."""
-        return replace(self, number=number)
+        return Round(number, self.turns)
 
     def visits(self) -> list[list[Turn]]:
         """The turns by the servers that they are on: a config's solos stand beside its run."""

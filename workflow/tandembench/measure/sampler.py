@@ -50,10 +50,10 @@ def sample(
     ours = 0.0
     for subject, process in processes.items():
         with contextlib.suppress(psutil.Error):
-            own = time.process_time() if process.pid == os.getpid() else process_cpu_s(process)
-            ours += own
+            used = time.process_time() if process.pid == os.getpid() else process_cpu_s(process)
+            ours += used
             memory = process.memory_info().rss
-            yield {"subject": subject, "cores": cores(subject, own), "memory_bytes": memory}
+            yield {"subject": subject, "cores": cores(subject, used), "memory_bytes": memory}
     if every:
         yield {"subject": "others", "cores": cores("others", busy - ours)}
     yield {
@@ -114,11 +114,11 @@ def _clock_files() -> list[Path]:
 
 def _clock_mhz() -> float | None:
     """Mean clock of the cores; None where the kernel does not tell (most virtual machines)."""
-    found = []
+    clocks = []
     for file in _clock_files():
         with contextlib.suppress(OSError, ValueError):
-            found.append(int(file.read_text(encoding="ascii")) / 1000)
-    return math.fsum(found) / len(found) if found else None
+            clocks.append(int(file.read_text(encoding="ascii")) / 1000)
+    return math.fsum(clocks) / len(clocks) if clocks else None
 
 
 if __name__ == "__main__":

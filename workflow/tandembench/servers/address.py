@@ -42,12 +42,12 @@ async def check_distinct(urls: Sequence[str]) -> None:
 async def _addresses(url: str) -> set[tuple[str, int]]:
     parts = urlsplit(url)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
+        entries = await asyncio.get_running_loop().getaddrinfo(
             parts.hostname, parts.port, type=socket.SOCK_STREAM
         )
     except OSError as error:
         raise unusable(f"the name cannot be resolved ({error})", url, "write its address") from None
-    return {(str(at[0]), int(at[1])) for *_, at in found}
+    return {(str(at[0]), int(at[1])) for *_, at in entries}
 
 
 def unusable(what: str, where: str, fix: str) -> TandemError:
