@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from raw_blocks import block, scaled, where, write_dataset
 
+from tandembench.analysis.answer import answers
 from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
 from tandembench.report.figures import Figure, draw
 from tandembench.stats.intervals import Interval
 
@@ -36,8 +37,8 @@ BASELINES = [
         "verdict": None,
     },
 ]
-EVERY = ["makespan", "timeline", "ladder", "estimator", "slowdown", "latency", "heat-main"]
-EVERY += ["telemetry", "telemetry-gpus", "order", "baselines"]
+EVERY = ["makespan", "slowdown", "timeline", "estimator", "order", "ladder", "latency"]
+EVERY += ["heat-main", "telemetry", "telemetry-gpus", "baselines"]
 KNOWN = {"svg", "title", "desc", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect"}
 KNOWN |= {"pattern"}
 
@@ -86,11 +87,14 @@ def in_turn(blocks: Blocks) -> Blocks:
 
 
 def drawn(data: Dataset, **more: Any) -> Drawn:
-    context = report_context(data) | {"comparisons": []} | more
-    figures = draw(data, context)
+    """Its figures by name, and the details that they are drawn from, ``more`` in place of some."""
+    content = details(data) | {"beside": []} | more
+    study = data.descriptor["study"]
+    every = answers(data.runs, data.executions, study["margin"], study["reference"])
+    figures = draw(data, every[0] if every else None, content)
     by_name = {figure.name: figure for figure in figures}
     assert len(by_name) == len(figures)
-    return by_name, context
+    return by_name, content | {"answers": every}
 
 
 def loaded(folder: Path, blocks: Blocks, **changes: Any) -> Dataset:

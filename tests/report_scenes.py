@@ -1,4 +1,4 @@
-"""Small datasets, and what each report of one says: one scene for every sentence and condition."""
+"""Small datasets, one for every condition that a report may meet."""
 
 import json
 from collections.abc import Sequence
@@ -18,26 +18,13 @@ from raw_blocks import (
     unsteady,
     where,
 )
-from report_sentences import (
-    CALIBRATED,
-    COMPARED,
-    GROUPED,
-    NO_RATIO,
-    NO_SERIAL,
-    ONE_TOPOLOGY,
-    OPTION,
-    OVER,
-    RATIO,
-    RIGHT,
-    STEADY,
-    UNCALIBRATED,
-    UNKNOWN,
-)
+from studies import TOPOLOGIES, blocks
 
+PHASES = {"phases": {"main": list(TOPOLOGIES)}}
 Row = dict[str, Any]
 Blocks = Sequence[Sequence[Row]]
-# Blocks, what the study says otherwise, the sentences that are added, and those that go.
-Scene = tuple[Blocks, dict[str, Any], set[str], set[str]]
+# Blocks, and what the study says otherwise.
+Scene = tuple[Blocks, dict[str, Any]]
 
 SERIAL = block("serial")
 DUAL = block("dual", (1.0, 1.0), (1.25, 1.25))
@@ -91,36 +78,11 @@ def unlike(n: int) -> list[Row]:
 ALONE = [unlike(n) for n in range(1, 7)]
 
 SCENES: dict[str, Scene] = {
-    "a level equal": (
-        [*PAIR, *rounds(3, asking())],
-        {},
-        {"level equal", "chance", "no config differs"},
-        OPTION,
-    ),
-    "a level better": (
-        [*PAIR, *rounds(3, scaled(asking(), 1.3))],
-        {},
-        {"level differs", "chance", "no config differs"},
-        OPTION,
-    ),
-    "a level unclear": (
-        [*PAIR, *unsteady(asking(), 0.3, 0.8, 2.0)],
-        {},
-        {"level unclear", "level detectable", "chance", "no config differs", *UNKNOWN},
-        OPTION,
-    ),
-    "a level once": (
-        [*PAIR, asking()],
-        {},
-        {"level unclear", "configs untested", *UNKNOWN},
-        OPTION,
-    ),
-    "levels apart": (
-        [*PAIR, changed(asking(), repetition=9)],
-        {},
-        {"level unknown", "configs untested", *UNKNOWN},
-        OPTION,
-    ),
+    "a level equal": ([*PAIR, *rounds(3, asking())], {}),
+    "a level better": ([*PAIR, *rounds(3, scaled(asking(), 1.3))], {}),
+    "a level unclear": ([*PAIR, *unsteady(asking(), 0.3, 0.8, 2.0)], {}),
+    "a level once": ([*PAIR, asking()], {}),
+    "levels apart": ([*PAIR, changed(asking(), repetition=9)], {}),
     "layers of a CPU": (
         [
             *rounds(3, SERIAL),
@@ -128,39 +90,21 @@ SCENES: dict[str, Scene] = {
             *rounds(3, asking(asked={"num_gpu": 80}, options_effective="{}")),
         ],
         {},
-        {"not confirmed", "factors", "not reported", "num_gpu", "no config differs"},
-        OPTION | {"factors applied"},
     ),
     "levels of natural work": (
         every([*PAIR, *rounds(3, asking())], work_policy="natural", work_effective="natural"),
         {},
-        {"level equal", "level not fixed", "chance", "not fixed", "unlike work"}
-        | {"no config differs", *NO_RATIO},
-        RATIO | OPTION | {"best topology"},
     ),
     "levels of unlike answers": (
         every(
             [*PAIR, *rounds(3, longer(asking()))], work_policy="natural", work_effective="capped"
         ),
         {},
-        {"level equal", "level lengths", "chance", "not fixed", "unlike work"}
-        | {"no config differs", *NO_RATIO},
-        RATIO | OPTION | {"best topology"},
     ),
-    "better": (PAIR, {}, set(), set()),
-    "a missing baseline": (
-        PAIR,
-        {"baselines": ["nowhere"]},
-        {"baseline missing"},
-        {"no baseline"},
-    ),
-    "a report of others": (PAIR, {"baselines": ["tr114"]}, {"baseline apart"}, {"no baseline"}),
-    "two as good": (
-        [*PAIR, *rounds(3, block("single", (1.0, 1.0), (1.25, 1.25)))],
-        {},
-        {"best topologies"},
-        {"best topology"},
-    ),
+    "better": (PAIR, {}),
+    "a missing baseline": (PAIR, {"baselines": ["nowhere"]}),
+    "a report of others": (PAIR, {"baselines": ["tr114"]}),
+    "two as good": ([*PAIR, *rounds(3, block("single", (1.0, 1.0), (1.25, 1.25)))], {}),
     "better alone, not in its family": (
         [
             *unsteady(SERIAL, 1.0, 1.0, 1.0),
@@ -168,8 +112,6 @@ SCENES: dict[str, Scene] = {
             *unsteady(block("single", (1.0, 1.0), (1.25, 2.5)), 0.6, 1.0, 1.6),
         ],
         {},
-        {"holm", "inconclusive", "no best topology", "hides something", *UNKNOWN},
-        {"better", "best topology", "soonest", "hides", *OVER},
     ),
     "equivalent alone, not in its family": (
         [
@@ -178,283 +120,110 @@ SCENES: dict[str, Scene] = {
             *unsteady(block("single", (1.0, 1.0), (1.25, 2.5)), 0.6, 1.0, 1.6),
         ],
         {},
-        {"alone equivalent", "inconclusive", "no best topology", "hides something", *UNKNOWN},
-        {"better", "best topology", "soonest"},
     ),
     "never in one invocation": (
         [*rounds(3, SERIAL), *every(rounds(3, DUAL), invocation="inv2")],
         {},
-        {"other sessions", "too few rounds", "detectable config"},
-        {"better", "best topology", "soonest", "detectable", "wait"},
     ),
     "configs differ": (
         [*PAIR, *rounds(3, scaled(asking(), 1.3)), *rounds(3, scaled(asking("dual-c", HOT), 1.8))],
         {},
-        {"level differs", "chance", "configs differ"},
-        OPTION,
     ),
-    "without solos, from overlap": (
-        ALONE,
-        {},
-        {"overlap", "lengths", "no group", "no serial", *ONE_TOPOLOGY},
-        COMPARED | GROUPED | NO_SERIAL | OVER | {"estimator"},
-    ),
-    "worse": (
-        rounds(3, SERIAL, scaled(DUAL, 2.0)),
-        {},
-        {"worse"},
-        {"better"},
-    ),
-    "equivalent": (
-        rounds(3, SERIAL, scaled(DUAL, 1.6)),
-        {},
-        {"equivalent", "no best topology"},
-        {"better", "best topology"},
-    ),
-    "inconclusive": (
-        [*rounds(3, SERIAL), *unsteady(DUAL, 0.3, 0.8, 2.0)],
-        {},
-        {"inconclusive", "hides something", "no best topology", *UNKNOWN},
-        {"better", "hides", "best topology", "soonest", *OVER},
-    ),
-    "one repetition": (
-        rounds(1, SERIAL, DUAL),
-        {},
-        {"single pair", "hides something", "too few rounds", "not detectable", *UNKNOWN},
-        {"better", "hides", "hides nothing", "best topology", "soonest", "detectable"}
-        | {*OVER, *RIGHT},
-    ),
-    "estimator under": (
-        rounds(3, SERIAL, scaled(DUAL, 0.64)),
-        {},
-        {"gains", "estimator under", "list under"},
-        {"hides", "better", *OVER},
-    ),
-    "one config": (
-        rounds(3, DUAL),
-        {},
-        {"no group", "no serial", *ONE_TOPOLOGY},
-        COMPARED | GROUPED | NO_SERIAL,
-    ),
-    "no reference": (
-        rounds(3, block("single"), DUAL),
-        {},
-        {"no reference", "no serial", "controls untested", *NO_RATIO},
-        RATIO | {"serial passed", "controls passed"},
-    ),
-    "void reference": (
-        [*[no_server(rows) for rows in rounds(1, SERIAL)], *rounds(3, DUAL)],
-        {},
-        {
-            *ONE_TOPOLOGY,
-            "void reference",
-            "failed attempts",
-            "void configs",
-            "list none",
-            "serial untested",
-        },
-        COMPARED | NO_SERIAL | {"no failure"},
-    ),
-    "void topology": (
-        [*rounds(3, SERIAL, DUAL), no_server(block("single"))],
-        {},
-        {"no pair", "failed attempts", "void configs", "list none"},
-        {"no failure"},
-    ),
-    "a failed attempt": (
-        [failed(DUAL, "insight", "solo", "oom"), *every(PAIR, attempt=2)],
-        {},
-        {"failed attempts"},
-        {"no failure"},
-    ),
-    "natural work": (
-        every(PAIR, work_policy="natural", work_effective="natural"),
-        {},
-        {"not fixed", "unlike work", *NO_RATIO},
-        RATIO | {"best topology"},
-    ),
-    "capped work": (
-        [*rounds(3, SERIAL), *every(rounds(3, DUAL), work_effective="capped")],
-        {},
-        {"not fixed", "unlike work", *NO_RATIO},
-        RATIO | {"best topology"},
-    ),
+    "without solos, from overlap": (ALONE, {}),
+    "worse": (rounds(3, SERIAL, scaled(DUAL, 2.0)), {}),
+    "equivalent": (rounds(3, SERIAL, scaled(DUAL, 1.6)), {}),
+    "inconclusive": ([*rounds(3, SERIAL), *unsteady(DUAL, 0.3, 0.8, 2.0)], {}),
+    "one repetition": (rounds(1, SERIAL, DUAL), {}),
+    "estimator under": (rounds(3, SERIAL, scaled(DUAL, 0.64)), {}),
+    "one config": (rounds(3, DUAL), {}),
+    "no reference": (rounds(3, block("single"), DUAL), {}),
+    "void reference": ([*[no_server(rows) for rows in rounds(1, SERIAL)], *rounds(3, DUAL)], {}),
+    "void topology": ([*rounds(3, SERIAL, DUAL), no_server(block("single"))], {}),
+    "a failed attempt": ([failed(DUAL, "insight", "solo", "oom"), *every(PAIR, attempt=2)], {}),
+    "natural work": (every(PAIR, work_policy="natural", work_effective="natural"), {}),
+    "capped work": ([*rounds(3, SERIAL), *every(rounds(3, DUAL), work_effective="capped")], {}),
     "two workloads": (
         [
             *PAIR,
             *rounds(3, block("serial-b", workload="w2"), block("single-b", workload="w2")),
         ],
         {},
-        {"more", "no config differs"},
-        {"one config each"},
     ),
-    "unequal threads": (
-        [*rounds(3, SERIAL), *every(rounds(3, DUAL), threads=2)],
-        {},
-        {"unequal"},
-        {"equal threads"},
-    ),
-    "unknown threads": (every(PAIR, threads=None), {}, set(), {"equal threads"}),
-    "two machines": (
-        PAIR,
-        {"machines": [MACHINE, {**MACHINE, "cpu": "B"}]},
-        {"machines", "machine differences"},
-        set(),
-    ),
-    "two sessions": (
-        [*PAIR, *every(PAIR, session="s2")],
-        {},
-        {"two sessions", "uncalibrated sessions"},
-        {"one session", "uncalibrated"},
-    ),
-    "three sessions": (
-        [*PAIR, *every(PAIR, session="s2"), *every(PAIR, session="s3")],
-        {},
-        {"three sessions", "uncalibrated sessions"},
-        {"one session", "uncalibrated"},
-    ),
-    "calibrated": (
-        PAIR,
-        # a session that measured nothing here does not count
-        {"calibrations": [calibration(), calibration("s7")]},
-        CALIBRATED | {"control further off"},
-        UNCALIBRATED,
-    ),
-    "calibrated, a tie": (
-        PAIR,
-        {"calibrations": [calibration(control=1.4)]},
-        CALIBRATED,
-        UNCALIBRATED,
-    ),
-    "calibrated, worse": (
-        PAIR,
-        {"calibrations": [calibration(control=0.5)]},
-        CALIBRATED | {"control closer"},
-        UNCALIBRATED,
-    ),
+    "unequal threads": ([*rounds(3, SERIAL), *every(rounds(3, DUAL), threads=2)], {}),
+    "unknown threads": (every(PAIR, threads=None), {}),
+    "two machines": (PAIR, {"machines": [MACHINE, {**MACHINE, "cpu": "B"}]}),
+    "two sessions": ([*PAIR, *every(PAIR, session="s2")], {}),
+    "three sessions": ([*PAIR, *every(PAIR, session="s2"), *every(PAIR, session="s3")], {}),
+    "calibrated": (PAIR, {"calibrations": [calibration(), calibration("s7")]}),
+    "calibrated, a tie": (PAIR, {"calibrations": [calibration(control=1.4)]}),
+    "calibrated, worse": (PAIR, {"calibrations": [calibration(control=0.5)]}),
     "calibrated elsewhere": (
         PAIR,
         {"calibrations": [calibration(machine={**CALIBRATED_MACHINE, "cpu": "B"})]},
-        CALIBRATED | {"control further off", "calibrated elsewhere"},
-        UNCALIBRATED,
     ),
     "two calibrations": (
         [*PAIR, *every(PAIR, session="s2")],
         {"calibrations": [calibration(), calibration("s2", stamp_us=11.0)]},
-        CALIBRATED | {"control further off", "worst of sessions", "two sessions"},
-        UNCALIBRATED | {"one session"},
     ),
     "one calibration of two": (
         [*PAIR, *every(PAIR, session="s0")],
         {"calibrations": [calibration("s0")]},
-        CALIBRATED | {"control further off", "partly calibrated", "two sessions"},
-        {"not calibrated", "one session"},
     ),
-    "no client figures": (
-        every(PAIR, client_cpu_s=None),
-        {},
-        set(),
-        {"client"},
-    ),
-    "disturbed": (only_first(PAIR, foreign_cores=0.5), {}, {"disturbed"}, set()),
-    "unseen": (every(PAIR, foreign_cores=None), {}, {"foreign unknown"}, {"foreign"}),
-    "cold": (only_first(PAIR, cold=True), {}, {"cold"}, set()),
-    "of unknown order": (
-        every(PAIR, order=None),
-        {"order": None},
-        {"order unknown", "agents alone too"},
-        {"agents alone", "random"},
-    ),
+    "no client figures": (every(PAIR, client_cpu_s=None), {}),
+    "disturbed": (only_first(PAIR, foreign_cores=0.5), {}),
+    "unseen": (every(PAIR, foreign_cores=None), {}),
+    "cold": (only_first(PAIR, cold=True), {}),
+    "of unknown order": (every(PAIR, order=None), {"order": None}),
     "a drift": (
         [
             changed(rows, started_at=START + timedelta(minutes=rows[0]["repetition"]))
             for rows in (*unsteady(SERIAL, 0.95, 1.0, 1.05), *unsteady(DUAL, 0.95, 1.0, 1.05))
         ],
         {},
-        {"drifted", "hides something", *UNKNOWN},
-        {"hides nothing", *RIGHT},
     ),
-    "serial too noisy": (
-        [*unsteady(SERIAL, 0.8, 1.2, 1.8), *rounds(3, DUAL)],
-        {},
-        {"serial noisy", "controls noisy", "hides something", "inconclusive", *UNKNOWN}
-        | {"no best topology", "wait in a family"},
-        {"serial passed", "controls passed", "hides nothing", "better", "best topology"}
-        | {"soonest", *RIGHT},
-    ),
-    "a pair too noisy": (
-        [*PAIR, *unsteady(AGAIN, 0.8, 1.2, 1.8)],
-        {},
-        {"pair noisy", "controls noisy", *UNKNOWN},
-        {"no pairs", "controls passed"},
-    ),
-    "an unclear pair": (
-        [*PAIR, *unsteady(AGAIN, 0.8, 1.0, 1.25)],
-        {},
-        {"pair unclear", *UNKNOWN},
-        {"no pairs"},
-    ),
-    "by config": (PAIR, {"order": "by_config"}, {"by config"}, {"random"}),
-    "serial failed": (
-        rounds(3, scaled(SERIAL, 1.25), scaled(DUAL, 1.25)),
-        {},
-        {"serial failed", "control failed", "controls failed"},
-        {"serial passed", "hides nothing", "controls passed", *RIGHT},
-    ),
-    "serial without solos": (
-        rounds(3, UNLIKE, DUAL),
-        {},
-        {"serial untested", "list none", "controls untested"},
-        NO_SERIAL,
-    ),
-    "a pair": ([*PAIR, *rounds(3, AGAIN)], {}, {"pair passed"}, {"no pairs"}),
-    "a failed pair": (
-        [*PAIR, *rounds(3, scaled(AGAIN, 1.2))],
-        {},
-        {"pair failed", "control failed", "controls failed"},
-        {"no pairs", "controls passed"},
-    ),
-    "a pair once": ([*PAIR, AGAIN], {}, {"pair once", *UNKNOWN}, {"no pairs"}),
-    "a pair never": (
-        [*PAIR, no_server(AGAIN)],
-        {},
-        {"pair never", "failed attempts", "void configs", "list none"},
-        {"no pairs", "no failure"},
-    ),
-    "not reported": (
-        every(PAIR, options_asked=WORDS["asked"]),
-        {},
-        {"factors", "not reported", "num_gpu"},
-        {"factors applied"},
-    ),
-    "not applied": (every(PAIR, num_ctx_effective=2048), {}, {"factors"}, {"factors applied"}),
-    "nothing asked": (every(PAIR, options_asked=WORDS["nothing"]), {}, set(), {"factors applied"}),
-    "ollama": (
-        every(PAIR, options_asked=WORDS["asked"]),
-        {"engine": "ollama"},
-        {"factors", "not reported"},
-        {"factors applied", "small model"},
-    ),
-    "one agent": (
-        rounds(3, block("single", (1.0,))),
-        {},
-        {"no group", "no serial", "no estimator", *ONE_TOPOLOGY},
-        COMPARED | GROUPED | NO_SERIAL | OVER | {"estimator", "agents alone", "skew"},
-    ),
+    "serial too noisy": ([*unsteady(SERIAL, 0.8, 1.2, 1.8), *rounds(3, DUAL)], {}),
+    "a pair too noisy": ([*PAIR, *unsteady(AGAIN, 0.8, 1.2, 1.8)], {}),
+    "an unclear pair": ([*PAIR, *unsteady(AGAIN, 0.8, 1.0, 1.25)], {}),
+    "by config": (PAIR, {"order": "by_config"}),
+    "serial failed": (rounds(3, scaled(SERIAL, 1.25), scaled(DUAL, 1.25)), {}),
+    "serial without solos": (rounds(3, UNLIKE, DUAL), {}),
+    "a pair": ([*PAIR, *rounds(3, AGAIN)], {}),
+    "a failed pair": ([*PAIR, *rounds(3, scaled(AGAIN, 1.2))], {}),
+    "a pair once": ([*PAIR, AGAIN], {}),
+    "a pair never": ([*PAIR, no_server(AGAIN)], {}),
+    "not reported": (every(PAIR, options_asked=WORDS["asked"]), {}),
+    "not applied": (every(PAIR, num_ctx_effective=2048), {}),
+    "nothing asked": (every(PAIR, options_asked=WORDS["nothing"]), {}),
+    "ollama": (every(PAIR, options_asked=WORDS["asked"]), {"engine": "ollama"}),
+    "one agent": (rounds(3, block("single", (1.0,))), {}),
     "five agents": (
         rounds(3, block("serial", (1.0,) * 5), block("dual", (1.0,) * 5, (3.125,) * 5)),
         {},
-        set(),
-        set(),
     ),
-    "all failed": (
-        [no_server(DUAL)],
-        {},
-        {"nothing valid", "no group", "no serial", "failed attempts", "unknown version"}
-        | {"void configs", "controls untested", "no estimator", "not detectable"},
-        STEADY
-        - {"one session", "random", "no pairs", "small model", "no option"}
-        - {"one config each", "no baseline"}
-        - UNCALIBRATED,
+    "all failed": ([no_server(DUAL)], {}),
+    "no block": ([], {"phases": {"main": ["dual"]}}),
+    "a study of two speeds": (blocks(), PHASES),
+    "a study of three sessions": (
+        [*blocks(2, 2), *blocks(2, 2, session="s2"), *blocks(2, 2, session="s3")],
+        PHASES,
     ),
+    "a noisy study": (blocks(2, 2, dual_s=1.25, noise=0.08, disturbed=(1,)), PHASES),
+    "criteria": (blocks(4, 3), {"criteria": ["first_token", "fairness", "memory"], **PHASES}),
+    "two comparisons": (
+        [*blocks(2, 2), *every(blocks(2, 2), comparison="other", workload="w2")],
+        PHASES,
+    ),
+    "a run that failed in a round": (
+        [
+            [
+                row
+                if (row["round"], row["config_id"], row["agent"]) != (2, "dual", "insight")
+                else row | {"error": "oom", "detail": "it broke"}
+                for row in rows
+            ]
+            for rows in blocks(3, 2)
+        ],
+        PHASES,
+    ),
+    "two topologies": (blocks(3, 2, topologies=("serial", "single")), PHASES),
 }

@@ -11,7 +11,7 @@ from scipy import stats
 
 def tables(text: str) -> Iterable[tuple[str, list[list[str]]]]:
     """Every table: its header as it stands, and the cells of its rows."""
-    for found in re.finditer(r"^(\|.*)\n\|[-|]+\|\n((?:\|.*\n)*)", text, re.MULTILINE):
+    for found in re.finditer(r"^(\|.*)\n\|[-|:]+\|\n((?:\|.*\n)*)", text, re.MULTILINE):
         yield found[1], [cells(line) for line in found[2].splitlines()]
 
 

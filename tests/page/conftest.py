@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from browser import Browser, browsing
 from outside import Outside, listening
-from raw_blocks import block, rounds, write_dataset
+from studies import blocks, study
 
 from tandembench.errors import TandemError
 from tandembench.report.pdf import chromium
-from tandembench.report.write import write_page, write_report
+from tandembench.report.write import write_pages, write_report
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +37,8 @@ def browser(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def technical_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a study with every topology, two replicates and long ids."""
-    serial = block("serial")
-    dual = block("dual", (1.0, 1.0), (1.25, 1.25))
-    other = block("dual-with-a-long-name-of-its-own-and-more", (1.0, 0.5), (1.25, 1.0))
-    blocks = rounds(3, serial, dual, block("single", (1.0, 1.0), (1.9, 1.8)), other)
+    """The page of a study of every topology, with its details beside it."""
     folder = tmp_path_factory.mktemp("page")
-    dataset = write_dataset(folder, blocks, title="A study <b>of</b> & on pages")
-    return write_page(write_report(dataset, folder / "technical_report.md"))
+    title = "A study <b>of</b> & on pages"
+    dataset = study(folder, blocks(3, 3), title=title)
+    return write_pages(write_report(dataset, folder / "technical_report.md"))

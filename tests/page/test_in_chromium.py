@@ -28,18 +28,51 @@ def complaints(browser: Browser) -> list[str]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("page_name", "tables"), [("technical_report", 4), ("details", 12)])
 def test_a_report_fits_and_keeps_to_itself(
-    browser: Browser, outside: Outside, technical_report: Path, width: int, dark: bool
+    browser: Browser,
+    outside: Outside,
+    technical_report: Path,
+    width: int,
+    dark: bool,
+    page_name: str,
+    tables: int,
 ) -> None:
     outside.asked.clear()
-    browser.open(technical_report.as_uri(), width, dark=dark)
-    assert browser.run("document.querySelectorAll('.wide table').length") > 10
+    browser.open(technical_report.with_stem(page_name).as_uri(), width, dark=dark)
+    assert browser.run("document.querySelectorAll('.wide table').length") > tables
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert asked_for(browser) == []
     assert outside.asked == []
     assert complaints(browser) == []
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", paper))) < 200) is dark
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_first_screen_holds_answer_table_and_figure(
+    browser: Browser, technical_report: Path, width: int, height: int
+) -> None:
+    browser.open(technical_report.as_uri(), width, height)
+    ends = "[...document.querySelectorAll('main > p, .wide, figure')].slice(0, 3)"
+    kinds = browser.run(f"{ends}.map((one) => one.className || one.tagName)")
+    assert kinds == ["P", "wide", "FIGURE"]
+    assert (
+        browser.run(f"{ends}.at(-1).querySelector('img').getBoundingClientRect().bottom") < height
+    )
+    # What is asked first needs no scrolling to the side: who, when done, against what.
+    cells = "[...document.querySelector('tbody tr').cells].slice(0, 4)"
+    assert browser.run(f"{cells}.at(-1).getBoundingClientRect().right") <= width
+
+
+@pytest.mark.parametrize("name", ["technical_report", "details"])
+def test_links_between_the_pages_are_to_pages(
+    browser: Browser, technical_report: Path, name: str
+) -> None:
+    browser.open(technical_report.with_stem(name).as_uri(), 1280)
+    found = browser.run("""[...document.querySelectorAll("main a")].map(
+      (a) => a.getAttribute("href")).filter((href) => !href.startsWith("#"))""")
+    assert set(found) == {"details.html" if name == "technical_report" else "technical_report.html"}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -102,7 +135,7 @@ def test_every_figure_shows(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_tables_sort_by_a_pressed_heading(browser: Browser, tmp_path: Path) -> None:
-    rows = ("b | 9.0 [1, 2]", "a | missing", "c | 10.5 %", "d | -3.0")
+    rows = ("b | 9.0 [1, 2]", "a | -", "c | 10.5 %", "d | -3.0")
     text = "# A\n\n| id | value |\n|---|---|\n" + "".join(f"| {row} |\n" for row in rows)
     file = tmp_path / "sort.html"
     file.write_text(page(text, "A"), encoding="utf-8")
@@ -120,7 +153,7 @@ def test_tables_sort_by_a_pressed_heading(browser: Browser, tmp_path: Path) -> N
 def test_every_entry_of_the_contents_leads_somewhere(
     browser: Browser, technical_report: Path
 ) -> None:
-    browser.open(technical_report.as_uri(), 1280)
+    browser.open(technical_report.with_stem("details").as_uri(), 1280)
     found = browser.run("""[...document.querySelectorAll("a[href^='#']")].map((a) => [
       a.innerText, document.getElementById(decodeURIComponent(a.hash.slice(1)))?.innerText])""")
     assert len(found) > 20

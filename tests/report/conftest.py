@@ -6,19 +6,19 @@ from functools import cache
 import pytest
 from figure_studies import BASELINES, Drawn, drawn, loaded, study
 from report_scenes import SCENES
-from reporting import report
+from reporting import pages
 
 from tandembench.dataset.load import Dataset
 
 
 @pytest.fixture(scope="session")
-def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The report of a scene, by its name."""
+def pages_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, str]]:
+    """Page one and the details of a scene, by its name."""
 
     @cache
-    def rendered(name: str) -> str:
-        blocks, study, _, _ = SCENES[name]
-        return report(tmp_path_factory.mktemp("scene"), blocks, **study)
+    def rendered(name: str) -> tuple[str, str]:
+        blocks, study = SCENES[name]
+        return pages(tmp_path_factory.mktemp("scene"), blocks, **study)
 
     return rendered
 
@@ -32,4 +32,4 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="session")
 def whole(data: Dataset) -> Drawn:
     """Its figures by name, and its context."""
-    return drawn(data, comparisons=BASELINES)
+    return drawn(data, beside=BASELINES)

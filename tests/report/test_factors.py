@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_blocks import block, failed, no_server, rounds, where
+from raw_blocks import block, no_server, rounds, where
 from reporting import context
 
 Row = dict[str, Any]
@@ -62,9 +62,7 @@ def test_factors_that_were_applied_are_not_listed(
 
 
 def test_factors_of_servers_that_never_answered_are_unknown(tmp_path: Path) -> None:
-    broken = failed(block("single"), "collector", "solo", "reset")
-    broken[0]["options_effective"] = "{}"
-    found = context(tmp_path, [no_server(DUAL), broken])["factors"]
+    found = context(tmp_path, [no_server(DUAL), no_server(block("single"))])["factors"]
     assert found == {"asked": False, "rows": [], "summary": []}
 
 

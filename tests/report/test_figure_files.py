@@ -22,11 +22,12 @@ from figure_studies import (
     loaded,
     study,
 )
-from raw_blocks import NAMES, block, rounds, write_dataset
+from raw_blocks import START, block, rounds, write_dataset
 
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures import draw
 
+STEP = pd.Timedelta(minutes=1)
 HOSTILE = (
     "$x^2$",
     "\\frac{1}{2} $\\badcommand$",
@@ -45,11 +46,11 @@ def test_their_files_may_stand_anywhere(whole: Drawn) -> None:
 
 
 def test_the_same_dataset_gives_the_same_bytes(data: Dataset) -> None:
-    first, _ = drawn(data, comparisons=BASELINES)
+    first, _ = drawn(data, beside=BASELINES)
     before = dict(matplotlib.rcParams)
     try:  # whatever a user's own matplotlibrc says
         matplotlib.rcParams |= {"font.size": 40, "svg.fonttype": "path", "lines.linewidth": 9}
-        second, _ = drawn(data, comparisons=BASELINES)
+        second, _ = drawn(data, beside=BASELINES)
     finally:
         dict.update(matplotlib.rcParams, before)
     assert first == second
@@ -60,13 +61,15 @@ def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import sys, hashlib, pathlib\n"
         "from tandembench.dataset.load import load_dataset\n"
-        "from tandembench.report.context import report_context\n"
+        "from tandembench.report.details import details\n"
         "assert 'matplotlib' not in sys.modules\n"  # it is imported where a figure is drawn
+        "from tandembench.analysis.answer import answers\n"
         "from tandembench.report.figures import draw\n"
         "data = load_dataset(pathlib.Path(sys.argv[1]))\n"
-        "context = report_context(data)\n"
+        "context = details(data)\n"
+        "main = answers(data.runs, data.executions, 0.05, 'serial')[0]\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "for figure in draw(data, context):\n"
+        "for figure in draw(data, main, context):\n"
         "    print(hashlib.sha256(repr(figure).encode()).hexdigest())\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
@@ -86,7 +89,7 @@ def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_many_comparisons_are_cut_and_counted(data: Dataset) -> None:
     rows = [BASELINES[0] | {"label": f"b{n}", "metric": f"m{n % 7}"} for n in range(300)]
-    figure = drawn(data, comparisons=rows)[0]["baselines"]
+    figure = drawn(data, beside=rows)[0]["baselines"]
     assert len(figure.rows) == 24
     assert "The first 24 of 300 comparisons." in figure.caption
     check_files({"baselines": figure})
@@ -101,9 +104,9 @@ def test_five_agents_of_many_tokens(tmp_path: Path) -> None:
     )
     figures, _ = drawn(loaded(tmp_path, blocks))
     check_files(figures)
-    assert len(figures["timeline"].rows) == 20
-    assert "Of more than 160 tokens in a row, 160 are drawn." in figures["timeline"].caption
-    assert {row[1] for row in figures["slowdown"].rows} == set(NAMES)
+    assert len(figures["timeline"].rows) == 10
+    assert [row[3] for row in figures["timeline"].rows] == ["700"] * 10
+    assert len(figures["slowdown"].rows) == 10
     assert figures["latency"].rows[-1][-2] != "too few"  # a p99 of 699 gaps and more
 
 
@@ -140,45 +143,43 @@ def context_of(data: Dataset) -> Row:
     """What figures take from the context, without the work of all the rest."""
     agents = {"n_agents": 2, "work_policy": "fixed", "topology": "dual"}
     return {
-        "headline": None,
-        "topology_groups": [],
         "scenarios": [{"scenario": "chimera_homo", **agents}],
         "study": data.descriptor["study"],
         "margin": 0.05,
         "environment": {"machines": []},
         "stability": [],
-        "comparisons": [],
+        "beside": [],
     }
 
 
 def test_3000_configs_are_cut_with_a_pointer(data: Dataset) -> None:
     large = many(data, 3000, 1)
-    figures = {figure.name: figure for figure in draw(large, context_of(large))}
+    figures = {figure.name: figure for figure in draw(large, None, context_of(large))}
     check_files(figures)
     assert len(figures["heat-main"].rows) == 24
     assert "The first 24 of 3000; all stand in runs.parquet." in figures["heat-main"].caption
-    assert "Of 3000 runs, 600 are drawn, evenly." in figures["estimator"].caption
     assert figures["estimator"].rows[0][1] == "3000"
 
 
 def test_a_hundred_thousand_runs_stay_small(data: Dataset) -> None:
     large = many(data, 20, 5000)
-    figures = {figure.name: figure for figure in draw(large, context_of(large))}
+    figures = {figure.name: figure for figure in draw(large, None, context_of(large))}
     check_files(figures)
-    assert list(figures) == ["ladder", "estimator", "slowdown", "latency", "heat-main", "order"]
+    assert list(figures) == ["estimator", "order", "ladder", "latency", "heat-main"]
     assert figures["order"].rows[0][1] == "100000"
-    assert "Of 100000 runs, 600 are drawn, evenly." in figures["order"].caption
-    assert "Of more than 40 points in a row, 40 are drawn." in figures["slowdown"].caption
 
 
 def test_many_rows_of_many_points_stay_small(tmp_path: Path) -> None:
     times = (1.0, 0.9, 0.8, 0.7, 0.6)
     data = loaded(tmp_path, [block(name, times) for name in TOPOLOGIES])
-    often = pd.concat([data.executions.assign(repetition=n) for n in range(50)])
-    figure = drawn(replace(data, executions=often))[0]["slowdown"]
-    assert [row[2] for row in figure.rows] == ["50"] * 20
-    assert "Of more than 30 points in a row, 30 are drawn." in figure.caption
-    assert 20 * 31 <= figure.svg.count("<use") <= 20 * 31 + 20
+    often = [data.executions.assign(repetition=n, started_at=START + n * STEP) for n in range(50)]
+    runs = [data.runs.assign(repetition=n, started_at=START + n * STEP) for n in range(50)]
+    large = replace(data, executions=pd.concat(often), runs=pd.concat(runs))
+    figures, _ = drawn(large)
+    assert [row[2] for row in figures["slowdown"].rows] == ["50"] * 20
+    # 600 points in all, and a mark a row
+    assert figures["slowdown"].svg.count("<use") <= 600 + 2 * 20
+    check_files(figures)
 
 
 def test_long_ids_that_look_alike_stay_apart(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_names_are_only_text(tmp_path: Path) -> None:
         rows = block("dual", (1.0, 0.8), (1.5, 1.0))
         hostile = [row | {"agent": name} if row["agent_index"] else row for row in rows]
         comparison = [one | {"label": name, "verdict": name, "metric": name} for one in BASELINES]
-        figures, _ = drawn(loaded(tmp_path / str(place), [hostile]), comparisons=comparison)
+        figures, _ = drawn(loaded(tmp_path / str(place), [hostile]), beside=comparison)
         for figure in figures.values():
             shown = figure.svg.replace(name[:25], "")
             root = ElementTree.fromstring(figure.svg)  # noqa: S314 - our own
@@ -205,4 +206,4 @@ def test_names_are_only_text(tmp_path: Path) -> None:
             assert not re.search("[\x00-\x1f\u202e\u200b]", said)
             assert all(len(cell) < 90 for row in figure.rows for cell in row)
         if name == "$x^2$":
-            assert ">$x^2$ alone<" in figures["timeline"].svg
+            assert ">$x^2$<" in figures["timeline"].svg

@@ -16,11 +16,15 @@ from figure_studies import (
     in_turn,
     loaded,
 )
-from raw_blocks import NAMES, block, failed, no_server, rounds, scaled
-from report_tables import geometric
+from raw_blocks import block, failed, no_server, rounds, scaled
+from report_tables import geometric, table
+from studies import blocks
+from studies import study as a_study
 
-from tandembench.dataset.load import Dataset
-from tandembench.report.render import interval, number, percent
+from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.report.formats import bounded, number, percent
+from tandembench.report.said import called
+from tandembench.report.write import rendered
 from tandembench.stats.intervals import Interval
 
 
@@ -30,42 +34,54 @@ def test_every_figure_is_there_in_the_reports_order(
     assert list(whole[0]) == EVERY
 
 
-def test_makespan_says_what_the_headline_says(whole: Drawn) -> None:
+def test_makespan_says_what_the_answer_says(whole: Drawn) -> None:
     figures, context = whole
-    expected = [
-        (row["topology"], str(row["makespan_ratio"].n), interval(row["makespan_ratio"]))
-        for row in context["headline"]["rows"]
-    ]
-    assert len(expected) == 3
-    assert list(figures["makespan"].rows) == expected
-    for topology, _, found in expected:
-        assert f"{topology} {found}" in figures["makespan"].alt
-        assert f">{found}<" in figures["makespan"].svg
+    answer = context["answers"][0]
+    rows = {row[0]: row[1:] for row in figures["makespan"].rows}
+    assert len(rows) == 4
+    for row in answer.rows:
+        rounds, text = rows[called(answer, row.config_id)]
+        ratio = row.against.ratio if row.against else None
+        if ratio:
+            assert text == bounded(ratio.value, ratio.low, ratio.high)
+            assert rounds == "3"
+        assert text in figures["makespan"].alt
+        assert f">{text}<" in figures["makespan"].svg
+    assert sum(row.is_reference for row in answer.rows) == 1
+
+
+def test_the_same_config_twice_has_a_row_of_its_own(tmp_path: Path) -> None:
+    figures, context = drawn(load_dataset(a_study(tmp_path, blocks(2, 2))))
+    assert context["answers"][0].twin
+    assert len(figures["makespan"].rows) == 5
+    check_files(figures)
 
 
 def test_the_ladder_says_what_the_phases_say(whole: Drawn) -> None:
     figures, context = whole
     phases = {row["config_id"]: row for row in context["phases"][0]["rows"]}
     assert len(figures["ladder"].rows) == 8
-    for topology, split, runs, *cells in figures["ladder"].rows:
-        row = phases[topology]
+    answer = context["answers"][0]
+    ids = {called(answer, row.config_id): row.config_id for row in answer.rows}
+    for name, split, runs, *cells in figures["ladder"].rows:
+        row = phases[ids[name]]
         assert runs == str(row["n"])
         if split == "true split":
-            names = ("work_imbalance", "true_sequencing", "contention", "orchestration_true")
+            names = ("work_imbalance", "true_sequencing", "queueing", "contention")
+            names = (*names, "orchestration_true")
             expected = [percent(row[name]) for name in (*names, "efficiency_true")]
         else:
             names = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
             expected = [percent(row[name]) for name in (*names, "efficiency_estimate")]
-            expected.insert(2, "not seen")
+            expected[2:2] = ["not seen", "not seen"]
         assert cells == expected
         assert f"efficiency {expected[-1]}" in figures["ladder"].alt
 
 
 def test_the_ladder_closes(whole: Drawn) -> None:
-    for *_, work, turns, contention, rest, left in whole[0]["ladder"].rows:
-        losses = [
-            0.0 if one == "not seen" else float(one[:-2]) for one in (work, turns, contention, rest)
-        ]
+    for *_, work, turns, queue, contention, rest, left in whole[0]["ladder"].rows:
+        parts = (work, turns, queue, contention, rest)
+        losses = [0.0 if one == "not seen" else float(one[:-2]) for one in parts]
         assert 100 - sum(losses) == pytest.approx(float(left[:-2]), abs=0.25)
 
 
@@ -73,7 +89,7 @@ def test_the_last_step_of_the_ladder_ends_where_the_efficiency_does(tmp_path: Pa
     # the first agent gains by sharing: one step goes up
     rows = block("dual", (1.0, 0.8), (0.9, 1.2))
     svg = drawn(loaded(tmp_path, [rows]))[0]["ladder"].svg
-    for colour, steps in (("#0072b2", 4), ("#d55e00", 3)):
+    for colour, steps in (("#0072b2", 5), ("#d55e00", 3)):
         bar, after = re.split(f'fill="{colour}" />', svg, maxsplit=1)
         right = max(map(float, re.findall(r"[ML]([\d.]+) ", bar.rsplit("<path", 1)[1])))
         # the connectors of its steps follow, upright lines
@@ -98,30 +114,44 @@ def test_the_estimator_counts_its_blind_spot(data: Dataset, whole: Drawn) -> Non
     assert figures["estimator"].svg.count("<use") >= 12
 
 
-def test_slowdowns_by_agent(data: Dataset, whole: Drawn) -> None:
-    figure = whole[0]["slowdown"]
-    assert [row[:2] for row in figure.rows] == [
-        (topology, agent) for topology in TOPOLOGIES for agent in NAMES[:2]
+def test_slowdowns_by_order_of_service(data: Dataset, whole: Drawn) -> None:
+    figures, context = whole
+    answer = context["answers"][0]
+    ids = {called(answer, row.config_id): row.config_id for row in answer.rows}
+    rows = figures["slowdown"].rows
+    assert [(ids[row[0]], row[1]) for row in rows] == [
+        (topology, order) for topology in TOPOLOGIES for order in ("first", "second")
     ]
     run = data.executions[data.executions["slowdown"].notna()]
-    for topology, agent, blocks, found in figure.rows:
-        own = run[(run["config_id"] == topology) & (run["agent"] == agent)]
+    for name, order, blocks_, text in rows:
+        own = run[(run["config_id"] == ids[name])]
+        own = own[own["service_order"] == {"first": 1, "second": 2}[order]]
         mean = np.exp(np.log(own["slowdown"]).mean())
-        assert (blocks, found.split()[0]) == ("3", f"{mean:.2f}")
-        assert f"{topology}, {agent} {found}" in figure.alt
+        assert (blocks_, text.split()[0]) == ("3", f"{mean:.2f}")
+        assert f"{name}, {order} {text}" in figures["slowdown"].alt
 
 
-def test_the_timeline_shows_the_block_of_median_wall_time(data: Dataset, whole: Drawn) -> None:
-    figure = whole[0]["timeline"]
-    rows = {(row[0], row[2]): row for row in figure.rows}
-    assert len(rows) == 16
+def test_a_slowdown_is_the_same_in_table_and_figure(tmp_path: Path) -> None:
+    dataset = load_dataset(a_study(tmp_path, blocks(2, 2)))
+    (first, _, _), _ = rendered(dataset)
+    figures, _ = drawn(dataset)
+    table_ = {(row[0], row[1]): row[3] for row in table(first, "| | served |")}
+    assert len(figures["slowdown"].rows) == 6
+    for name, order, _, text in figures["slowdown"].rows:
+        assert table_[name, order] == text
+
+
+def test_the_timeline_shows_the_run_of_median_wall_time(data: Dataset, whole: Drawn) -> None:
+    figures, context = whole
+    answer = context["answers"][0]
+    rows = {(row[0], row[2]): row for row in figures["timeline"].rows}
+    assert len(rows) == 8
     for topology in TOPOLOGIES:
         own = data.runs[data.runs["config_id"] == topology]
         median = own.sort_values("wall_s").iloc[1]
-        assert f"{topology}: wall {median['wall_s']:.2f} s" not in figure.alt
-        _, name, _, count, first, last = rows[topology, "insight in run"]
-        assert name == f"{topology} (session s1, repetition {median['repetition']})"
-        assert f"{name}: wall {median['wall_s']:.2f} s" in figure.alt
+        name = called(answer, topology)
+        _, run, _, count, first, last = rows[name, "insight"]
+        assert run == f"{topology} (session s1, repetition {median['repetition']}, round 1)"
         tokens = data.tokens
         for key in ("config_id", "repetition"):
             tokens = tokens[tokens[key] == median[key]]
@@ -135,16 +165,14 @@ def test_the_timeline_shows_the_block_of_median_wall_time(data: Dataset, whole: 
 
 def test_first_tokens_and_gaps(data: Dataset, whole: Drawn) -> None:
     figure = whole[0]["latency"]
-    assert figure.title == "First tokens and gaps between chunks"
-    assert figure.caption.startswith("Up to 30 values are single points. Of more, the box")
-    assert "Hollow: each agent alone" in figure.caption
+    name = called(whole[1]["answers"][0], "dual")
     assert len(figure.rows) == 16
     own = data.executions[data.executions["config_id"] == "dual"]
     for mode, words in (("solo", "alone"), ("concurrent", "in the run")):
         waits = own.loc[own["mode"] == mode, "ttft_s"]
-        (row,) = (row for row in figure.rows if row[:3] == ("first token", "dual", words))
+        (row,) = (row for row in figure.rows if row[:3] == ("first token", name, words))
         assert row[3:] == ("6", "too few", "too few", "too few", f"{1e3 * waits.max():.3g} ms")
-        (row,) = (row for row in figure.rows if row[:3] == ("gap between chunks", "dual", words))
+        (row,) = (row for row in figure.rows if row[:3] == ("gap between chunks", name, words))
         pooled = next(
             one for one in whole[1]["gaps"] if (one["config_id"], one["mode"]) == ("dual", mode)
         )
@@ -157,18 +185,18 @@ def test_first_tokens_and_gaps(data: Dataset, whole: Drawn) -> None:
         )
 
 
-def test_the_heat_map_holds_the_reports_numbers(whole: Drawn) -> None:
+def test_the_heat_map_holds_the_reports_numbers(data: Dataset, whole: Drawn) -> None:
     figures, context = whole
     figure = figures["heat-main"]
     phases = {row["config_id"]: row for row in context["phases"][0]["rows"]}
-    groups = {row["config_id"]: row for row in context["topology_groups"][0]["rows"]}
+    runs = data.runs[data.runs["valid"]].groupby("config_id")["makespan_ratio"]
     assert figure.columns[:4] == ("config", "makespan_ratio", "speedup_true", "slowdown")
     for config, ratio, gain, slowdown, *_, estimate in figure.rows:
         assert estimate == number(phases[config]["speedup_estimate"])
         assert gain == number(phases[config]["speedup_true"].mean)
         assert slowdown == number(phases[config]["slowdown"].mean)
         if config != "serial":
-            assert ratio == number(groups[config]["makespan_ratio"].mean)
+            assert ratio == geometric(runs.get_group(config))
         assert figure.svg.count(f">{gain}</text>") >= 1
 
 
@@ -192,23 +220,21 @@ def test_the_drift_is_the_reports(tmp_path: Path) -> None:
             blocks.append([row | {"repetition": n + 1, "started_at": when} for row in rows])
     data = loaded(tmp_path, blocks)
     drift = Interval(1.12, 1.05, 1.19, 12)
-    told, _ = drawn(data, stability=[{"session": "s1", "drift": drift}])
+    row = {"session": "s1", "drift": drift, "level_starts": [7]}
+    told, _ = drawn(data, stability=[row])
     # the config's first run is 2.5 steps of 2 % under its mean, its last one above
     expected = [f"{100 * (1.01**off - 1):+.1f} %" for off in (-5, 5)]
-    assert told["order"].rows == (("s1", "12", *expected, "1.12 [1.05, 1.19]"),)
-    assert "session s1, 12 runs: drift 1.12 [1.05, 1.19]" in told["order"].alt
-    few, _ = drawn(data, stability=[{"session": "s1", "drift": None}])
-    assert few["order"].rows[0][-1] == "too few"
-    assert "Too few runs were repeated for a drift." in few["order"].caption
-    about = data.descriptor["study"]
-    by_config, _ = drawn(data, stability=None, study=about | {"order": "by_config"})
-    assert by_config["order"].rows[0][-1] == "not told"
-    assert "one after the other" in by_config["order"].caption
-    unknown, _ = drawn(data, stability=None, study=about | {"order": None})
-    assert "in random order is not known, so that no drift" in unknown["order"].caption
+    assert told["order"].rows == (("s1", "12", *expected, "1.12 [1.05, 1.19]", "7"),)
+    few, _ = drawn(data, stability=[row | {"drift": None, "level_starts": []}])
+    assert few["order"].rows[0][-2:] == ("-", "-")
+    untold, _ = drawn(data, stability=None)
+    assert untold["order"].rows[0][-2:] == ("-", "-")
+    captions = {figures["order"].caption for figures in (told, few, untold)}
+    assert len(captions) == 3
     at_once = replace(data, runs=data.runs.assign(started_at=data.runs["started_at"].min()))
     assert "order" not in drawn(at_once)[0]
-    assert told["order"].svg.count("<path") == by_config["order"].svg.count("<path") + 1
+    # the drift and the level are drawn
+    assert told["order"].svg.count("<path") == untold["order"].svg.count("<path") + 2
 
 
 def test_cold_runs_and_runs_on_their_own_are_in_no_order(tmp_path: Path) -> None:
@@ -219,7 +245,7 @@ def test_cold_runs_and_runs_on_their_own_are_in_no_order(tmp_path: Path) -> None
 
 def test_baselines_as_intervals(whole: Drawn) -> None:
     figure = whole[0]["baselines"]
-    ours = ("12.50 [12.10, 12.90]", "missing", "no verdict")
+    ours = ("12.50 [12.10, 12.90]", "-", "no verdict")
     assert figure.rows == (
         ("overall", "tr113", "efficiency_estimate", "0.90 [0.85, 0.95]", "0.72", "better"),
         ("chimera_homo", "mine@1.0.0", "wall_s", *ours),
@@ -230,14 +256,15 @@ def test_baselines_as_intervals(whole: Drawn) -> None:
 
 
 def test_nothing_valid_draws_nothing(tmp_path: Path) -> None:
-    blocks = [failed(block("dual"), "insight", "solo", "oom"), no_server(block("serial"))]
+    lost = failed(block("dual"), "insight", "concurrent", "oom")
+    blocks = [lost, no_server(block("serial"))]
     assert drawn(loaded(tmp_path, blocks))[0] == {}
 
 
 def test_one_config(tmp_path: Path) -> None:
     blocks = in_turn(rounds(2, block("dual", (1.0, 1.0), (1.5, 1.5))))
     figures, _ = drawn(loaded(tmp_path, blocks))
-    expected = ["timeline", "ladder", "estimator", "slowdown", "latency", "heat-main", "order"]
+    expected = ["timeline", "estimator", "order", "ladder", "latency", "heat-main"]
     assert list(figures) == expected
     check_files(figures)
 
@@ -247,9 +274,6 @@ def test_one_agent_and_one_block(tmp_path: Path) -> None:
     # nobody to share with, no gap, nothing repeated
     assert list(figures) == ["timeline", "ladder", "latency", "heat-main"]
     assert "true split" not in str(figures["ladder"])
-    assert "alone" not in figures["timeline"].caption + figures["latency"].caption
-    assert figures["latency"].title == "First tokens"
-    assert figures["latency"].caption.startswith("Each point is one value. ")
     check_files(figures)
 
 
@@ -265,7 +289,7 @@ def test_without_solos_nothing_true_is_drawn(tmp_path: Path, data: Dataset) -> N
         telemetry=data.telemetry.iloc[:0],
     )
     figures, _ = drawn(imported)
-    assert list(figures) == ["ladder", "latency", "heat-main", "order"]
+    assert list(figures) == ["makespan", "order", "ladder", "latency", "heat-main"]
     assert {row[1] for row in figures["ladder"].rows} == {"TR114's split"}
     assert figures["heat-main"].columns[1:] == (
         "ttft_s",

@@ -7,7 +7,7 @@ import pytest
 from raw_blocks import block, failed, rounds, write_dataset
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
 from tandembench.report.gaps import gap_rows, gaps
 
 
@@ -31,7 +31,7 @@ def test_rows_by_hand(tmp_path: Path) -> None:
     assert (alone["p90_s"], alone["p99_s"]) == (None, None)
     assert alone["max_s"] == pytest.approx(0.2)
     assert (together["mode"], together["max_s"]) == ("concurrent", pytest.approx(0.4))
-    assert report_context(data)["gaps"] == [alone, together]
+    assert details(data)["gaps"] == [alone, together]
 
 
 def test_p99_needs_662_gaps_of_a_config(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from raw_blocks import block, failed, rounds, write_dataset
 from report_tables import table
 
 from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
 from tandembench.report.render import render
 
 Row = dict[str, Any]
@@ -20,7 +20,7 @@ GPU = {"cores": None, "utilisation": 0.5, "power_w": 50.0, "temperature_c": 60.0
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    lost = failed(block("single"), "insight", "solo", "oom")
+    lost = failed(block("single"), "insight", "concurrent", "oom")
     blocks = [*rounds(2, block("dual")), lost]
     return load_dataset(write_dataset(tmp_path_factory.mktemp("hardware"), blocks))
 
@@ -29,8 +29,11 @@ def sample(subject: str, mode: str = "concurrent", **values: Any) -> Row:
     """One sample of the first block, unless ``values`` say otherwise."""
     return {
         "session": "s1",
-        "config_id": "dual",
+        "comparison": "w1",
         "repetition": 1,
+        "round": 1,
+        "config_id": "dual",
+        "twin": False,
         "attempt": 1,
         "phase": "main",
         "mode": mode,
@@ -52,15 +55,12 @@ def told(dataset: Dataset, *samples: Row) -> str:
     telemetry = pd.DataFrame(samples, columns=columns).astype(
         dict.fromkeys(("cores", "memory_bytes", "clock_mhz"), float)
     )
-    telemetry = telemetry.astype({"repetition": int, "attempt": int})
-    return render(report_context(replace(dataset, telemetry=telemetry)))
+    telemetry = telemetry.astype({"repetition": int, "round": int, "attempt": int, "twin": bool})
+    return render(details(replace(dataset, telemetry=telemetry)))
 
 
-def test_without_telemetry_one_sentence_says_so(dataset: Dataset) -> None:
-    text = render(report_context(dataset))
-    assert text.split("### Hardware utilisation\n\n")[1].split("\n\n##")[0] == (
-        "No telemetry was recorded."
-    )
+def test_without_telemetry_there_is_no_section(dataset: Dataset) -> None:
+    assert "Hardware utilisation" not in render(details(dataset))
 
 
 def test_means_and_peaks_by_subject_and_mode(dataset: Dataset) -> None:
@@ -75,8 +75,8 @@ def test_means_and_peaks_by_subject_and_mode(dataset: Dataset) -> None:
     rows = table(text, "| subject | agents |")
     mean = f"{fmean(cores):.2f}"
     assert rows == [
-        ["server 0", "alone", "1", "1.50", "1.50", "2.00", "2.00", "missing", "missing"],
-        ["server 0", "in the run", "3", mean, "1.75", "1.00", "2.00", "missing", "missing"],
+        ["server 0", "alone", "1", "1.50", "1.50", "2.00", "2.00", "-", "-"],
+        ["server 0", "in the run", "3", mean, "1.75", "1.00", "2.00", "-", "-"],
         ["machine", "in the run", "2", "1.50", "1.90", "2.00", "2.00", "2700", "3000"],
     ]
     assert not table(text, "| GPU |")
@@ -127,7 +127,7 @@ def test_telemetry_says_what_it_cost(dataset: Dataset) -> None:
 def test_samples_of_void_blocks_are_left_out(dataset: Dataset) -> None:
     lost = sample("client", config_id="single", cores=9.0)
     text = told(dataset, lost)
-    assert "The telemetry holds no sample of a valid block." in text
+    assert "Hardware utilisation" not in text
     rows = table(told(dataset, lost, sample("client")), "| subject | agents |")
     assert [(row[2], row[4]) for row in rows] == [("1", "0.50")]
 

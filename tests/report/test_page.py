@@ -69,8 +69,8 @@ def test_a_page_without_sections_has_no_contents() -> None:
 
 
 def test_columns_of_numbers_stand_to_the_right_and_ids_in_one_piece() -> None:
-    rows = ("dual-1 | a b | 1.50 [1.40, 1.60] | 3/5 | x | - | 1 to 2 %",)
-    rows += ("dual-2 | c | missing | -0.5 ± 0.1 | 1 | missing | reference",)
+    rows = ("dual-1 | a text of several words | 1.50 [1.40, 1.60] | 3/5 | x | - | 1 to 2 %",)
+    rows += ("dual-2 | c | - | -0.5 ± 0.1 | 1 | - | reference",)
     table = f"| id | text | n | m | mixed | none | of |\n|{'---|' * 7}\n" + "".join(
         f"| {row} |\n" for row in rows
     )

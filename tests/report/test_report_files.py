@@ -12,7 +12,7 @@ from tandembench.cli import main
 from tandembench.errors import TandemError
 from tandembench.report.figures import Figure
 from tandembench.report.page import named
-from tandembench.report.write import write_page, write_report
+from tandembench.report.write import write_page, write_pages, write_report
 
 MEBI = 2**20
 
@@ -58,17 +58,20 @@ def test_the_same_dataset_gives_the_same_bytes_and_they_are_few(
 ) -> None:
     found = []
     for name in ("one", "two"):
-        write_page(write_report(large, tmp_path / name / "technical_report.md"))
+        write_pages(write_report(large, tmp_path / name / "technical_report.md"))
         found.append(files(tmp_path / name))
     assert found[0] == found[1]
     figures = {name for name in found[0] if name.startswith("figures/")}
-    rest = {"technical_report.md", "technical_report.html", "report.json"}
+    pages = {
+        f"{page}.{kind}" for page in ("technical_report", "details") for kind in ("md", "html")
+    }
+    rest = pages | {"report.json"}
     assert set(found[0]) == rest | figures
     assert len(figures) >= 5
-    markdown = found[0]["technical_report.md"].decode()
-    assert figures == set(named(markdown)[1])
+    shown = [named(found[0][name].decode())[1] for name in ("technical_report.md", "details.md")]
+    assert figures == set(shown[0] + shown[1])
     assert max(len(found[0][name]) for name in figures) <= 100_000
-    assert len(found[0]["technical_report.html"]) <= 1.5 * MEBI
+    assert all(len(found[0][page]) <= 1.5 * MEBI for page in pages)
 
 
 @pytest.mark.usefixtures("drawn")

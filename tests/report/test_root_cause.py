@@ -102,7 +102,7 @@ def test_parts_add_up_in_every_group(tmp_path: Path) -> None:
 
 
 def test_void_runs_and_runs_of_one_agent_have_no_loss_to_explain(tmp_path: Path) -> None:
-    lost = failed(block("dual"), "insight", "solo", "oom")
+    lost = failed(block("dual"), "insight", "concurrent", "oom")
     assert groups(tmp_path, [lost, block("single", (1.0,))]) == []
     assert "there is no loss to explain" in said(tmp_path / "b", [lost])
 
@@ -126,16 +126,16 @@ def late(rows: Sequence[Row], seconds: float) -> list[Row]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "outside", "sentence"),
+    ("seconds", "outside"),
     [
-        ((0.0001, 0.0002, 0.0001), "nothing", "it explains none of it that matters"),
-        ((0.2, 0.21, 0.2), "part", r"of the loss** ["),
-        ((0.0001, 0.3, 0.001), "inconclusive", "Whether time outside the agents matters is incon"),
-        ((0.1,), "inconclusive", "Whether time outside the agents matters is inconclusive"),
+        ((0.0001, 0.0002, 0.0001), "nothing"),
+        ((0.2, 0.21, 0.2), "part"),
+        ((0.0001, 0.3, 0.001), "inconclusive"),
+        ((0.1,), "inconclusive"),
     ],
 )
 def test_time_outside_the_agents_is_judged(
-    tmp_path: Path, seconds: Sequence[float], outside: str, sentence: str
+    tmp_path: Path, seconds: Sequence[float], outside: str
 ) -> None:
     uneven = block("dual", (1.0, 0.6), (1.0, 0.6), tokens=(8, 5))
     blocks = [
@@ -143,28 +143,24 @@ def test_time_outside_the_agents_is_judged(
         for n, one in enumerate(seconds, start=1)
     ]
     assert groups(tmp_path / "a", blocks)[0]["outside"] == outside
-    text = said(tmp_path / "b", blocks)
-    assert sentence in text
-    assert ("explains none" in text) == (outside == "nothing")
 
 
 @pytest.mark.parametrize(
-    ("factors", "sharing", "sentence"),
+    ("factors", "sharing"),
     [
-        ((1.4, 1.42, 1.41), "costs", "Sharing **costs** 2"),
-        ((0.8, 0.81, 0.8), "helps", "Sharing **helps**: it gives 2"),
-        ((0.6, 1.0, 2.0), "inconclusive", "Whether sharing costs anything is inconclusive"),
+        ((1.4, 1.42, 1.41), "costs"),
+        ((0.8, 0.81, 0.8), "helps"),
+        ((0.6, 1.0, 2.0), "inconclusive"),
     ],
 )
 def test_what_sharing_costs_is_judged(
-    tmp_path: Path, factors: Sequence[float], sharing: str, sentence: str
+    tmp_path: Path, factors: Sequence[float], sharing: str
 ) -> None:
     blocks = [
         [row | {"repetition": n} for row in scaled(block("dual"), factor)]
         for n, factor in enumerate(factors, start=1)
     ]
     assert groups(tmp_path / "a", blocks)[0]["sharing"] == sharing
-    assert sentence in said(tmp_path / "b", blocks)
 
 
 def test_without_solos_the_true_loss_is_unknown(tmp_path: Path) -> None:
@@ -175,7 +171,6 @@ def test_without_solos_the_true_loss_is_unknown(tmp_path: Path) -> None:
                 row["steps"] = [step | {"answer_tokens": 4} for step in row["steps"]]
     (found,) = groups(tmp_path / "a", blocks)
     assert (found["true"], found["n_true"], found["sharing"]) == (None, 0, None)
-    assert "The true loss is not known" in said(tmp_path / "b", blocks)
 
 
 @pytest.mark.parametrize("gain", [0.75, 1.0, 1.5])
@@ -192,8 +187,6 @@ def test_a_known_gain_is_found_and_the_estimator_has_measured_lengths(
     )
     assert told["rows"]["fitted"].outcome == "agrees"
     assert told["rows"]["turns"].outcome == "differs"
-    text = said(tmp_path / "b", natural(LENGTHS, gain))
-    assert "**the estimator has measured answer lengths**" in text
 
 
 def test_with_equal_answers_the_estimator_is_blind(tmp_path: Path) -> None:
@@ -202,7 +195,6 @@ def test_with_equal_answers_the_estimator_is_blind(tmp_path: Path) -> None:
     told = found["predictions"]
     assert (told["gain"], told["finding"]) == (None, "blind")
     assert "fitted" not in told["rows"]
-    assert "**the estimator cannot tell a gain here**" in said(tmp_path / "b", blocks)
 
 
 def test_served_in_turn_it_has_measured_turns(tmp_path: Path) -> None:
@@ -210,34 +202,12 @@ def test_served_in_turn_it_has_measured_turns(tmp_path: Path) -> None:
     (found,) = groups(tmp_path / "a", blocks)
     assert found["predictions"]["finding"] == "turns"
     assert found["predictions"]["rows"]["turns"].predicted == 0.75
-    assert "**the estimator has measured turns**" in said(tmp_path / "b", blocks)
 
 
 def test_what_lengths_do_not_explain_is_said_too(tmp_path: Path) -> None:
     blocks = rounds(3, block("dual", (1.0, 1.0), (2.0, 0.2)))
     (found,) = groups(tmp_path / "a", blocks)
     assert found["predictions"]["finding"] is None
-    assert "answer lengths alone do not explain" in said(tmp_path / "b", blocks)
-
-
-def test_a_scenario_that_they_do_explain_is_said_beside(tmp_path: Path) -> None:
-    fits = [[row | {"config_id": "fits"} for row in rows] for rows in natural(LENGTHS, 1.0)]
-    odd = [
-        [row | {"config_id": "odd", "scenario": "chimera_hetero"} for row in rows]
-        for rows in rounds(
-            3,
-            block(
-                "dual",
-                (1.0, 1.0),
-                (2.0, 0.2),
-                work_policy="natural",
-                work_effective="natural",
-            ),
-        )
-    ]
-    text = said(tmp_path, [*fits, *odd])
-    assert "`dual`, natural: answer lengths alone do not explain" in text
-    assert "`dual`, natural, `chimera_homo`: **the estimator has measured answer lengths**" in text
 
 
 def test_loads_are_left_out_of_predictions_and_shown_beside_them(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from raw_blocks import block, no_server, rounds, scaled, write_dataset
 from report_tables import t_interval, table
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
 from tandembench.report.render import render
 
 Row = dict[str, Any]
@@ -33,7 +33,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pd.DataFram
         no_server(block("single")),
     ]
     folder = write_dataset(tmp_path_factory.mktemp("scenarios"), blocks)
-    text = render(report_context(load_dataset(folder)))
+    text = render(details(load_dataset(folder)))
     return text, pd.read_parquet(folder / "runs.parquet")
 
 
@@ -51,10 +51,10 @@ def test_rows_are_scenarios_work_topologies_and_agents(
     ]
     rows = table(text, "| scenario | work | topology | agents | configs |")
     assert [row[:6] for row in rows] == expected
-    assert rows[2][6:] == ["missing"] * 6
+    assert rows[2][6:] == ["-"] * 6
     rows = table(text, "| scenario | work | topology | agents | n |")
     assert [row[:5] for row in rows] == [row[:4] + row[5:] for row in expected]
-    assert rows[2][5:] == ["missing"] * 5
+    assert rows[2][5:] == ["-"] * 5
 
 
 def test_the_numbers_are_those_of_the_runs(measured: tuple[str, pd.DataFrame]) -> None:
@@ -87,10 +87,10 @@ def test_verdicts_stand_where_tr114_has_observations(
 ) -> None:
     rows = table(measured[0], "| scenario | work | topology | agents | n |")
     assert [(row[6], row[7]) for row in rows] == [
-        ("inconclusive", "cannot be told"),
-        ("none that matters", "is right"),
-        ("missing", "missing"),
-        ("a gain", "overstates"),
+        ("not decided", "not decided"),
+        ("nothing that matters", "is right"),
+        ("-", "-"),
+        ("a gain", "reads too much"),
         ("a gain", "is right"),
         ("a gain", "is right"),
     ]
@@ -98,9 +98,9 @@ def test_verdicts_stand_where_tr114_has_observations(
 
 def test_a_loss_is_called_one(tmp_path: Path) -> None:
     blocks = rounds(3, block("single", (1.0, 1.0), (2.5, 2.5)), block("dual", (1.0,), (1.0,)))
-    text = render(report_context(load_dataset(write_dataset(tmp_path, blocks))))
+    text = render(details(load_dataset(write_dataset(tmp_path, blocks))))
     rows = table(text, "| scenario | work | topology | agents | n |")
     assert [row[5:8] for row in rows] == [
-        ["0.80 [0.80, 0.80]", "a loss", "overstates"],
-        ["missing", "missing", "missing"],
+        ["0.80 [0.80, 0.80]", "a loss", "reads too much"],
+        ["-", "-", "-"],
     ]

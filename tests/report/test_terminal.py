@@ -20,8 +20,8 @@ from tandembench.report.terminal import terminal
 from tandembench.report.words import sentences
 
 REPORT = "reports/quick/technical_report.html"
-# Findings that a page says and the terminal does not.
-ELSEWHERE = {"question", "where", "work", "table", "about"}
+# What the terminal says begins so in the file of sentences.
+FINDINGS = ("names", "finish", "against", "answer", "not_measured", "do", "trust", "next")
 
 
 def shown(name: str, width: int = 100, **changes: object) -> str:
@@ -144,18 +144,18 @@ def test_the_percentage_is_that_of_the_ratio_in_the_table() -> None:
     assert "10 % slower" in said(ANSWERS["the reference is fastest"], SETTING).headline
 
 
-def test_every_sentence_is_said_of_some_answer() -> None:
-    """The longest stretch between two places is there, of every sentence of the file."""
-    said_ = "\n".join(
+def test_every_sentence_of_the_terminal_is_said_of_some_answer() -> None:
+    """The longest stretch between two places is there, of every sentence that it may need."""
+    shown_ = "\n".join(
         " ".join(terminal(said(one, SETTING), (), REPORT, width).split())
         for one in ANSWERS.values()
         for width in (80, 100)
     ).lower()
     for finding, by_verdict in sentences().items():
-        if finding in ELSEWHERE:
+        if not finding.startswith(FINDINGS):
             continue
         for verdict, sentence in by_verdict.items():
-            parts = [part for part, *_ in Formatter().parse(sentence)]
-            longest = " ".join(max(parts, key=len).lower().split())
+            longest = max((part for part, *_ in Formatter().parse(sentence)), key=len)
+            # Of a study, not of an answer.
             if (finding, verdict) != ("not_measured", "apart"):
-                assert longest in said_, (finding, verdict)
+                assert " ".join(longest.lower().split()) in shown_, (finding, verdict)

@@ -10,7 +10,7 @@ from raw_blocks import START, block, failed, no_server, write_dataset
 from report_tables import table
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
 from tandembench.report.render import render
 from tandembench.report.timeline import hours
 
@@ -22,8 +22,18 @@ def at(rows: Sequence[Row], minutes: float, **changes: Any) -> list[Row]:
     return [row | {"started_at": START + timedelta(minutes=minutes)} | changes for row in rows]
 
 
+def timed(folder: Path, blocks: Sequence[Sequence[Row]], **study: Any) -> Row:
+    found: Row = details(load_dataset(write_dataset(folder, blocks, **study)))["timeline"]
+    return found
+
+
+def hours_in_s(text: str) -> int:
+    hour, minute, second = map(int, text.split(":"))
+    return 3600 * hour + 60 * minute + second
+
+
 def told(folder: Path, blocks: Sequence[Sequence[Row]], **study: Any) -> str:
-    return render(report_context(load_dataset(write_dataset(folder, blocks, **study))))
+    return render(details(load_dataset(write_dataset(folder, blocks, **study))))
 
 
 ONE, TWO = block("dual"), block("single")
@@ -41,34 +51,34 @@ def test_phases_have_their_times(tmp_path: Path) -> None:
     ]
     text = told(tmp_path, blocks, phases=PHASES)
     assert table(text, "| phase | session |") == [
-        ["first", "s1", "2026-11-22 17:30", "2026-11-22 18:42", "1:12:30", "2", "1", "2"],
-        ["second", "s1", "2026-11-22 17:32", "2026-11-22 17:34", "0:02:00", "1", "1", "1"],
-        ["second", "s2", "2026-11-23 17:30", "2026-11-23 17:31", "0:01:00", "1", "0", "1"],
+        ["first", "s1", "2026-11-22 17:29", "2026-11-22 18:41", "1:12:00", "3", "2", "1", "2"],
+        ["second", "s1", "2026-11-22 17:31", "2026-11-22 17:33", "0:01:30", "2", "2", "0", "1"],
+        ["second", "s2", "2026-11-23 17:29", "2026-11-23 17:30", "0:01:00", "1", "1", "0", "1"],
     ]
-    # 60 + 30 + 60 of 240 s, 90 of 150 s, 60 of 60 s
-    share = 100 * (150 + 90 + 60) / (240 + 150 + 60)
-    assert "Measuring took 0:05:00 of the 0:07:30 between" in text
-    assert f"({share:.1f} %)" in text
-    assert "their times overlap" in text
+    found = timed(tmp_path / "b", blocks, phases=PHASES)
+    assert found["inside"] == "0:05:00"
+    # 150 of 209 s, 90 of 91 s, 60 of 60 s: starts to ends of the three invocations
+    assert found["share"] == pytest.approx(300 / hours_in_s(found["elapsed"]), abs=0.01)
+    assert found["overlap"]
 
 
 def test_phases_one_after_the_other_do_not_overlap(tmp_path: Path) -> None:
-    blocks = [at(ONE, 0, block_s=60.0), at(TWO, 1, block_s=60.0)]
-    assert "their times overlap" not in told(tmp_path / "a", blocks, phases=PHASES)
-    blocks = [at(ONE, 0, block_s=60.5), at(TWO, 1, block_s=60.0)]
-    assert "their times overlap" in told(tmp_path / "b", blocks, phases=PHASES)
+    blocks = [at(ONE, 0, block_s=50.0), at(TWO, 1, block_s=50.0)]
+    assert not timed(tmp_path / "a", blocks, phases=PHASES)["overlap"]
+    blocks = [at(ONE, 0, block_s=60.0), at(TWO, 1, block_s=70.0)]
+    assert timed(tmp_path / "b", blocks, phases=PHASES)["overlap"]
 
 
 def test_a_clock_that_was_set_back_gives_no_share(tmp_path: Path) -> None:
     blocks = [at(ONE, 0, block_s=60.0), at(TWO, -0.5, block_s=60.0)]
-    text = told(tmp_path, blocks, phases=PHASES)
-    assert "Measuring took" not in text
-    assert len(table(text, "| phase | session |")) == 2
+    found = timed(tmp_path, blocks, phases=PHASES)
+    assert found["share"] is None
+    assert len(found["rows"]) == 2
 
 
 def test_servers_that_never_stood_took_no_time(tmp_path: Path) -> None:
     text = told(tmp_path, [at(no_server(ONE), 0)])
-    assert table(text, "| phase | session |")[0][4:] == ["0:00:00", "0", "1", "1"]
+    assert table(text, "| phase | session |")[0][4:] == ["0:00:00", "1", "0", "1", "1"]
     assert "Measuring took" not in text
 
 

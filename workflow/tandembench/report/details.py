@@ -69,6 +69,9 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         "hardware": hardware(dataset.telemetry, runs),
         "instrument": instrument(descriptor, runs),
         "tie": TIE,
+        # What only the whole report has: every comparison in words, and its figures.
+        "compared": [],
+        "figures": [],
         "most_configs": MOST_CONFIGS,
         "fingerprints": descriptor["fingerprints"],
         "resources": descriptor["resources"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from tandembench.report.formats import NOTHING, interval, interval_mean, number, percent
+from tandembench.report.formats import NOTHING, counted, interval, interval_mean, number, percent
 from tandembench.report.templates import TEMPLATES
 from tandembench.report.words import say
 from tandembench.text import sanitise
@@ -24,7 +24,7 @@ _CODE_OR_LINK = re.compile(
 )
 
 
-def render(context: Mapping[str, Any], template: str = "technical_report.md.j2") -> str:
+def render(context: Mapping[str, Any], template: str = "details.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
     text = _environment().get_template(template).render(context)
     text = _CODE_OR_LINK.sub(lambda found: r"\." if found[0] == "." else found[0], text)
@@ -49,7 +49,7 @@ def _environment() -> jinja2.Environment:
         "code": code,
         "slug": slug,
     }
-    environment.globals["say"] = say
+    environment.globals |= {"say": say, "counted": counted}
     return environment
 
 

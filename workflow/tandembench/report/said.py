@@ -16,10 +16,13 @@ from tandembench.report.formats import (
     speeds,
 )
 from tandembench.report.words import say
+from tandembench.text import sanitise
 
 # A first answer that comes so many times later, and memory that is so many times as much, matter
 # to a choice; less is in the noise of both.
 LATER, MORE_MEMORY = 1.1, 1.2
+# Options that tell configs apart are cut after so many letters.
+_LONGEST = 48
 # So many stalled runs of a config are told of.
 STALLED = 0.05
 _COMPARED: dict[str, tuple[str, str]] = {
@@ -177,7 +180,7 @@ def _agents(answer: Answer) -> str:
 
 
 def _options(row: Row) -> str:
-    return f" ({row.options})" if row.options else ""
+    return f" ({sanitise(row.options, _LONGEST)})" if row.options else ""
 
 
 def _has(answer: Answer, config_id: str | None) -> bool:

@@ -16,6 +16,7 @@ from tandembench.report.answer_json import as_values
 from tandembench.report.details import details
 from tandembench.report.figures import Figure, draw
 from tandembench.report.front import front
+from tandembench.report.numbers import Values
 from tandembench.report.page import named, page
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
@@ -40,7 +41,7 @@ def write_report(
     if output.suffix != ".md":
         raise TandemError("not a name for Markdown", where=str(output), fix="end it in .md")
     dataset = load_dataset(dataset_folder)
-    texts, figures = _rendered(dataset, hypotheses)
+    texts, figures = rendered(dataset, hypotheses)
     data, folder = output.with_name("report.json"), output.with_name("figures")
     if folder.is_dir() and any(folder.iterdir()) and not data.exists():
         fix = "choose another folder for the report, or move what is in figures/ elsewhere"
@@ -56,32 +57,40 @@ def write_report(
     return output
 
 
-def _rendered(
-    dataset: Dataset, hypotheses: Sequence[Hypothesis]
+def rendered(
+    dataset: Dataset, hypotheses: Sequence[Hypothesis] = ()
 ) -> tuple[tuple[str, str, str], tuple[Figure, ...]]:
-    """Page one, the details and the numbers, and the figures that both show."""
+    """Page one, the details and the numbers of both; and the figures that they show."""
+    first, second, numbers, figures = contents(dataset, hypotheses)
+    texts = (render(first, "technical_report.md.j2"), render(second), as_json(numbers))
+    return texts, figures
+
+
+def contents(
+    dataset: Dataset, hypotheses: Sequence[Hypothesis] = ()
+) -> tuple[Values, Values, Values, tuple[Figure, ...]]:
+    """What page one, the details and the numbers are made of; and the figures."""
     study = dataset.descriptor["study"]
-    found = answers(dataset.runs, dataset.executions, float(study["margin"]), study["reference"])
+    every = answers(dataset.runs, dataset.executions, float(study["margin"]), study["reference"])
+    main = every[0] if every else None
     second = details(dataset, hypotheses)
-    first = front(dataset, found, second)
-    drawn = draw(dataset, found[0] if found else None, second)
-    figures = [_without_drawing(figure) for figure in drawn]
+    first = front(dataset, every, second)
+    figures = draw(dataset, main, second)
+    shown = [_without_drawing(figure) for figure in figures]
     setting = setting_of(dataset.descriptor, dataset.executions)
-    compared = [said(answer, setting) for answer in found]
-    texts = (
-        render({"page": first, "figures": figures}, "technical_report.md.j2"),
-        render({**second, "compared": compared, "figures": figures}, "details.md.j2"),
-        as_json(
-            {
-                "answer": as_values(found[0] if found else None, setting),
-                "answers": found,
-                "page": first,
-                "details": second,
-                "figures": figures,
-            }
-        ),
+    numbers = {
+        "answer": as_values(main, setting),
+        "answers": every,
+        "page": first,
+        "details": second,
+        "figures": shown,
+    }
+    return (
+        {"page": first, "figures": shown},
+        {**second, "compared": [said(one, setting) for one in every], "figures": shown},
+        numbers,
+        figures,
     )
-    return texts, drawn
 
 
 def _without_drawing(figure: Figure) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tandembench.report.figures.looks import (
     svg_of,
     topology_marks,
 )
-from tandembench.report.formats import interval_mean, percent
+from tandembench.report.formats import counted, interval_mean, percent
 from tandembench.report.numbers import ratio
 from tandembench.report.words import say
 
@@ -53,8 +53,8 @@ def estimator(dataset: Dataset, context: Mapping[str, Any]) -> Figure | None:
     title = say("figure_estimator", "title")
     said = listed(
         [
-            f"{topology}, {count} runs: estimator {estimate} for measured {true} on average, "
-            f"{missed} in the blind spot"
+            f"{topology}, {counted(int(count), 'run')}: estimator {estimate} for measured {true} "
+            f"on average, {missed} in the blind spot"
             for topology, count, estimate, true, missed in rows
         ]
     )

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, labels, plain
 from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, axes, drawing, svg_of
-from tandembench.report.formats import number
+from tandembench.report.formats import counted, number
 from tandembench.report.numbers import mean, ratio
 
 # So many configs stay legible, and so many phases a report small.
@@ -34,9 +34,10 @@ Row = Mapping[str, float | None]
 
 def heats(dataset: Dataset, context: Mapping[str, Any]) -> list[Figure]:
     """One figure for each of the first phases that has a config with a valid run."""
-    runs = dataset.runs.loc[dataset.runs["valid"], ["config_id", "session", *OF_RUNS]]
+    once = dataset.runs["valid"] & ~dataset.runs["twin"].astype(bool)
+    runs = dataset.runs.loc[once, ["config_id", "session", *OF_RUNS]]
     shared = dataset.executions
-    together = shared["valid"] & (shared["mode"] == "concurrent")
+    together = shared["valid"] & (shared["mode"] == "concurrent") & ~shared["twin"].astype(bool)
     shared = shared.loc[together, ["config_id", "session", *OF_AGENTS]]
     found: list[Figure] = []
     for phase in context["study"]["phases"]:
@@ -78,7 +79,9 @@ def _heat(
     cut = f" The first {CONFIGS} of {len(configs)}; all stand in runs.parquet." * (
         len(configs) > CONFIGS
     )
-    alt = f"{len(shown)} configs by {len(metrics)} metrics: {', '.join(said)}."
+    alt = (
+        f"{counted(len(shown), 'config')} by {counted(len(metrics), 'metric')}: {', '.join(said)}."
+    )
     return Figure(
         name=f"heat-{phase['name']}",
         title=title,

@@ -58,7 +58,7 @@ def makespan(answer: Answer, runs: pd.DataFrame) -> Figure | None:
         names.append(say("figure_makespan", "twin"))
         cells.append((names[-1], str(answer.twin.rounds), text))
         marks.append(Mark(len(rows), twin, (), QUIET, "d", text, hollow=True))
-    reference = called(answer, answer.reference)
+    reference = plain(called(answer, answer.reference), 40)
     title = say("figure_makespan", f"title_{answer.basis}", reference=reference)
     figure, (ax,) = stacked([_ROW * len(marks) + _AXIS])
     ax.axvspan(1 / (1 + answer.margin), 1 + answer.margin, color=TINT)

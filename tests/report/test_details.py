@@ -56,21 +56,6 @@ def test_servers_are_told_apart_by_topology_and_agents(tmp_path: Path) -> None:
     assert rows == [("serial", 2, "512"), ("single", 2, "512, 1024"), ("single", 3, "512")]
 
 
-def test_disturbed_blocks_are_counted(tmp_path: Path) -> None:
-    blocks = [
-        [row | {"repetition": n, "foreign_cores": cores} for row in DUAL]
-        for n, cores in enumerate((0.02, 0.1, 0.3, 1.5), start=1)
-    ]
-    blocks.append(no_server(block("single", foreign_cores=5.0)))
-    found = context(tmp_path, blocks)["disturbed"]
-    assert (found["n"], found["of"], found["max"]) == (2, 4, 1.5)
-    assert found["median"] == pytest.approx(0.2)
-
-
-def test_foreign_work_that_nobody_could_see_is_unknown(tmp_path: Path) -> None:
-    assert context(tmp_path, [block(foreign_cores=None)])["disturbed"] is None
-
-
 def test_attempts_configs_and_sessions_are_counted(tmp_path: Path) -> None:
     broken = failed(DUAL, "insight", "concurrent", "deadline")
     second = [row | {"attempt": 2, "session": "s2"} for row in DUAL]
