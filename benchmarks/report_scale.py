@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from tandembench.analysis.answer import answers
 from tandembench.dataset.columns import (
     EXECUTIONS,
     RATES,
@@ -26,7 +27,9 @@ from tandembench.dataset.columns import (
 )
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.opened import OpenDataset
-from tandembench.report.context import report_context
+from tandembench.report.details import details
+from tandembench.report.figures import draw
+from tandembench.report.front import front
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
 
@@ -88,6 +91,11 @@ def _blocks(configs: int, repetitions: int) -> Columns:
     start = pd.Timestamp("2026-01-01", tz="UTC")
     return {
         "session": "s1",
+        "comparison": np.array([f"w{one:05}" for one in workload], dtype=object),
+        "round": 1,
+        "twin": False,
+        "placement": "together",
+        "deployment": np.where(topology == "dual", "two", "one"),
         "config_id": np.array([f"c{one:05}" for one in number], dtype=object),
         "repetition": repetition,
         "attempt": 1,
@@ -124,6 +132,9 @@ def _runs(shared: Columns, solo_s: np.ndarray, run_s: np.ndarray) -> pd.DataFram
         prompt_tokens=200,
         answer_tokens=64,
         foreign_cores=0.01,
+        disturbed=False,
+        server_memory_bytes=2**28,
+        queueing=0.0,
         sequential_estimate_s=run_s.sum(axis=1),
         speedup_estimate=run_s.sum(axis=1) / wall_s,
         efficiency_estimate=run_s.sum(axis=1) / wall_s / 2,
@@ -182,6 +193,8 @@ def _executions(
         prompt_tokens=100,
         duration_s=own_s,
         ttft_s=0.2 * own_s,
+        first_token_start_s=0.2 * own_s,
+        service_order=index + 1 if together else None,
         first_token_s=0.2 * own_s,
         decode_s=0.7 * own_s,
         rest_s=0.1 * own_s,
@@ -212,18 +225,32 @@ def timed(name: str, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     return found, {"part": name, "seconds": time.perf_counter() - start}
 
 
+def _both(first: Any, second: dict[str, Any]) -> str:  # noqa: ANN401 - page one as it is made
+    """The Markdown of page one and the details."""
+    return render({"page": first, "figures": []}, "technical_report.md.j2") + render(second)
+
+
 @click.command(help=__doc__)
 @click.option("--configs", default=3000, show_default=True)
 @click.option("--repetitions", default=34, show_default=True)
 @click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
 def main(configs: int, repetitions: int, style: str) -> None:
-    """Time the report's context, its Markdown and its JSON."""
-    made, making = timed("making the dataset", lambda: dataset(configs, repetitions))
-    context, first = timed("context", lambda: report_context(made))
-    text, second = timed("Markdown", lambda: render(context))
-    values, third = timed("JSON", lambda: as_json(context))
+    """Time the answers, the details, page one, the figures, the Markdown of both and the JSON."""
+    rows: list[dict[str, Any]] = []
+
+    def part(name: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it makes
+        result, row = timed(name, work)
+        rows.append(row)
+        return result
+
+    made = part("making the dataset", lambda: dataset(configs, repetitions))
+    every = part("answers", lambda: answers(made.runs, made.executions, 0.05, "serial"))
+    second = part("details", lambda: details(made))
+    first = part("page one", lambda: front(made, every, second))
+    part("figures", lambda: draw(made, every[0], second))
+    text = part("Markdown", lambda: _both(first, second))
+    values = part("JSON", lambda: as_json({"page": first, "details": second}))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows = [making, first, second, third]
     sizes = {"runs": len(made.runs), "markdown_bytes": len(text), "json_bytes": len(values)}
     if style == "json":
         click.echo(json.dumps({"parts": rows, **sizes, "peak_mib": peak}, indent=1))
