@@ -27,9 +27,7 @@ def test_time_outside_the_agents_is_under_a_thousandth_of_the_loss(tr114: Datase
     assert whole["estimate"]["largest"] == "imbalance_loss"
     assert whole["estimate"]["largest_imbalance"] == "imbalance_token"
     assert (whole["true"], whole["n_true"]) == (None, 0)
-    text = as_text(tr114, "markdown")
-    assert "**it explains none of it that matters**" in text
-    assert "The true loss is not known" in text
+    assert whole["outside"] == "nothing"
 
 
 def test_every_scenario_tells_the_same(tr114: Dataset) -> None:
@@ -60,7 +58,6 @@ def test_the_estimator_has_measured_answer_lengths(tr114: Dataset) -> None:
     assert warm["gain"].mean == pytest.approx(0.747, abs=1e-3)
     assert warm["rows"]["fitted"].correlation.low > 0.99
     assert abs(warm["rows"]["fitted"].difference.mean) < 0.001
-    assert "**the estimator has measured answer lengths**" in as_text(tr114, "markdown")
 
 
 def test_one_server_serves_in_turn(tr113: Dataset) -> None:
@@ -80,7 +77,7 @@ def test_two_calls_an_agent_are_split_as_far_as_the_source_tells(tr110: Dataset)
     assert parts["imbalance_loss"].mean.mean + parts["orchestration_loss"].mean.mean == (
         pytest.approx(whole["estimate"]["loss"].mean)
     )
-    assert "missing | missing" in as_text(tr110, "markdown")
+    assert "| - | - |" in as_text(tr110, "markdown")
 
 
 def test_the_flag_is_the_speedup_and_not_the_first_token(
@@ -95,8 +92,7 @@ def test_the_flag_is_the_speedup_and_not_the_first_token(
     # 8 of the 9 flagged runs are just short answers
     assert (usual.n, usual.agrees, usual.flagged, usual.both) == (150, 133, 10, 1)
     assert matches["first_token_10_s"].flagged == 0
-    text = as_text(tr114, "markdown")
-    assert r'**The flag is "speedup_estimate \< 1.5"**: it agrees with that in 150 of 150' in text
+    assert r'The flag is "speedup_estimate \< 1.5"' in as_text(tr114, "markdown")
 
 
 def test_the_cold_runs_hold_five_of_the_six_best(tr114: Dataset) -> None:
@@ -134,7 +130,7 @@ def test_no_best_config_is_named(tr114: Dataset) -> None:
         text = proposal(tr114.runs, tr114.executions, "efficiency_estimate", within)
         remarks = [line for line in text.splitlines() if "# " in line]
         assert len(remarks) == {"topology": 1, "scenario": 3}[within]
-        assert all("no config differs, p = " in line for line in remarks)
+        assert all("so this takes the first" in line for line in remarks)
         assert "work:" not in text
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tandembench.report.formats import counted, interval_mean, percent
+from tandembench.report.formats import counted, interval, interval_mean, percent
 from tandembench.report.numbers import Values
 from tandembench.report.words import say
 
@@ -29,7 +29,9 @@ class Estimated:
     rows: tuple[Reading, ...]
 
 
-def estimated(estimator: Values, attribution: Values, named: Sequence[str]) -> Estimated | None:
+def estimated(
+    estimator: Values, attribution: Values, rates: Sequence[Values], named: Sequence[str]
+) -> Estimated | None:
     """What TR114's estimator says of a dataset; None where no run has two agents."""
     by_config = {
         row["config_id"]: (finding, row) for finding in _READS for row in estimator[finding]
@@ -47,7 +49,7 @@ def estimated(estimator: Values, attribution: Values, named: Sequence[str]) -> E
         if estimator[finding]
     ]
     if not known:
-        sentences = _lengths(attribution)
+        sentences = [*_lengths(attribution), *_overlap(rates)]
     if not sentences:
         return None
     return Estimated(
@@ -78,3 +80,12 @@ def _lengths(attribution: Values) -> list[str]:
             places["measured"] = percent(predicted.measured)
         sentences.append(say("estimator_blind", finding or "unexplained", **places))
     return sentences
+
+
+def _overlap(rates: Sequence[Values]) -> list[str]:
+    """What two that decode at once make of what one alone makes, where no agent ran alone."""
+    return [
+        say("overlap", row["verdict"], topology=str(row["topology"]), gain=interval(row["gain"]))
+        for row in rates
+        if not row["scenario"]
+    ]

@@ -1,6 +1,6 @@
 """Page one: the answer of a dataset and what stands behind it, section by section, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -102,6 +102,7 @@ def front(dataset: Dataset, answers: Sequence[Answer], details: Values) -> Front
         estimated=estimated(
             details["estimator"],
             details["attribution"],
+            details["rates"],
             [row.config_id for row in main.rows] if main else (),
         ),
         baselines=_baselines(details["baselines"]["entries"]),
@@ -157,30 +158,35 @@ def _warnings(held: Sequence[Control], details: Values) -> tuple[str, ...]:
 
 def _options(comparisons: Sequence[Values]) -> tuple[str, ...]:
     """One sentence for each option that was varied with all else equal."""
-    sentences = []
-    for one in comparisons[:_MOST]:
-        levels = one["levels"]
-        places = {
-            "option": str(one["option"]),
-            "levels": listed([str(level["level"]) for level in levels]),
-            "topology": str(one["topology"]),
-            "scenario": str(one["scenario"]),
-        }
-        if one["outcome"] == "differs":
-            shown = [
-                say(
-                    "option",
-                    "level",
-                    level=str(row["level"]),
-                    ratio=interval(row["ratios"]["speedup_true"]),
-                )
-                for row in levels[1:]
-                if row["verdict"] in ("better", "worse")
-            ]
-            places["shown"] = listed(shown)
-            places["lowest"] = str(levels[0]["level"])
-        sentences.append(say("option", one["outcome"], **places))
+    applied = [one for one in comparisons if one["outcome"] != "not_applied"]
+    sentences = [_option(one) for one in applied[:_MOST]]
+    names = dict.fromkeys(str(one["option"]) for one in comparisons if one not in applied)
+    if names:
+        sentences.append(say("option", "not_applied", options=listed(list(names))))
     return tuple(sentences)
+
+
+def _option(comparison: Values) -> str:
+    levels, outcome = comparison["levels"], comparison["outcome"]
+    places = {
+        "option": str(comparison["option"]),
+        "levels": listed([str(level["level"]) for level in levels]),
+        "topology": str(comparison["topology"]),
+        "scenario": str(comparison["scenario"]),
+    }
+    if outcome == "differs":
+        shown = [
+            say(
+                "option",
+                "level",
+                level=str(row["level"]),
+                ratio=interval(row["ratios"]["speedup_true"]),
+            )
+            for row in levels[1:]
+            if row["verdict"] in ("better", "worse")
+        ]
+        places |= {"shown": listed(shown), "lowest": str(levels[0]["level"])}
+    return say("option", outcome, **places)
 
 
 def _questions(hypotheses: Values) -> tuple[Question, ...]:
@@ -195,23 +201,22 @@ def _questions(hypotheses: Values) -> tuple[Question, ...]:
     )
 
 
-def _baselines(entries: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+def _baselines(entries: Sequence[Values]) -> tuple[str, ...]:
     """One sentence for each baseline that the study names and that says anything."""
     sentences = []
-    for one in entries:
+    for one in entries[:_MOST]:
         state, label = str(one["state"]), str(one["label"])
-        counts = one.get("counts")
-        if state in ("compared", "unsure") and isinstance(counts, dict):
-            places = {
-                word: counted(int(counts.get(word, 0)), "comparison")
-                for word in ("better", "worse", "equivalent", "inconclusive")
-            }
-            sentences.append(say("baseline", state, label=label, **places))
+        if state in ("compared", "unsure"):
+            counts = [
+                say("baseline_count", word, n=str(n)) for word, n in one["counts"].items() if n
+            ]
+            said_ = listed(counts) or say("baseline_count", "nothing")
+            sentences.append(say("baseline", state, label=label, counts=said_))
         elif state == "not_comparable":
             sentences.append(say("baseline", state, label=label, why=str(one["short"])))
         else:
             sentences.append(say("baseline", state, label=label))
-    return tuple(sentences[:_MOST])
+    return tuple(sentences)
 
 
 def _method(runs: pd.DataFrame, main: Answer | None) -> tuple[str, ...]:
@@ -240,8 +245,11 @@ def _facts(details: Values, study: Values) -> tuple[Fact, ...]:
     ]
     if measured["when"]:
         facts.append(("measured", f"{measured['when']}, session {listed(measured['sessions'])}"))
-        took = details["timeline"]
+    took = details["timeline"]
+    if took["share"] is not None:
         facts.append(("time in blocks", f"{took['inside']} of {took['elapsed']} h:min:s"))
-    facts.append(("seed", str(study.get("seed"))))
-    facts.append(("code that measured", listed(details["fingerprints"]["measuring_code"])))
+    if study.get("seed") is not None:
+        facts.append(("seed", str(study["seed"])))
+    if details["fingerprints"]["measuring_code"]:
+        facts.append(("code that measured", listed(details["fingerprints"]["measuring_code"])))
     return tuple(Fact(name, str(value)) for name, value in facts)
