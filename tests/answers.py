@@ -138,6 +138,7 @@ ANSWERS: dict[str, Answer] = {
     ),
     "the reference is fastest": replace(FASTEST, best="serial", rows=(SERIAL, BEHIND), states=None),
     "among": replace(FASTEST, outcome="among", rivals=("single_parallel",)),
+    "beside other work": replace(FASTEST, rounds=24, used=24, disturbed=24),
     "only slower": replace(FASTEST, outcome="among", best="serial", rows=(SERIAL, SINGLE, BEHIND)),
     "equivalent": replace(FASTEST, outcome="equivalent", best=None, rows=(SERIAL, SINGLE, SLOTS)),
     "inconclusive": INCONCLUSIVE,

@@ -77,7 +77,9 @@ def context_with(folder: Path, text: str) -> dict[str, Any]:
     dataset = write_dataset(
         folder, blocks, machines=[machine], calibrations=calibrations, title=text
     )
-    asked = replace(load_hypotheses(root=REPOSITORY)[0], question=text, note=text)
+    asked = replace(
+        load_hypotheses("config/hypotheses/tr114.yaml", REPOSITORY)[0], question=text, note=text
+    )
     first, second, _, _ = contents(load_dataset(dataset), [asked])
     # Figures are tested by themselves, and would draw every text.
     return {**second, **first, "figures": []}

@@ -241,10 +241,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(done.stderr.splitlines()) == 1
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["hypotheses", folder, "--fail"])
-    assert (done.exit_code, done.stdout) == (
-        0,
-        "No questions were declared.\n",
-    )
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--file" in done.stderr
 
 
 def test_json_and_markdown_come_from_one_result(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_may_be_tested_are_number_columns_of_runs() -> None:
 
 def test_the_shipped_questions_are_those_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    found = load_hypotheses()
+    found = load_hypotheses("config/hypotheses/tr114.yaml")
     by_question: dict[str, set[str]] = {}
     for hypothesis in found:
         question, _, what = hypothesis.id.partition("-")
@@ -163,6 +163,6 @@ def test_no_file_is_no_hypotheses_and_a_named_one_must_be_there(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_hypotheses() == ()
+    assert load_hypotheses(None) == ()
     with pytest.raises(TandemError, match=r"mine.yaml: no such file; name a file of hypotheses"):
         load_hypotheses("mine.yaml")

@@ -249,6 +249,7 @@ def test_every_field_of_the_model_is_in_the_spec_or_named_here_as_left_out() -> 
     assert names(Study) - names(RunSpec) == {
         "name",
         "title",
+        "hypotheses",
         "repetitions",
         "order",
         "margin",

@@ -19,6 +19,7 @@ FILE = "config/small.yaml"
 STUDY = """\
 name: small
 title: "A small study (simulated)"
+hypotheses: config/hypotheses/tr114.yaml
 seed: 7
 repetitions: 2
 engine: ollama
@@ -57,7 +58,7 @@ MEASURING_CODE = f"{PACKAGE}/measure/bench.py"
 METRICS = f"{PACKAGE}/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
-HYPOTHESES = "config/hypotheses.yaml"
+HYPOTHESES = "config/hypotheses/tr114.yaml"
 TEMPLATE = "workflow/templates/technical_report.md.j2"
 # What acts in no block of this engine.
 INERT = ("measure/progress.py", "servers/lock.py", "servers/embedded.py", "servers/openai.py")

@@ -24,7 +24,7 @@ from tandembench.dataset.manifest import write_texts
 from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.invocation import note
-from tandembench.project import HYPOTHESES_FILE, load_hypotheses, open_plan
+from tandembench.project import load_hypotheses, open_plan
 from tandembench.quiet import only_faults
 from tandembench.study.hypotheses import SELF, Hypothesis
 from tandembench.study.plan import TABLES, Plan
@@ -62,7 +62,7 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
             str(given.get("session", "s1")),
             repetitions=given.get("repetitions"),
         )
-        return plan, load_hypotheses()
+        return plan, load_hypotheses(plan.study.hypotheses)
     except TandemError as error:
         sys.exit(f"tandembench: {error}")
 
@@ -186,8 +186,8 @@ def hypotheses_files(wildcards) -> list[str]:
     """The hypotheses, and the baselines that they name: a change makes the report again."""
     sides = [side for one in HYPOTHESES for side in (one.a, one.b) if side]
     named = sorted({side.dataset for side in sides} - {SELF})
-    own = [HYPOTHESES_FILE] if os.path.exists(HYPOTHESES_FILE) else []
-    return own + known_files(named)
+    declared = PLAN.study.hypotheses
+    return [*([declared] if declared else []), *known_files(named)]
 
 
 def baselines_files(wildcards) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from tandembench.claims.command import claims
 from tandembench.dataset.commands import baseline
 from tandembench.diff.command import diff
 from tandembench.errors import EXIT_DIFFERENT, TandemError
+
+if TYPE_CHECKING:  # a measuring process need not import what reads YAML
+    from tandembench.study.hypotheses import Hypothesis
 
 
 class _Group(click.Group):
@@ -37,9 +40,7 @@ _PATH = click.Path(path_type=Path)
 _HYPOTHESES = click.option(
     "--file",
     "hypotheses_file",
-    default="config/hypotheses.yaml",
-    show_default=True,
-    help="Hypotheses to test.",
+    help="Hypotheses to test; those that the study names if left out.",
 )
 
 
@@ -145,17 +146,19 @@ def show(dataset: str, comparison: str | None, style: str) -> None:
 )
 @click.option("--page", "with_page", is_flag=True, help="Make its HTML page too.")
 @_HYPOTHESES
-def report(dataset: str, output: Path | None, with_page: bool, hypotheses_file: str) -> None:
+def report(
+    dataset: str, output: Path | None, with_page: bool, hypotheses_file: str | None
+) -> None:
     """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
     DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
     report.json, which holds the same numbers, and figures/, which holds nothing else.
     """
     from tandembench.dataset.versions import locate  # noqa: PLC0415
-    from tandembench.project import load_hypotheses  # noqa: PLC0415
     from tandembench.report.write import write_pages, write_report  # noqa: PLC0415
 
-    written = write_report(locate(dataset)[0], output, load_hypotheses(hypotheses_file))
+    folder = locate(dataset)[0]
+    written = write_report(folder, output, _hypotheses(folder, hypotheses_file))
     click.echo(written)
     if with_page:
         click.echo(write_pages(written))
@@ -203,21 +206,35 @@ def attribution(dataset: str, style: str) -> None:
 @_HYPOTHESES
 @click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
 @click.option("--fail", is_flag=True, help="Exit with 1 if one is contradicted.")
-def hypotheses(dataset: str, hypotheses_file: str, style: str, fail: bool) -> None:
+def hypotheses(dataset: str, hypotheses_file: str | None, style: str, fail: bool) -> None:
     """Test what was expected of DATASET: confirmed, contradicted, inconclusive or not testable.
 
     DATASET is a baseline of runs, a study (results/study) or a dataset's folder.
     """
     from tandembench.dataset.load import load_dataset  # noqa: PLC0415
     from tandembench.dataset.versions import locate  # noqa: PLC0415
-    from tandembench.project import load_hypotheses  # noqa: PLC0415
     from tandembench.report.hypotheses import as_text, questions  # noqa: PLC0415
 
-    declared = load_hypotheses(hypotheses_file)
-    found = questions(load_dataset(locate(dataset)[0]), declared)
-    click.echo(as_text(found, style), nl=False)
-    if fail and found["counts"]["contradicted"]:
+    folder = locate(dataset)[0]
+    declared = _hypotheses(folder, hypotheses_file)
+    if not declared:
+        fix = "name a file with --file, such as config/hypotheses/tr114.yaml"
+        raise TandemError("the study declares no hypotheses", where=dataset, fix=fix)
+    judged = questions(load_dataset(folder), declared)
+    click.echo(as_text(judged, style), nl=False)
+    if fail and judged["counts"]["contradicted"]:
         sys.exit(EXIT_DIFFERENT)
+
+
+def _hypotheses(folder: Path, file: str | None) -> "tuple[Hypothesis, ...]":
+    """Those of ``file``, else those that the study of the dataset names, if it is still there."""
+    from tandembench.dataset.descriptor import read_descriptor  # noqa: PLC0415
+    from tandembench.project import load_hypotheses  # noqa: PLC0415
+
+    if file is None:
+        named = read_descriptor(folder)["study"].get("hypotheses")
+        file = named if named and Path(named).is_file() else None
+    return load_hypotheses(file)
 
 
 @main.command()
@@ -369,7 +386,7 @@ def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) ->
     "--seconds",
     default=4.0,
     show_default=True,
-    help="How long to measure, about; from 20 on tokens come as rarely as a model's.",
+    help="How long to measure, about; from 20 on with two streams, else with more.",
 )
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
 @click.option("--output", type=_PATH, help="Calibration file to write, instead of printing.")

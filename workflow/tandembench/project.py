@@ -28,7 +28,6 @@ PACKAGE = Path(__file__).parent
 SCHEMAS = PACKAGE.parent / "schemas"
 NO_STUDY = "name an existing study, such as config/quick.yaml"
 LOCK_FILE = "config/servers.lock.yaml"
-HYPOTHESES_FILE = "config/hypotheses.yaml"
 DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec: these rooms, but for what acts in no measurement,
 # and for what acts in those of other engines. Study and agents are not here: all that they do is in
@@ -121,14 +120,14 @@ def load_study(study_file: str, root: Path = Path()) -> Study:
     return read_study(read_text(root / study_file, NO_STUDY), _schema("study"), study_file)
 
 
-def load_hypotheses(file: str = HYPOTHESES_FILE, root: Path = Path()) -> tuple[Hypothesis, ...]:
-    """The hypotheses that ``file`` declares; none if the file of that name by default is not there.
+def load_hypotheses(file: str | None, root: Path = Path()) -> tuple[Hypothesis, ...]:
+    """The hypotheses that ``file`` declares; none without a file.
 
     TandemError, one line, for anything that cannot be tested as it is written.
     """
-    if file == HYPOTHESES_FILE and not (root / file).exists():
+    if file is None:
         return ()
-    text = read_text(root / file, f"name a file of hypotheses, such as {HYPOTHESES_FILE}")
+    text = read_text(root / file, "name a file of hypotheses, such as config/hypotheses/tr114.yaml")
     return read_hypotheses(text, _schema("hypotheses"), file, TESTABLE)
 
 

@@ -136,6 +136,11 @@ class Answer:
     measuring_s: float
     next: Next | None
 
+    @property
+    def busy(self) -> bool:
+        """Whether most of the rounds that count were disturbed: it describes a busy machine."""
+        return self.used == self.rounds and 2 * self.disturbed > self.rounds
+
     def row(self, config_id: str) -> Row:
         """The row of a config; KeyError if it has none."""
         for row in self.rows:

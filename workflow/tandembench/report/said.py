@@ -124,12 +124,13 @@ def ratio_of(row: Row) -> Estimate | None:
 def onward(answer: Answer, setting: Setting) -> Onward | None:
     """What to measure next; None where nothing was measured that could be measured again."""
     command, again = setting.command, f"session={_next_label(setting.sessions)}"
-    open_ = answer.next
+    open_ = None if answer.busy else answer.next
     if open_ is None:
         if not answer.rounds or not command:
             return None
         took = minutes(answer.measuring_s / max(answer.sessions, 1))
-        return Onward(say("next", "again", minutes=took), f"{command} --config {again}")
+        when = "quiet" if answer.busy else "again"
+        return Onward(say("next", when, minutes=took), f"{command} --config {again}")
     places = {
         "name": called(answer, open_.config_id),
         "reference": called(answer, answer.reference),
@@ -188,6 +189,11 @@ def _has(answer: Answer, config_id: str | None) -> bool:
 
 
 def _headline(answer: Answer) -> str:
+    headline = _verdict(answer)
+    return say("answer_busy", "busy", headline=headline) if answer.busy else headline
+
+
+def _verdict(answer: Answer) -> str:
     finding = f"answer_{answer.basis}"
     words = _COMPARED[answer.basis]
     if answer.outcome == "equivalent":
@@ -300,8 +306,7 @@ def _do(answer: Answer) -> str:
     if best == answer.reference:
         return say("do", "reference", best=called(answer, best))
     chosen = answer.row(best)
-    waiting = [row for row in answer.rows if row.first_token_s]
-    soonest = min(waiting, key=lambda row: row.first_token_s[0], default=chosen)
+    soonest = _soonest(answer) or chosen
     least = min((row.memory_gib for row in answer.rows if row.memory_gib), default=None)
     places = {"best": called(answer, best)}
     verdict = []
@@ -315,6 +320,17 @@ def _do(answer: Answer) -> str:
         places["early"] = number(soonest.first_token_s[0])
         places["late"] = number(chosen.first_token_s[0])
     return say("do", "_".join(verdict) or "fastest", **places)
+
+
+def _soonest(answer: Answer) -> Row | None:
+    """Where the first agent's first token comes soonest: with the reference, if about as soon."""
+    waiting = [row for row in answer.rows if row.first_token_s]
+    soonest = min(waiting, key=lambda row: row.first_token_s[0], default=None)
+    for row in waiting:
+        if row.is_reference and soonest:
+            near = row.first_token_s[0] <= LATER * soonest.first_token_s[0]
+            return row if near else soonest
+    return soonest
 
 
 def _distrusted(answer: Answer) -> bool:

@@ -65,6 +65,7 @@ def expand(values: Values, lines: Lines, where: str) -> Study:
         margin=values["margin"],
         reference=values["reference"],
         baselines=tuple(values["baselines"]),
+        hypotheses=values.get("hypotheses"),
         engine=values["engine"],
         protocol=protocol,
         threads_total=values.get("threads_total"),

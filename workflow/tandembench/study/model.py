@@ -65,7 +65,8 @@ class Comparison:
 class Study:
     """A whole study, expanded. ``phases`` maps a phase's name to its title.
 
-    ``baselines`` are what the report compares with, name or name@version; ``protocol`` is one of
+    ``baselines`` are what the report compares with, name or name@version; ``hypotheses`` the file
+    that says what is expected of the study, None if nothing is; ``protocol`` is one of
     PROTOCOLS, None for the embedded engine. ``placement``: whether the servers of a comparison
     stay up together through a block, or each run starts its own. ``criteria`` are the secondary
     questions of the decision, beside which topology finishes sooner.
@@ -80,6 +81,7 @@ class Study:
     margin: float
     reference: Topology
     baselines: tuple[str, ...]
+    hypotheses: str | None
     engine: Literal["embedded", "ollama", "openai"]
     protocol: str | None
     threads_total: int | None

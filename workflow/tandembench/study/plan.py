@@ -140,6 +140,7 @@ class Plan:
             "reference": study.reference,
             "criteria": list(study.criteria),
             "baselines": list(study.baselines),
+            "hypotheses": study.hypotheses,
             "engine": study.engine,
             "placement": study.placement,
             "threads_total": study.threads_total,
