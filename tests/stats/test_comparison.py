@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from tandembench.stats.comparison import Observation, paired_difference, paired_ratio
-from tandembench.stats.intervals import Interval
-from tandembench.stats.verdicts import smallest_detectable, smallest_detectable_difference
+from tandembench.stats.intervals import Interval, logarithm
+from tandembench.stats.verdicts import smallest_detectable_difference
 
 
 def side(
@@ -51,7 +51,9 @@ def test_one_invocation_is_paired_by_round() -> None:
     assert (found.basis, found.pairs, found.sessions) == ("within", 6, 1)
     assert found.interval is not None
     assert found.interval.n == 6
-    assert found.detectable == pytest.approx(smallest_detectable(found.interval))
+    logs = smallest_detectable_difference(logarithm(found.interval))
+    assert logs is not None
+    assert found.detectable == pytest.approx(math.exp(logs))
     assert found.reason is None
 
 
