@@ -1,10 +1,19 @@
 """Sentences: chosen by finding and verdict, filled in whole, and none that nothing says."""
 
+from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
+from tandembench import report
+from tandembench.analysis.controls import Kind, Result
+from tandembench.analysis.findings import Basis, Outcome, Verdict
+from tandembench.analysis.service import PARTS
+from tandembench.report.templates import TEMPLATES
 from tandembench.report.words import say, sentences
+from tandembench.stats.steady import State
+from tandembench.study.model import Criterion, Topology
 
 
 def test_a_sentence_is_filled_in() -> None:
@@ -35,3 +44,41 @@ def test_every_sentence_is_plain() -> None:
             assert sentence == sentence.strip(), place
             fields = [name for _, name, spec, _ in Formatter().parse(sentence) if name or spec]
             assert all(str(name).isidentifier() for name in fields), place
+
+
+# Findings whose name is made of a word and what it is of, such as "answer_makespan".
+MADE = ("names_", "finish_", "answer_", "criterion_", "control_", "lengths_")
+
+
+def test_nothing_is_in_the_file_that_nothing_asks_for() -> None:
+    package = Path(report.__file__).parent
+    files = [*package.rglob("*.py"), *(TEMPLATES.glob("*.j2"))]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    for finding in sentences():
+        prefix = next((one for one in MADE if finding.startswith(one)), None)
+        asked = f'"{prefix}' in code or f'f"{prefix}' in code if prefix else f'"{finding}"' in code
+        assert asked, finding
+
+
+def test_every_verdict_has_its_words() -> None:
+    """Where code picks a sentence by a verdict of the analysis, there is one for each."""
+    verdicts = set(get_args(Verdict))
+    for finding in ("against", "trust_twin"):
+        assert verdicts <= set(sentences()[finding])
+    for basis in get_args(Basis):
+        # Nothing is said of what was not measured but why.
+        outcomes = set(get_args(Outcome)) - {"not_measured"}
+        assert outcomes <= set(sentences()[f"answer_{basis}"])
+        assert basis in sentences()["question"]
+    for criterion in get_args(Criterion):
+        assert set(get_args(Outcome)) <= set(sentences()[f"criterion_{criterion}"])
+    for kind in get_args(Kind):
+        assert {*get_args(Result), "unpaired"} <= set(sentences()[f"control_{kind}"])
+    for topology in get_args(Topology):
+        for finding in ("names_two", "names_many", "names_short", "finish_two", "finish_many"):
+            assert topology in sentences()[finding]
+    assert set(PARTS) == set(sentences()["parts"]) == set(sentences()["why_loss"]) - {"none"}
+    for state in get_args(State):
+        # A flat level is not told of, and too few runs are told of as a drift.
+        if state not in ("flat", "too few"):
+            assert state.replace(" ", "_").replace("-", "_") in sentences()["level"]

@@ -26,8 +26,9 @@ class Choice:
 def choice(
     answer: Answer, judged: Sequence[Judged], executions: pd.DataFrame, engine: str
 ) -> Choice | None:
-    """What to copy of ``answer``, best first; None where nothing can be."""
-    named = _named(answer)
+    """What to copy of ``answer``, best first; None where there is nothing to say."""
+    chosen = answer.best is not None and answer.outcome in ("fastest", "among")
+    named = [answer.best, *answer.rivals] if chosen and answer.best else []
     entry: list[str] = []
     servers: list[str] = []
     for config_id in named:
@@ -40,21 +41,13 @@ def choice(
     criteria = tuple(_criterion(answer, one) for one in judged)
     if not entry and not criteria:
         return None
-    chosen = answer.outcome in ("fastest", "among")
     names = listed([called(answer, one) for one in named], "and")
     return Choice(
         criteria=criteria,
-        copy=say("copy", "chosen" if chosen else "again", names=names),
+        copy=say("copy", "chosen", names=names),
         entry=tuple(entry),
         servers=tuple(servers),
     )
-
-
-def _named(answer: Answer) -> list[str]:
-    """The configs to copy: the best and what may be as good; all where nothing is chosen."""
-    if answer.best is not None and answer.outcome in ("fastest", "among"):
-        return [answer.best, *answer.rivals]
-    return [row.config_id for row in answer.rows]
 
 
 def _criterion(answer: Answer, one: Judged) -> str:
@@ -63,7 +56,10 @@ def _criterion(answer: Answer, one: Judged) -> str:
     if compared.best is None:
         return say(finding, compared.outcome)
     best = called(answer, compared.best)
+    rivals = {"rivals": listed([called(answer, rival) for rival in compared.rivals], "and")}
     if compared.best == compared.reference:
+        if compared.rivals:
+            return say(finding, "reference_among", best=best, **rivals)
         return say(finding, "reference", best=best)
     ratio = next((of.ratio for of in compared.against if of.subject == compared.best), None)
     if ratio is None:
@@ -74,6 +70,5 @@ def _criterion(answer: Answer, one: Judged) -> str:
         "ratio": bounded(ratio.value, ratio.low, ratio.high),
     }
     if compared.rivals:
-        rivals = listed([called(answer, rival) for rival in compared.rivals], "and")
-        return say(finding, "among", rivals=rivals, **places)
+        return say(finding, "among", **rivals, **places)
     return say(finding, "fastest", **places)

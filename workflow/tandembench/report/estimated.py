@@ -1,6 +1,6 @@
 """Section "What an overlap estimator would have said": TR114's reading beside what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandembench.report.formats import counted, interval, interval_mean, percent
@@ -16,7 +16,7 @@ _READS = ("overstates", "understates", "right", "cannot_tell")
 class Reading:
     """A row as text: what the estimator reads, and the gain over each agent alone."""
 
-    config_id: str
+    name: str
     estimate: str
     measured: str
 
@@ -30,13 +30,16 @@ class Estimated:
 
 
 def estimated(
-    estimator: Values, attribution: Values, rates: Sequence[Values], named: Sequence[str]
+    estimator: Values, attribution: Values, rates: Sequence[Values], names: Mapping[str, str]
 ) -> Estimated | None:
-    """What TR114's estimator says of a dataset; None where no run has two agents."""
+    """What TR114's estimator says of a dataset; None where no run has two agents.
+
+    ``names`` are what the configs of the decision are called, by id.
+    """
     by_config = {
         row["config_id"]: (finding, row) for finding in _READS for row in estimator[finding]
     }
-    rows = [by_config[name][1] for name in named if name in by_config]
+    rows = [(name, by_config[one][1]) for one, name in names.items() if one in by_config]
     known = sum(len(estimator[finding]) for finding in _READS)
     sentences = [
         say(
@@ -55,10 +58,8 @@ def estimated(
     return Estimated(
         sentences=tuple(sentences),
         rows=tuple(
-            Reading(
-                row["config_id"], interval_mean(row["estimate"]), interval_mean(row["measured"])
-            )
-            for row in rows[:_MOST]
+            Reading(name, interval_mean(row["estimate"]), interval_mean(row["measured"]))
+            for name, row in rows[:_MOST]
         ),
     )
 

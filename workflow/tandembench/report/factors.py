@@ -15,10 +15,10 @@ from tandembench.stats.settings import Check
 def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[Check]:
     """Every setting that was asked for, by factor and value: options, topology, compute threads.
 
-    Executions that failed are left out: their servers did not get to say anything.
+    What is not valid is left out: its servers did not get to say anything, or not all of them.
     ``threads_total`` is the study's, None where the machine decided.
     """
-    complete = executions[executions["error"].isna()]
+    complete = executions[executions["valid"]]
     # Of each key the configs, in the order of the executions.
     found: dict[tuple[str, str, str | None, bool | None], dict[str, None]] = {}
     values: dict[tuple[str, str], Any] = {}

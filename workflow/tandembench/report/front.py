@@ -14,7 +14,7 @@ from tandembench.report.choice import Choice, choice
 from tandembench.report.estimated import Estimated, estimated
 from tandembench.report.formats import counted, interval, listed, percent
 from tandembench.report.numbers import Values
-from tandembench.report.said import Said, said
+from tandembench.report.said import Said, called, ordered, said
 from tandembench.report.setting import setting_of
 from tandembench.report.trust import Trust, trust
 from tandembench.report.why import Why, why
@@ -103,7 +103,7 @@ def front(dataset: Dataset, answers: Sequence[Answer], details: Values) -> Front
             details["estimator"],
             details["attribution"],
             details["rates"],
-            [row.config_id for row in main.rows] if main else (),
+            {row.config_id: called(main, row.config_id) for row in ordered(main)} if main else {},
         ),
         baselines=_baselines(details["baselines"]["entries"]),
         method=_method(dataset.runs, main),
@@ -204,18 +204,22 @@ def _questions(hypotheses: Values) -> tuple[Question, ...]:
 def _baselines(entries: Sequence[Values]) -> tuple[str, ...]:
     """One sentence for each baseline that the study names and that says anything."""
     sentences = []
+    apart: dict[str, list[str]] = {}
     for one in entries[:_MOST]:
         state, label = str(one["state"]), str(one["label"])
         if state in ("compared", "unsure"):
             counts = [
                 say("baseline_count", word, n=str(n)) for word, n in one["counts"].items() if n
             ]
-            said_ = listed(counts) or say("baseline_count", "nothing")
-            sentences.append(say("baseline", state, label=label, counts=said_))
+            of = listed(counts) or say("baseline_count", "nothing")
+            sentences.append(say("baseline", state, label=label, counts=of))
         elif state == "not_comparable":
-            sentences.append(say("baseline", state, label=label, why=str(one["short"])))
+            apart.setdefault(str(one["short"]), []).append(label)
         else:
             sentences.append(say("baseline", state, label=label))
+    for why_not, labels in apart.items():
+        verdict = "not_comparable" if len(labels) == 1 else "none_comparable"
+        sentences.append(say("baseline", verdict, label=listed(labels), why=why_not))
     return tuple(sentences)
 
 

@@ -91,7 +91,7 @@ def trust(
 def _failure(row: Mapping[Hashable, Any]) -> Failure:
     where = say(
         "failure",
-        "where",
+        "twin" if row["twin"] else "run",
         session=str(row["session"]),
         repetition=str(row["repetition"]),
         round=str(row["round"]),

@@ -51,6 +51,9 @@ def why(answer: Answer, services: Sequence[Service], losses: Sequence[Losses]) -
     """What a comparison shows of its configs; None where no run was valid."""
     if not services:
         return None
+    places = {row.config_id: place for place, row in enumerate(ordered(answer))}
+    services = sorted(services, key=lambda one: (places[one.config_id], one.order))
+    losses = sorted(losses, key=lambda one: places[one.config_id])
     sentences = [
         sentence
         for _, own in groupby(services, key=lambda one: one.config_id)
