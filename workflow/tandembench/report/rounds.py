@@ -18,7 +18,7 @@ def round_table(runs: pd.DataFrame, metric: str, key: str = "config_id") -> pd.D
     by_session = by_session.reindex(columns=order).dropna()
     if len(by_session) >= MIN_SESSIONS:
         return by_session
-    rounds = logs.pivot_table("log", ["session", "invocation", "repetition", "round"], key)
+    rounds = logs.pivot_table("log", ["session", "invocation", "repetition"], key)
     return rounds.reindex(columns=order).dropna()
 
 
