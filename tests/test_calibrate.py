@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def short() -> Calibration:
 
 
 def test_a_planted_delay_is_found_as_error(short: Calibration) -> None:
-    for condition in ("alone", "two", "busy"):
+    for condition in ("alone", "several", "busy"):
         own, late = getattr(short.own, condition), getattr(short.control, condition)
         for figure in ("token_stamp", "ttft", "duration"):
             exact, off = getattr(own, figure).median, getattr(late, figure).median
@@ -129,34 +130,32 @@ def test_the_json_has_the_agreed_keys(short: Calibration) -> None:
         assert one["tokens_per_s_sustained"] > 0
         assert one["cpu_s_per_10k_tokens"] > 0
         assert one["clock"]
-    n = told["token_stamp_error_us"]["n"]
-    assert n == short.schedule.tokens * told["ttft_error_us"]["n"]
+    assert told["token_stamp_error_us"]["n"] == 20 * told["ttft_error_us"]["n"]
 
 
-def test_as_short_as_can_be_has_a_p99_of_every_condition_with_two_streams(
+def test_as_short_as_can_be_has_a_p99_of_every_condition_with_several_streams(
     short: Calibration,
 ) -> None:
-    for one in (short.own.two, short.own.busy, short.control.two, short.control.busy):
-        assert one.token_stamp.n >= 662
-        assert one.token_stamp.p99 is not None
+    for figures in (short.own, short.control):
+        for errors in (figures.several, figures.busy):
+            assert errors.token_stamp.n >= 662
+            assert errors.token_stamp.p99 is not None
 
 
-@pytest.mark.parametrize(("seconds", "gap_s"), [(4.0, 0.0015), (28.0, 0.01)])
-def test_with_time_tokens_come_as_rarely_as_a_models(
-    monkeypatch: pytest.MonkeyPatch, short: Calibration, seconds: float, gap_s: float
+@pytest.mark.parametrize(("seconds", "streams"), [(4.0, 12), (28.0, 2)])
+def test_with_time_there_are_as_few_streams_as_a_comparison_has(
+    monkeypatch: pytest.MonkeyPatch, short: Calibration, seconds: float, streams: int
 ) -> None:
-    errors = {"alone": short.own.alone, "two": short.own.two, "busy": short.own.busy}
+    errors = {"alone": short.own.alone, "several": short.own.several, "busy": short.own.busy}
     known = Findings(errors=errors, rates=[1.0], cpu=[1.0])
-    schedules: set[str] = set()
 
     def measured(_: object, phases: Sequence[Phase], __: float) -> dict[str, Findings]:
-        schedules.update(phase.schedule for phase in phases)
         assert sum(phase.share for phase in phases) == pytest.approx(1)
+        assert {phase.schedule for phase in phases} == {"exact", "flood", "paced"}
         return {"own": known, "control": known}
 
     monkeypatch.setattr("tandembench.calibrate.session.measure_clients", measured)
-    assert calibrate(seconds).schedule.gap_s == gap_s
-    assert len(schedules) == 3
+    assert calibrate(seconds).streams == streams
 
 
 def test_the_table_says_that_it_is_simulated_and_on_what(short: Calibration) -> None:
@@ -224,8 +223,10 @@ def test_the_command_writes_a_calibration_that_a_dataset_takes(tmp_path: Path) -
     machine = fingerprint()
     del machine["load_1min"]
     assert content["machine"] == machine
-    stamp = f"token stamp {content['token_stamp_error_us']['median']:.0f} us"
-    assert stamp in log.read_text().splitlines()[-1]
+    said = re.search(r"token stamp (\d+) us", log.read_text().splitlines()[-1])
+    assert said is not None
+    # both are rounded, and not one after the other
+    assert abs(int(said[1]) - content["token_stamp_error_us"]["median"]) <= 0.6
     assert log.read_text() == done.stderr
 
 
@@ -290,5 +291,5 @@ def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:
 
         yield Subject(ask, lambda: "none")
 
-    with pytest.raises(TandemError, match=r"lost count: 18 tokens of 228 \(two/control/0"):
+    with pytest.raises(TandemError, match=r"lost count: 108 tokens of 720 \(several/control/0"):
         calibrate(1.0, {**SUBJECTS, "control": open_blind})

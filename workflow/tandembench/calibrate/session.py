@@ -1,4 +1,4 @@
-"""One calibration: both clients by turns, alone and with two streams, quiet and with a busy loop.
+"""One calibration: both clients by turns, with one and several streams, quiet and with a busy loop.
 
 A fake server a schedule stands ready, each in a process of its own; the clients run in
 this one, as they do in a block: prompts and JSON built before, garbage collection off.
@@ -22,20 +22,18 @@ from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, StreamLog, read_log
 from tandembench.servers.fake import fake_process
 
-# As long as it takes 662 tokens, the fewest with a p99, in both conditions and of both clients.
 DEFAULT_SECONDS = 4.0
-# From so many on there is time for tokens as rare as those of a model.
-_LONG_S = 20.0
 SCHEDULES: Mapping[str, Behaviour] = {
-    "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002),
-    "dense": Behaviour(first_token_s=0.01, tokens=38, gap_s=0.0015, jitter_s=0.0003),
-    "flood": Behaviour(first_token_s=0.05, tokens=3000, gap_s=0.0, jitter_s=0.0),
+    "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002, slots=32),
+    "flood": Behaviour(first_token_s=0.02, tokens=3000, gap_s=0.0, jitter_s=0.0),
     # two streams at 2,000 tokens/s each
-    "paced": Behaviour(first_token_s=0.05, tokens=500, gap_s=0.0005, jitter_s=0.0),
+    "paced": Behaviour(first_token_s=0.02, tokens=400, gap_s=0.0005, jitter_s=0.0),
 }
-# Those whose stamps are held against the log of sends.
-_STAMPED = ("exact", "dense")
 BUSY_S, BUSY_EVERY_S = 0.005, 0.020
+# Streams of one round begin so far apart: that their requests are built is no part of a TTFT.
+_STAGGER_S = 0.005
+# From so many seconds on there is time for as few streams as a comparison has.
+_LONG_S = 20.0
 _WARM_UP = "warm up"
 
 
@@ -52,16 +50,17 @@ class Phase:
     rounds: int = 1
 
 
+# 662 tokens, the fewest with a p99, take 28 s from two streams; from twelve they take a second.
+# They may not come closer together instead: what waits while the loop is busy shares a stamp.
 _SHORT = (
-    Phase("two", 0.3, "dense", streams=2, requests=3, rounds=3),
-    Phase("busy", 0.3, "dense", streams=2, requests=3, busy=True, rounds=3),
-    Phase("alone", 0.14, "dense", streams=1, requests=3),
-    Phase("flood", 0.12, "flood", streams=2, requests=1),
-    Phase("paced", 0.14, "paced", streams=2, requests=1),
+    Phase("several", 0.34, "exact", streams=12, requests=3),
+    Phase("busy", 0.34, "exact", streams=12, requests=3, busy=True),
+    Phase("alone", 0.12, "exact", streams=1, requests=1),
+    Phase("flood", 0.08, "flood", streams=2, requests=1),
+    Phase("paced", 0.12, "paced", streams=2, requests=1),
 )
-# The two shares of a third are what 662 tokens take in 28 s.
 _LONG = (
-    Phase("two", 0.335, "exact", streams=2, requests=2),
+    Phase("several", 0.335, "exact", streams=2, requests=2),
     Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
     Phase("alone", 0.14, "exact", streams=1, requests=2),
     Phase("flood", 0.095, "flood", streams=2, requests=1),
@@ -71,14 +70,14 @@ _LONG = (
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One client's: errors alone, with two streams, and with two while the event loop is busy.
+    """One client's: errors alone, with several streams, and with these while its loop is busy.
 
     ``tokens_per_s``: two streams from a server that sends as fast as it can, median of rounds.
     ``cpu_s_per_10k_tokens``: this process's CPU time at 4,000 tokens/s, median of rounds.
     """
 
     alone: Errors
-    two: Errors
+    several: Errors
     busy: Errors
     tokens_per_s: float
     cpu_s_per_10k_tokens: float
@@ -90,10 +89,10 @@ class Calibration:
     """Both clients' figures from the same minute, and what the machine was doing.
 
     All of it is simulated in that no model ran; the clocks, sockets and clients are real.
-    ``schedule`` is how the answers came whose stamps were checked.
+    ``streams`` is how many there were at once in the phases with several.
     """
 
-    schedule: Behaviour
+    streams: int
     own: Figures
     control: Figures
     seconds: float
@@ -106,7 +105,7 @@ class Calibration:
 class Findings:
     """What one client has been through.
 
-    ``seen``: its answers on a schedule that is checked, by prompt; ``errors``: of these, by phase;
+    ``seen``: its answers on the exact schedule, by prompt; ``errors``: of these, by phase;
     ``rates``, ``cpu``: tokens/s of each round of flood, CPU s per 10k tokens of each paced one.
     """
 
@@ -122,15 +121,15 @@ def calibrate(
 ) -> Calibration:
     """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
 
-    With 20 s or more tokens come as rarely as a model's; with less they come closer together.
-    Every phase has its fewest rounds, so that very few seconds become four. TandemError if a
-    client loses tokens or fails, or if the machine has no port, process or space left for it.
+    With 20 s or more there are two streams at once, with less there are more of them. Every phase
+    has one round at least, so that very few seconds become four. TandemError if a client loses
+    tokens or fails, or if the machine has no port, process or space left for it.
     """
     started, load_before = time.monotonic(), os.getloadavg()[0]
     phases = _LONG if seconds >= _LONG_S else _SHORT
     findings = measure_clients(subjects, phases, seconds)
     return Calibration(
-        schedule=SCHEDULES[phases[0].schedule],
+        streams=phases[0].streams,
         own=_figures(findings["own"]),
         control=_figures(findings["control"]),
         seconds=time.monotonic() - started,
@@ -168,8 +167,7 @@ def _measure_clients(
             }
             stack.enter_context(_no_collection())
             findings = asyncio.run(_measure(urls, subjects, phases, seconds))
-        stamped = [log for name, log in logs.items() if name in _STAMPED]
-        sent = {stream.prompt: stream for log in stamped for stream in read_log(log)}
+        sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
     for one in findings.values():
         one.errors = _errors(one.seen, sent)
     return findings
@@ -211,12 +209,13 @@ async def _round(client: Subject, url: str, phase: Phase, tag: str, findings: Fi
     bodies = {prompt: _body(prompt) for queue in prompts for prompt in queue}
     gc.collect()
 
-    async def in_turn(queue: Sequence[str]) -> dict[str, Seen]:
+    async def in_turn(place: int, queue: Sequence[str]) -> dict[str, Seen]:
+        await asyncio.sleep(place * _STAGGER_S)
         return {prompt: await client.ask(url, bodies[prompt]) for prompt in queue}
 
     async with _busy(phase.busy):
         cpu = time.process_time()
-        answers = await asyncio.gather(*map(in_turn, prompts))
+        answers = await asyncio.gather(*map(in_turn, range(phase.streams), prompts))
         cpu = time.process_time() - cpu
     seen = {prompt: one for answer in answers for prompt, one in answer.items()}
     tokens = sum(len(one.chunk_ns) for one in seen.values())
@@ -228,7 +227,7 @@ async def _round(client: Subject, url: str, phase: Phase, tag: str, findings: Fi
             fix="run it again; if that does not help, report it",
             exit_code=EXIT_ENVIRONMENT,
         )
-    if phase.schedule in _STAMPED:
+    if phase.schedule == "exact":
         findings.seen |= seen
     elif phase.schedule == "flood":
         first = min(one.chunk_ns[0] for one in seen.values())
@@ -288,7 +287,7 @@ def _figures(findings: Findings) -> Figures:
     errors = findings.errors
     return Figures(
         alone=errors["alone"],
-        two=errors["two"],
+        several=errors["several"],
         busy=errors["busy"],
         tokens_per_s=statistics.median(findings.rates),
         cpu_s_per_10k_tokens=statistics.median(findings.cpu),

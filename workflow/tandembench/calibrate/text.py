@@ -5,7 +5,6 @@ from typing import Any
 
 from tandembench.calibrate.errors import Spread
 from tandembench.calibrate.session import Calibration, Figures
-from tandembench.fake_server import Behaviour
 
 _FIGURES = {
     "token_stamp": "token stamp error, us",
@@ -13,26 +12,21 @@ _FIGURES = {
     "gap": "gap error, us",
     "duration": "duration error, us",
 }
-_CONDITIONS = {
-    "alone": "one stream",
-    "two": "two streams",
-    "busy": "two, loop busy 5 ms in 20",
-}
 
 
 def as_json(calibration: Calibration) -> dict[str, Any]:
-    """The errors with two streams; with ``control`` the same of plain httpx."""
+    """The errors with several streams; with ``control`` the same of plain httpx."""
     return _keys(calibration.own) | {"control": _keys(calibration.control)}
 
 
 def _keys(figures: Figures) -> dict[str, Any]:
-    def told(spread: Spread) -> dict[str, Any]:
+    def as_object(spread: Spread) -> dict[str, Any]:
         return {k: None if v is None else round(v, 1) for k, v in asdict(spread).items()}
 
-    two = {f"{name}_error_us": told(getattr(figures.two, name)) for name in _FIGURES}
+    errors = {f"{name}_error_us": as_object(getattr(figures.several, name)) for name in _FIGURES}
     return {
-        **two,
-        "busy_loop_token_stamp_error_us": told(figures.busy.token_stamp),
+        **errors,
+        "busy_loop_token_stamp_error_us": as_object(figures.busy.token_stamp),
         "tokens_per_s_sustained": round(figures.tokens_per_s),
         "cpu_s_per_10k_tokens": round(figures.cpu_s_per_10k_tokens, 3),
         "clock": figures.clock,
@@ -41,8 +35,8 @@ def _keys(figures: Figures) -> dict[str, Any]:
 
 def in_short(calibration: Calibration) -> str:
     """The two figures that matter most, in one line; microseconds."""
-    stamp, ttft = calibration.own.two.token_stamp, calibration.own.two.ttft
-    plain = calibration.control.two
+    stamp, ttft = calibration.own.several.token_stamp, calibration.own.several.ttft
+    plain = calibration.control.several
     return (
         f"instrument error: token stamp {stamp.median:.0f} us, TTFT {ttft.median:.0f} us (median); "
         f"plain httpx {plain.token_stamp.median:.0f} and {plain.ttft.median:.0f} us"
@@ -52,12 +46,17 @@ def in_short(calibration: Calibration) -> str:
 def as_table(calibration: Calibration) -> str:
     """All figures of both clients, for people."""
     own, control = calibration.own, calibration.control
+    conditions = {
+        "alone": "one stream",
+        "several": f"{calibration.streams} streams",
+        "busy": f"{calibration.streams}, loop busy 5 ms in 20",
+    }
     rows = [
         ("", "", "this client", "", "", "plain httpx", "", ""),
         ("figure", "condition", "median", "p99", "n", "median", "p99", "n"),
     ]
     for name, title in _FIGURES.items():
-        for condition, where in _CONDITIONS.items():
+        for condition, where in conditions.items():
             both = [getattr(getattr(one, condition), name) for one in (own, control)]
             rows.append((title, where, *_cells(both[0]), *_cells(both[1])))
             title = ""  # noqa: PLW2901 - said once
@@ -77,8 +76,8 @@ def as_table(calibration: Calibration) -> str:
     ]
     return "\n".join(
         [
-            f"Simulated answers (fake server): {_spoken(calibration.schedule)}; absolute",
-            "errors against its log of sends. A percentile needs enough n: 662 for p99.",
+            "Simulated answers (fake server): 50 ms, then 20 tokens at 10 +- 2 ms; absolute errors",
+            "against its log of sends. A percentile needs enough n: 662 for p99.",
             "",
             *lines,
             "",
@@ -87,14 +86,6 @@ def as_table(calibration: Calibration) -> str:
             f"{calibration.seconds:.1f} s.",
         ]
     )
-
-
-def _spoken(schedule: Behaviour) -> str:
-    first, gap, jitter = (
-        f"{1000 * seconds:g}"
-        for seconds in (schedule.first_token_s, schedule.gap_s, schedule.jitter_s)
-    )
-    return f"{first} ms, then {schedule.tokens} tokens at {gap} +- {jitter} ms"
 
 
 def _cells(spread: Spread) -> tuple[str, str, str]:
