@@ -11,21 +11,20 @@ from tandembench.report.figures.figure import Figure, labels, listed, plain
 from tandembench.report.figures.looks import (
     BLUE,
     VERMILLION,
-    WIDTH,
-    axes,
     beside,
-    drawing,
     heading,
     rows_down,
+    stacked,
     svg_of,
 )
 from tandembench.report.formats import interval
+from tandembench.report.words import say
 
 # So many rows fit a figure.
 COMPARED = 24
 # Colour and mark, with its face, of the two sides.
 SIDES = {"here": (BLUE, "o", BLUE), "baseline": (VERMILLION, "s", "white")}
-LEFT, ROW, GAP = 2.2, 0.34, 0.75
+ROW, GAP = 0.34, 0.75
 Row = Mapping[str, Any]
 
 
@@ -35,7 +34,7 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
     shown = every[:COMPARED]
     if not shown:
         return None
-    title = "Against baselines"
+    title = say("figure_baselines", "title")
     rows = tuple(
         (
             plain(_subject(row), 80),
@@ -52,25 +51,22 @@ def baselines(context: Mapping[str, Any]) -> Figure | None:
     panels: dict[tuple[str, str], list[Row]] = {}
     for row in shown:
         panels.setdefault((row["metric"], row["label"]), []).append(row)
-    figure = drawing(0.2 + ROW * len(shown) + GAP * len(panels))
-    top = 0.6
-    for (metric, label), own in panels.items():
-        ax = axes(figure, LEFT, top, WIDTH - LEFT - 1.1, ROW * len(own))
+    figure, axes_down = stacked([ROW * len(own) + GAP for own in panels.values()])
+    for ax, ((metric, label), own) in zip(axes_down, panels.items(), strict=True):
         heading(ax, f"{plain(label)}: {plain(metric)}")
         _pairs(ax, own)
-        top += ROW * len(own) + GAP
     marks = [
         Line2D([], [], color=colour, marker=mark, markerfacecolor=face, label=name)
         for name, (colour, mark, face) in SIDES.items()
     ]
-    figure.legend(handles=marks, loc="upper left", bbox_to_anchor=(LEFT / WIDTH, 1), ncols=2)
-    more = f" The first {COMPARED} of {len(every)} comparisons." if len(every) > COMPARED else ""
+    figure.legend(handles=marks, loc="outside upper left", ncols=2)
+    cut = len(every) > COMPARED
+    more = [say("figure_subjects", "more", shown=str(COMPARED), of=str(len(every)))] if cut else []
     return Figure(
         name="baselines",
         title=title,
         alt=alt,
-        caption="Filled: measured here; hollow: the baseline. Lines are 95 % intervals, where the "
-        f"source allows one. The word at the right is the verdict.{more}",
+        caption=" ".join([say("figure_baselines", "caption"), *more]),
         svg=svg_of(figure, "baselines", title, alt),
         columns=("of", "baseline", "metric", "here", "there", "verdict"),
         rows=rows,

@@ -10,9 +10,10 @@ from matplotlib.patches import Rectangle
 
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, labels, plain
-from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, axes, drawing, svg_of
+from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, stacked, svg_of
 from tandembench.report.formats import counted, number
 from tandembench.report.numbers import mean, ratio
+from tandembench.report.words import say
 
 # So many configs stay legible, and so many phases a report small.
 CONFIGS, PHASES = 24, 8
@@ -28,7 +29,6 @@ METRICS = (
 OF_RUNS = ("makespan_ratio", "speedup_true", "aggregate_tokens_per_s", "speedup_estimate")
 OF_AGENTS = ("slowdown", "ttft_s")
 _GEOMETRIC = ("makespan_ratio", "speedup_true", "slowdown")
-CELL, RIGHT = 0.55, 5.55
 Row = Mapping[str, float | None]
 
 
@@ -59,14 +59,11 @@ def _heat(
     shown = configs[:CONFIGS]
     cells = {one: _means(one, runs, shared) for one in shown}
     metrics = [metric for metric in METRICS if any(cells[one][metric[0]] for one in shown)]
-    title = f"Configs of the phase {phase['name']}"
-    figure = drawing(0.55 + 0.27 * len(shown))
-    ax = axes(figure, RIGHT - CELL * len(metrics), 0.45, CELL * len(metrics), 0.27 * len(shown))
+    title = say("figure_heat", "title", phase=str(phase["name"]))
+    figure, (ax,) = stacked([0.6 + 0.27 * len(shown)])
     ax.set_xlim(0, len(metrics))
     ax.set_ylim(len(shown) - 0.5, -0.5)
-    ax.set_yticks(
-        range(len(shown)), labels=labels(shown, int((RIGHT - CELL * len(metrics)) / 0.09))
-    )
+    ax.set_yticks(range(len(shown)), labels=labels(shown, 30))
     ax.set_xticks([])
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -76,9 +73,8 @@ def _heat(
         _column(ax, place, words, values, digits, _shades(values, more_is_better, margin))
         known = [value for value in values if value is not None]
         said.append(f"{metric} from {_text(min(known), digits)} to {_text(max(known), digits)}")
-    cut = f" The first {CONFIGS} of {len(configs)}; all stand in runs.parquet." * (
-        len(configs) > CONFIGS
-    )
+    more = len(configs) > CONFIGS
+    cut = [say("figure_heat", "more", shown=str(CONFIGS), of=str(len(configs)))] if more else []
     alt = (
         f"{counted(len(shown), 'config')} by {counted(len(metrics), 'metric')}: {', '.join(said)}."
     )
@@ -86,9 +82,7 @@ def _heat(
         name=f"heat-{phase['name']}",
         title=title,
         alt=alt,
-        caption="Darker is better, column by column. A shade shows the order of means and is no "
-        "verdict; a column whose means lie within the margin has none, and neither has TR114's "
-        f"estimate, which ranks nothing.{cut}",
+        caption=" ".join([say("figure_heat", "caption"), *cut]),
         svg=svg_of(figure, f"heat-{phase['name']}", title, alt),
         columns=("config", *(metric for metric, *_ in metrics)),
         rows=tuple(

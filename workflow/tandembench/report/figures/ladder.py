@@ -15,8 +15,7 @@ from tandembench.report.figures.looks import (
     QUIET,
     SMALL,
     VERMILLION,
-    axes,
-    drawing,
+    gridded,
     heading,
     rows_down,
     svg_of,
@@ -24,6 +23,7 @@ from tandembench.report.figures.looks import (
 from tandembench.report.figures.subjects import Subjects
 from tandembench.report.formats import percent
 from tandembench.report.numbers import mean
+from tandembench.report.words import say
 
 # A step of the ladder: its label, the column of the true split and that of TR114's; None: not seen.
 STEPS = (
@@ -33,11 +33,8 @@ STEPS = (
     ("contention", "contention", None),
     ("orchestration", "orchestration_true", "orchestration_loss"),
 )
-ROW, GAP = 0.24, 0.6
-BOTH, BETWEEN = 4.1, 0.5
+ROW, HEADING, AXIS = 0.24, 0.32, 0.25
 SIDES = {"true": "true split", "estimate": "TR114's split"}
-
-TRUE = "The true split starts from each agent alone. "
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def ladder(subjects: Subjects) -> Figure | None:
     if not panels:
         return None
     shown = [side for side in SIDES if any(side in found for _, found in panels)]
-    title = "Loss ladder: from ideal to measured"
+    title = say("figure_ladder", "title")
     rows = tuple(
         (
             subject.label,
@@ -78,35 +75,29 @@ def ladder(subjects: Subjects) -> Figure | None:
         ]
     )
     alt = f"Mean losses from 100 % down to the efficiency. {said}."
-    high = ROW * (len(STEPS) + 2)
-    figure = drawing(0.62 + len(panels) * (high + GAP) - GAP + 0.45)
-    width = (BOTH - BETWEEN * (len(shown) - 1)) / len(shown)
-    top = 0.62
-    for number, (subject, found) in enumerate(panels):
-        for place, side in enumerate(shown):
-            ax = axes(figure, 1.2 + place * (width + BETWEEN), top, width, high)
-            _panel(ax, found.get(side), labels=place == 0)
-            if place == 0:
-                heading(ax, subject.label)
+    high = ROW * (len(STEPS) + 2) + HEADING
+    figure, grid = gridded([high] * (len(panels) - 1) + [high + AXIS], len(shown))
+    for number, (row_of_axes, (subject, ladders)) in enumerate(zip(grid, panels, strict=True)):
+        for place, (ax, side) in enumerate(zip(row_of_axes, shown, strict=True)):
+            _panel(ax, ladders.get(side), labels=place == 0)
+            heading(ax, subject.label if place == 0 else " ")
             if number == 0:
                 ax.annotate(
                     SIDES[side],
-                    (0, 1),
+                    (1, 1),
                     xycoords="axes fraction",
-                    xytext=(0, 24),
+                    xytext=(0, 22),
                     textcoords="offset points",
+                    ha="right",
                     color=_colour(side),
                     weight="bold",
                 )
             ax.tick_params(labelbottom=number == len(panels) - 1)
-        top += high + GAP
     return Figure(
         name="ladder",
         title=title,
         alt=alt,
-        caption="From the top: the ideal, each loss, and the efficiency that is left; means over "
-        f"valid runs. {TRUE if 'true' in shown else ''}TR114's split starts from durations "
-        "measured while sharing: contention is in them already, and so counts as efficiency. "
+        caption=f"{say('figure_ladder', 'both' if 'true' in shown else 'estimate')} "
         f"{subjects.about}",
         svg=svg_of(figure, "ladder", title, alt),
         columns=("topology", "split", "runs", *names, "efficiency"),

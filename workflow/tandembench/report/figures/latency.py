@@ -14,9 +14,8 @@ from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     COLOURS,
     INK,
-    axes,
     brief_seconds,
-    drawing,
+    gridded,
     grouped_rows,
     heading,
     seconds_axis,
@@ -24,13 +23,13 @@ from tandembench.report.figures.looks import (
 )
 from tandembench.report.figures.subjects import Subject, Subjects
 from tandembench.report.gaps import gaps
+from tandembench.report.words import say
 
 # Up to so many values are shown one by one, more as a box.
 SINGLE = 30
 MODES = {"solo": "alone", "concurrent": "in the run"}
-ROW = 0.25
+ROW, HEADING, AXIS = 0.25, 0.3, 0.3
 TITLES = {"first token": "First tokens", "gap between chunks": "gaps between chunks"}
-HOLLOW = "Hollow: each agent alone; filled: in the run. "
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
     every = [spread for found in panels.values() for spread in found]
     title = " and ".join(TITLES[words] for words in panels).capitalize()
     both_modes = len({spread.mode for spread in every}) > 1
+    hollow = [say("figure_latency", "hollow")] if both_modes else []
     rows = tuple(
         (
             words,
@@ -88,7 +88,7 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
         name="latency",
         title=title,
         alt=alt,
-        caption=f"{_marks(every)}{HOLLOW if both_modes else ''}{subjects.about}",
+        caption=" ".join([_marks(every), *hollow, subjects.about]),
         svg=svg_of(_drawn(panels), "latency", title, alt),
         columns=("time", "topology", "agents", "n", "p50", "p90", "p99", "longest"),
         rows=rows,
@@ -97,15 +97,12 @@ def latency(dataset: Dataset, subjects: Subjects) -> Figure | None:
 
 def _marks(spreads: Sequence[_Spread]) -> str:
     """What the marks of these rows are."""
-    boxes = [spread for spread in spreads if len(spread.values) > SINGLE]
+    boxes = sum(len(spread.values) > SINGLE for spread in spreads)
     if not boxes:
-        return "Each point is one value. "
-    of_few = f"Up to {SINGLE} values are single points. Of more, the"
-    return (
-        f"{'The' if len(boxes) == len(spreads) else of_few} box holds the middle half, the line "
-        "across it is the median, the whiskers reach to the shortest and longest, and the marks "
-        "on them are p90 and p99, where there are values enough (64 and 662). "
-    )
+        return say("figure_latency", "points")
+    if boxes == len(spreads):
+        return say("figure_latency", "boxes")
+    return say("figure_latency", "both", single=str(SINGLE))
 
 
 def _drawn(panels: Mapping[str, Sequence[_Spread]]) -> Drawing:
@@ -118,18 +115,16 @@ def _drawn(panels: Mapping[str, Sequence[_Spread]]) -> Drawing:
             mode for mode in MODES.values() if (label, mode) in {(s.label, s.mode) for s in every}
         ]
     high = ROW * (len(modes) + sum(len(own) for own in modes.values()))
-    figure = drawing(0.3 + high + 0.4)
-    width = (4.45 - 0.3 * (len(panels) - 1)) / len(panels)
-    for number, (words, found) in enumerate(panels.items()):
-        ax = axes(figure, 0.95 + number * (width + 0.3), 0.3, width, high)
+    figure, (row_of_axes,) = gridded([high + HEADING + AXIS], len(panels))
+    for number, (ax, (words, spreads)) in enumerate(zip(row_of_axes, panels.items(), strict=True)):
         # The first panel names the rows of all.
         places = grouped_rows(ax, [("" if number else label, own) for label, own in modes.items()])
         ax.tick_params(labelleft=number == 0)
         heading(ax, words)
-        for spread in found:
+        for spread in spreads:
             of_group = places[list(modes).index(spread.label)]
             _row(ax, of_group[modes[spread.label].index(spread.mode)], spread)
-        values = [value for spread in found for value in spread.values]
+        values = [value for spread in spreads for value in spread.values]
         seconds_axis(ax, min(values), max(values))
     return figure
 

@@ -90,17 +90,17 @@ def stacked(heights: Sequence[float]) -> tuple[Drawing, list[Axes]]:
     Labels, titles and notes beside the axes get the room that they need: matplotlib's constrained
     layout measures them.
     """
-    figure = Drawing(figsize=(WIDTH, sum(heights)), layout="constrained")
-    FigureCanvasSVG(figure)
-    grid = figure.subplots(len(heights), squeeze=False, gridspec_kw={"height_ratios": heights})
+    figure, grid = gridded(heights, 1)
     return figure, [row[0] for row in grid]
 
 
-def axes(figure: Drawing, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes whose box is so many inches from the left and the top of the figure."""
-    total = figure.get_figheight()
-    box = (left / WIDTH, 1 - (top + height) / total, width / WIDTH, height / total)
-    return figure.add_axes(box)
+def gridded(heights: Sequence[float], columns: int) -> tuple[Drawing, list[list[Axes]]]:
+    """The same with several panels of equal width in each row."""
+    figure = Drawing(figsize=(WIDTH, sum(heights)), layout="constrained")
+    FigureCanvasSVG(figure)
+    ratios = {"height_ratios": heights}
+    grid = figure.subplots(len(heights), columns, squeeze=False, gridspec_kw=ratios)
+    return figure, [list(row) for row in grid]
 
 
 def svg_of(figure: Drawing, name: str, title: str, alt: str) -> str:

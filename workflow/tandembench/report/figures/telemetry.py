@@ -15,9 +15,8 @@ from tandembench.report.figures.looks import (
     OF_AGENTS,
     QUIET,
     VERMILLION,
-    axes,
-    drawing,
     heading,
+    stacked,
     svg_of,
 )
 from tandembench.report.figures.subjects import (
@@ -29,11 +28,12 @@ from tandembench.report.figures.subjects import (
 )
 from tandembench.report.formats import number
 from tandembench.report.numbers import mean, peak
+from tandembench.report.words import say
 
 DASHES = ("-", "--", ":", "-.")
 # Of processors: the servers of a block as one, the client, and whatever else ran.
 PROCESSORS = {"servers": (BLUE, "-"), "client": (GREEN, "--"), "others": (VERMILLION, ":")}
-HIGH, GAP = 0.95, 0.55
+HIGH, AXIS = 1.35, 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,43 +83,35 @@ def _figure(name: str, column: str, panels: Sequence[_Panel], limit: int | None)
     everyone = dict.fromkeys(who for panel in panels for who in panel.samples["who"])
     lines = PROCESSORS if of_processors else _of_gpus(sorted(everyone))
     rows = tuple(
-        (panel.subject.topology, panel.block, who, number(mean(own)), number(peak(own)))
+        (panel.subject.label, panel.block, who, number(mean(own)), number(peak(own)))
         for panel in panels
         for who in lines
         if len(own := panel.samples.loc[panel.samples["who"] == who, "value"])
     )
     said = listed([f"{row[0]}, {row[2]}: mean {row[3]}, peak {row[4]}" for row in rows], 16)
     alt = f"{unit[0].upper()}{unit[1:]} over time while all agents run. {said}."
-    figure = drawing(0.6 + len(panels) * (HIGH + GAP) - GAP + 0.6)
+    high = [HIGH] * (len(panels) - 1) + [HIGH + AXIS]
+    figure, every = stacked(high)
     longest = max(float(panel.samples["t_s"].max()) for panel in panels)
     most = max(float(panel.samples["value"].max()) for panel in panels)
-    top = 0.6
-    for place, panel in enumerate(panels):
-        ax = axes(figure, 0.65, top, 4.75, HIGH)
+    for ax, panel in zip(every, panels, strict=True):
         heading(ax, panel.subject.label)
         _draw(ax, panel.samples, lines, limit)
         ax.set_xlim(0, longest)
         ax.set_ylim(0, 1.12 * max(most, limit or 0))
         ax.set_ylabel("cores" if of_processors else "busy")
-        ax.tick_params(labelbottom=place == len(panels) - 1)
-        if place == 0:
-            ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.2), ncols=4, borderpad=0)
-        top += HIGH + GAP
-    ax.set_xlabel("seconds after the start of the run")
-    used = (
-        "Cores that the servers of the block, the client and everything else used since the "
-        "sample before"
-        if of_processors
-        else "Part of the time since the sample before in which a GPU computed"
-    )
-    thin = f" Thin line: the {limit} cores of the machine." if of_processors and limit else ""
+        ax.tick_params(labelbottom=ax is every[-1])
+    every[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.15), ncols=4, borderpad=0)
+    every[-1].set_xlabel(say("figure_timeline", "axis"))
+    kind = "cores" if of_processors else "gpus"
+    thin = say("figure_telemetry", "limit", limit=str(limit)) if of_processors and limit else ""
     return Figure(
         name=name,
         title=title,
         alt=alt,
-        caption=f"{used}, in the blocks of median wall time.{thin}",
+        caption=f"{say('figure_telemetry', kind)} {thin}".strip(),
         svg=svg_of(figure, name, title, alt),
-        columns=("topology", "block", "who", f"{unit}, mean", "peak"),
+        columns=("config", "run", "who", f"{unit}, mean", "peak"),
         rows=rows,
     )
 
