@@ -129,9 +129,14 @@ def fit(
     measured = freedom + elsewhere.freedom
     if measured:
         beforehand = _OF_BLOCKS if several else 0.0
-        sum_of_squares = square + elsewhere.value * elsewhere.freedom
-        of_block = (beforehand * (start + noise) + sum_of_squares) / (beforehand + measured)
-        block_freedom = beforehand + measured
+        total = beforehand + measured
+        parts_of_block = [
+            (beforehand * start / total, _KNOWN),
+            (beforehand * noise / total, within_freedom),
+            ((square + elsewhere.value * elsewhere.freedom) / total, measured),
+        ]
+        of_block = math.fsum(value for value, _ in parts_of_block)
+        block_freedom = _satterthwaite(parts_of_block)
     else:
         of_block = start + noise
         block_freedom = _satterthwaite([(start, _KNOWN), (noise, within_freedom)])
