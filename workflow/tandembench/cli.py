@@ -146,9 +146,7 @@ def show(dataset: str, comparison: str | None, style: str) -> None:
 )
 @click.option("--page", "with_page", is_flag=True, help="Make its HTML page too.")
 @_HYPOTHESES
-def report(
-    dataset: str, output: Path | None, with_page: bool, hypotheses_file: str | None
-) -> None:
+def report(dataset: str, output: Path | None, with_page: bool, hypotheses_file: str | None) -> None:
     """Render the technical report of DATASET, and print where it is. Nothing is measured.
 
     DATASET is results/<study>, a dataset's folder or a baseline of runs. Beside the Markdown stand
