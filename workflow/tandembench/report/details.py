@@ -45,7 +45,7 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         "name": descriptor["name"],
         "study": study,
         "margin": margin,
-        "measured": _measured(runs, executions),
+        "measured": _measured(runs),
         "environment": environment(descriptor, executions),
         "estimator": estimator(runs, margin),
         "phases": phase_tables(study["phases"], runs, margin),
@@ -83,12 +83,8 @@ def _once(table: pd.DataFrame) -> pd.DataFrame:
     return table[~table["twin"].astype(bool)] if len(table) else table
 
 
-def _measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Values:
-    """``solos``: valid executions alone; ``gains``: valid runs with a speedup_true.
-
-    ``shuffled``: whether runs say in which order their block was measured, as blocks of this
-    workflow do, and imported ones do not.
-    """
+def _measured(runs: pd.DataFrame) -> Values:
+    """``gains``: valid runs with a speedup_true."""
     valid = runs[runs["valid"]]
     return {
         "when": _when(runs["started_at"]),
@@ -97,10 +93,7 @@ def _measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Values:
         "configs": int(runs["config_id"].nunique()),
         "void_configs": sorted(set(runs["config_id"]) - set(valid["config_id"])),
         "sessions": sorted(runs["session"].unique()),
-        "agents_max": int(runs["n_agents"].max()) if len(runs) else 0,
-        "solos": int((executions["valid"] & (executions["mode"] == "solo")).sum()),
         "gains": int(valid["speedup_true"].notna().sum()),
-        "shuffled": bool(valid["position"].notna().any()),
         "cold": int(valid["cold"].fillna(value=False).astype(bool).sum()),
     }
 

@@ -92,13 +92,6 @@ def _scenario(row: Mapping[str, Any]) -> str:
     return f"{plain(row['scenario'])}, {row['topology']}, {agents}"
 
 
-def executions_of(dataset: Dataset, subject: Subject) -> pd.DataFrame:
-    """The executions of its valid runs and their solos, twins left out."""
-    own = dataset.executions
-    kept = own["valid"] & ~own["twin"].astype(bool)
-    return own[kept & own["config_id"].isin(subject.configs)]
-
-
 def typical_block(dataset: Dataset, subject: Subject) -> "pd.Series[Any]":
     """The run of median wall time (the lower of two), of those whose tokens are known if any are.
 
