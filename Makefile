@@ -42,8 +42,11 @@ system:
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libstdc++.so.6")' 2>/dev/null || [ "$$(uname -s)" != Linux ] || \
 	  { echo "make: libstdc++.so.6 is missing: install the package libstdc++6 (Debian, Ubuntu) or libstdc++ (Fedora)" >&2; exit 1; }
 
-quick study: $(READY)
-	@$(RUN) --configfile config/$@.yaml && tandembench show results/$@
+quick: $(READY)
+	@$(RUN) --configfile config/quick.yaml && tandembench show results/quick
+
+study: $(READY)
+	@$(RUN) --configfile config/study.yaml && tandembench show results/study
 
 report: named $(READY)
 	@$(BIN)/tandembench report "$(STUDY)" --page
