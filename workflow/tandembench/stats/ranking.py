@@ -1,6 +1,5 @@
 """Whether any of several configs or levels differs, and then which is best. Pure."""
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -114,18 +113,6 @@ def no_level_differs(values: Sequence[float], levels: Sequence[Hashable]) -> flo
         batch=500,
     )
     return float(found.pvalue)
-
-
-def planned_columns_p(table: NDArray[np.float64]) -> float:
-    """The same for columns that were planned to be compared, however few the rows are.
-
-    Fewer than 1,000 orders that can be told apart (two columns: up to ten rows) allow no small p,
-    and the comparison would be lost before it is made: then `block_f_p`, which for two columns is
-    the t test that their interval rests on.
-    """
-    rows, columns = table.shape
-    orders = (rows - 1) * math.lgamma(columns + 1)
-    return block_f_p(table) if orders < math.log(_FEWEST) else no_column_differs(table)
 
 
 def block_f_p(table: NDArray[np.float64]) -> float:
