@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tandembench.dataset.columns import (
+from tandembench.dataset.descriptor import write_descriptor
+from tandembench.tables.columns import (
     EXECUTIONS,
     RATES,
     STUDY_RUNS,
@@ -26,8 +27,7 @@ from tandembench.dataset.columns import (
     Column,
     arrow_schema,
 )
-from tandembench.dataset.descriptor import write_descriptor
-from tandembench.dataset.parquet import write_table, write_tables
+from tandembench.tables.parquet import write_table, write_tables
 
 START = datetime(2026, 11, 22, 17, 30, tzinfo=UTC)
 SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandembench.stats.drift import drift_slope
-from tandembench.stats.hypotheses import Source, judge
-from tandembench.stats.steady import steadiness
+from tandembench.analysis.drift import drift_slope
+from tandembench.analysis.hypotheses import Source, judge
+from tandembench.analysis.steady import steadiness
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Random = np.random.Generator

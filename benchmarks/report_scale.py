@@ -16,7 +16,14 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.answer import answers
-from tandembench.dataset.columns import (
+from tandembench.dataset.load import Dataset
+from tandembench.dataset.opened import OpenDataset
+from tandembench.report.details import details
+from tandembench.report.figures import draw
+from tandembench.report.front import front
+from tandembench.report.plain import as_json
+from tandembench.report.render import render
+from tandembench.tables.columns import (
     EXECUTIONS,
     RATES,
     STUDY_RUNS,
@@ -25,13 +32,6 @@ from tandembench.dataset.columns import (
     Column,
     arrow_schema,
 )
-from tandembench.dataset.load import Dataset
-from tandembench.dataset.opened import OpenDataset
-from tandembench.report.details import details
-from tandembench.report.figures import draw
-from tandembench.report.front import front
-from tandembench.report.plain import as_json
-from tandembench.report.render import render
 
 TOPOLOGIES = ("serial", "single", "single_parallel", "dual")
 SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")

@@ -11,10 +11,10 @@ import pandas as pd
 from raw_blocks import block, scaled, where, write_dataset
 
 from tandembench.analysis.answer import answers
+from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.details import details
 from tandembench.report.figures import Figure, draw
-from tandembench.stats.intervals import Interval
 
 Row = dict[str, Any]
 Blocks = Sequence[Sequence[Row]]

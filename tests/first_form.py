@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS, Column
 from tandembench.dataset.descriptor import field_of, file_hash, read_descriptor, seal
-from tandembench.dataset.parquet import read_rows, write_table
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS, Column
+from tandembench.tables.parquet import read_rows, write_table
 
 ORDER = Column("order", "text", "", "order of the executions in the block")
 # Columns that the first version did not know.

@@ -14,8 +14,8 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
-from tandembench.dataset.columns import RUN_FILE
-from tandembench.dataset.parquet import write_table
+from tandembench.tables.columns import RUN_FILE
+from tandembench.tables.parquet import write_table
 
 Row = dict[str, Any]
 NAMES = ("collector", "insight", "third", "fourth", "fifth")

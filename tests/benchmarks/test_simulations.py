@@ -9,9 +9,8 @@ import simulations
 from cells import Cell, Seen
 from click.testing import CliRunner
 
-from tandembench.analysis import compare, levels
+from tandembench.analysis import compare, hypotheses, levels
 from tandembench.analysis.levels import Allowance
-from tandembench.stats import hypotheses
 
 STUDIES = 100
 

@@ -8,9 +8,9 @@ import pytest
 from raw_blocks import MACHINE, block, failed, no_server, side_by_side, where, write_run_file
 
 from tandembench.dataset.aggregate import aggregate_phase
-from tandembench.dataset.columns import EXECUTIONS, RUN_FILE, RUNS
-from tandembench.dataset.parquet import read_file, read_rows, write_table
 from tandembench.errors import TandemError
+from tandembench.tables.columns import EXECUTIONS, RUN_FILE, RUNS
+from tandembench.tables.parquet import read_file, read_rows, write_table
 
 Row = dict[str, Any]
 KEY = {

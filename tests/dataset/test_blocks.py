@@ -9,8 +9,8 @@ import pytest
 from raw_blocks import NAMES, block, failed, no_server, side_by_side, where
 
 from tandembench.dataset.blocks import block_rows
-from tandembench.dataset.columns import EXECUTIONS, RUN_FILE
 from tandembench.metrics import RUN_METRICS, Step, execution_metrics, timing
+from tandembench.tables.columns import EXECUTIONS, RUN_FILE
 
 Row = dict[str, Any]
 METRICS = set(RUN_METRICS)

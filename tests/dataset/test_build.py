@@ -12,12 +12,12 @@ import pytest
 from raw_blocks import MACHINE, START, block, failed, no_server, rounds, scaled, write_dataset
 
 from tandembench.dataset.build import with_makespan_ratio
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_rows, write_table
 from tandembench.errors import TandemError
+from tandembench.tables.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
+from tandembench.tables.parquet import read_rows, write_table
 
 Row = dict[str, Any]
 

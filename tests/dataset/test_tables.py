@@ -13,7 +13,9 @@ import pytest
 from raw_blocks import block, write_run_file
 
 from tandembench.dataset.blocks import block_rows
-from tandembench.dataset.columns import (
+from tandembench.errors import TandemError
+from tandembench.metrics import RUN_METRICS
+from tandembench.tables.columns import (
     EXECUTIONS,
     KEYS,
     RATES,
@@ -25,7 +27,7 @@ from tandembench.dataset.columns import (
     Column,
     arrow_schema,
 )
-from tandembench.dataset.parquet import (
+from tandembench.tables.parquet import (
     as_table,
     read_columns,
     read_file,
@@ -34,8 +36,6 @@ from tandembench.dataset.parquet import (
     write_table,
     write_tables,
 )
-from tandembench.errors import TandemError
-from tandembench.metrics import RUN_METRICS
 
 TABLES = {
     "run file": RUN_FILE,

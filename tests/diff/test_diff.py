@@ -16,12 +16,12 @@ from raw_blocks import START, block, rounds, scaled, write_dataset
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
-from tandembench.dataset.columns import STUDY_RUNS
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
 from tandembench.dataset.load import Dataset
-from tandembench.dataset.parquet import read_rows, write_table
 from tandembench.diff.compare import compare
 from tandembench.diff.sides import open_side
+from tandembench.tables.columns import STUDY_RUNS
+from tandembench.tables.parquet import read_rows, write_table
 
 
 def dataset(

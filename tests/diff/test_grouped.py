@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 
+from tandembench.analysis.comparison import Observation, paired_ratio
 from tandembench.diff.grouped import Cells, Values, ratios
-from tandembench.stats.comparison import Observation, paired_ratio
 
 Block = tuple[int, str, int]  # group, session, round
 

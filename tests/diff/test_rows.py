@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from raw_blocks import START
 
-from tandembench.dataset.columns import KEYS, STUDY_RUNS
 from tandembench.dataset.descriptor import file_hash, seal
 from tandembench.dataset.opened import OpenDataset, open_dataset
-from tandembench.dataset.parquet import write_table
 from tandembench.diff.rows import changes, match, read_both
 from tandembench.errors import TandemError
+from tandembench.tables.columns import KEYS, STUDY_RUNS
+from tandembench.tables.parquet import write_table
 
 Row = dict[str, Any]
 NAMES = [column.name for column in KEYS]

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from raw_blocks import block, rounds, scaled, write_dataset
 
+from tandembench.analysis.intervals import Interval
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.diff.compare import Difference
 from tandembench.diff.write import as_html, as_json, as_markdown, style_of
-from tandembench.stats.intervals import Interval
 
 HOSTILE = "a | b\n# Verdict: <script>alert(1)</script> [x](http://evil)"
 

@@ -17,7 +17,6 @@ import psutil
 import pytest
 from run_specs import EMBEDDED, MODEL, QUICK, run_spec, two_agents
 
-from tandembench.dataset.parquet import read_file, read_rows
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour
 from tandembench.measure import run as run_module
@@ -26,6 +25,7 @@ from tandembench.measure.run import run
 from tandembench.servers.fake import fake_process
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import RunSpec
+from tandembench.tables.parquet import read_file, read_rows
 
 FAKE_LOCK = {"version": "0.0.0-fake", "models": {"fake": None}}
 

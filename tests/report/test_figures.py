@@ -21,11 +21,11 @@ from report_tables import geometric, table
 from studies import blocks
 from studies import study as a_study
 
+from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.formats import bounded, number, percent
 from tandembench.report.said import called
 from tandembench.report.write import rendered
-from tandembench.stats.intervals import Interval
 
 
 def test_every_figure_is_there_in_the_reports_order(

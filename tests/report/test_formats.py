@@ -2,6 +2,7 @@
 
 import pytest
 
+from tandembench.analysis.intervals import Interval
 from tandembench.report.formats import (
     bounded,
     counted,
@@ -13,7 +14,6 @@ from tandembench.report.formats import (
     speed,
     speeds,
 )
-from tandembench.stats.intervals import Interval
 
 
 @pytest.mark.parametrize(

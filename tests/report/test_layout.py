@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from raw_blocks import block, write_dataset
 
+from tandembench.analysis.settings import Check
 from tandembench.dataset.load import load_dataset
 from tandembench.report.factors import checks, factors
-from tandembench.stats.settings import Check
 
 Row = dict[str, Any]
 

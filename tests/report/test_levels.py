@@ -12,11 +12,11 @@ import pytest
 from raw_blocks import block, failed, rounds, scaled, where, write_dataset
 from report_tables import t_interval, table
 
-from tandembench.dataset.columns import EXECUTIONS, STUDY_RUNS, arrow_schema
 from tandembench.dataset.load import load_dataset
 from tandembench.report.details import details
 from tandembench.report.levels import level_text, option_comparisons
 from tandembench.report.render import harmless, render
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS, arrow_schema
 
 Row = dict[str, Any]
 Blocks = Sequence[Sequence[Row]]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tandembench.analysis.ranking import ranking
 from tandembench.dataset.load import Dataset
 from tandembench.project import load_hypotheses
 from tandembench.report.attribution import as_text, attribution
@@ -12,7 +13,6 @@ from tandembench.report.factors import checks, factors
 from tandembench.report.hypotheses import questions
 from tandembench.report.rounds import round_table
 from tandembench.select import proposal
-from tandembench.stats.ranking import ranking
 
 
 def test_time_outside_the_agents_is_under_a_thousandth_of_the_loss(tr114: Dataset) -> None:

@@ -9,10 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 from study_texts import REPOSITORY, complaint
 
-from tandembench.dataset.columns import STUDY_RUNS
 from tandembench.errors import TandemError
 from tandembench.project import TESTABLE, load_hypotheses
 from tandembench.study.hypotheses import SELF, Hypothesis, Side, read_hypotheses
+from tandembench.tables.columns import STUDY_RUNS
 
 SCHEMA: dict[str, Any] = YAML(typ="safe").load(
     REPOSITORY / "workflow/schemas/hypotheses.schema.yaml"

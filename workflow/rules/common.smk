@@ -91,7 +91,6 @@ REPORTING_CODE = [
         "tandembench/diff/*.py",
         "tandembench/plan.py",
         "tandembench/report/**/*.py",
-        "tandembench/stats/*.py",
         "tandembench/study/hypotheses.py",
     )
     for file in sorted(Path(PACKAGES).glob(pattern))
@@ -102,7 +101,7 @@ DIFFING_CODE = [
         os.path.relpath(file)
         for pattern in (
             "tandembench/diff/*.py",
-            "tandembench/stats/*.py",
+            "tandembench/analysis/*.py",
             "tandembench/report/plain.py",
             "tandembench/report/render.py",
             "templates/diff.md.j2",

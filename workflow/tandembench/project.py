@@ -57,7 +57,7 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
 }
 # What a calibration depends on; nothing in a study does.
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server")
-ANALYSING_CODE = ("metrics.py", "stats/intervals.py", "stats/overlap.py", "dataset")
+ANALYSING_CODE = ("metrics.py", "analysis/intervals.py", "analysis/overlap.py", "dataset", "tables")
 # What a hypothesis may be about: the columns of runs that are metrics and numbers.
 TESTABLE = (
     *(name for name, (unit, _) in RUN_METRICS.items() if unit not in ("boolean", "string")),

@@ -7,11 +7,11 @@ import pandas as pd
 
 from tandembench.analysis.compare import compare
 from tandembench.analysis.rounds import rounds
+from tandembench.analysis.settings import Check, unapplied
 from tandembench.errors import TandemError
 from tandembench.report.copied import study_entry
 from tandembench.report.factors import checks
 from tandembench.report.formats import counted
-from tandembench.stats.settings import Check, unapplied
 from tandembench.text import sanitise
 
 # In all of them more is better.

@@ -15,13 +15,13 @@ from json_runs import agent, metrics, write
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import import_runs
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, arrow_schema
 from tandembench.dataset.importers import read
 from tandembench.dataset.importers.source import unix_ns
 from tandembench.dataset.importers.tables import rows
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.rates import rates
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.columns import EXECUTIONS, RATES, STUDY_RUNS, arrow_schema
 
 
 def refused(source: Path, root: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from tandembench.analysis.ranking import no_level_differs
 from tandembench.claims.figures import Figure
 from tandembench.claims.model import (
     Condition,
@@ -19,7 +20,6 @@ from tandembench.claims.model import (
 from tandembench.claims.statistics import Rows, statistic
 from tandembench.claims.tables import Source, columns
 from tandembench.errors import TandemError
-from tandembench.stats.ranking import no_level_differs
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tandembench.stats.rounding import Relation, Span
+from tandembench.analysis.rounding import Relation, Span
 
 # What a suffix is worth in the unit of the columns: fractions, seconds, tokens/s, bytes.
 UNITS: Mapping[str, float] = {

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from tandembench.analysis.family import ALPHA
+from tandembench.analysis.rounding import agrees
 from tandembench.claims.evaluate import Context, Found, Undecided, evaluate
 from tandembench.claims.figures import Figure, in_print, shown
 from tandembench.claims.model import KINDS, Claim, Claims, Value
 from tandembench.claims.tables import Source
 from tandembench.errors import TandemError
-from tandembench.stats.family import ALPHA
-from tandembench.stats.rounding import agrees
 
 Verdict = Literal["reproduced", "within_one_unit", "contradicted", "unsupported", "not_checkable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tandembench.analysis.rounding import Relation
 from tandembench.claims.figures import Figure
-from tandembench.stats.rounding import Relation
 
 Kind = Literal["aggregate", "config_row", "comparison", "arithmetic", "causal"]
 KINDS: tuple[Kind, ...] = ("aggregate", "config_row", "comparison", "arithmetic", "causal")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tandembench.claims.model import Table
-from tandembench.dataset.columns import EXECUTIONS, KEYS, STUDY_RUNS
+from tandembench.tables.columns import EXECUTIONS, KEYS, STUDY_RUNS
 
 _RUN = [column.name for column in KEYS]
 _NEEDED = ("ttft_s", "model", "endpoint", "n_steps", "overlap_s")

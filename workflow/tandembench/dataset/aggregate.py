@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandembench.dataset.blocks import Row, block_rows
-from tandembench.dataset.columns import (
+from tandembench.dataset.manifest import read_manifest
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.columns import (
     EXECUTIONS,
     KEYS,
     RUN_FILE,
@@ -17,9 +19,7 @@ from tandembench.dataset.columns import (
     TOKENS,
     arrow_schema,
 )
-from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import note_of, read_table, write_table, write_tables
-from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.parquet import note_of, read_table, write_table, write_tables
 
 _KEYS = [column.name for column in KEYS]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.dataset.descriptor import (
     NAME,
     check_hash,
@@ -25,11 +24,12 @@ from tandembench.dataset.descriptor import (
 from tandembench.dataset.importers import read
 from tandembench.dataset.importers.tables import rows
 from tandembench.dataset.opened import check_tables, open_dataset
-from tandembench.dataset.parquet import write_table
 from tandembench.dataset.rates import rates
 from tandembench.dataset.stores import is_address, open_store, put
 from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, next_version
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
+from tandembench.tables.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
+from tandembench.tables.parquet import write_table
 from tandembench.text import sanitise
 
 # Writes the files of a baseline into a folder, under the version that it will have.

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tandembench.dataset.columns import BLOCK, EXECUTION, KEYS, Column
 from tandembench.measure.others import DISTURBED_CORES
 from tandembench.metrics import (
     Step,
@@ -18,6 +17,7 @@ from tandembench.metrics import (
     timing,
     wall,
 )
+from tandembench.tables.columns import BLOCK, EXECUTION, KEYS, Column
 
 Row = dict[str, Any]
 Raw = Mapping[str, Any]

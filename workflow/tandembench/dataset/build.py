@@ -9,7 +9,12 @@ import pyarrow as pa
 
 from tandembench.dataset.blocks import Row
 from tandembench.dataset.calibrations import read_calibrations
-from tandembench.dataset.columns import (
+from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
+from tandembench.dataset.manifest import read_manifest
+from tandembench.dataset.rates import COLUMNS, rates
+from tandembench.invocation import declarations
+from tandembench.metrics import makespan_ratio
+from tandembench.tables.columns import (
     EXECUTIONS,
     RATES,
     STUDY_RUNS,
@@ -17,12 +22,7 @@ from tandembench.dataset.columns import (
     TOKENS,
     Column,
 )
-from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
-from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.parquet import read_file, read_table, write_table, write_tables
-from tandembench.dataset.rates import COLUMNS, rates
-from tandembench.invocation import declarations
-from tandembench.metrics import makespan_ratio
+from tandembench.tables.parquet import read_file, read_table, write_table, write_tables
 
 # Tables that a dataset takes over from its phases as they are.
 _JOINED: Mapping[str, Sequence[Column]] = {

@@ -11,7 +11,9 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
-from tandembench.dataset.columns import (
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.files import replacing
+from tandembench.tables.columns import (
     EXECUTIONS,
     KEYS,
     RATES,
@@ -21,8 +23,6 @@ from tandembench.dataset.columns import (
     Column,
     Kind,
 )
-from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.files import replacing
 from tandembench.text import sanitise
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"

@@ -14,7 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandembench.dataset.columns import (
+from tandembench.measure.others import DISTURBED_CORES
+from tandembench.metrics import service_order, true_loss_split
+from tandembench.tables.columns import (
     EXECUTIONS,
     STUDY_RUNS,
     TELEMETRY,
@@ -22,8 +24,6 @@ from tandembench.dataset.columns import (
     Column,
     arrow_schema,
 )
-from tandembench.measure.others import DISTURBED_CORES
-from tandembench.metrics import service_order, true_loss_split
 
 Row = dict[str, Any]
 # Reads those of the columns that are there from another table of the same dataset.

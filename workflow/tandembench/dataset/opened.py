@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandembench.dataset.calibrations import check_instrument
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.descriptor import NAME, check_resource, field_of, read_descriptor
 from tandembench.dataset.first_form import (
     TABLES,
@@ -21,9 +20,10 @@ from tandembench.dataset.first_form import (
     made_from,
     names_today,
 )
-from tandembench.dataset.parquet import read_columns
 from tandembench.dataset.versions import is_name
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.columns import TOPOLOGIES
+from tandembench.tables.parquet import read_columns
 from tandembench.text import sanitise
 
 _ID_COLUMNS = ("session", "comparison", "config_id", "phase", "scenario", "topology")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tandembench.dataset.blocks import block_rows
-from tandembench.dataset.parquet import read_rows
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.tables.parquet import read_rows
 
 # What a study's results hold under names with digests, which a changed study no longer uses.
 _KEPT = ("runs/*/*.parquet", "specs/*.json", "phases/*", "manifest.*.json", "dataset.*.made")

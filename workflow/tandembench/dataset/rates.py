@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tandembench.dataset.columns import KEYS
-from tandembench.stats.overlap import overlap_rates
+from tandembench.analysis.overlap import overlap_rates
+from tandembench.tables.columns import KEYS
 
 Row = dict[str, Any]
 _KEY = tuple(column.name for column in KEYS)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tandembench.stats.comparison import DIFFERENT_ROUNDS, DIFFERENT_SESSIONS
-from tandembench.stats.intervals import (
+from tandembench.analysis.comparison import DIFFERENT_ROUNDS, DIFFERENT_SESSIONS
+from tandembench.analysis.intervals import (
     MIN_SESSIONS,
     Basis,
     Interval,

@@ -7,6 +7,9 @@ from operator import itemgetter
 
 import numpy as np
 
+from tandembench.analysis.family import difference_family
+from tandembench.analysis.intervals import Interval, exponential
+from tandembench.analysis.verdicts import smallest_detectable_difference
 from tandembench.dataset.opened import OpenDataset, column_names
 from tandembench.diff.grouped import Cells, Floats, Values, ratios
 from tandembench.diff.rows import (
@@ -20,9 +23,6 @@ from tandembench.diff.rows import (
     numbers,
     read_both,
 )
-from tandembench.stats.family import difference_family
-from tandembench.stats.intervals import Interval, exponential
-from tandembench.stats.verdicts import smallest_detectable_difference
 
 # Metric -> whether more is better.
 METRICS = {

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from tandembench.dataset.columns import KEYS
+from tandembench.analysis.rounding import agrees
 from tandembench.diff.sides import Row
-from tandembench.stats.rounding import agrees
+from tandembench.tables.columns import KEYS
 
 # Scopes in which runs can give a value; the rest tells of machines, or of other reports.
 SCOPES = ("overall", "timeline", "phase", "scenario", "level", "config")

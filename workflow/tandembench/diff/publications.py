@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tandembench.analysis.intervals import Interval, welch_from_moments
+from tandembench.analysis.verdicts import Verdict
 from tandembench.diff.sides import Row
-from tandembench.stats.intervals import Interval, welch_from_moments
-from tandembench.stats.verdicts import Verdict
 
 SCOPES = ("overall", "phase", "scenario", "level", "config")
 STATISTICS = ("mean", "value", "median", "sd", "min", "max", "peak", "best")

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tandembench.dataset.columns import KEYS
 from tandembench.dataset.opened import OpenDataset, column_names, read_part
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.columns import KEYS
 
 Row = dict[str, Any]
 Codes = npt.NDArray[np.int32]

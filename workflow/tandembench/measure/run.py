@@ -40,8 +40,8 @@ def run(
         block = _Block(spec, repetition, label, models, log)
         rows = [{"session": session, **row} for row in block.measured_rows()]
         # Not needed while measuring, and a quarter of a second to import.
-        from tandembench.dataset.columns import RUN_FILE  # noqa: PLC0415
-        from tandembench.dataset.parquet import write_table  # noqa: PLC0415
+        from tandembench.tables.columns import RUN_FILE  # noqa: PLC0415
+        from tandembench.tables.parquet import write_table  # noqa: PLC0415
 
         note = {"spec": asdict(spec) | {"repetition": repetition}, "machine": machine}
         write_table(output, "raw executions of one block", RUN_FILE, rows, note)

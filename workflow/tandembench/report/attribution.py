@@ -4,14 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.dataset.load import Dataset
-from tandembench.metrics import IMBALANCE_PARTS
-from tandembench.report.groups import RUN
-from tandembench.report.numbers import Values
-from tandembench.report.plain import as_json
-from tandembench.report.render import render
-from tandembench.stats.attribution import (
+from tandembench.analysis.attribution import (
     Agreement,
     Part,
     agreement,
@@ -20,8 +13,15 @@ from tandembench.stats.attribution import (
     predict_turns,
     split,
 )
-from tandembench.stats.flags import identify
-from tandembench.stats.intervals import Interval
+from tandembench.analysis.flags import identify
+from tandembench.analysis.intervals import Interval
+from tandembench.dataset.load import Dataset
+from tandembench.metrics import IMBALANCE_PARTS
+from tandembench.report.groups import RUN
+from tandembench.report.numbers import Values
+from tandembench.report.plain import as_json
+from tandembench.report.render import render
+from tandembench.tables.columns import TOPOLOGIES
 
 ESTIMATE_PARTS = (
     "imbalance_loss",

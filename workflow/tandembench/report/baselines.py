@@ -6,6 +6,7 @@ A baseline that is not there, or is damaged, is one line of the report and stops
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, baselines, find
 from tandembench.diff.compare import compare
@@ -13,7 +14,6 @@ from tandembench.diff.sides import Side, open_side
 from tandembench.errors import TandemError
 from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.report.published import beside_published
-from tandembench.stats.intervals import Interval
 
 # Rows of one baseline: the most different configs, all scenarios.
 _MOST = 40

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.report.numbers import Values, distinct, span
+from tandembench.tables.columns import TOPOLOGIES
 
 
 def environment(descriptor: dict[str, Any], executions: pd.DataFrame) -> Values:

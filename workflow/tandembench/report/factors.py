@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.settings import Check
 from tandembench.report.layout import Told, layout_checks
 from tandembench.report.numbers import Values
-from tandembench.stats.settings import Check
 
 
 def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[Check]:

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # it brings scipy, which takes longer than an answer
-    from tandembench.stats.intervals import Interval
+    from tandembench.analysis.intervals import Interval
 
 # Stands where nothing is known, and a note under the table says what that means.
 NOTHING = "-"

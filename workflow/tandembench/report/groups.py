@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from tandembench.dataset.columns import KEYS, TOPOLOGIES
 from tandembench.report.numbers import Values
+from tandembench.tables.columns import KEYS, TOPOLOGIES
 
 RUN = [column.name for column in KEYS]
 # Runs of one kind, which stand in one row whatever their configs.

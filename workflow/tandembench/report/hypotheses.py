@@ -9,6 +9,9 @@ from typing import get_args
 
 import pandas as pd
 
+from tandembench.analysis.hypotheses import Result, Source, Verdict, declared, judge
+from tandembench.analysis.intervals import Moments
+from tandembench.analysis.sentences import estimate_text, number, sentence
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.diff.compare import obstacles
@@ -20,9 +23,6 @@ from tandembench.report.factors import checks
 from tandembench.report.numbers import Values
 from tandembench.report.plain import as_json
 from tandembench.report.render import render
-from tandembench.stats.hypotheses import Result, Source, Verdict, declared, judge
-from tandembench.stats.intervals import Moments
-from tandembench.stats.sentences import estimate_text, number, sentence
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
+from tandembench.analysis.family import ratio_family
+from tandembench.analysis.observations import observations
+from tandembench.analysis.settings import Check
 from tandembench.report.factors import option_text
 from tandembench.report.numbers import Values, by_config, mean, ratio, span
-from tandembench.stats.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
-from tandembench.stats.family import ratio_family
-from tandembench.stats.observations import observations
-from tandembench.stats.settings import Check
 
 # Headings, in the order of the report; any other option comes under the last.
 TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}

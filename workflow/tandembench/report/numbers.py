@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
-from tandembench.stats.verdicts import Verdict, ratio_verdict
+from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval
+from tandembench.analysis.verdicts import Verdict, ratio_verdict
 
 Values = dict[str, Any]
 # Rows that a table shows of many configs; the dataset's tables hold all of them.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tandembench.analysis.intervals import exponential
 from tandembench.report.attribution import ESTIMATE_PARTS
 from tandembench.report.numbers import (
     MOST_CONFIGS,
@@ -18,7 +19,6 @@ from tandembench.report.numbers import (
     ratio,
     verdict,
 )
-from tandembench.stats.intervals import exponential
 
 CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "queueing", "contention", "orchestration_true")

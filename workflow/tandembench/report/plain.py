@@ -5,7 +5,7 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from tandembench.stats.intervals import Interval
+from tandembench.analysis.intervals import Interval
 
 
 def as_json(content: object) -> str:

@@ -5,13 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
-from tandembench.dataset.load import Dataset
-from tandembench.diff.printed import checks
-from tandembench.diff.publications import printed_means
-from tandembench.diff.sides import Row, Side
-from tandembench.report.numbers import Values, mean_with_interval
-from tandembench.stats.intervals import (
+from tandembench.analysis.intervals import (
     Interval,
     critical,
     mean_interval,
@@ -19,9 +13,15 @@ from tandembench.stats.intervals import (
     session_means,
     welch_from_moments,
 )
-from tandembench.stats.rounding import agrees
-from tandembench.stats.verdicts import difference_verdict
+from tandembench.analysis.rounding import agrees
+from tandembench.analysis.verdicts import difference_verdict
+from tandembench.dataset.load import Dataset
+from tandembench.diff.printed import checks
+from tandembench.diff.publications import printed_means
+from tandembench.diff.sides import Row, Side
+from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.study.ids import SCENARIO_SHORT
+from tandembench.tables.columns import TOPOLOGIES
 
 METRIC = "efficiency_estimate"
 # How a report says what served its agents, and the topologies that are the same here.

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from tandembench.analysis.intervals import Interval
 from tandembench.report.numbers import (
     MOST_CONFIGS,
     Values,
@@ -13,7 +14,6 @@ from tandembench.report.numbers import (
     ratio,
     verdict,
 )
-from tandembench.stats.intervals import Interval
 
 RATES = {
     "shared": "shared_tokens_per_s",

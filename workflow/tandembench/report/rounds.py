@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tandembench.stats.intervals import MIN_SESSIONS
+from tandembench.analysis.intervals import MIN_SESSIONS
 
 
 def round_table(runs: pd.DataFrame, metric: str, key: str = "config_id") -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from tandembench.analysis.intervals import exponential
 from tandembench.report.estimator import FINDINGS
 from tandembench.report.groups import KIND, in_order
 from tandembench.report.numbers import (
@@ -13,7 +14,6 @@ from tandembench.report.numbers import (
     ratio,
     verdict,
 )
-from tandembench.stats.intervals import exponential
 
 
 def scenario_rows(runs: pd.DataFrame, margin: float) -> list[Values]:

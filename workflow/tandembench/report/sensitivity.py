@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tandembench.dataset.columns import TOPOLOGIES
+from tandembench.analysis.family import ALPHA, holm
+from tandembench.analysis.intervals import welch_from_moments
+from tandembench.analysis.ranking import ranking
+from tandembench.analysis.verdicts import smallest_detectable_difference
 from tandembench.report.numbers import Values
 from tandembench.report.rounds import round_table
-from tandembench.stats.family import ALPHA, holm
-from tandembench.stats.intervals import welch_from_moments
-from tandembench.stats.ranking import ranking
-from tandembench.stats.verdicts import smallest_detectable_difference
+from tandembench.tables.columns import TOPOLOGIES
 
 _GROUP = ["scenario", "topology", "work_policy", "n_agents"]
 _ALL = ["topology", "work_policy", "n_agents"]

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 
+from tandembench.analysis.drift import drift_slope
+from tandembench.analysis.intervals import exponential
+from tandembench.analysis.steady import steadiness
+from tandembench.analysis.verdicts import ratio_verdict
 from tandembench.report.numbers import Values
-from tandembench.stats.drift import drift_slope
-from tandembench.stats.intervals import exponential
-from tandembench.stats.steady import steadiness
-from tandembench.stats.verdicts import ratio_verdict
 
 # Values that are tested for levels; more of them are averaged first.
 MOST = 2000

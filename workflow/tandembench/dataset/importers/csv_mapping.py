@@ -8,11 +8,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.files import read_text
 from tandembench.study.check import check, fault_at
 from tandembench.study.ids import SCENARIO_SHORT
 from tandembench.study.strict_yaml import parse
+from tandembench.tables.columns import TOPOLOGIES
 
 _SCHEMA = Path(__file__).parents[3] / "schemas/csv_mapping.schema.yaml"
 _SEPARATORS = {"tab": "\t"}

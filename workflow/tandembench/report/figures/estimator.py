@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
@@ -22,6 +21,7 @@ from tandembench.report.figures.looks import (
 from tandembench.report.formats import counted, interval_mean, percent
 from tandembench.report.numbers import ratio
 from tandembench.report.words import say
+from tandembench.tables.columns import TOPOLOGIES
 
 COLUMNS = ("speedup_estimate", "speedup_true")
 # More would hide each other, and swell the file.

@@ -19,8 +19,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from tandembench.dataset.columns import TOPOLOGIES
 from tandembench.report.figures.svg import tidy
+from tandembench.tables.columns import TOPOLOGIES
 
 WIDTH = 5.6
 INK, QUIET, LINE, TINT = "#1d2329", "#5b6670", "#d0d7de", "#eef1f4"

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
@@ -21,7 +22,6 @@ from tandembench.report.figures.looks import (
 )
 from tandembench.report.formats import NOTHING, interval
 from tandembench.report.words import say
-from tandembench.stats.intervals import Interval
 
 POINTS = 600
 

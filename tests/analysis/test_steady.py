@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.stats.steady import steadiness
+from tandembench.analysis.steady import steadiness
 
 NOISE = 0.03
 

@@ -1,6 +1,6 @@
 """Which differences between sides may be put down to a setting."""
 
-from tandembench.stats.settings import Check, Unapplied, unapplied
+from tandembench.analysis.settings import Check, Unapplied, unapplied
 
 CHECKS = [
     Check("num_ctx", "512", "512", True, ("a", "b", "c")),

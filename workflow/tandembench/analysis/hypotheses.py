@@ -13,15 +13,15 @@ from typing import Literal
 
 import pandas as pd
 
-from tandembench.stats.comparison import (
+from tandembench.analysis.comparison import (
     NOTHING_MEASURED,
     Comparison,
     Observation,
     paired_difference,
     paired_ratio,
 )
-from tandembench.stats.family import ALPHA, holm
-from tandembench.stats.intervals import (
+from tandembench.analysis.family import ALPHA, holm
+from tandembench.analysis.intervals import (
     Basis,
     Interval,
     Moments,
@@ -30,9 +30,9 @@ from tandembench.stats.intervals import (
     mean_interval,
     welch_from_moments,
 )
-from tandembench.stats.observations import observations
-from tandembench.stats.settings import Check, Unapplied, unapplied
-from tandembench.stats.verdicts import difference_p, smallest_detectable_difference
+from tandembench.analysis.observations import observations
+from tandembench.analysis.settings import Check, Unapplied, unapplied
+from tandembench.analysis.verdicts import difference_p, smallest_detectable_difference
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not testable"]

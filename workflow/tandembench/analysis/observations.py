@@ -6,7 +6,7 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from tandembench.stats.comparison import Observation
+from tandembench.analysis.comparison import Observation
 
 
 def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.stats.drift import drift_slope
+from tandembench.analysis.drift import drift_slope
 
 
 def test_one_group_is_a_plain_regression() -> None:

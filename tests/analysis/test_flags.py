@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tandembench.stats.flags import Flag, identify
+from tandembench.analysis.flags import Flag, identify
 
 
 def flag(

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from tandembench.stats.comparison import Observation
-from tandembench.stats.observations import observations
+from tandembench.analysis.comparison import Observation
+from tandembench.analysis.observations import observations
 
 RUNS = pd.DataFrame(
     {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import curve_fit
 
-from tandembench.stats.attribution import (
+from tandembench.analysis.attribution import (
     MIN_CORRELATION,
     Outcome,
     agreement,

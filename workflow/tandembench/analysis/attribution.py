@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import pearsonr
 
-from tandembench.stats.intervals import (
+from tandembench.analysis.intervals import (
     MIN_SESSIONS,
     Interval,
     critical,
@@ -23,7 +23,7 @@ from tandembench.stats.intervals import (
     ratio_interval,
     session_means,
 )
-from tandembench.stats.verdicts import ratio_verdict
+from tandembench.analysis.verdicts import ratio_verdict
 
 Tokens = Sequence[tuple[int, int]]
 # "agrees": in the mean and from run to run; "level": in the mean, and the prediction is the same

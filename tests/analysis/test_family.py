@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.stats.family import difference_family, holm, kept, ratio_family
-from tandembench.stats.intervals import Interval, mean_interval, ratio_interval
-from tandembench.stats.verdicts import difference_p
+from tandembench.analysis.family import difference_family, holm, kept, ratio_family
+from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval
+from tandembench.analysis.verdicts import difference_p
 
 MARGIN = 0.05
 

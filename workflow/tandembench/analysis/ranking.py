@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 from scipy.stats import permutation_test
 
-from tandembench.stats.intervals import ratio_interval
+from tandembench.analysis.intervals import ratio_interval
 
 LEVEL = 0.95
 _RESAMPLES, _FEWEST = 9999, 1000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tandembench.stats.overlap import OverlapRates, overlap_rates
+from tandembench.analysis.overlap import OverlapRates, overlap_rates
 
 
 def planted(

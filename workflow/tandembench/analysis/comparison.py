@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from tandembench.stats.intervals import (
+from tandembench.analysis.intervals import (
     MIN_SESSIONS,
     Basis,
     Interval,
@@ -18,7 +18,7 @@ from tandembench.stats.intervals import (
     mean_interval,
     welch_interval,
 )
-from tandembench.stats.verdicts import difference_p, smallest_detectable_difference
+from tandembench.analysis.verdicts import difference_p, smallest_detectable_difference
 
 NOTHING_MEASURED = "nothing measured"
 DIFFERENT_SESSIONS = "different sessions"

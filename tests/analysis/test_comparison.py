@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.stats.comparison import Observation, paired_difference, paired_ratio
-from tandembench.stats.intervals import Interval, logarithm
-from tandembench.stats.verdicts import smallest_detectable_difference
+from tandembench.analysis.comparison import Observation, paired_difference, paired_ratio
+from tandembench.analysis.intervals import Interval, logarithm
+from tandembench.analysis.verdicts import smallest_detectable_difference
 
 
 def side(

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, stdtr
 
-from tandembench.stats.intervals import Interval, critical, inverse
+from tandembench.analysis.intervals import Interval, critical, inverse
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 POWER = 0.8

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tandembench.dataset.columns import Column, arrow_schema
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
+from tandembench.tables.columns import Column, arrow_schema
 from tandembench.text import sanitise
 
 _TITLE_KEY, _NOTE_KEY, _SEAL_KEY = b"title", b"tandembench", b"tandembench.seal"

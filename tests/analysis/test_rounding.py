@@ -2,7 +2,7 @@
 
 import pytest
 
-from tandembench.stats.rounding import Relation, agrees
+from tandembench.analysis.rounding import Relation, agrees
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandembench.stats.intervals import Interval, critical
+from tandembench.analysis.intervals import Interval, critical
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from tandembench.stats.hypotheses import Declared, Result, Source, declared, judge
-from tandembench.stats.sentences import sentence
-from tandembench.stats.settings import Check
+from tandembench.analysis.hypotheses import Declared, Result, Source, declared, judge
+from tandembench.analysis.sentences import sentence
+from tandembench.analysis.settings import Check
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 RULE = {"more": (1.0, math.inf), "less": (0.0, 1.0)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway
 
-from tandembench.stats.ranking import no_level_differs
+from tandembench.analysis.ranking import no_level_differs
 
 
 def test_all_splits_of_seven_values() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tandembench.stats.intervals import Interval, critical
+from tandembench.analysis.intervals import Interval, critical
 
 
 def drift_slope(

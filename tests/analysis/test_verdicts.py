@@ -7,7 +7,7 @@ import pingouin
 import pytest
 from scipy import stats
 
-from tandembench.stats.intervals import (
+from tandembench.analysis.intervals import (
     Interval,
     inverse,
     logarithm,
@@ -15,7 +15,7 @@ from tandembench.stats.intervals import (
     ratio_interval,
     welch_interval,
 )
-from tandembench.stats.verdicts import (
+from tandembench.analysis.verdicts import (
     difference_equivalence_p,
     difference_p,
     difference_verdict,

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tandembench.stats.intervals import Interval, logarithm
-from tandembench.stats.verdicts import (
+from tandembench.analysis.intervals import Interval, logarithm
+from tandembench.analysis.verdicts import (
     Verdict,
     difference_equivalence_p,
     difference_p,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.stats.intervals import (
+from tandembench.analysis.intervals import (
     Interval,
     exponential,
     mean_interval,

@@ -1,7 +1,7 @@
 """The sentence of a report for a hypothesis: words by its verdict, values by its interval. Pure."""
 
-from tandembench.stats.hypotheses import Result
-from tandembench.stats.intervals import Interval
+from tandembench.analysis.hypotheses import Result
+from tandembench.analysis.intervals import Interval
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 

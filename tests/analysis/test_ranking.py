@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tandembench.stats.ranking import (
+from tandembench.analysis.ranking import (
     Ranking,
     block_f_p,
     no_column_differs,

@@ -1,1 +1,0 @@
-"""stats: intervals and verdicts. Pure."""
