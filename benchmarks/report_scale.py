@@ -21,7 +21,6 @@ from tandembench.dataset.opened import OpenDataset
 from tandembench.report.details import details
 from tandembench.report.figures import draw
 from tandembench.report.front import front
-from tandembench.report.plain import as_json
 from tandembench.report.render import render
 from tandembench.tables.columns import (
     EXECUTIONS,
@@ -32,6 +31,7 @@ from tandembench.tables.columns import (
     Column,
     arrow_schema,
 )
+from tandembench.text import as_json
 
 TOPOLOGIES = ("serial", "single", "single_parallel", "dual")
 SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")

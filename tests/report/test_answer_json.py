@@ -7,7 +7,7 @@ import pytest
 from answers import ANSWERS, FASTEST, SETTING
 
 from tandembench.report.answer_json import as_values
-from tandembench.report.plain import as_json
+from tandembench.text import as_json
 
 KEYS = {
     *("question", "verdict", "best", "reference", "rows", "twin", "rounds", "blocks", "sessions"),

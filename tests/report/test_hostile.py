@@ -26,10 +26,9 @@ from tandembench.report.details import details
 from tandembench.report.figures.figure import plain as labelled
 from tandembench.report.figures.looks import drawing, looks, svg_of
 from tandembench.report.page import page
-from tandembench.report.plain import as_json, plain
 from tandembench.report.render import render
 from tandembench.report.write import contents
-from tandembench.text import sanitise
+from tandembench.text import as_json, plain, sanitise
 
 REPOSITORY = Path(__file__).parents[2]
 # Stands where a hostile text will, in a context with the number of its place.

@@ -11,8 +11,7 @@ from tandembench.analysis.controls import Kind, Result
 from tandembench.analysis.findings import Basis, Outcome, Verdict
 from tandembench.analysis.service import PARTS
 from tandembench.analysis.steady import State
-from tandembench.report.templates import TEMPLATES
-from tandembench.report.words import say, sentences
+from tandembench.report.words import TEMPLATES, say, sentences
 from tandembench.study.model import Criterion, Topology
 
 

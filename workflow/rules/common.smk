@@ -102,7 +102,7 @@ DIFFING_CODE = [
         for pattern in (
             "tandembench/diff/*.py",
             "tandembench/analysis/*.py",
-            "tandembench/report/plain.py",
+            "tandembench/text.py",
             "tandembench/report/render.py",
             "templates/diff.md.j2",
         )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from tandembench import text
 from tandembench.diff.compare import Difference
 from tandembench.diff.sides import Row
-from tandembench.report import plain
 from tandembench.report.formats import number, percent
 from tandembench.report.render import render
 
@@ -45,7 +45,7 @@ def as_html(a: str, b: str, found: Difference) -> str:
 
 def as_json(a: str, b: str, found: Difference) -> str:
     """All of it, for programs."""
-    return plain.as_json(_context(a, b, found))
+    return text.as_json(_context(a, b, found))
 
 
 def _context(a: str, b: str, found: Difference) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from tandembench.analysis.attribution import (
 )
 from tandembench.analysis.flags import identify
 from tandembench.analysis.intervals import Interval
+from tandembench.analysis.numbers import RUN, Values
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import IMBALANCE_PARTS
-from tandembench.report.groups import RUN
-from tandembench.report.numbers import Values
-from tandembench.report.plain import as_json
 from tandembench.report.render import render
 from tandembench.tables.columns import TOPOLOGIES
+from tandembench.text import as_json
 
 ESTIMATE_PARTS = (
     "imbalance_loss",

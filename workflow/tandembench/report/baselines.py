@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandembench.analysis.intervals import Interval
+from tandembench.analysis.numbers import Values, mean_with_interval
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, baselines, find
 from tandembench.diff.compare import compare
 from tandembench.diff.sides import Side, open_side
 from tandembench.errors import TandemError
-from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.report.published import beside_published
 
 # Rows of one baseline: the most different configs, all scenarios.

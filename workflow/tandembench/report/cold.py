@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import hypergeom
 
-from tandembench.report.numbers import Values, described
+from tandembench.analysis.numbers import Values, described
 
 # As many as TR114 named winners: one for each scenario, twice.
 BEST = 6

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.numbers import MOST_CONFIGS, Values, plain_columns
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.report.attribution import attribution
@@ -20,7 +21,6 @@ from tandembench.report.hardware import hardware
 from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
 from tandembench.report.levels import option_comparisons
-from tandembench.report.numbers import MOST_CONFIGS, Values, plain_columns
 from tandembench.report.phases import phase_tables
 from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows

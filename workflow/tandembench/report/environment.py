@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.numbers import Values, distinct, span
+from tandembench.analysis.numbers import Values, distinct, span
 from tandembench.tables.columns import TOPOLOGIES
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tandembench.analysis.numbers import Values
 from tandembench.report.formats import counted, interval, interval_mean, percent
-from tandembench.report.numbers import Values
 from tandembench.report.words import say
 
 # Configs of the decision that a table lists.

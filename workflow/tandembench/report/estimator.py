@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from tandembench.report.numbers import Values, by_config, ratio, verdict
+from tandembench.analysis.numbers import Values, by_config, ratio, verdict
 
 # What the verdict on speedup_estimate / speedup_true means for the estimator.
 FINDINGS = {

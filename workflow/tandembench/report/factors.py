@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.numbers import Values
 from tandembench.analysis.settings import Check
 from tandembench.report.layout import Told, layout_checks
-from tandembench.report.numbers import Values
 
 
 def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[Check]:

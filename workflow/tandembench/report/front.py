@@ -8,12 +8,12 @@ import pandas as pd
 from tandembench.analysis.controls import Control, controls
 from tandembench.analysis.criteria import criteria
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.numbers import Values
 from tandembench.analysis.service import Losses, Service, losses, services
 from tandembench.dataset.load import Dataset
 from tandembench.report.choice import Choice, choice
 from tandembench.report.estimated import Estimated, estimated
 from tandembench.report.formats import counted, interval, listed, percent
-from tandembench.report.numbers import Values
 from tandembench.report.said import Said, called, ordered, said
 from tandembench.report.setting import setting_of
 from tandembench.report.trust import Trust, trust

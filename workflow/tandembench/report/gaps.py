@@ -2,9 +2,8 @@
 
 import pandas as pd
 
+from tandembench.analysis.numbers import RUN, Values
 from tandembench.metrics import percentile
-from tandembench.report.groups import RUN
-from tandembench.report.numbers import Values
 
 _STEP = [*RUN, "mode", "agent", "step"]
 

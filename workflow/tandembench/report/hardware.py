@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from tandembench.report.groups import RUN
-from tandembench.report.numbers import Values, mean, peak
+from tandembench.analysis.numbers import RUN, Values, mean, peak
 
 MEASURED = ("cores", "memory_gib", "clock_mhz")
 OF_A_GPU = ("utilisation", "power_w", "temperature_c")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tandembench.analysis.hypotheses import Result, Source, Verdict, declared, judge
 from tandembench.analysis.intervals import Moments
+from tandembench.analysis.numbers import Values
 from tandembench.analysis.sentences import estimate_text, number, sentence
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
@@ -20,10 +21,9 @@ from tandembench.diff.sides import Side as Opened
 from tandembench.diff.sides import open_side
 from tandembench.errors import EXIT_USAGE, TandemError
 from tandembench.report.factors import checks
-from tandembench.report.numbers import Values
-from tandembench.report.plain import as_json
 from tandembench.report.render import render
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
+from tandembench.text import as_json
 
 
 def questions(dataset: Dataset, hypotheses: Sequence[Hypothesis], root: Path = ROOT) -> Values:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.numbers import Values
 from tandembench.metrics import percentile
-from tandembench.report.numbers import Values
 
 # On shared cores a smaller factor between two clients is a tie.
 TIE = 1.5

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.groups import RUN
+from tandembench.analysis.numbers import RUN
 
 # Less of the decoding beside another agent than this is none: stamps are a little off.
 TOGETHER = 0.05

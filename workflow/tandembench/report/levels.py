@@ -14,10 +14,10 @@ import pandas as pd
 
 from tandembench.analysis.comparison import DIFFERENT_SESSIONS, Comparison, paired_ratio
 from tandembench.analysis.family import ratio_family
+from tandembench.analysis.numbers import Values, by_config, mean, ratio, span
 from tandembench.analysis.observations import observations
 from tandembench.analysis.settings import Check
 from tandembench.report.factors import option_text
-from tandembench.report.numbers import Values, by_config, mean, ratio, span
 
 # Headings, in the order of the report; any other option comes under the last.
 TITLES = {"temperature": "Temperature", "num_ctx": "Context", "num_gpu": "GPU layers"}

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from tandembench.report.formats import NOTHING
 from tandembench.report.render import slug
-from tandembench.report.templates import TEMPLATES
+from tandembench.report.words import TEMPLATES
 
 # A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
 _NUMBER = re.compile(r"[-+±]?\d(?:[^A-Za-z]| to )*")

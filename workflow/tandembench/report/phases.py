@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tandembench.analysis.intervals import exponential
-from tandembench.report.attribution import ESTIMATE_PARTS
-from tandembench.report.numbers import (
+from tandembench.analysis.numbers import (
     MOST_CONFIGS,
     Values,
     by_config,
@@ -19,6 +18,7 @@ from tandembench.report.numbers import (
     ratio,
     verdict,
 )
+from tandembench.report.attribution import ESTIMATE_PARTS
 
 CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "queueing", "contention", "orchestration_true")

@@ -13,13 +13,13 @@ from tandembench.analysis.intervals import (
     session_means,
     welch_from_moments,
 )
+from tandembench.analysis.numbers import Values, mean_with_interval
 from tandembench.analysis.rounding import agrees
 from tandembench.analysis.verdicts import difference_verdict
 from tandembench.dataset.load import Dataset
 from tandembench.diff.printed import checks
 from tandembench.diff.publications import printed_means
 from tandembench.diff.sides import Row, Side
-from tandembench.report.numbers import Values, mean_with_interval
 from tandembench.study.ids import SCENARIO_SHORT
 from tandembench.tables.columns import TOPOLOGIES
 

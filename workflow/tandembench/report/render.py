@@ -8,8 +8,7 @@ from typing import Any
 import jinja2
 
 from tandembench.report.formats import NOTHING, counted, interval, interval_mean, number, percent
-from tandembench.report.templates import TEMPLATES
-from tandembench.report.words import say
+from tandembench.report.words import TEMPLATES, say
 from tandembench.text import sanitise
 
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tandembench.analysis.intervals import Interval
-from tandembench.report.numbers import (
+from tandembench.analysis.numbers import (
     MOST_CONFIGS,
     Values,
     by_config,

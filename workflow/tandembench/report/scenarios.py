@@ -3,17 +3,18 @@
 import pandas as pd
 
 from tandembench.analysis.intervals import exponential
-from tandembench.report.estimator import FINDINGS
-from tandembench.report.groups import KIND, in_order
-from tandembench.report.numbers import (
+from tandembench.analysis.numbers import (
+    KIND,
     Values,
     configs_contended,
     counted,
     described,
+    in_order,
     mean_with_interval,
     ratio,
     verdict,
 )
+from tandembench.report.estimator import FINDINGS
 
 
 def scenario_rows(runs: pd.DataFrame, margin: float) -> list[Values]:

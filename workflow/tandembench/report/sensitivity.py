@@ -8,9 +8,9 @@ import pandas as pd
 
 from tandembench.analysis.family import ALPHA, holm
 from tandembench.analysis.intervals import welch_from_moments
+from tandembench.analysis.numbers import Values
 from tandembench.analysis.ranking import ranking
 from tandembench.analysis.verdicts import smallest_detectable_difference
-from tandembench.report.numbers import Values
 from tandembench.report.rounds import round_table
 from tandembench.tables.columns import TOPOLOGIES
 

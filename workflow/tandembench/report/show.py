@@ -10,12 +10,11 @@ from tandembench.dataset.load import load_table
 from tandembench.dataset.opened import open_dataset
 from tandembench.errors import TandemError
 from tandembench.report.answer_json import as_values
-from tandembench.report.plain import as_json
 from tandembench.report.said import said
 from tandembench.report.setting import setting_of
 from tandembench.report.terminal import WIDEST, terminal
 from tandembench.report.words import say
-from tandembench.text import sanitise
+from tandembench.text import as_json, sanitise
 
 
 def show(folder: Path, comparison: str | None, style: str) -> str:

@@ -7,9 +7,9 @@ import pandas as pd
 
 from tandembench.analysis.drift import drift_slope
 from tandembench.analysis.intervals import exponential
+from tandembench.analysis.numbers import Values
 from tandembench.analysis.steady import steadiness
 from tandembench.analysis.verdicts import ratio_verdict
-from tandembench.report.numbers import Values
 
 # Values that are tested for levels; more of them are averaged first.
 MOST = 2000

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.numbers import Values
+from tandembench.analysis.numbers import Values
 
 _BLOCK = ["phase", "session", "invocation", "comparison", "repetition", "attempt"]
 

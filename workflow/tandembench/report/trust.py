@@ -8,8 +8,8 @@ import pandas as pd
 
 from tandembench.analysis.controls import Control
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.numbers import MOST_CONFIGS, Values
 from tandembench.report.formats import bounded, counted, listed, number, percent
-from tandembench.report.numbers import MOST_CONFIGS, Values
 from tandembench.report.words import say
 
 

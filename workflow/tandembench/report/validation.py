@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tandembench.analysis.comparison import paired_ratio
+from tandembench.analysis.numbers import Values, by_config, ratio, verdict
 from tandembench.analysis.observations import observations
-from tandembench.report.numbers import Values, by_config, ratio, verdict
 
 # In this order: the first that both know is compared.
 _METRICS = ("speedup_true", "efficiency_estimate")

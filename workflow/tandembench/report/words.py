@@ -5,12 +5,13 @@ Nothing else turns a verdict into words. A place that starts with a capital star
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from string import Formatter
 
 from ruamel.yaml import YAML
 
-from tandembench.report.templates import TEMPLATES
-
+# Headings, tables and sentences that no code holds.
+TEMPLATES = Path(__file__).parents[2] / "templates"
 FILE = "sentences.yaml"
 
 

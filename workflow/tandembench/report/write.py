@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.analysis.answer import answers
+from tandembench.analysis.numbers import Values
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
@@ -16,13 +17,12 @@ from tandembench.report.answer_json import as_values
 from tandembench.report.details import details
 from tandembench.report.figures import Figure, draw
 from tandembench.report.front import front
-from tandembench.report.numbers import Values
 from tandembench.report.page import named, page
-from tandembench.report.plain import as_json
 from tandembench.report.render import render
 from tandembench.report.said import said
 from tandembench.report.setting import setting_of
 from tandembench.study.hypotheses import Hypothesis
+from tandembench.text import as_json
 
 # What page one leaves out stands beside it, under this name.
 DETAILS = "details.md"

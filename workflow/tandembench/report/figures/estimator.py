@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from tandembench.analysis.numbers import ratio
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, sample
 from tandembench.report.figures.looks import (
@@ -19,7 +20,6 @@ from tandembench.report.figures.looks import (
     topology_marks,
 )
 from tandembench.report.formats import counted, interval_mean, percent
-from tandembench.report.numbers import ratio
 from tandembench.report.words import say
 from tandembench.tables.columns import TOPOLOGIES
 

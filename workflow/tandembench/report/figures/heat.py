@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
+from tandembench.analysis.numbers import mean, ratio
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, labels, plain
 from tandembench.report.figures.looks import INK, LINE, QUIET, SMALL, stacked, svg_of
 from tandembench.report.formats import counted, number
-from tandembench.report.numbers import mean, ratio
 from tandembench.report.words import say
 
 # So many configs stay legible, and so many phases a report small.

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from tandembench.analysis.numbers import mean
 from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     BLUE,
@@ -22,7 +23,6 @@ from tandembench.report.figures.looks import (
 )
 from tandembench.report.figures.subjects import Subjects
 from tandembench.report.formats import percent
-from tandembench.report.numbers import mean
 from tandembench.report.words import say
 
 # A step of the ladder: its label, the column of the true split and that of TR114's; None: not seen.

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.numbers import KIND, RUN
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import plain
-from tandembench.report.groups import KIND, RUN
 from tandembench.report.said import called, ordered
 from tandembench.report.words import say
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tandembench.analysis.numbers import mean, peak
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
@@ -27,7 +28,6 @@ from tandembench.report.figures.subjects import (
     typical_block,
 )
 from tandembench.report.formats import number
-from tandembench.report.numbers import mean, peak
 from tandembench.report.words import say
 
 DASHES = ("-", "--", ":", "-.")

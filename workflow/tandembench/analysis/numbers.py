@@ -1,5 +1,6 @@
 """Columns of runs -> the numbers of a report; None where nothing is known."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,28 @@ from numpy.typing import NDArray
 
 from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval
 from tandembench.analysis.verdicts import Verdict, ratio_verdict
+from tandembench.tables.columns import KEYS, TOPOLOGIES
 
 Values = dict[str, Any]
+# The columns that a run is known by.
+RUN = [column.name for column in KEYS]
+# Runs of one kind, which stand in one row whatever their configs.
+KIND = ["scenario", "work_policy", "topology", "n_agents"]
 # Rows that a table shows of many configs; the dataset's tables hold all of them.
 MOST_CONFIGS = 60
+
+
+def in_order(rows: Iterable[Values]) -> list[Values]:
+    """Rows of one kind each, by scenario, work, topology and agents."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["scenario"],
+            row["work_policy"],
+            TOPOLOGIES.index(row["topology"]),
+            row["n_agents"],
+        ),
+    )
 
 
 def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
