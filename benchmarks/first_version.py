@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from tandembench.analysis.compare import holm
+from tandembench.analysis.intervals import holm
 
 Floats = NDArray[np.float64]
 # From so many sessions on, their means alone counted.

@@ -1,36 +1,51 @@
-"""Intervals against scipy, by hand, and by simulation of what they promise."""
+"""Intervals and verdicts against scipy and others, by hand, and by what they promise, simulated."""
 
 import math
 from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
+import pingouin
 import pytest
 from scipy import stats
 
 from tandembench.analysis.intervals import (
     Interval,
+    difference_equivalence_p,
+    difference_family,
+    difference_p,
+    difference_verdict,
     exponential,
+    holm,
+    logarithm,
     mean_interval,
+    moments,
+    ratio_family,
     ratio_interval,
+    ratio_verdict,
     session_means,
+    smallest_detectable_difference,
     welch_from_moments,
-    welch_interval,
 )
 
 DRAWS = 4000
+MARGIN = 0.05
+TURNED = {"better": "worse", "worse": "better"}
 
 
-def test_an_interval_by_hand() -> None:
-    # mean 2, sd 1, t(2, 97.5 %) = 4.302653
-    found = mean_interval([1.0, 2.0, 3.0])
-    assert (found.mean, found.n) == (2.0, 3)
-    assert found.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
-    assert found.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
+def interval(log_mean: float, error: float, n: int = 10) -> Interval:
+    half = float(stats.t.ppf(0.975, n - 1)) * error
+    return exponential(Interval(log_mean, log_mean - half, log_mean + half, n))
 
 
-@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
-@pytest.mark.parametrize("n", [2, 3, 10, 200])
+def often(count: int, share: float, draws: int = DRAWS) -> bool:
+    """Whether so many of the draws are, with 99 %, such a share of them."""
+    low, high = stats.binom.interval(0.99, draws, share)
+    return bool(low <= count <= high)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+@pytest.mark.parametrize("n", [2, 3, 200])
 def test_intervals_agree_with_scipy(n: int, level: float) -> None:
     values = np.random.default_rng(n).normal(5, 2, n).tolist()
     low, high = stats.t.interval(
@@ -41,64 +56,45 @@ def test_intervals_agree_with_scipy(n: int, level: float) -> None:
     assert (found.mean, found.n) == (pytest.approx(fmean(values)), n)
 
 
-def test_one_value_has_no_interval() -> None:
+def test_one_value_equal_values_and_none() -> None:
     assert mean_interval([1.5]) == Interval(1.5, None, None, 1)
     assert ratio_interval([1.5]) == Interval(pytest.approx(1.5), None, None, 1)
-
-
-def test_equal_values_have_an_interval_of_no_width() -> None:
     assert mean_interval([0.1] * 3) == Interval(*[pytest.approx(0.1)] * 3, 3)
+    for values in ([], [math.nan], [1.0, math.inf]):
+        with pytest.raises(ValueError, match="finite values"):
+            mean_interval(values)
 
 
-@pytest.mark.parametrize("values", [[], [math.nan], [1.0, math.inf]])
-def test_no_number_has_no_interval(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="finite values"):
-        mean_interval(values)
+def test_an_interval_stays_within_what_is_possible() -> None:
+    shares = [0.99, 0.999, 0.97]
+    free, cut = mean_interval(shares), mean_interval(shares, bounds=(0.0, 1.0))
+    assert free.high is not None
+    assert free.high > 1
+    assert cut == replace(free, high=1.0)
+    assert mean_interval([0.01, 0.0], bounds=(0.0, 1.0)).low == 0.0
+    # A mean beyond the bounds was measured; its interval still holds it.
+    beyond = mean_interval([1.01, 1.02], bounds=(0.0, 1.0))
+    assert beyond.high == beyond.mean == pytest.approx(1.015)
+    assert mean_interval([0.5], bounds=(0.0, 1.0)) == Interval(0.5, None, None, 1)
 
 
-def test_ratios_have_a_geometric_mean() -> None:
-    found = ratio_interval([1.0, 4.0])
-    assert found.mean == pytest.approx(2.0)
-    logs = mean_interval([0.0, math.log(4)])
-    assert logs.low is not None
-    assert found.low == pytest.approx(math.exp(logs.low))
-    assert found == exponential(logs)
-
-
-def test_a_ratio_and_its_inverse_say_the_same() -> None:
+def test_ratios_have_a_geometric_mean_and_an_inverse() -> None:
     ratios = [0.8, 1.1, 1.3, 0.95]
     found, inverse = ratio_interval(ratios), ratio_interval([1 / ratio for ratio in ratios])
-    assert None not in (found.low, found.high, inverse.low, inverse.high)
-    assert found.mean == pytest.approx(1 / inverse.mean)
+    assert found == exponential(mean_interval([math.log(ratio) for ratio in ratios]))
+    assert found.mean == pytest.approx(stats.gmean(ratios)) == pytest.approx(1 / inverse.mean)
     assert found.low == pytest.approx(1 / inverse.high)  # type: ignore[operator]
-    assert found.high == pytest.approx(1 / inverse.low)  # type: ignore[operator]
 
 
 def test_sessions_are_the_unit_from_three_on() -> None:
-    values, two = [1.0, 2.0, 6.0, 4.0], ["a", "b", "a", "b"]
+    values, two, three = [1.0, 2.0, 6.0, 4.0], ["a", "b", "a", "b"], ["a", "b", "a", "c"]
     assert session_means(values, two) == values
     assert mean_interval(values, two) == mean_interval(values)
-    three = ["a", "b", "a", "c"]
     assert session_means(values, three) == [3.5, 2.0, 4.0]
-    found = mean_interval(values, three)
-    assert found == replace(mean_interval([3.5, 2.0, 4.0]), basis="sessions")
-    assert (mean_interval(values, two).basis, mean_interval(values).basis) == ("within", "within")
-    assert ratio_interval(values, three).n == 3
+    assert mean_interval(values, three) == replace(mean_interval([3.5, 2.0, 4.0]), basis="sessions")
     assert ratio_interval(values, three).mean == pytest.approx((6**0.5 * 2 * 4) ** (1 / 3))
-
-
-def test_every_value_needs_its_session() -> None:
     with pytest.raises(ValueError, match="one session"):
         session_means([1.0, 2.0], ["a"])
-
-
-@pytest.mark.parametrize("n", [3, 5, 10])
-def test_a_t_interval_covers_as_often_as_it_says(n: int) -> None:
-    draws = np.random.default_rng(114).normal(1.0, 0.05, (DRAWS, n))
-    found = [mean_interval(draw.tolist()) for draw in draws]
-    covered = sum(i.low <= 1.0 <= i.high for i in found if i.low and i.high)
-    low, high = stats.binom.interval(0.99, DRAWS, 0.95)
-    assert low <= covered <= high
 
 
 def test_sessions_cover_where_pooled_repetitions_do_not() -> None:
@@ -112,20 +108,191 @@ def test_sessions_cover_where_pooled_repetitions_do_not() -> None:
         found = [ratio_interval(draw.tolist(), by) for draw in ratios]
         return sum(i.low <= 1.0 <= i.high for i in found if i.low and i.high)
 
-    low, high = stats.binom.interval(0.99, DRAWS, 0.95)
-    assert low <= coverage(sessions) <= high
+    assert often(coverage(sessions), 0.95)
     assert coverage(None) < 0.8 * DRAWS
 
 
-def test_welch_agrees_with_scipy_and_needs_moments_only() -> None:
+def test_welch_agrees_with_scipy() -> None:
     random = np.random.default_rng(3)
     a, b = random.normal(5, 2, 12).tolist(), random.normal(4, 0.5, 30).tolist()
-    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    found = welch_interval(a, b)
-    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    low, high = expected.confidence_interval(0.95)
+    found = welch_from_moments(moments(a), moments(b))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
     assert found.mean == pytest.approx(fmean(a) - fmean(b))
-    moments = [(fmean(side), stdev(side), len(side)) for side in (a, b)]
-    again = welch_from_moments(moments[0], moments[1])
-    assert again.low == pytest.approx(found.low)
-    assert welch_interval([1.0], [2.0, 3.0]) == Interval(-1.5, None, None, 1)
-    assert welch_interval([1.0, 1.0], [2.0, 2.0]) == Interval(-1.0, -1.0, -1.0, 2)
+    assert difference_p(found) == pytest.approx(expected.pvalue)
+    single, pair = moments([1.0]), moments([2.0, 3.0])
+    assert welch_from_moments(single, pair) == Interval(-1.5, None, None, 1)
+    assert welch_from_moments((1.0, 0.0, 2), (2.0, 0.0, 2)) == Interval(-1.0, -1.0, -1.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.10, 1.30, "better"),
+        (1.01, 1.30, "better"),  # reaches past the margin, all on one side
+        (0.70, 0.90, "worse"),
+        (0.90, 0.99, "worse"),
+        (0.96, 1.04, "equivalent"),
+        (1.01, 1.04, "equivalent"),  # a difference, and too small to matter
+        (0.96, 0.99, "equivalent"),
+        (1.00, 1.00, "equivalent"),
+        (0.96, 1.06, "inconclusive"),
+        (0.94, 1.04, "inconclusive"),
+        (0.50, 2.00, "inconclusive"),
+        (1.00, 1.30, "inconclusive"),  # 1 is still possible
+        (0.70, 1.00, "inconclusive"),
+    ],
+)
+def test_the_verdict_on_a_ratio(low: float, high: float, verdict: str) -> None:
+    found = Interval(math.sqrt(low * high), low, high, 5)
+    turned = Interval(1 / found.mean, 1 / high, 1 / low, 5)
+    assert ratio_verdict(found, MARGIN) == verdict
+    assert ratio_verdict(turned, MARGIN) == TURNED.get(verdict, verdict)
+    assert ratio_verdict(turned, MARGIN, more_is_better=False) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 3.0, "better"),
+        (-3.0, -0.1, "worse"),
+        (-0.4, 0.4, "equivalent"),
+        (0.1, 0.4, "equivalent"),
+        (0.1, 0.5, "better"),  # the margin itself is not within the margin
+        (-0.5, 0.4, "inconclusive"),
+        (0.0, 3.0, "inconclusive"),
+        (None, None, "inconclusive"),
+    ],
+)
+def test_the_verdict_on_a_difference(low: float | None, high: float | None, verdict: str) -> None:
+    found = Interval(0.2, low, high, 5)
+    assert difference_verdict(found, 0.5) == verdict
+    assert difference_verdict(found, 0.5, more_is_better=False) == TURNED.get(verdict, verdict)
+
+
+def test_equal_configs_are_called_different_one_time_in_twenty() -> None:
+    draws = np.exp(np.random.default_rng(116).normal(0, 0.2, (DRAWS, 5)))
+    verdicts = [ratio_verdict(ratio_interval(draw.tolist()), MARGIN) for draw in draws]
+    assert often(verdicts.count("better") + verdicts.count("worse"), 0.05)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_what_a_study_says_to_be_detectable_is_found_by_the_next(n: int) -> None:
+    random = np.random.default_rng(117)
+    spreads = random.normal(0, 0.05, (20000, n)).std(axis=1, ddof=1)
+    half = stats.t.ppf(0.975, n - 1) / math.sqrt(n)
+    detectable = smallest_detectable_difference(Interval(0.0, -half, half, n))  # by a spread of 1
+    assert detectable is not None
+    draws = random.normal(0, 0.05, (20000, n)) + np.reshape(detectable * spreads, (-1, 1))
+    statistic = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / math.sqrt(n))
+    assert often(int((statistic > stats.t.ppf(0.975, n - 1)).sum()), 0.8, 20000)
+
+
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_p_agrees_with_scipy_and_pingouin(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.3, 1, n).tolist()
+    found = difference_p(mean_interval(values))
+    assert found == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    expected = stats.ttest_1samp(values, 0.2).pvalue
+    assert difference_p(mean_interval(values), same=0.2) == pytest.approx(expected)
+    theirs = pingouin.ttest(values, 0)
+    assert found == pytest.approx(float(theirs.filter(regex="^p.?val$").iloc[0, 0]))
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_the_p_of_equivalence_agrees_with_statsmodels_and_pingouin(n: int) -> None:
+    from statsmodels.stats.weightstats import DescrStatsW  # noqa: PLC0415 - slow to import
+
+    values = np.random.default_rng(n).normal(0.05, 0.2, n)
+    found = difference_equivalence_p(mean_interval(values.tolist()), 0.3)
+    expected = DescrStatsW(values).ttost_mean(-0.3, 0.3)[0]
+    assert found == pytest.approx(min(1.0, 2 * expected))
+    theirs = pingouin.tost(values, np.zeros(n), bound=0.3, paired=True)
+    assert found == pytest.approx(min(1.0, 2 * float(theirs.filter(regex="^p.?val$").iloc[0, 0])))
+
+
+def test_p_and_verdict_never_disagree() -> None:
+    random = np.random.default_rng(6)
+    for _ in range(300):
+        ratios = np.exp(random.normal(random.choice([0, 0.03, 0.3]), 0.05, 5)).tolist()
+        ratio = ratio_interval(ratios)
+        verdict, logs = ratio_verdict(ratio, 0.1), logarithm(ratio)
+        differs, equal = difference_p(logs), difference_equivalence_p(logs, math.log1p(0.1))
+        assert differs is not None
+        assert equal is not None
+        assert (verdict == "equivalent") == (equal < 0.05)
+        if verdict != "equivalent":
+            assert (verdict != "inconclusive") == (differs < 0.05)
+
+
+def test_without_bounds_or_spread() -> None:
+    one, same = Interval(2.0, None, None, 1), Interval(2.0, 2.0, 2.0, 3)
+    assert difference_p(one) is None
+    assert smallest_detectable_difference(one) is None
+    assert difference_equivalence_p(one, 0.1) is None
+    assert (difference_p(same), difference_p(same, same=2.0)) == (0.0, 1.0)
+    assert (difference_equivalence_p(same, 3.0), difference_equivalence_p(same, 1.0)) == (0.0, 1.0)
+    assert smallest_detectable_difference(same) == 0.0
+
+
+@pytest.mark.parametrize("m", [1, 2, 7, 40])
+def test_holm_agrees_with_statsmodels(m: int) -> None:
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - slow to import
+
+    ps = (np.random.default_rng(m).uniform(0, 1, m) ** 3).tolist()
+    expected = multipletests(ps, alpha=0.05, method="holm")[1].tolist()
+    assert holm(ps) == pytest.approx(expected)
+    # What has no p is not counted.
+    assert holm([None, *ps, None]) == [None, *pytest.approx(expected).expected, None]
+
+
+def test_a_family_of_one_is_judged_alone() -> None:
+    for mean, error in ((0.2, 0.03), (-0.2, 0.03), (0.0, 0.01), (0.0, 0.1)):
+        (found,) = ratio_family([interval(mean, error)], MARGIN)
+        assert (found.verdict, found.p) == (found.alone, found.adjusted_p)
+
+
+def test_a_lone_small_p_does_not_hold_among_many_unless_others_are_clear() -> None:
+    doubtful, clear = interval(0.1, 0.1 / 2.5), interval(0.5, 0.01)  # t = 2.5, p = 0.034
+    *noise, last = ratio_family([*[interval(0.01, 0.1)] * 4, doubtful], MARGIN)
+    assert (last.verdict, last.alone) == ("inconclusive", "better")
+    assert last.adjusted_p == pytest.approx(5 * 0.0339, rel=0.01)
+    assert {one.verdict for one in noise} == {"inconclusive"}
+    found = ratio_family([clear, doubtful, clear], MARGIN)
+    assert [one.verdict for one in found] == ["better", "better", "better"]
+
+
+def test_equivalence_is_a_family_of_its_own() -> None:
+    """Clear differences do not lend their level to a doubtful equivalence."""
+    doubtful = interval(0.0, math.log(1.05) / 2.4)  # within the margins by a hair
+    assert ratio_family([doubtful], MARGIN)[0].verdict == "equivalent"
+    found = ratio_family([doubtful, *[interval(0.5, 0.01)] * 3], MARGIN)
+    assert (found[0].alone, found[0].verdict) == ("equivalent", "inconclusive")
+    sure = interval(0.0, 0.005)
+    assert ratio_family([sure, *[interval(0.5, 0.01)] * 3], MARGIN)[0].verdict == "equivalent"
+
+
+def test_families_of_differences_and_what_was_not_measured_in_them() -> None:
+    values = [[1.0, 1.1, 0.9], [0.0, 0.01, -0.01], [-5.0, 5.0, 1.0]]
+    known = [mean_interval(one) for one in values]
+    found = difference_family([*known, None, mean_interval([2.0])], 0.5)
+    verdicts = [one.verdict for one in found]
+    assert verdicts == ["better", "equivalent", "inconclusive", "inconclusive", "inconclusive"]
+    assert [one.p for one in found] == [*(difference_p(one) for one in known), None, None]
+    less = difference_family(known, 0.5, more_is_better=False)
+    assert [one.verdict for one in less] == ["worse", "equivalent", "inconclusive"]
+
+
+def test_equal_configs_are_called_different_in_one_family_of_twenty() -> None:
+    random = np.random.default_rng(118)
+    false = 0
+    for _ in range(1000):
+        reference = random.normal(0, 0.03, 5)
+        draws = random.normal(0, 0.03, (6, 5)) - reference
+        family = ratio_family(
+            [ratio_interval(np.exp(draw).tolist()) for draw in draws], margin=0.001
+        )
+        false += any(one.verdict in ("better", "worse") for one in family)
+    # at most 5 %: 72 or more of 1000 come less than once in 500 times
+    assert false < 72

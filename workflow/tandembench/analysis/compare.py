@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from tandembench.analysis.allowances import Side, allowance, behaves_like
 from tandembench.analysis.findings import Outcome, Verdict, Versus
-from tandembench.analysis.levels import LEVEL, Allowance, Fit, Variance, fit
+from tandembench.analysis.intervals import ALPHA, holm
+from tandembench.analysis.levels import Allowance, Fit, Variance, fit
 from tandembench.analysis.rounds import Rounds
 
-ALPHA = 1 - LEVEL
 _ANY = Side("", (), started=False)
 
 
@@ -108,20 +108,6 @@ def verdict(one: Fit, margin: float, p: float) -> Verdict:
         if p < ALPHA:
             return "above" if one.log > 0 else "below"
     return "inconclusive"
-
-
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p-values: max over j <= i of min(1, (m - j + 1) p_(j)), p in ascending order.
-
-    m counts those that are known; None stays None. Source: Holm 1979.
-    """
-    known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
-    adjusted: list[float | None] = [None] * len(ps)
-    highest = 0.0
-    for rank, (p, place) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * p))
-        adjusted[place] = highest
-    return adjusted
 
 
 def pair_fit(

@@ -7,8 +7,9 @@ from typing import Literal
 
 import pandas as pd
 
-from tandembench.analysis.compare import holm, level_fit, pair_fit, versus
+from tandembench.analysis.compare import level_fit, pair_fit, versus
 from tandembench.analysis.findings import Answer, Versus
+from tandembench.analysis.intervals import holm
 from tandembench.analysis.rounds import rounds
 
 Kind = Literal["twin", "same_config", "serial_gain"]

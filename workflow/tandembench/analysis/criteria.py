@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tandembench.analysis.answer import measured
-from tandembench.analysis.compare import ALPHA, Compared, compare, holm
+from tandembench.analysis.compare import Compared, compare
+from tandembench.analysis.intervals import ALPHA, holm
 from tandembench.analysis.rounds import rounds
 from tandembench.study.model import Criterion
 

@@ -1,22 +1,29 @@
-"""Means with their intervals. Pure.
+"""Intervals of means and ratios, and what they allow to be said: alone, and in a family. Pure.
 
-The session is the unit of inference: repetitions inside one are not independent. With one or two
-sessions an interval describes those sessions, not the machine, and the report says so wherever
-it prints one; from three on it rests on the means of the sessions. ``basis`` says which.
+For what is not measured side by side (that is the business of `compare`): means of a table, two
+datasets, hypotheses. The session is the unit of inference: repetitions inside one are not
+independent. With one or two sessions an interval describes those sessions, not the machine; from
+three on it rests on the means of the sessions. ``basis`` says which.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.optimize import brentq
+from scipy.special import chdtri, ndtr, stdtr, stdtrit
 
 MIN_SESSIONS = 3
+ALPHA = 0.05
+POWER = 0.8
 Basis = Literal["sessions", "within"]
+# Of a subject against what it is compared with, whatever the metric's direction.
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 Moments = tuple[float, float, int]
+Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +41,37 @@ class Interval:
     freedom: float | None = None
     basis: Basis = "within"
 
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom."""
+        return self.n - 1 if self.freedom is None else self.freedom
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of the mean, from the width of the interval; None without bounds."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2 / critical(self.degrees)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A comparison within its family.
+
+    ``verdict`` is what holds in the family, ``alone`` what the interval would say by itself. ``p``
+    is that of no difference, ``adjusted_p`` Holm's; None where there is no interval.
+    """
+
+    verdict: Verdict
+    alone: Verdict
+    p: float | None
+    adjusted_p: float | None
+
 
 @lru_cache
-def critical(freedom: float, level: float) -> float:
+def critical(freedom: float, level: float = 1 - ALPHA) -> float:
     """What a t of ``freedom`` degrees exceeds, on both sides, with probability 1 - ``level``."""
     return float(stdtrit(freedom, (1 + level) / 2))
-
-
-def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[float]:
-    """The values that may be taken for independent, in the order in which they came.
-
-    The means of the sessions if there are three or more, else ``values`` themselves. ``sessions``
-    names the session of each value. Source: Kalibera & Jones 2013; with as much spread between
-    sessions as within, a 95 % interval over pooled repetitions covers two thirds.
-    """
-    if len(values) != len(sessions):
-        raise ValueError("one session for each value")
-    if len(set(sessions)) < MIN_SESSIONS:
-        return list(values)
-    by_session: dict[str, list[float]] = {}
-    for value, session in zip(values, sessions, strict=True):
-        by_session.setdefault(session, []).append(value)
-    return [math.fsum(own) / len(own) for own in by_session.values()]
-
-
-def mean_interval(
-    values: Sequence[float], sessions: Sequence[str] | None = None, level: float = 0.95
-) -> Interval:
-    """Mean and t interval, mean +- t(n-1, (1+level)/2) * sd / sqrt(n).
-
-    Unit of ``values``, taken by session if ``sessions`` are given; ``level`` in (0, 1). Source:
-    Student 1908. ValueError without values.
-    """
-    units = list(values) if sessions is None else session_means(values, sessions)
-    by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
-    basis: Basis = "sessions" if by_session else "within"
-    mean, sd, n = moments(units)
-    if n == 1:
-        return Interval(mean, None, None, 1, basis=basis)
-    half = critical(n - 1, level) * sd / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n, basis=basis)
-
-
-def welch_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean of ``a`` less mean of ``b`` for independent values of unequal spread.
-
-    Unit of the values. ``n`` is Welch's degrees of freedom, cut off, plus one; no bounds where one
-    side has a single value. Source: Welch 1947.
-    """
-    return welch_from_moments(moments(a), moments(b), level)
 
 
 def moments(values: Sequence[float]) -> Moments:
@@ -96,8 +85,82 @@ def moments(values: Sequence[float]) -> Moments:
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 
-def welch_from_moments(a: Moments, b: Moments, level: float = 0.95) -> Interval:
-    """The same from (mean, sd, n) of each side, as reports print them."""
+def mean_interval(
+    values: Sequence[float],
+    sessions: Sequence[str] | None = None,
+    level: float = 1 - ALPHA,
+    bounds: Bounds | None = None,
+) -> Interval:
+    """Mean and t interval, mean +- t(n-1, (1+level)/2) * sd / sqrt(n), in the values' unit.
+
+    Taken by session if ``sessions`` are given. ``bounds`` are those of the quantity itself: the
+    truth lies within them, so that an interval that is cut there covers as often as before.
+    ValueError without values. Source: Student 1908.
+    """
+    units = list(values) if sessions is None else session_means(values, sessions)
+    by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
+    found = interval_of_moments(moments(units), level, "sessions" if by_session else "within")
+    return within(found, bounds) if bounds else found
+
+
+def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[float]:
+    """The values that may be taken for independent, in the order in which they came.
+
+    The means of the sessions if there are three or more, else ``values`` themselves. ``sessions``
+    names the session of each value. With as much spread between sessions as within, a 95 %
+    interval over pooled repetitions covers two thirds. Source: Kalibera & Jones 2013.
+    """
+    if len(values) != len(sessions):
+        raise ValueError("one session for each value")
+    if len(set(sessions)) < MIN_SESSIONS:
+        return list(values)
+    return means_by(values, sessions)
+
+
+def means_by(values: Sequence[float], labels: Sequence[Hashable]) -> list[float]:
+    """The mean of the values of each label, in the order in which labels first came."""
+    by_label: dict[Hashable, list[float]] = {}
+    for value, label in zip(values, labels, strict=True):
+        by_label.setdefault(label, []).append(value)
+    return [math.fsum(own) / len(own) for own in by_label.values()]
+
+
+def interval_of_moments(of: Moments, level: float = 1 - ALPHA, basis: Basis = "within") -> Interval:
+    """The same from mean, sd and n."""
+    mean, sd, n = of
+    if n == 1:
+        return Interval(mean, None, None, 1, basis=basis)
+    half = critical(n - 1, level) * sd / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, basis=basis)
+
+
+def within(interval: Interval, bounds: Bounds) -> Interval:
+    """The interval cut at the ``bounds`` of its quantity, but never short of its own mean.
+
+    A mean beyond them was measured (a gain above the ideal one, say), and stays what it is.
+    """
+    if interval.low is None or interval.high is None:
+        return interval
+    low = min(max(interval.low, bounds[0]), interval.mean)
+    return replace(interval, low=low, high=max(min(interval.high, bounds[1]), interval.mean))
+
+
+def ratio_interval(
+    ratios: Sequence[float], sessions: Sequence[str] | None = None, level: float = 1 - ALPHA
+) -> Interval:
+    """Geometric mean of ratios, with the t interval of their logarithms: `mean_interval` of them.
+
+    Dimensionless, above 0; a ratio and its inverse are treated alike.
+    """
+    return exponential(mean_interval([math.log(ratio) for ratio in ratios], sessions, level))
+
+
+def welch_from_moments(a: Moments, b: Moments) -> Interval:
+    """Mean of ``a`` less mean of ``b`` for independent values of unequal spread, 95 %.
+
+    Unit of the values. ``n`` is Welch's degrees of freedom, cut off, plus one; no bounds where one
+    side has a single value. Source: Welch 1947.
+    """
     difference = a[0] - b[0]
     if min(a[2], b[2]) < 2:
         return Interval(difference, None, None, 1)
@@ -108,39 +171,134 @@ def welch_from_moments(a: Moments, b: Moments, level: float = 0.95) -> Interval:
     freedom = variance**2 / math.fsum(
         own**2 / (count - 1) for own, (_, _, count) in zip(variances, (a, b), strict=True)
     )
-    half = critical(freedom, level) * math.sqrt(variance)
+    half = critical(freedom) * math.sqrt(variance)
     return Interval(difference, difference - half, difference + half, int(freedom) + 1, freedom)
-
-
-def ratio_interval(
-    ratios: Sequence[float], sessions: Sequence[str] | None = None, level: float = 0.95
-) -> Interval:
-    """Geometric mean of paired ratios, with the t interval of their logarithms.
-
-    Dimensionless, above 0. Source: Kalibera & Jones 2013, section 7, on the log scale, where a
-    ratio and its inverse are treated alike.
-    """
-    return exponential(mean_interval([math.log(ratio) for ratio in ratios], sessions, level))
 
 
 def exponential(logs: Interval) -> Interval:
     """The interval of a geometric mean, from that of the mean of logarithms."""
-    if logs.low is None or logs.high is None:
-        return replace(logs, mean=math.exp(logs.mean))
-    return replace(logs, mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
+    low, high = (None if one is None else math.exp(one) for one in (logs.low, logs.high))
+    return replace(logs, mean=math.exp(logs.mean), low=low, high=high)
 
 
 def logarithm(ratio: Interval) -> Interval:
     """The interval of the mean of logarithms, from that of a geometric mean."""
-    if ratio.low is None or ratio.high is None:
-        return replace(ratio, mean=math.log(ratio.mean))
-    return replace(
-        ratio, mean=math.log(ratio.mean), low=math.log(ratio.low), high=math.log(ratio.high)
-    )
+    low, high = (None if one is None else math.log(one) for one in (ratio.low, ratio.high))
+    return replace(ratio, mean=math.log(ratio.mean), low=low, high=high)
 
 
-def inverse(ratio: Interval) -> Interval:
-    """The same comparison the other way round: 1 / ratio."""
-    low = None if ratio.high is None else 1 / ratio.high
-    high = None if ratio.low is None else 1 / ratio.low
-    return replace(ratio, mean=1 / ratio.mean, low=low, high=high)
+def ratio_verdict(ratio: Interval, margin: float, more_is_better: bool = True) -> Verdict:
+    """Verdict on a ratio against 1; within 1/(1 + margin) and 1 + margin it is equivalent."""
+    return difference_verdict(logarithm(ratio), math.log1p(margin), more_is_better)
+
+
+def difference_verdict(difference: Interval, margin: float, more_is_better: bool = True) -> Verdict:
+    """Verdict on a difference against 0; within -margin and +margin, in its unit, equivalent.
+
+    Two one-sided tests (Schuirmann 1987), here by the 95 % interval, which is the stricter
+    reading. Beyond it, better or worse needs the whole interval on one side of 0.
+    """
+    if difference.low is None or difference.high is None:
+        return "inconclusive"
+    if -margin < difference.low and difference.high < margin:
+        return "equivalent"
+    if difference.low <= 0 <= difference.high:
+        return "inconclusive"
+    return "better" if (difference.low > 0) is more_is_better else "worse"
+
+
+def difference_p(difference: Interval, same: float = 0.0) -> float | None:
+    """Two-sided p of the t test that the difference is ``same``; None without bounds.
+
+    It belongs to the interval: below 0.05 exactly where the interval leaves ``same`` out.
+    """
+    error = difference.error
+    if error is None:
+        return None
+    if error == 0:
+        return float(difference.mean == same)
+    return 2 * float(stdtr(difference.degrees, -abs(difference.mean - same) / error))
+
+
+def difference_equivalence_p(difference: Interval, margin: float) -> float | None:
+    """p of "equivalent": twice the larger p of the two one-sided tests against -+ ``margin``.
+
+    Twice, so that it is below 0.05 exactly where the 95 % interval lies within the margins. None
+    without bounds; at most 1. Source: Schuirmann 1987.
+    """
+    error, room = difference.error, margin - abs(difference.mean)
+    if error is None:
+        return None
+    if error == 0:
+        return float(room <= 0)
+    return min(1.0, 2 * float(stdtr(difference.degrees, -room / error)))
+
+
+def smallest_detectable_difference(difference: Interval) -> float | None:
+    """The difference that a study like this one, done afresh, would show with a chance of 80 %.
+
+    c * se, with se the standard error of the mean and c such that the two-sided t test at 0.05
+    has that power on average over what se may be off: it is an estimate too, and the
+    noncentrality of a known spread, which is smaller, would be found in 63 % at n = 3, 74 % at 10.
+    Unit of the difference, 0 or more; None without an interval. Source: Julious & Owen 2006;
+    noncentral t: Cohen 1988.
+    """
+    error = difference.error
+    return None if error is None else _errors_to_find(difference.degrees) * error
+
+
+@lru_cache(maxsize=4096)
+def _errors_to_find(freedom: float) -> float:
+    """The same in standard errors that are themselves estimated with ``freedom`` degrees.
+
+    c with P(Z + c s1 > critical s2) = power, for a standard normal Z and independent s1, s2 =
+    sqrt(chi2(freedom) / freedom): those of the study that showed the spread, and of the next one.
+    """
+    middles = (np.arange(100) + 0.5) / 100
+    estimated = np.sqrt(chdtri(freedom, middles) / freedom)
+    limits = critical(freedom) * estimated[:, None]
+    return float(brentq(lambda c: float(ndtr(c * estimated - limits).mean()) - POWER, 0, 1000))
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p-values: max over j <= i of min(1, (m - j + 1) p_(j)), p in ascending order.
+
+    m counts the p-values that are known; None stays None. Rejecting where the adjusted p is below
+    alpha makes any false rejection in the family at most alpha likely, whatever their dependence.
+    Source: Holm 1979.
+    """
+    known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
+    adjusted: list[float | None] = [None] * len(ps)
+    highest = 0.0
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        adjusted[place] = highest
+    return adjusted
+
+
+def ratio_family(
+    ratios: Sequence[Interval | None], margin: float, more_is_better: bool = True
+) -> list[Judged]:
+    """Ratios that are judged together, each with its verdict in the family."""
+    logs = [logarithm(one) if one else None for one in ratios]
+    return difference_family(logs, math.log1p(margin), more_is_better)
+
+
+def difference_family(
+    differences: Sequence[Interval | None], margin: float, more_is_better: bool = True
+) -> list[Judged]:
+    """Differences that are judged together: a verdict that does not hold is "inconclusive".
+
+    Claims of a difference and claims of equivalence are two families of as many tests each: in
+    one, a handful of clear differences would lend their levels to a false equivalence.
+    """
+    ps = [difference_p(one) if one else None for one in differences]
+    differs = holm(ps)
+    equal = holm([difference_equivalence_p(one, margin) if one else None for one in differences])
+    judged = []
+    for place, one in enumerate(differences):
+        alone = difference_verdict(one, margin, more_is_better) if one else "inconclusive"
+        p = (equal if alone == "equivalent" else differs)[place]
+        holds: Verdict = alone if p is not None and p < ALPHA else "inconclusive"
+        judged.append(Judged(holds, alone, ps[place], differs[place]))
+    return judged

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval
+from tandembench.analysis.summaries import bounds_of
 from tandembench.analysis.verdicts import Verdict, ratio_verdict
 from tandembench.tables.columns import KEYS, TOPOLOGIES
 
@@ -57,7 +58,7 @@ def ratio(runs: pd.DataFrame, column: str) -> Interval | None:
 def mean_with_interval(runs: pd.DataFrame, column: str) -> Interval | None:
     """Mean of a column with its interval."""
     values, sessions = _known(runs, column)
-    return mean_interval(values, sessions) if values else None
+    return mean_interval(values, sessions, bounds=bounds_of(column)) if values else None
 
 
 def mean(values: "pd.Series[Any]") -> float | None:

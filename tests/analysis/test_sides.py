@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from tandembench.analysis.comparison import Observation, paired_difference, paired_ratio
-from tandembench.analysis.intervals import Interval, logarithm
-from tandembench.analysis.verdicts import smallest_detectable_difference
+from tandembench.analysis.intervals import Interval, logarithm, smallest_detectable_difference
+from tandembench.analysis.sides import (
+    Observation,
+    observations,
+    paired_difference,
+    paired_ratio,
+)
 
 
 def side(
@@ -178,14 +182,23 @@ def test_the_drift_of_a_machine_is_not_in_the_ratio() -> None:
     a, b = side(*(1.25 * d for d in drift)), side(*drift)
     assert bounds(paired_ratio(a, b).interval) == pytest.approx((1.25, 1.25, 1.25))
     # not so over sessions in which no round holds both
-    apart = [replace_round(one) for one in a]
+    apart = [one._replace(round=("other", one.round)) for one in a]
     assert paired_ratio(apart, b).reason == "different rounds"
 
 
-def replace_round(one: Observation) -> Observation:
-    return one._replace(round=("other", one.round))
-
-
-def test_a_comparison_is_frozen() -> None:
-    found = paired_ratio(side(2.0), side(1.0))
-    assert replace(found, pairs=2) != found
+def test_rows_of_runs_are_observations_where_a_value_is_known() -> None:
+    runs = pd.DataFrame(
+        {
+            "session": ["s1", "s1", "s2"],
+            "invocation": ["i1", None, "i2"],
+            "repetition": [1, 2, 1],
+            "wall_s": [2.0, 3.0, None],
+        }
+    )
+    expected = [
+        Observation(2.0, "s1", "i1", ("cell", 1)),
+        Observation(3.0, "s1", None, ("cell", 2)),
+    ]
+    types = {"wall_s": "Float64", "repetition": "Int64", "invocation": "string"}
+    assert observations(runs, "wall_s", "cell") == expected
+    assert observations(runs.astype(types), "wall_s", "cell") == expected

@@ -1,0 +1,173 @@
+"""One side against another, paired by what may be paired. Pure.
+
+Sessions differ, and so do invocations within one; a block measures both sides minutes apart. So
+sides meet in three sessions or more, by their means, or within the invocations that hold both,
+block by block. Else nothing is said: "different sessions".
+"""
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tandembench.analysis.intervals import (
+    MIN_SESSIONS,
+    Basis,
+    Interval,
+    difference_p,
+    exponential,
+    mean_interval,
+    moments,
+    smallest_detectable_difference,
+    welch_from_moments,
+)
+
+NOTHING_MEASURED = "nothing measured"
+DIFFERENT_SESSIONS = "different sessions"
+DIFFERENT_ROUNDS = "different rounds"
+
+
+class Observation(NamedTuple):
+    """One value and where it was measured.
+
+    ``session``: unlike those of any other dataset in the same comparison. ``invocation``: None is
+    one invocation for all of the session. ``round``: whatever else pairs: the repetition, or the
+    repetition and the cell of a design; values of one side in one round are averaged.
+    """
+
+    value: float
+    session: Hashable
+    invocation: Hashable
+    round: Hashable
+
+
+_SESSION, _PLACE = itemgetter(1), itemgetter(1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison comes to.
+
+    ``interval``: of the ratio (or difference), 95 %; None where nothing may be compared, and then
+    ``reason`` says why. Its ``n`` is what it rests on: sessions where ``basis`` is "sessions",
+    else rounds. ``pairs`` rounds hold both sides, in ``sessions`` sessions. ``p``: two-sided, of
+    no difference; ``detectable``: the ratio above 1 (the difference above 0) that such a study
+    would show with a chance of 80 %. Both None without bounds.
+    """
+
+    interval: Interval | None
+    pairs: int
+    sessions: int
+    p: float | None = None
+    detectable: float | None = None
+    reason: str | None = None
+
+    @property
+    def basis(self) -> Basis | None:
+        """Sessions, or rounds within one or two: then it describes these sessions alone."""
+        return None if self.interval is None else self.interval.basis
+
+
+def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
+    """The known values of a column for a comparison; those of one ``cell`` pair by repetition.
+
+    Rounds of one block are not independent: a comparison takes their mean. Twins are left out.
+    """
+    own = runs[~runs["twin"].astype(bool)] if "twin" in runs else runs
+    columns = (own[name].tolist() for name in ("session", "invocation", "repetition"))
+    values = own[column].to_numpy(dtype=float, na_value=np.nan).tolist()
+    return [
+        Observation(
+            value,
+            str(session),
+            # Imported runs have none: one invocation for each session then.
+            invocation if isinstance(invocation, str) else None,
+            (cell, int(repetition)),
+        )
+        for session, invocation, repetition, value in zip(*columns, values, strict=True)
+        if not math.isnan(value)
+    ]
+
+
+def paired_ratio(subject: Sequence[Observation], reference: Sequence[Observation]) -> Comparison:
+    """How many times the ``reference`` the ``subject`` is: `paired_difference` of logarithms.
+
+    Values above 0. Source: Kalibera & Jones 2013.
+    """
+    logs = [
+        [one._replace(value=math.log(one.value)) for one in side] for side in (subject, reference)
+    ]
+    return as_ratio(paired_difference(*logs))
+
+
+def as_ratio(logs: Comparison) -> Comparison:
+    """A comparison of logarithms as one of ratios."""
+    return replace(
+        logs,
+        interval=logs.interval and exponential(logs.interval),
+        detectable=None if logs.detectable is None else math.exp(logs.detectable),
+    )
+
+
+def paired_difference(
+    subject: Sequence[Observation], reference: Sequence[Observation]
+) -> Comparison:
+    """How much more the ``subject`` is than the ``reference``.
+
+    Three sessions or more that hold both sides: t interval over one difference a session, that
+    of its paired rounds if it has any, else of its two means. Three or more of each side, but not
+    in common: Welch's interval over session means. Else, with pairs: t interval over the rounds
+    that hold both sides in the same session and invocation, as ``basis`` "within".
+    """
+    if not subject or not reference:
+        return Comparison(None, 0, 0, reason=NOTHING_MEASURED)
+    ours, theirs = (_means(side, _PLACE) for side in (subject, reference))
+    pairs: dict[Hashable, list[float]] = {}
+    for place, value in ours.items():
+        if place in theirs:
+            pairs.setdefault(place[0], []).append(value - theirs[place])
+    a, b = (_means(side, _SESSION) for side in (subject, reference))
+    shared = [session for session in a if session in b]
+    if len(shared) >= MIN_SESSIONS:
+        by_session = [
+            _mean(pairs[session]) if session in pairs else a[session] - b[session]
+            for session in shared
+        ]
+        return compared(replace(mean_interval(by_session), basis="sessions"), pairs, len(shared))
+    if min(len(a), len(b)) >= MIN_SESSIONS:
+        both = len({*a, *b})
+        apart = welch_from_moments(moments([*a.values()]), moments([*b.values()]))
+        return compared(replace(apart, n=both, basis="sessions"), pairs, both)
+    if pairs:
+        rounds = [difference for own in pairs.values() for difference in own]
+        return compared(mean_interval(rounds), pairs, len(pairs))
+    met = {place[:2] for place in ours} & {place[:2] for place in theirs}
+    return Comparison(None, 0, 0, reason=DIFFERENT_ROUNDS if met else DIFFERENT_SESSIONS)
+
+
+def compared(
+    difference: Interval, pairs: Mapping[Hashable, Sequence[float]], sessions: int
+) -> Comparison:
+    """A comparison of this interval, with its p and what would show."""
+    return Comparison(
+        interval=difference,
+        pairs=sum(map(len, pairs.values())),
+        sessions=sessions,
+        p=difference_p(difference),
+        detectable=smallest_detectable_difference(difference),
+    )
+
+
+def _means(side: Sequence[Observation], key: Callable[[Observation], Any]) -> dict[Any, float]:
+    values: dict[Any, list[float]] = {}
+    for one in side:
+        values.setdefault(key(one), []).append(one.value)
+    return {place: _mean(own) for place, own in values.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
