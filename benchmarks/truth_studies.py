@@ -76,8 +76,8 @@ class Claim:
         """
         log = math.log(self.known)
         return {
-            "above": log < SURE,
-            "below": log > -SURE,
+            "better": log < SURE,
+            "worse": log > -SURE,
             "equivalent": abs(log) > math.log1p(MARGIN) - SURE,
             "inconclusive": False,
         }[self.verdict]

@@ -57,7 +57,7 @@ SLOTS = row("single_parallel", 1.36, against("single_parallel", 1.03, 1.02, 1.04
 DUAL = row(
     "dual",
     1.18,
-    against("dual", 1.19, 1.09, 1.30, "above"),
+    against("dual", 1.19, 1.09, 1.30, "better"),
     first_token_s=(0.74, 0.78),
     memory_gib=0.32,
 )
@@ -103,7 +103,7 @@ INCONCLUSIVE = replace(
     failed=2,
     next=Next(9.0, 12, None, 0.03, "dual"),
 )
-BEHIND = replace(DUAL, against=against("dual", 0.90, 0.85, 0.95, "below"))
+BEHIND = replace(DUAL, against=against("dual", 0.90, 0.85, 0.95, "worse"))
 NOTHING = {
     "rounds": 0,
     "used": 0,
@@ -146,8 +146,8 @@ ANSWERS: dict[str, Answer] = {
     "states apart": replace(
         INCONCLUSIVE, states=replace(STATES, ratios=(Estimate(0.9, 0.88, 0.92), STATES.ratios[1]))
     ),
-    "twin above": replace(FASTEST, twin=against("twin", 1.25, 1.1, 1.4, "above")),
-    "twin below": replace(FASTEST, twin=against("twin", 0.9, 0.85, 0.94, "below"), failed=1),
+    "twin better": replace(FASTEST, twin=against("twin", 1.25, 1.1, 1.4, "better")),
+    "twin worse": replace(FASTEST, twin=against("twin", 0.9, 0.85, 0.94, "worse"), failed=1),
     "twin apart": replace(FASTEST, twin=replace(FASTEST.twin or SETTING, ratio=None)),  # type: ignore[type-var]
     "unequal hardware": replace(FASTEST, equal_hardware=False),
     "stalls": replace(FASTEST, rows=(replace(SERIAL, stalled=0.1), DUAL)),

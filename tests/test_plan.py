@@ -25,7 +25,7 @@ def rows(
 def test_what_is_decided_needs_no_more() -> None:
     found = rows({"serial": 1.0, "single": 1.0, "dual": 1.5})
     assert found.keys() == {"single", "dual"}  # the reference is no ratio
-    assert found["dual"].verdict == "above"
+    assert found["dual"].verdict == "better"
     assert found["dual"].step is None
 
 

@@ -51,7 +51,7 @@ def test_the_fastest_is_named_and_the_others_are_shown_to_be_slower() -> None:
     found = outcome({"serial": 1.0, "single": 1.0, "dual": 1.2})
     assert (found.outcome, found.best, found.rivals) == ("fastest", "dual", ())
     verdicts = {one.subject: one.verdict for one in found.against}
-    assert verdicts == {"single": "equivalent", "dual": "above"}
+    assert verdicts == {"single": "equivalent", "dual": "better"}
 
 
 def test_what_may_be_as_fast_as_the_best_is_a_rival() -> None:
@@ -145,7 +145,7 @@ def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> 
     assert one.ratio.high is not None
     assert other.ratio.value == pytest.approx(1 / one.ratio.value)
     assert other.ratio.low == pytest.approx(1 / one.ratio.high)
-    opposite = {"above": "below", "below": "above"}
+    opposite = {"better": "worse", "worse": "better"}
     assert other.verdict == opposite.get(one.verdict, one.verdict)
 
 
@@ -230,8 +230,8 @@ def a_fit(log: float, error: float) -> Fit:
     [
         (0.0, 0.01, 1.0, "equivalent"),
         (0.03, 0.005, 0.0, "equivalent"),  # told from 1, and within the margin: it does not matter
-        (0.04, 0.01, 0.0, "above"),
-        (-0.2, 0.05, 0.0, "below"),
+        (0.04, 0.01, 0.0, "better"),
+        (-0.2, 0.05, 0.0, "worse"),
         (-0.2, 0.05, 0.06, "inconclusive"),  # one of a family in which its p does not hold
         (0.04, 0.03, 0.2, "inconclusive"),
     ],
@@ -247,7 +247,7 @@ def test_a_fit_becomes_a_finding() -> None:
     assert one.ratio is not None
     assert one.ratio.value == pytest.approx(1.2)
     assert one.ratio.low == pytest.approx(1.2 * math.exp(-1.95996 * 0.01), rel=1e-4)
-    assert (one.verdict, one.spread, one.rounds, one.blocks) == ("above", 0.01, 24, 6)
+    assert (one.verdict, one.spread, one.rounds, one.blocks) == ("better", 0.01, 24, 6)
     assert one.detectable == pytest.approx(math.exp(2.8016 * 0.01), rel=1e-3)
 
 

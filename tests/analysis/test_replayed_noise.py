@@ -58,7 +58,7 @@ def test_every_stretch_names_dual_and_holds_its_mean_over_all_states(reference: 
         assert against.ratio is not None
         assert against.ratio.low is not None
         assert against.ratio.high is not None
-        assert (one.best, against.verdict) == ("dual", "above"), first
+        assert (one.best, against.verdict) == ("dual", "better"), first
         assert against.ratio.low < 1.146 < against.ratio.high, first
         assert math.log(against.ratio.high / against.ratio.low) / 2 < 0.10
 

@@ -49,8 +49,8 @@ def test_noise_makes_two_at_once_later_and_speeds_make_up_for_it() -> None:
 @pytest.mark.parametrize(
     ("verdict", "known", "wrong"),
     [
-        *(("above", 1.2, False), ("above", 1.0, True), ("above", 0.9, True)),
-        *(("below", 0.9, False), ("below", 1.0, True), ("below", 1.05, True)),
+        *(("better", 1.2, False), ("better", 1.0, True), ("better", 0.9, True)),
+        *(("worse", 0.9, False), ("worse", 1.0, True), ("worse", 1.05, True)),
         *(("equivalent", 1.0, False), ("equivalent", 1.03, False), ("equivalent", 1.05, True)),
         *(("equivalent", 0.9, True), ("inconclusive", 1.2, False)),
     ],
@@ -65,7 +65,7 @@ def answer(
     outcome: Outcome,
     best: str | None = None,
     rivals: Sequence[str] = (),
-    verdict: Verdict = "above",
+    verdict: Verdict = "better",
 ) -> Answer:
     """An answer in which every interval is 1.18 to 1.22."""
 
@@ -148,7 +148,7 @@ def studies(n: int, covering: int, wrong: int, decided: int) -> list[Study]:
 
     def claim(number: int) -> Claim:
         low = 1.1 if number < covering else 1.21
-        verdict: Verdict = "equivalent" if number < wrong else "above"
+        verdict: Verdict = "equivalent" if number < wrong else "better"
         if number >= wrong + decided:
             verdict = "inconclusive"
         return Claim(number, "dual", 1.2, 1.2, 1.22, low, 1.3, verdict)

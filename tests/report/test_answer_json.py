@@ -41,7 +41,7 @@ def test_the_fastest_is_named_by_its_topology() -> None:
     )
     dual, *_, serial = content["rows"]
     assert (dual["topology"], dual["ratio"], dual["low"], dual["high"], dual["verdict"]) == (
-        *("dual", 1.19, 1.09, 1.30, "above"),
+        *("dual", 1.19, 1.09, 1.30, "better"),
     )
     assert dual["first_token_s"] == [0.74, 0.78]
     assert (serial["ratio"], serial["low"], serial["verdict"]) == (1.0, None, None)

@@ -60,7 +60,7 @@ def test_the_best_and_the_reference_stay_of_many(width: int) -> None:
         row(
             f"single-{n}",
             1.3,
-            against(f"single-{n}", 1.1, 1.0, 1.2, "above"),
+            against(f"single-{n}", 1.1, 1.0, 1.2, "better"),
             options=f"num_ctx {n}",
         )
         for n in range(30)
@@ -131,9 +131,9 @@ def test_no_topology_is_called_the_fastest_unless_it_is_shown() -> None:
 
 
 def test_a_twin_that_differs_by_as_much_stops_the_choice() -> None:
-    assert "two servers" not in said(ANSWERS["twin above"], SETTING).do.lower()
+    assert "two servers" not in said(ANSWERS["twin better"], SETTING).do.lower()
     assert "two servers" in said(ANSWERS["fastest"], SETTING).do.lower()
-    small = replace(FASTEST, twin=against("twin", 1.06, 1.055, 1.07, "above"))
+    small = replace(FASTEST, twin=against("twin", 1.06, 1.055, 1.07, "better"))
     assert "two servers" in said(small, SETTING).do.lower()
 
 

@@ -59,7 +59,7 @@ def compare(
     if smallest is None:
         return Compared("not_measured", None, (), reference, against, None)
     verdicts = [one.verdict for one in against if one.ratio is not None]
-    if not {"above", "below"} & set(verdicts):
+    if not {"better", "worse"} & set(verdicts):
         outcome: Outcome = "equivalent" if set(verdicts) == {"equivalent"} else "inconclusive"
         return Compared(outcome, None, (), reference, against, smallest)
     best = _best(against, reference)
@@ -69,7 +69,7 @@ def compare(
         for name, one in zip(
             beaten, _fits(table, [(best, name) for name in beaten], sides, twins), strict=True
         )
-        if one is None or verdict(one, margin, one.p) != "above"
+        if one is None or verdict(one, margin, one.p) != "better"
     )
     outcome = "among" if rivals else "fastest"
     return Compared(outcome, best, rivals, reference, against, smallest)
@@ -106,7 +106,7 @@ def verdict(one: Fit, margin: float, p: float) -> Verdict:
         if 1 / (1 + margin) < ratio.low and ratio.high < 1 + margin:
             return "equivalent"
         if p < ALPHA:
-            return "above" if one.log > 0 else "below"
+            return "better" if one.log > 0 else "worse"
     return "inconclusive"
 
 
@@ -160,7 +160,7 @@ def _best(against: Sequence[Versus], reference: str) -> str:
     above = [
         (one.ratio.value, one.subject)
         for one in against
-        if one.verdict == "above" and one.ratio is not None
+        if one.verdict == "better" and one.ratio is not None
     ]
     return max(above)[1] if above else reference
 

@@ -17,8 +17,8 @@ Kind = Literal["twin", "same_config", "serial_gain"]
 Result = Literal["passed", "failed", "too_few"]
 _RESULTS: dict[str, Result] = {
     "equivalent": "passed",
-    "above": "failed",
-    "below": "failed",
+    "better": "failed",
+    "worse": "failed",
     "inconclusive": "too_few",
 }
 

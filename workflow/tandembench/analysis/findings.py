@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Of a ratio against 1: its interval lies above, below, within the margin, or says none of these.
-Verdict = Literal["above", "below", "equivalent", "inconclusive"]
+# Of a subject against what it is compared with, whatever the direction of the metric.
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 # What a comparison comes to. "fastest": one config finishes sooner than all others; "among": it
 # finishes sooner than the reference, but some others may be as fast; "equivalent": all within the
 # margin of the reference; "inconclusive": nothing of that; "not_measured": no two can be compared.

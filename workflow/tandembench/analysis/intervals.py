@@ -16,12 +16,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, stdtr, stdtrit
 
+from tandembench.analysis.findings import Verdict
+
 MIN_SESSIONS = 3
 ALPHA = 0.05
 POWER = 0.8
 Basis = Literal["sessions", "within"]
-# Of a subject against what it is compared with, whatever the metric's direction.
-Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 Moments = tuple[float, float, int]
 Bounds = tuple[float, float]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval
+from tandembench.analysis.findings import Verdict
+from tandembench.analysis.intervals import Interval, mean_interval, ratio_interval, ratio_verdict
 from tandembench.analysis.summaries import bounds_of
-from tandembench.analysis.verdicts import Verdict, ratio_verdict
 from tandembench.tables.columns import KEYS, TOPOLOGIES
 
 Values = dict[str, Any]

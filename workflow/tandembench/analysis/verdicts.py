@@ -1,7 +1,6 @@
 """Old names of `intervals`, until nobody imports them."""
 
 from tandembench.analysis.intervals import (
-    Verdict,
     difference_equivalence_p,
     difference_p,
     difference_verdict,
@@ -10,7 +9,6 @@ from tandembench.analysis.intervals import (
 )
 
 __all__ = [
-    "Verdict",
     "difference_equivalence_p",
     "difference_p",
     "difference_verdict",

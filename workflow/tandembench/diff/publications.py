@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval, welch_from_moments
-from tandembench.analysis.verdicts import Verdict
 from tandembench.diff.sides import Row
 
 SCOPES = ("overall", "phase", "scenario", "level", "config")

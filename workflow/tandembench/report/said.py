@@ -233,11 +233,11 @@ def _behind(answer: Answer) -> str:
 
 def _not_ahead(answer: Answer) -> bool:
     """Whether all that is shown of an answer is that some configs are slower."""
-    return not any(row.against and row.against.verdict == "above" for row in answer.rows)
+    return not any(row.against and row.against.verdict == "better" for row in answer.rows)
 
 
 def _slower(answer: Answer) -> list[Row]:
-    return [row for row in ordered(answer) if row.against and row.against.verdict == "below"]
+    return [row for row in ordered(answer) if row.against and row.against.verdict == "worse"]
 
 
 def _subject(answer: Answer, best: str) -> dict[str, str]:
@@ -335,7 +335,7 @@ def _soonest(answer: Answer) -> Row | None:
 
 def _distrusted(answer: Answer) -> bool:
     """Whether the same config twice differs by as much as the best gains, in any direction."""
-    if not answer.twin or answer.twin.verdict not in ("above", "below") or not answer.best:
+    if not answer.twin or answer.twin.verdict not in ("better", "worse") or not answer.best:
         return False
     gain, twin = ratio_of(answer.row(answer.best)), answer.twin.ratio
     if gain is None or gain.low is None or twin is None:
