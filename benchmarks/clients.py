@@ -19,9 +19,9 @@ from typing import Any
 import click
 from aiperf_client import measure_aiperf, program, release
 
-from tandembench.calibrate import Spread
 from tandembench.calibrate.clients import PATH, SUBJECTS, Opener, Subject
 from tandembench.calibrate.errors import Seen
+from tandembench.calibrate.record import Spread
 from tandembench.calibrate.session import Findings, Phase, measure_clients
 from tandembench.errors import TandemError
 from tandembench.measure.exclusive import exclusive
@@ -79,7 +79,7 @@ async def open_ollama() -> AsyncIterator[Subject]:
 
 # client -> the package whose version it has, and how it is opened
 CLIENTS: dict[str, tuple[str, Opener]] = {
-    "tandembench": ("tandembench", SUBJECTS["own"]),
+    "tandembench": ("tandembench", SUBJECTS["client"]),
     "httpx": ("httpx", SUBJECTS["control"]),
     "aiohttp": ("aiohttp", open_aiohttp),
     "ollama": ("ollama", open_ollama),

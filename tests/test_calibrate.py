@@ -1,54 +1,52 @@
-"""Calibration: its arithmetic, its words, and that it finds a fault that was planted."""
+"""Calibration: its arithmetic, a fault that was planted, its file, and what is no calibration."""
 
 import asyncio
 import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from raw_blocks import block, calibration, write_dataset
 
-from tandembench.calibrate import Calibration, as_json, as_table, calibrate
-from tandembench.calibrate.clients import SUBJECTS, Subject, open_own
+from tandembench.calibrate.clients import SUBJECTS, Subject, open_block_client
+from tandembench.calibrate.command import as_table
 from tandembench.calibrate.errors import Seen, errors_of
-from tandembench.calibrate.session import Findings, Phase
+from tandembench.calibrate.record import Spread, read_instruments
+from tandembench.calibrate.session import Calibration, Findings, Phase, calibrate
 from tandembench.cli import main
-from tandembench.dataset.calibrations import read_calibrations
-from tandembench.errors import TandemError
+from tandembench.dataset import descriptor
+from tandembench.dataset.load import load_dataset
+from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.fake_server import StreamLog
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import fingerprint
 from tandembench.study.spec import canonical
 
 US = 1000
-KEYS = {
-    "token_stamp_error_us",
-    "ttft_error_us",
-    "gap_error_us",
-    "duration_error_us",
-    "busy_loop_token_stamp_error_us",
-    "tokens_per_s_sustained",
-    "cpu_s_per_10k_tokens",
-    "clock",
-}
+FIGURES = ("token_stamp", "ttft", "gap", "duration")
+ERRORS = [f"{name}_error_us" for name in (*FIGURES, "busy_loop_token_stamp")]
 
 
-def sent(*at_us: int, arrived_us: int = 0) -> StreamLog:
+# The arithmetic
+
+
+def sent(*at_us: int, arrived_us: int | None = 0) -> StreamLog:
     return StreamLog(
         request=0,
         path="/api/generate",
         prompt="",
-        arrived_ns=arrived_us * US,
-        read_ns=arrived_us * US + 70 * US,
+        arrived_ns=None if arrived_us is None else arrived_us * US,
+        read_ns=70 * US,
         sent_ns=[at * US for at in at_us],
         end_ns=at_us[-1] * US,
         complete=True,
@@ -62,32 +60,33 @@ def seen(*at_us: int, request_us: int = 0, end_us: int) -> Seen:
 def test_errors_are_sizes_against_the_log_of_sends() -> None:
     log = sent(1000, 2000, 4000)
     errors = errors_of([(seen(1010, 2030, 3980, request_us=-5, end_us=4100), log)])
-    assert errors.token_stamp.median == 20
-    assert errors.ttft.median == 15
-    assert errors.gap.median == 35  # of 20 and 50
-    assert errors.duration.median == 105
-    assert [errors.token_stamp.n, errors.ttft.n, errors.gap.n] == [3, 1, 2]
+    assert errors.token_stamp == Spread(20, None, 3)
+    assert errors.ttft == Spread(15, None, 1)
+    assert errors.gap == Spread(35, None, 2)  # of 20 and 50
+    assert errors.duration == Spread(105, None, 1)
 
 
-def test_a_request_counts_from_its_arrival_in_the_kernel_if_that_is_known() -> None:
-    known = sent(1000, arrived_us=100)
-    unknown = sent(1000, arrived_us=100)
-    unknown.arrived_ns = None
-    own = seen(1000, request_us=100, end_us=1000)
-    assert errors_of([(own, known)]).ttft.median == 0
-    assert errors_of([(own, unknown)]).ttft.median == 70
+@pytest.mark.parametrize(("arrived_us", "error_us"), [(100, 0), (None, 30)])
+def test_a_request_counts_from_its_arrival_in_the_kernel_if_that_is_known(
+    arrived_us: int | None, error_us: float
+) -> None:
+    log = sent(1000, 2000, arrived_us=arrived_us)
+    one = seen(1000, 2000, request_us=100, end_us=2000)
+    assert errors_of([(one, log)]).ttft.median == error_us
 
 
-def test_a_p99_needs_662_values() -> None:
-    few = errors_of([(seen(*range(661), end_us=660), sent(*range(661)))])
-    enough = errors_of([(seen(*range(662), end_us=661), sent(*range(662)))])
-    assert few.token_stamp.p99 is None
-    assert enough.token_stamp.p99 == 0
+@pytest.mark.parametrize(("n", "p99"), [(661, None), (662, 0)])
+def test_a_p99_needs_662_values(n: int, p99: float | None) -> None:
+    errors = errors_of([(seen(*range(n), end_us=n - 1), sent(*range(n)))])
+    assert errors.token_stamp.p99 == p99
 
 
 def test_a_client_that_loses_a_token_is_no_client() -> None:
     with pytest.raises(ValueError, match="2 tokens seen of 3 sent"):
         errors_of([(seen(1, 2, end_us=3), sent(1, 2, 3))])
+
+
+# A calibration
 
 
 @pytest.fixture(scope="module")
@@ -96,75 +95,68 @@ def short() -> Calibration:
 
     @asynccontextmanager
     async def open_late() -> AsyncIterator[Subject]:
-        async with open_own() as own:
+        async with open_block_client() as client:
 
             async def ask(url: str, body: bytes) -> Seen:
-                one = await own.ask(url, body)
+                one = await client.ask(url, body)
                 late = tuple(at + 3_000_000 for at in one.chunk_ns)
                 return Seen(one.request_ns, late, one.end_ns + 3_000_000)
 
-            yield Subject(ask, own.clock)
+            yield Subject(ask, client.clock)
 
-    return calibrate(1.0, {"own": open_own, "control": open_late})
+    return calibrate(1.0, {"client": open_block_client, "control": open_late})
 
 
 def test_a_planted_delay_is_found_as_error(short: Calibration) -> None:
     for condition in ("alone", "several", "busy"):
-        own, late = getattr(short.own, condition), getattr(short.control, condition)
+        exact, late = short.client.errors[condition], short.control.errors[condition]
         for figure in ("token_stamp", "ttft", "duration"):
-            exact, off = getattr(own, figure).median, getattr(late, figure).median
-            assert 2000 <= off - exact <= 4500, (condition, figure)
+            off = getattr(late, figure).median - getattr(exact, figure).median
+            assert 2000 <= off <= 4500, (condition, figure)
         # a delay of everything is none of the gaps
         assert late.gap.median < 1000
-
-
-def test_the_json_has_the_agreed_keys(short: Calibration) -> None:
-    told = json.loads(json.dumps(as_json(short)))
-    assert set(told) == KEYS | {"control"}
-    assert set(told["control"]) == KEYS
-    for one in (told, told["control"]):
-        for key in KEYS:
-            if key.endswith("_us"):
-                assert set(one[key]) == {"median", "p99", "n"}
-                assert one[key]["p99"] is None or one[key]["n"] >= 662
-        assert one["tokens_per_s_sustained"] > 0
-        assert one["cpu_s_per_10k_tokens"] > 0
-        assert one["clock"]
-    assert told["token_stamp_error_us"]["n"] == 20 * told["ttft_error_us"]["n"]
-
-
-def test_as_short_as_can_be_has_a_p99_of_every_condition_with_several_streams(
-    short: Calibration,
-) -> None:
-    for figures in (short.own, short.control):
-        for errors in (figures.several, figures.busy):
-            assert errors.token_stamp.n >= 662
+        for errors in (exact, late) if condition != "alone" else ():
+            # as short as can be, there are enough tokens for a p99
             assert errors.token_stamp.p99 is not None
+
+
+def test_the_table_has_every_figure_of_both_clients(short: Calibration) -> None:
+    table = as_table(short)
+    assert max(map(len, table.splitlines())) <= 120
+    for one in (short.client, short.control):
+        assert f"{one.tokens_per_s:,.0f}" in table
+        for errors in one.errors.values():
+            for figure in FIGURES:
+                assert f"{getattr(errors, figure).median:,.0f}" in table
 
 
 @pytest.mark.parametrize(("seconds", "streams"), [(4.0, 12), (28.0, 2)])
 def test_with_time_there_are_as_few_streams_as_a_comparison_has(
-    monkeypatch: pytest.MonkeyPatch, short: Calibration, seconds: float, streams: int
+    monkeypatch: pytest.MonkeyPatch, seconds: float, streams: int
 ) -> None:
-    errors = {"alone": short.own.alone, "several": short.own.several, "busy": short.own.busy}
-    known = Findings(errors=errors, rates=[1.0], cpu=[1.0])
-
     def measured(_: object, phases: Sequence[Phase], __: float) -> dict[str, Findings]:
         assert sum(phase.share for phase in phases) == pytest.approx(1)
         assert {phase.schedule for phase in phases} == {"exact", "flood", "paced"}
-        return {"own": known, "control": known}
+        return {"client": Findings(), "control": Findings()}
 
     monkeypatch.setattr("tandembench.calibrate.session.measure_clients", measured)
     assert calibrate(seconds).streams == streams
 
 
-def test_the_table_says_that_it_is_simulated_and_on_what(short: Calibration) -> None:
-    table = as_table(short)
-    assert "Simulated" in table
-    assert "load" in table
-    assert max(map(len, table.splitlines())) <= 120
-    for title in ("token stamp", "TTFT", "gap", "duration", "sustained", "CPU"):
-        assert title in table
+def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:
+    @asynccontextmanager
+    async def open_blind() -> AsyncIterator[Subject]:
+        async def ask(url: str, body: bytes) -> Seen:
+            await asyncio.sleep(0)
+            return Seen(0, (0,) * 3, 0)
+
+        yield Subject(ask, lambda: "none")
+
+    with pytest.raises(TandemError, match=r"108 tokens of 720 \(several/control/0"):
+        calibrate(1.0, {**SUBJECTS, "control": open_blind})
+
+
+# The command
 
 
 def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -178,16 +170,6 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def better_by(told: dict[str, Any]) -> dict[str, float]:
-    """How many times as far off plain httpx was, in the median."""
-    control = told["control"]
-    return {
-        key.removesuffix("_error_us"): control[key]["median"] / told[key]["median"]
-        for key in KEYS
-        if key.endswith("_us")
-    }
-
-
 def test_the_instrument_is_several_times_better_than_plain_httpx() -> None:
     """CI's own check. Ratios to the control of the same seconds: absolute times are a machine's.
 
@@ -196,11 +178,15 @@ def test_the_instrument_is_several_times_better_than_plain_httpx() -> None:
     """
     bars = {"token_stamp": 4, "ttft": 10, "busy_loop_token_stamp": 4}
     for _ in range(3):
-        told = json.loads(command("--format", "json").stdout)
-        ratios = better_by(told)
+        client = json.loads(command("--format", "json").stdout)
+        control = client["control"]
+        ratios = {
+            name: control[f"{name}_error_us"]["median"] / client[f"{name}_error_us"]["median"]
+            for name in bars
+        }
         missed = {name: ratios[name] for name, bar in bars.items() if ratios[name] < bar}
-        if told["cpu_s_per_10k_tokens"] > 2 * told["control"]["cpu_s_per_10k_tokens"]:
-            missed["cpu"] = told["cpu_s_per_10k_tokens"]
+        if client["cpu_s_per_10k_tokens"] > 2 * control["cpu_s_per_10k_tokens"]:
+            missed["cpu"] = client["cpu_s_per_10k_tokens"]
         if not missed:
             break
     assert not missed
@@ -210,24 +196,23 @@ def test_the_command_writes_a_calibration_that_a_dataset_takes(tmp_path: Path) -
     output, log = tmp_path / "made/s7.json", tmp_path / "s7.log"
     done = command("--session", "s7", "--output", str(output), "--log", str(log))
     assert (done.returncode, done.stdout) == (0, "")
-    content = read_calibrations([str(output)])["s7"]
-    assert content.keys() == KEYS | {"control", "session", "when", "seconds", "machine"} | {
-        "load_before",
-        "load_after",
-    }
-    assert output.read_text() == canonical(content) + "\n"
+    assert log.read_text() == done.stderr
     assert [file.name for file in output.parent.iterdir()] == ["s7.json"]
-    age = datetime.now(UTC) - datetime.fromisoformat(content["when"])
-    assert timedelta(seconds=content["seconds"]) <= age + timedelta(seconds=1)
+    (instrument,) = read_instruments([str(output)]).values()
+    content = asdict(instrument)
+    assert output.read_text() == canonical(content) + "\n"
+    assert content.keys() == calibration().keys()
+    for client in (content, content["control"]):
+        assert all(client[key]["p99"] is None or client[key]["n"] >= 662 for key in ERRORS)
+        assert client["tokens_per_s_sustained"] > 0
+        assert client["cpu_s_per_10k_tokens"] > 0
+    assert content["token_stamp_error_us"]["n"] == 20 * content["ttft_error_us"]["n"]
+    age = datetime.now(UTC) - datetime.fromisoformat(instrument.when)
+    assert timedelta(seconds=instrument.seconds) <= age + timedelta(seconds=1)
     assert age < timedelta(minutes=5)
     machine = fingerprint()
     del machine["load_1min"]
-    assert content["machine"] == machine
-    said = re.search(r"token stamp (\d+) us", log.read_text().splitlines()[-1])
-    assert said is not None
-    # both are rounded, and not one after the other
-    assert abs(int(said[1]) - content["token_stamp_error_us"]["median"]) <= 0.6
-    assert log.read_text() == done.stderr
+    assert instrument.machine == machine
 
 
 @pytest.mark.parametrize(
@@ -250,17 +235,16 @@ def test_a_calibration_that_cannot_be_made_is_one_line(
     assert done.exit_code == 4
     assert not output.exists()
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("tandembench: calibrate: the instrument cannot be calibrated (")
+    assert last.startswith("tandembench: calibrate: ")
     assert str(error) in last
     assert "Traceback" not in done.stderr
 
 
 def test_a_calibration_waits_until_nothing_else_is_measured(tmp_path: Path) -> None:
     output = tmp_path / "s1.json"
-    said: list[str] = []
     words = ["calibrate", "--seconds", "1", "--output", str(output)]
     with (
-        exclusive("a test", said.append),
+        exclusive("a test", lambda _: None),
         subprocess.Popen(
             [sys.executable, "-m", "tandembench", *words, "--parent", str(os.getpid())],
             stderr=subprocess.PIPE,
@@ -268,9 +252,7 @@ def test_a_calibration_waits_until_nothing_else_is_measured(tmp_path: Path) -> N
         ) as waiting,
     ):
         assert waiting.stderr is not None
-        assert waiting.stderr.readline() == (
-            f"waiting: a test (process {os.getpid()}) is measuring on this machine\n"
-        )
+        assert f"a test (process {os.getpid()})" in waiting.stderr.readline()
         assert not output.exists()
         waiting.kill()
 
@@ -282,14 +264,74 @@ def test_a_calibration_without_its_parent_ends(tmp_path: Path) -> None:
     assert not output.exists()
 
 
-def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:
-    @asynccontextmanager
-    async def open_blind() -> AsyncIterator[Subject]:
-        async def ask(url: str, body: bytes) -> Seen:
-            await asyncio.sleep(0)
-            return Seen(0, (0,) * 3, 0)
+# Calibrations of a dataset
 
-        yield Subject(ask, lambda: "none")
 
-    with pytest.raises(TandemError, match=r"lost count: 108 tokens of 720 \(several/control/0"):
-        calibrate(1.0, {**SUBJECTS, "control": open_blind})
+def test_a_dataset_carries_its_calibrations_by_session(tmp_path: Path) -> None:
+    files = [calibration("s2"), calibration("s1", stamp_us=11.0)]
+    dataset = load_dataset(write_dataset(tmp_path / "two", [block()], calibrations=files))
+    assert dataset.descriptor["instrument"] == {"s1": files[1], "s2": files[0]}
+    dataset = load_dataset(write_dataset(tmp_path / "none", [block()]))
+    assert dataset.descriptor["instrument"] is None
+
+
+FAULTS: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "a figure less": lambda one: one.pop("gap_error_us"),
+    "a figure more": lambda one: one.update(luck=1),
+    "a text": lambda one: one.update(seconds="28"),
+    "a flag": lambda one: one["ttft_error_us"].update(n=True),
+    "below zero": lambda one: one["ttft_error_us"].update(median=-1.0),
+    "no n": lambda one: one["control"]["ttft_error_us"].pop("n"),
+    "n of nothing": lambda one: one["control"]["ttft_error_us"].update(n=0),
+    "no median": lambda one: one["ttft_error_us"].update(median=None),
+    "nan": lambda one: one.update(load_before=float("nan")),
+    "infinite": lambda one: one.update(tokens_per_s_sustained=float("inf")),
+    "no id": lambda one: one.update(session="s1](x)\n# PASS"),
+    "no time": lambda one: one.update(when="yesterday"),
+    "no machine": lambda one: one.update(machine={}),
+    "no clock": lambda one: one.update(clock=""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_file_that_is_no_calibration_is_refused(
+    tmp_path: Path, fault: Callable[[dict[str, Any]], object]
+) -> None:
+    path = tmp_path / "s1.json"
+    content = json.loads(json.dumps(calibration()))
+    path.write_text(json.dumps(content))
+    assert asdict(read_instruments([str(path)])["s1"]) == content
+    fault(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(TandemError) as caught:
+        read_instruments([str(path)])
+    assert caught.value.exit_code == EXIT_CORRUPT
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{", "{}"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "s1.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TandemError) as caught:
+        read_instruments([str(path)])
+    assert caught.value.exit_code == EXIT_CORRUPT
+
+
+@pytest.mark.parametrize(
+    "instrument",
+    ["20 us", [], {"s2": calibration("s1")}, {"s1": calibration() | {"clock": ""}}, {"s1": 7}],
+    ids=["a text", "a list", "another session's", "no clock", "a number"],
+)
+def test_a_descriptor_with_a_made_up_instrument_is_refused(
+    tmp_path: Path, instrument: object
+) -> None:
+    folder = write_dataset(tmp_path, [block()], calibrations=[calibration()])
+    path = folder / "datapackage.json"
+    content = descriptor.read_descriptor(folder) | {"instrument": instrument}
+    # by someone who made the digest fit
+    path.write_text(json.dumps(content | {"digest": descriptor._digest(content)}))
+    with pytest.raises(TandemError) as caught:
+        load_dataset(folder)
+    assert caught.value.exit_code == EXIT_CORRUPT

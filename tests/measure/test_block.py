@@ -25,7 +25,7 @@ from run_specs import (
 
 from tandembench.fake_server import Behaviour, serving
 from tandembench.measure import bench as bench_module
-from tandembench.measure import others
+from tandembench.measure import machine as others
 from tandembench.measure.bench import Bench, Done
 from tandembench.measure.block import Attempt, measure_block
 from tandembench.measure.execution import Execution

@@ -9,9 +9,9 @@ from time import monotonic
 import psutil
 import pytest
 
-from tandembench.measure import others
-from tandembench.measure.machine import process_cpu_s
-from tandembench.measure.others import DISTURBED_CORES, PATIENCE_S, Others
+from tandembench.measure import machine as others
+from tandembench.measure.machine import PATIENCE_S, Others, process_cpu_s
+from tandembench.study.model import DISTURBED_CORES
 
 
 class Clock:
@@ -26,8 +26,8 @@ class Clock:
             self.go(seconds)
 
         monkeypatch.setattr(Others, "_now", lambda _: (self.now_s, self.cpu_s))
-        monkeypatch.setattr("tandembench.measure.others.time.monotonic", lambda: self.now_s)
-        monkeypatch.setattr("tandembench.measure.others.asyncio.sleep", sleep)
+        monkeypatch.setattr("tandembench.measure.machine.time.monotonic", lambda: self.now_s)
+        monkeypatch.setattr("tandembench.measure.machine.asyncio.sleep", sleep)
 
     def go(self, seconds: float) -> None:
         cores = [cores for since_s, cores in self.steps if self.now_s - 100.0 >= since_s - 1e-9]

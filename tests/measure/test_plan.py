@@ -171,8 +171,3 @@ def test_nonces_are_of_a_round_and_an_agent_and_not_of_a_config() -> None:
         ask_number(replace(spec, comparison="other"), 1, 1, "collector"),
     }
     assert len(others | {number}) == 7
-
-
-def test_a_round_that_is_repeated_has_the_same_places() -> None:
-    (one,) = rounds_of(run_spec(*TOPOLOGIES))
-    assert one.as_number(7) == Round(7, one.turns)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -403,17 +404,17 @@ def calibrate(
 
     Waits until nothing else is measured on this machine. The rule calibrate calls it with --output.
     """
-    from tandembench.calibrate import as_json, as_table  # noqa: PLC0415
-    from tandembench.calibrate.record import measure, write_calibration  # noqa: PLC0415
+    from tandembench.calibrate.command import as_table, measure  # noqa: PLC0415
+    from tandembench.calibrate.record import write_instrument  # noqa: PLC0415
     from tandembench.servers.lifeline import die_with  # noqa: PLC0415
 
     if parent is not None:
         die_with(parent)
-    result, circumstances = measure(session, seconds, log_path)
+    result, instrument = measure(session, seconds, log_path)
     if output is not None:
-        write_calibration(output, result, circumstances)
+        write_instrument(output, instrument)
     elif style == "json":
-        click.echo(json.dumps(as_json(result), indent=2))
+        click.echo(json.dumps(asdict(instrument), indent=2))
     else:
         click.echo(as_table(result))
 

@@ -56,8 +56,15 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
     "wire/openai_completions.py": frozenset({"openai"}),
 }
 # What a calibration depends on; nothing in a study does.
-CALIBRATING_CODE = ("wire", "calibrate", "fake_server")
-ANALYSING_CODE = ("metrics.py", "analysis/intervals.py", "analysis/overlap.py", "dataset", "tables")
+CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py")
+ANALYSING_CODE = (
+    "metrics.py",
+    "analysis/intervals.py",
+    "analysis/overlap.py",
+    "calibrate/record.py",
+    "dataset",
+    "tables",
+)
 # What a hypothesis may be about: the columns of runs that are metrics and numbers.
 TESTABLE = (
     *(name for name, (unit, _) in RUN_METRICS.items() if unit not in ("boolean", "string")),

@@ -37,7 +37,7 @@ Opener = Callable[[], AbstractAsyncContextManager[Subject]]
 
 
 @asynccontextmanager
-async def open_own() -> AsyncIterator[Subject]:
+async def open_block_client() -> AsyncIterator[Subject]:
     """The client that measures blocks."""
     clocks: set[str] = set()
     async with open_client() as client:
@@ -79,4 +79,4 @@ async def open_control() -> AsyncIterator[Subject]:
         yield Subject(ask, lambda: "httpx aiter_lines")
 
 
-SUBJECTS: Mapping[str, Opener] = {"own": open_own, "control": open_control}
+SUBJECTS: Mapping[str, Opener] = {"client": open_block_client, "control": open_control}

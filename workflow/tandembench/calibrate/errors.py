@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tandembench.calibrate.record import Spread
 from tandembench.fake_server import StreamLog
 from tandembench.metrics import percentile
 
@@ -16,15 +17,6 @@ class Seen:
     request_ns: int
     chunk_ns: tuple[int, ...]
     end_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Absolute errors, microseconds; a percentile is None if ``n`` is too small to know it."""
-
-    median: float | None
-    p99: float | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,7 @@ class Errors:
 def errors_of(pairs: Sequence[tuple[Seen, StreamLog]]) -> Errors:
     """The errors of all ``pairs``, tokens matched by their order.
 
-    ValueError if a client saw more or fewer tokens than were sent.
+    ValueError if a client saw more or fewer tokens than were sent, or there is no gap at all.
     """
     stamps: list[float] = []
     ttfts: list[float] = []
@@ -61,14 +53,9 @@ def errors_of(pairs: Sequence[tuple[Seen, StreamLog]]) -> Errors:
         ttfts.append(late[0] - asked)
         gaps += [later - earlier for earlier, later in pairwise(late)]
         durations.append(seen.end_ns - log.end_ns - asked)
-    return Errors(*map(spread, (stamps, ttfts, gaps, durations)))
+    return Errors(*map(_spread, (stamps, ttfts, gaps, durations)))
 
 
-def spread(errors_ns: Sequence[float]) -> Spread:
-    """Median and p99 of the sizes of ``errors_ns``, in microseconds."""
+def _spread(errors_ns: Sequence[float]) -> Spread:
     sizes = [abs(error) / 1e3 for error in errors_ns]
-    return Spread(
-        median=statistics.median(sizes) if sizes else None,
-        p99=percentile(sizes, 0.99),
-        n=len(sizes),
-    )
+    return Spread(statistics.median(sizes), percentile(sizes, 0.99), len(sizes))

@@ -11,8 +11,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,21 +20,20 @@ from tandembench.calibrate.clients import SUBJECTS, Opener, Subject
 from tandembench.calibrate.errors import Errors, Seen, errors_of
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, StreamLog, read_log
+from tandembench.measure.machine import no_collection
 from tandembench.servers.fake import fake_process
 
-DEFAULT_SECONDS = 4.0
 SCHEDULES: Mapping[str, Behaviour] = {
     "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002, slots=32),
     "flood": Behaviour(first_token_s=0.02, tokens=3000, gap_s=0.0, jitter_s=0.0),
     # two streams at 2,000 tokens/s each
     "paced": Behaviour(first_token_s=0.02, tokens=400, gap_s=0.0005, jitter_s=0.0),
 }
-BUSY_S, BUSY_EVERY_S = 0.005, 0.020
+_BUSY_S, _BUSY_EVERY_S = 0.005, 0.020
 # Streams of one round begin so far apart: that their requests are built is no part of a TTFT.
 _STAGGER_S = 0.005
 # From so many seconds on there is time for as few streams as a comparison has.
 _LONG_S = 20.0
-_WARM_UP = "warm up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +67,6 @@ _LONG = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One client's: errors alone, with several streams, and with these while its loop is busy.
-
-    ``tokens_per_s``: two streams from a server that sends as fast as it can, median of rounds.
-    ``cpu_s_per_10k_tokens``: this process's CPU time at 4,000 tokens/s, median of rounds.
-    """
-
-    alone: Errors
-    several: Errors
-    busy: Errors
-    tokens_per_s: float
-    cpu_s_per_10k_tokens: float
-    clock: str
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Both clients' figures from the same minute, and what the machine was doing.
-
-    All of it is simulated in that no model ran; the clocks, sockets and clients are real.
-    ``streams`` is how many there were at once in the phases with several.
-    """
-
-    streams: int
-    own: Figures
-    control: Figures
-    seconds: float
-    cores: int
-    load_before: float
-    load_after: float
-
-
 @dataclass(slots=True)
 class Findings:
     """What one client has been through.
@@ -115,11 +81,35 @@ class Findings:
     cpu: list[float] = field(default_factory=list)
     clock: str = ""
 
+    @property
+    def tokens_per_s(self) -> float:
+        """Two streams from a server that sends as fast as it can, median of rounds."""
+        return statistics.median(self.rates)
 
-def calibrate(
-    seconds: float = DEFAULT_SECONDS, subjects: Mapping[str, Opener] = SUBJECTS
-) -> Calibration:
-    """Measure both ``subjects`` ("own" and "control") for about ``seconds`` in all.
+    @property
+    def cpu_s_per_10k_tokens(self) -> float:
+        """This process's CPU time at 4,000 tokens/s, median of rounds."""
+        return statistics.median(self.cpu)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Both clients' findings from the same minute, and what the machine was doing.
+
+    All of it is simulated in that no model ran; the clocks, sockets and clients are real.
+    ``streams`` is how many there were at once in the phases with several.
+    """
+
+    streams: int
+    client: Findings
+    control: Findings
+    seconds: float
+    load_before: float
+    load_after: float
+
+
+def calibrate(seconds: float, subjects: Mapping[str, Opener] = SUBJECTS) -> Calibration:
+    """Measure both ``subjects`` ("client" and "control") for about ``seconds`` in all.
 
     With 20 s or more there are two streams at once, with less there are more of them. Every phase
     has one round at least, so that very few seconds become four. TandemError if a client loses
@@ -130,10 +120,9 @@ def calibrate(
     findings = measure_clients(subjects, phases, seconds)
     return Calibration(
         streams=phases[0].streams,
-        own=_figures(findings["own"]),
-        control=_figures(findings["control"]),
+        client=findings["client"],
+        control=findings["control"],
         seconds=time.monotonic() - started,
-        cores=len(os.sched_getaffinity(0)),
         load_before=load_before,
         load_after=os.getloadavg()[0],
     )
@@ -144,7 +133,17 @@ def measure_clients(
 ) -> dict[str, Findings]:
     """What each of ``subjects`` saw in ``phases``, against the servers' logs; faults as above."""
     try:
-        return _measure_clients(subjects, phases, seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            logs = {one.schedule: Path(folder) / f"{one.schedule}.ndjson" for one in phases}
+            with ExitStack() as servers, no_collection():
+                urls = {
+                    name: servers.enter_context(fake_process(SCHEDULES[name], log))
+                    for name, log in logs.items()
+                }
+                findings = asyncio.run(_measure(urls, subjects, phases, seconds))
+            sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
+        for one in findings.values():
+            one.errors = _errors(one.seen, sent)
     except (OSError, ValueError) as error:
         raise TandemError(
             f"the instrument cannot be calibrated ({error})",
@@ -152,24 +151,6 @@ def measure_clients(
             fix="free what is missing, then run it again",
             exit_code=EXIT_ENVIRONMENT,
         ) from error
-
-
-def _measure_clients(
-    subjects: Mapping[str, Opener], phases: Sequence[Phase], seconds: float
-) -> dict[str, Findings]:
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        used = {phase.schedule for phase in phases}
-        logs = {name: Path(folder) / f"{name}.ndjson" for name in used}
-        with ExitStack() as servers:
-            urls = {
-                name: servers.enter_context(fake_process(SCHEDULES[name], log))
-                for name, log in logs.items()
-            }
-            stack.enter_context(_no_collection())
-            findings = asyncio.run(_measure(urls, subjects, phases, seconds))
-        sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
-    for one in findings.values():
-        one.errors = _errors(one.seen, sent)
     return findings
 
 
@@ -185,7 +166,7 @@ async def _measure(
             name: await stack.enter_async_context(opener()) for name, opener in subjects.items()
         }
         for client in clients.values():
-            await asyncio.gather(*(client.ask(url, _body(_WARM_UP, 5)) for url in urls.values()))
+            await asyncio.gather(*(client.ask(url, _body("warm up", 5)) for url in urls.values()))
         for phase in phases:
             end = time.monotonic() + phase.share * seconds
             number, took = 0, 0.0
@@ -242,10 +223,10 @@ async def _busy(really: bool) -> AsyncIterator[None]:
 
     async def burn() -> None:
         while True:
-            end = time.monotonic() + BUSY_S
+            end = time.monotonic() + _BUSY_S
             while time.monotonic() < end:
                 pass
-            await asyncio.sleep(BUSY_EVERY_S - BUSY_S)
+            await asyncio.sleep(_BUSY_EVERY_S - _BUSY_S)
 
     burner = asyncio.create_task(burn()) if really else None
     try:
@@ -255,18 +236,6 @@ async def _busy(really: bool) -> AsyncIterator[None]:
             burner.cancel()
             with suppress(asyncio.CancelledError):
                 await burner
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 def _body(prompt: str, tokens: int = -1) -> bytes:
@@ -281,15 +250,3 @@ def _errors(seen_by: Mapping[str, Seen], sent: Mapping[str, StreamLog]) -> dict[
             raise ValueError(f"the server's log has no answer to {prompt}")
         by_phase.setdefault(prompt.partition("/")[0], []).append((seen, sent[prompt]))
     return {phase: errors_of(pairs) for phase, pairs in by_phase.items()}
-
-
-def _figures(findings: Findings) -> Figures:
-    errors = findings.errors
-    return Figures(
-        alone=errors["alone"],
-        several=errors["several"],
-        busy=errors["busy"],
-        tokens_per_s=statistics.median(findings.rates),
-        cpu_s_per_10k_tokens=statistics.median(findings.cpu),
-        clock=findings.clock,
-    )

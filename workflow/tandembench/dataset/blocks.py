@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tandembench.measure.others import DISTURBED_CORES
 from tandembench.metrics import (
     Step,
     Timing,
@@ -17,6 +16,7 @@ from tandembench.metrics import (
     timing,
     wall,
 )
+from tandembench.study.model import DISTURBED_CORES
 from tandembench.tables.columns import BLOCK, EXECUTION, KEYS, Column
 
 Row = dict[str, Any]

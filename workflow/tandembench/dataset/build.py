@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from tandembench.calibrate.record import read_instruments
 from tandembench.dataset.blocks import Row
-from tandembench.dataset.calibrations import read_calibrations
 from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.rates import COLUMNS, rates
@@ -53,7 +54,8 @@ def build_dataset(manifest_file: Path, folder: Path) -> None:
         write_tables(folder / f"{table}.parquet", table, columns, joined[table])
     executions = _rows(joined["executions"], [*COLUMNS, *OF_EXECUTIONS])
     write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
-    instrument = read_calibrations(manifest["calibrations"])
+    instruments = read_instruments(manifest["calibrations"])
+    instrument = {name: asdict(one) for name, one in instruments.items()} or None
     noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
     declared = {name: noted[name] for name in sorted(noted.keys() & used)}
     write_descriptor(folder, manifest, runs, executions, origin, instrument, declared)

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandembench.measure.others import DISTURBED_CORES
 from tandembench.metrics import service_order, true_loss_split
+from tandembench.study.model import DISTURBED_CORES
 from tandembench.tables.columns import (
     EXECUTIONS,
     STUDY_RUNS,

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandembench.dataset.calibrations import check_instrument
+from tandembench.calibrate.record import instruments_of
 from tandembench.dataset.descriptor import NAME, check_resource, field_of, read_descriptor
 from tandembench.dataset.first_form import (
     TABLES,
@@ -53,7 +53,7 @@ def open_dataset(folder: Path) -> OpenDataset:
             compared = phase.get("comparisons", ())
             _check_ids([one["id"] for one in compared], "comparison", path)
             _check_ids([id_ for one in compared for id_ in one["configs"]], "config", path)
-        check_instrument(descriptor["instrument"], path)
+        instruments_of(descriptor["instrument"], path)
     except (LookupError, TypeError):
         raise _corrupt(path, "not the descriptor of a dataset") from None
     for name in ("runs", "executions"):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tandembench.errors import TandemError
-from tandembench.measure.execution import Execution, Prepared, encode, prepare, release
-from tandembench.measure.others import DISTURBED_CORES, Others
+from tandembench.measure.execution import Execution, Prepared, encode, release
+from tandembench.measure.machine import Others
 from tandembench.measure.plan import Turn, ask_number
 from tandembench.servers.deployment import Deployment, load_key, server_index
 from tandembench.servers.model import Effective, Server, ServerFault, Standing
 from tandembench.servers.open import effective, memory_bytes
+from tandembench.study.model import DISTURBED_CORES
 from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec
 from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, stream
 
@@ -238,7 +239,7 @@ class Bench:
         drawn = ask_number(self.spec, self.repetition, number, agent.name, salt)
         nonce = f"{drawn % 10**12:012d}"
         server = servers[server_index(config, index)]
-        asks = [
+        asks = tuple(
             Ask(
                 model=agent.model,
                 prompt=self._templated[server.url, prompt].replace(_NONCE, nonce, 1),
@@ -248,9 +249,10 @@ class Bench:
                 fixed=config.work_policy == "fixed",
             )
             for prompt in agent.prompts
-        ]
+        )
         url = server.url + self._driver.PATH
-        return prepare(self.client, self._driver, url, agent.name, nonce, asks, self.spec.idle_s)
+        first = Call(self.client, url, encode(self._driver, asks[0]), self.spec.idle_s)
+        return Prepared(agent.name, url, nonce, asks, first)
 
 
 def _servers(standing: Standing) -> Sequence[Server]:

@@ -6,10 +6,11 @@ A failed execution voids its run and nothing else; rounds with such a run are fo
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from tandembench.measure.bench import Bench, Done
-from tandembench.measure.execution import no_collection
-from tandembench.measure.plan import Round, Turn
+from tandembench.measure.machine import no_collection
+from tandembench.measure.plan import Round
 from tandembench.servers.model import ServerFault
 
 # A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
@@ -54,7 +55,8 @@ async def measure_block(
                 if failed:
                     again.append(replace(one, blamed=failed))
                 elif any(each.disturbed for each in of_round):
-                    queue += [one.as_number(number) for number in _next(spare)]
+                    # in the same places, where a spare number is left
+                    queue += [Round(number, one.turns) for number in islice(spare, 1)]
     return Attempt(tuple(done), tuple(again), _duration_s(bench, done))
 
 
@@ -75,9 +77,11 @@ async def _measure_round(
         given_up = failures[run] >= _GIVE_UP
         async with bench.up([] if given_up else [bench.place(visit[0])]):
             for turn in visit:
-                each = (
-                    _given_up(bench, one, turn) if given_up else await bench.take(one.number, turn)
-                )
+                if given_up:
+                    fault = ServerFault("given_up", f"it failed {_GIVE_UP} times in a row before")
+                    each = bench.not_taken(one.number, turn, fault)
+                else:
+                    each = await bench.take(one.number, turn)
                 if each.fault and turn.solo is not None:
                     continue  # that its servers are not there is told once, by the run
                 done.append(each)
@@ -85,17 +89,6 @@ async def _measure_round(
                 if turn.solo is None:
                     failures[run] = failures[run] + 1 if each.failed else 0
     return done
-
-
-def _given_up(bench: Bench, one: Round, turn: Turn) -> Done:
-    fault = ServerFault("given_up", f"it failed {_GIVE_UP} times in a row before")
-    return bench.not_taken(one.number, turn, fault)
-
-
-def _next(spare: Iterator[int]) -> list[int]:
-    """The next of the spare numbers, if there is one left."""
-    number = next(spare, None)
-    return [] if number is None else [number]
 
 
 def _duration_s(bench: Bench, done: Sequence[Done]) -> float | None:

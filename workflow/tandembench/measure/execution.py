@@ -7,12 +7,11 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tandembench.measure.others import Others
+from tandembench.measure.machine import Others
 from tandembench.study.spec import ANSWER
 from tandembench.wire import Ask, Call, Client, Driver, StreamRecord, stream
 
@@ -55,27 +54,16 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An execution that waits for its barrier: only the network is left to do."""
+    """An execution of ``asks``, one after the other, that waits for its barrier.
+
+    Only the network is left to do: the first call is written already.
+    """
 
     agent: str
     url: str
     nonce: str
     asks: tuple[Ask, ...]
     first_call: Call
-
-
-def prepare(
-    client: Client,
-    driver: Driver,
-    url: str,
-    agent: str,
-    nonce: str,
-    asks: Sequence[Ask],
-    idle_s: float,
-) -> Prepared:
-    """The execution of ``asks``, one after the other, by ``agent`` at ``url``."""
-    first = Call(client, url, encode(driver, asks[0]), idle_s)
-    return Prepared(agent, url, nonce, tuple(asks), first)
 
 
 def encode(driver: Driver, ask: Ask) -> bytes:
@@ -150,19 +138,6 @@ async def release(
         )
         for one, steps in zip(prepared, flat, strict=True)
     ]
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """No garbage collection by itself; what is there already is never looked at again inside."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 def _watch_lag(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

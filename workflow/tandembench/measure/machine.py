@@ -1,16 +1,30 @@
-"""What a block was measured on: hardware, system and client versions. Names no host or user."""
+"""The machine: what it is, what others do on it meanwhile, and this process's own garbage."""
 
+import asyncio
+import gc
 import math
 import os
 import platform
+import time
 import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from tandembench.study.model import DISTURBED_CORES
+
+# A round waits so long at most until the machine is quiet.
+PATIENCE_S = 3.0
+# Quiet means: over as long as this at least. The kernel counts in steps of 10 ms a core.
+_SPAN_S = 0.25
+_STEP_S = 0.05
+# More looks than a wait takes: what came before it is of no use.
+_LOOKS = 100
 # Guest time is contained in user time already.
 _NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")
 
@@ -24,8 +38,11 @@ def boot_id() -> str:
         return str(uuid.uuid4())
 
 
-def fingerprint() -> dict[str, Any]:
-    """Hardware, system and versions; ``load_1min`` is the load average before the block."""
+def fingerprint() -> dict[str, object]:
+    """Hardware, system and client versions, and ``load_1min``, the load average now.
+
+    Names no host and no user.
+    """
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
@@ -37,6 +54,27 @@ def fingerprint() -> dict[str, Any]:
         "clients": {name: version(name) for name in ("httpx", "httpcore", "h11")},
         "load_1min": round(os.getloadavg()[0], 2),
     }
+
+
+def _cpu_name() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection by itself; what is there already is never looked at again inside."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def busy_cpu_s() -> float:
@@ -51,10 +89,51 @@ def process_cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+class Others:
+    """What this machine does besides this process and ``pids``, which belong to the block."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._ours: dict[psutil.Process, float] = {}  # and what each has used when last seen
+        for pid in (os.getpid(), *pids):
+            with suppress(psutil.NoSuchProcess):
+                self._ours[psutil.Process(pid)] = 0.0
+        self._looks: deque[tuple[float, float]] = deque(maxlen=_LOOKS)
+
+    def look(self) -> float:
+        """The cores that others have used since the last look; 0 at the first."""
+        now = self._now()
+        cores = _cores(self._looks[-1], now) if self._looks else 0.0
+        self._looks.append(now)
+        return cores
+
+    async def wait_until_quiet(self) -> float:
+        """Wait until others use next to nothing, PATIENCE_S at most; the seconds it took.
+
+        What earlier looks saw counts: after a run that met nobody there is no wait.
+        """
+        began = time.monotonic()
+        while True:
+            self.look()
+            waited_s = time.monotonic() - began
+            if self._quiet() or waited_s > PATIENCE_S:
+                return waited_s
+            await asyncio.sleep(_STEP_S)
+
+    def _quiet(self) -> bool:
+        now = self._looks[-1]
+        before = next((one for one in reversed(self._looks) if now[0] - one[0] >= _SPAN_S), None)
+        return before is not None and _cores(before, now) < DISTURBED_CORES
+
+    def _now(self) -> tuple[float, float]:
+        """(monotonic clock, CPU that others have used since boot), both in seconds."""
+        busy = busy_cpu_s()
+        for process in self._ours:
+            # One that has ended stays known: what it used was ours.
+            with suppress(psutil.NoSuchProcess):
+                self._ours[process] = process_cpu_s(process)
+        return time.monotonic(), busy - math.fsum(self._ours.values())
+
+
+def _cores(before: tuple[float, float], now: tuple[float, float]) -> float:
+    elapsed_s = now[0] - before[0]
+    return max(0.0, now[1] - before[1]) / elapsed_s if elapsed_s > 0 else 0.0

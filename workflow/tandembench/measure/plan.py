@@ -7,10 +7,11 @@ in highly variable cloud computing environments, ICPE 2017 (random order in ever
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from tandembench.study.spec import ConfigSpec, RunSpec
+from tandembench.study.spec import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,10 @@ class Round:
     turns: tuple[Turn, ...]
     blamed: tuple[Turn, ...] = ()
 
-    def as_number(self, number: int) -> "Round":
-        """The same turns in the same places, as another round."""
-        return Round(number, self.turns)
-
     def visits(self) -> list[list[Turn]]:
         """The turns by the servers that they are on: a config's solos stand beside its run."""
-        visits: list[list[Turn]] = []
-        for turn in self.turns:
-            last = visits[-1][-1] if visits else None
-            if last and (last.config, last.twin) == (turn.config, turn.twin):
-                visits[-1].append(turn)
-            else:
-                visits.append([turn])
-        return visits
+        by_servers = groupby(self.turns, key=lambda turn: (turn.config, turn.twin))
+        return [list(visit) for _, visit in by_servers]
 
 
 def planned_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> tuple[Round, ...]:
@@ -58,20 +49,27 @@ def planned_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> tuple
 
     From round to round, and on into the next repetition, configs change places by the rows of a
     Latin square, so that each has been in every place equally often; the twin is one of them.
+    Configs that need solos have them in one round each, in random order around their run.
     """
     runs = [Turn(index) for index in range(len(spec.configs))]
     twin = twin_of(spec, repetition)
     if twin is not None:
         runs.append(Turn(twin, twin=True))
-    solos = _solo_rounds(spec, repetition, keys)
+    numbers = _shuffled(spec, spec.rounds, "solos", repetition)
+    alone = measured_alone(spec, keys)
+    solo_rounds = {config: numbers[i % len(numbers)] for i, config in enumerate(alone)}
     rounds = []
-    for number in range(1, spec.rounds + 1):
+    for number in range(spec.rounds):
         turns: list[Turn] = []
-        for place in _row(spec, len(runs), (repetition - 1) * spec.rounds + number - 1):
+        for place in _row(spec, len(runs), (repetition - 1) * spec.rounds + number):
             run = runs[place]
-            alone = solos.get(run.config) == number and not run.twin
-            turns += _with_solos(spec, repetition, run) if alone else [run]
-        rounds.append(Round(number, tuple(turns)))
+            visit = [run]
+            if solo_rounds.get(run.config) == number and not run.twin:
+                agents = range(len(spec.configs[run.config].agents))
+                visit += [replace(run, solo=agent) for agent in agents]
+            order = _shuffled(spec, len(visit), "around", repetition, run.config)
+            turns += [visit[i] for i in order]
+        rounds.append(Round(number + 1, tuple(turns)))
     return tuple(rounds)
 
 
@@ -80,8 +78,7 @@ def twin_of(spec: RunSpec, repetition: int) -> int | None:
 
     In rotation: of as many repetitions as there are configs, each has one.
     """
-    order = list(range(len(spec.configs)))
-    _random(spec, "twins").shuffle(order)
+    order = _shuffled(spec, len(spec.configs), "twins")
     return order[(repetition - 1) % len(order)] if len(order) > 1 else None
 
 
@@ -92,21 +89,16 @@ def measured_alone(spec: RunSpec, keys: Sequence[str]) -> list[int]:
     same agents and deployment. A comparison of one is measured with its solos, even if it is
     ``serial``: there they are the control. One agent is alone anyway.
     """
-
-    def has_serial(index: int, config: ConfigSpec) -> bool:
-        return any(
-            other.topology == "serial"
-            and (other.agents, other.work_policy, key)
-            == (config.agents, config.work_policy, keys[index])
-            for other, key in zip(spec.configs, keys, strict=True)
-        )
-
-    several = len(spec.configs) > 1
-    return [
-        index
-        for index, config in enumerate(spec.configs)
-        if len(config.agents) > 1 and not (several and has_serial(index, config))
+    work = [
+        (config.agents, config.work_policy, key)
+        for config, key in zip(spec.configs, keys, strict=True)
     ]
+    in_turn = [
+        one
+        for one, config in zip(work, spec.configs, strict=True)
+        if config.topology == "serial" and len(work) > 1
+    ]
+    return [index for index, one in enumerate(work) if len(one[0]) > 1 and one not in in_turn]
 
 
 def ask_number(
@@ -120,32 +112,14 @@ def ask_number(
     return _hash(spec.seed, spec.comparison, repetition, number, agent, *salt)
 
 
-def _solo_rounds(spec: RunSpec, repetition: int, keys: Sequence[str]) -> Mapping[int, int]:
-    """In which round each config that needs them has its solos: spread over the rounds."""
-    numbers = list(range(1, spec.rounds + 1))
-    _random(spec, "solos", repetition).shuffle(numbers)
-    alone = measured_alone(spec, keys)
-    return {config: numbers[i % len(numbers)] for i, config in enumerate(alone)}
-
-
-def _with_solos(spec: RunSpec, repetition: int, run: Turn) -> list[Turn]:
-    """A run and each of its agents alone, in random order."""
-    agents = range(len(spec.configs[run.config].agents))
-    turns = [run, *(replace(run, solo=agent) for agent in agents)]
-    _random(spec, "around", repetition, run.config).shuffle(turns)
-    return turns
-
-
 def _row(spec: RunSpec, n: int, place: int) -> list[int]:
     """The ``place``-th row (from 0) of an endless design of ``n`` symbols.
 
     Every n rows, counted from the first, are a Latin square in random order.
     """
     square, row = divmod(place, n)
-    names = list(range(n))
-    _random(spec, "names", square // 2).shuffle(names)
-    rows = list(range(n))
-    _random(spec, "rows", square).shuffle(rows)
+    names = _shuffled(spec, n, "names", square // 2)
+    rows = _shuffled(spec, n, "rows", square)
     return [names[symbol] for symbol in _williams(n, square)[rows[row]]]
 
 
@@ -159,8 +133,11 @@ def _williams(n: int, square: int) -> list[list[int]]:
     return [row[::-1] for row in rows] if n % 2 and square % 2 else rows
 
 
-def _random(spec: RunSpec, *parts: object) -> random.Random:
-    return random.Random(_hash(spec.seed, spec.comparison, *parts))  # noqa: S311 - no secret
+def _shuffled(spec: RunSpec, n: int, *parts: object) -> list[int]:
+    """0 to n - 1 in an order that follows from the seed, the comparison and ``parts``."""
+    order = list(range(n))
+    random.Random(_hash(spec.seed, spec.comparison, *parts)).shuffle(order)  # noqa: S311 - no secret
+    return order
 
 
 def _hash(*parts: object) -> int:

@@ -8,6 +8,8 @@ Topology = Literal["serial", "single", "single_parallel", "dual"]
 SHARED: tuple[Topology, ...] = ("serial", "single", "single_parallel")
 Placement = Literal["together", "in_turn"]
 Criterion = Literal["first_token", "fairness", "memory"]
+# A round beside which other processes used more than this is disturbed, and measured once more.
+DISTURBED_CORES = 0.1
 # What running servers may be asked in, by engine; the first is the default.
 PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "ollama": ("generate", "chat"),
