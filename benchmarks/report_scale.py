@@ -19,7 +19,7 @@ from tandembench.analysis.answer import answers
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.opened import OpenDataset
 from tandembench.report.details import details
-from tandembench.report.figures import draw
+from tandembench.report.figures.draw import draw
 from tandembench.report.front import front
 from tandembench.report.render import render
 from tandembench.tables.columns import (
@@ -247,7 +247,7 @@ def main(configs: int, repetitions: int, style: str) -> None:
     every = part("answers", lambda: answers(made.runs, made.executions, 0.05, "serial"))
     second = part("details", lambda: details(made))
     first = part("page one", lambda: front(made, every, second))
-    part("figures", lambda: draw(made, every[0], second))
+    part("figures", lambda: draw(made, every[0], second["stability"]))
     text = part("Markdown", lambda: _both(first, second))
     values = part("JSON", lambda: as_json({"page": first, "details": second}))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

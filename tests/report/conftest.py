@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from figure_studies import BASELINES, Drawn, drawn, loaded, study
+from figure_studies import Drawn, drawn, loaded, study
 from report_scenes import SCENES
 from reporting import pages
 
@@ -31,5 +31,5 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def whole(data: Dataset) -> Drawn:
-    """Its figures by name, and its context."""
-    return drawn(data, beside=BASELINES)
+    """Its figures, and the answer that they are of."""
+    return drawn(data)

@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -23,8 +22,6 @@ from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
 from tandembench.project import load_hypotheses
 from tandembench.report.details import details
-from tandembench.report.figures.figure import plain as labelled
-from tandembench.report.figures.looks import drawing, looks, svg_of
 from tandembench.report.page import page
 from tandembench.report.render import render
 from tandembench.report.write import contents
@@ -259,22 +256,6 @@ def test_json_holds_every_text_as_it_was_and_only_ascii(context: dict[str, Any])
         assert json.loads(written) == plain(forged)
         assert re.fullmatch(r"[ -~\n]*", written)
         assert written.count("\n") == innocent.count("\n")
-
-
-def test_no_text_is_more_than_text_in_a_figure() -> None:
-    shown = [label for text in HOSTILE if (label := labelled(text, 400)).strip()]
-    with looks():
-        figure = drawing(100)
-        for number, label in enumerate(shown):
-            figure.text(0.1, number / len(shown), label)
-        svg = svg_of(figure, "all", "".join(shown), "".join(shown))
-    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
-    elements = [(element.tag.rsplit("}")[-1], element) for element in root.iter()]
-    assert [element.text for tag, element in elements if tag == "text"] == shown
-    assert {tag for tag, _ in elements} <= {"svg", "title", "desc", "defs", "g", "path", "text"}
-    names = {name for _, element in elements for name in element.attrib}
-    assert not [name for name in names if name.startswith("on") or "href" in name]
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e]", svg)
 
 
 def test_what_may_be_an_id_is_no_link(tmp_path: Path) -> None:

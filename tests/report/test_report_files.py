@@ -10,7 +10,7 @@ from raw_blocks import block, rounds, write_dataset
 import tandembench.report.write
 from tandembench.cli import main
 from tandembench.errors import TandemError
-from tandembench.report.figures import Figure
+from tandembench.report.figures.figure import Figure
 from tandembench.report.page import named
 from tandembench.report.write import write_page, write_pages, write_report
 

@@ -15,7 +15,8 @@ from tandembench.errors import TandemError
 from tandembench.files import replacing, replacing_folder
 from tandembench.report.answer_json import as_values
 from tandembench.report.details import details
-from tandembench.report.figures import Figure, draw
+from tandembench.report.figures.draw import draw
+from tandembench.report.figures.figure import Figure
 from tandembench.report.front import front
 from tandembench.report.page import named, page
 from tandembench.report.render import render
@@ -75,7 +76,7 @@ def contents(
     main = every[0] if every else None
     second = details(dataset, hypotheses)
     first = front(dataset, every, second)
-    figures = draw(dataset, main, second)
+    figures = draw(dataset, main, second["stability"])
     shown = [_without_drawing(figure) for figure in figures]
     setting = setting_of(dataset.descriptor, dataset.executions)
     numbers = {

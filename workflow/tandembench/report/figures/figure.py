@@ -32,17 +32,6 @@ def plain(text: object, limit: int = 24) -> str:
     return f"{line[:head]}\u2026{line[head + 1 - limit :]}"
 
 
-def labels(texts: Sequence[str], limit: int) -> list[str]:
-    """Labels of different texts, which stay different: cut ones that look alike get a number."""
-    cut = [plain(text, limit) for text in texts]
-    return [
-        label
-        if cut.count(label) == 1
-        else f"{plain(text, limit - 4)} #{cut[:place].count(label) + 1}"
-        for place, (text, label) in enumerate(zip(texts, cut, strict=True))
-    ]
-
-
 def sample(n: int, limit: int) -> list[int]:
     """At most ``limit`` of the places 0 to n - 1, evenly spaced, first and last among them."""
     if n <= limit:

@@ -1,0 +1,250 @@
+"""Figures of all runs: the estimator against the truth, the order of measuring, and latencies."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from tandembench.dataset.load import Dataset
+from tandembench.metrics import percentile
+from tandembench.report.figures.figure import Figure, listed
+from tandembench.report.figures.looks import (
+    ABOVE,
+    INK,
+    LINE,
+    OF_AGENTS,
+    POINTS,
+    QUIET,
+    TINT,
+    VERMILLION,
+    figure,
+    panels,
+    topology_marks,
+)
+from tandembench.report.figures.typical import Subject
+from tandembench.report.formats import NOTHING, counted, interval, number, percent
+from tandembench.report.gaps import gaps
+from tandembench.report.words import say
+from tandembench.tables.columns import TOPOLOGIES
+
+COLUMNS = ("speedup_estimate", "speedup_true")
+MODES = {"solo": "alone", "concurrent": "in the run"}
+# A curve of more values has so many steps.
+STEPS = 100
+
+
+def estimator(runs: pd.DataFrame, margin: float) -> Figure | None:
+    """TR114's estimator over the measured gain of every run that has both; None without any."""
+    known = runs.dropna(subset=[*COLUMNS])
+    if known.empty:
+        return None
+    gains, reads = (known[name] > 1 + margin for name in ("speedup_true", "speedup_estimate"))
+    known = known.assign(blind=reads & ~gains)
+    cells = []
+    for topology in TOPOLOGIES:
+        of_topology = known[known["topology"] == topology]
+        if len(of_topology):
+            # Geometric, as in the report's tables.
+            means = (math.exp(of_topology[name].map(math.log).mean()) for name in COLUMNS)
+            blind = str(int(of_topology["blind"].sum()))
+            cells.append((topology, str(len(of_topology)), *map(number, means), blind))
+    spoken = listed(
+        [
+            f"{topology}, {counted(int(count), 'run')}: estimator {estimate} for measured {true} "
+            f"on average, {blind} in the blind spot"
+            for topology, count, estimate, true, blind in cells
+        ]
+    )
+    drawing, (ax,) = panels([3.9])
+    true, estimate = known["speedup_true"], known["speedup_estimate"]
+    left, right = min(true.min(), 0.9) - 0.06, max(true.max(), 1.2) + 0.06
+    low, high = min(estimate.min(), 0.9) - 0.06, max(estimate.max(), 1.5) + 0.1
+    ends, edge = [min(left, low), max(right, high)], 1 + margin
+    ax.set(xlim=(left, right), ylim=(low, high))
+    band = ax.fill_between(
+        ends, [x / edge for x in ends], [x * edge for x in ends], color="#dfe4e9"
+    )
+    ax.plot(ends, ends, color=QUIET, linewidth=1.2)
+    hatched: dict[str, Any] = {
+        "facecolor": "#fbeee6",
+        "edgecolor": VERMILLION,
+        "hatch": "///",
+        "linewidth": 0,
+    }
+    spot = ax.fill_between([left, edge], edge, high, alpha=0.35, **hatched)
+    ax.axvline(1, color=TINT, linewidth=1)
+    right_within = say("figure_estimator", "right", margin=percent(margin, None))
+    names = [say("figure_estimator", "blind"), right_within]
+    legend = ax.legend([spot, band], names, **ABOVE, bbox_to_anchor=(-0.02, 1.0), ncols=2)
+    ax.add_artist(legend)
+    topology_marks(ax, known, "speedup_true", "speedup_estimate", above=1.06)
+    ax.set_xlabel(say("figure_estimator", "axis_x"))
+    ax.set_ylabel(say("figure_estimator", "axis_y"))
+    title = say("figure_estimator", "title")
+    return figure(
+        drawing,
+        "estimator",
+        title,
+        say("figure_estimator", "alt", rows=spoken),
+        say("figure_estimator", "caption_sampled" if len(known) > POINTS else "caption"),
+        ("topology", "runs", *COLUMNS, say("figure_estimator", "spot")),
+        cells,
+    )
+
+
+def order(runs: pd.DataFrame, stability: Sequence[Mapping[str, Any]] | None) -> Figure | None:
+    """Time per token of each warm run against its config's in the session, as measured.
+
+    None where no config was repeated, or all runs have one start time. Drift and levels are those
+    of ``stability``, which is None where the order was not random.
+    """
+    runs = _repeated(runs)
+    if runs["started_at"].nunique() < 2:
+        return None
+    rows = {row["session"]: row for row in stability or ()}
+    drawing, (ax,) = panels([2.9])
+    ax.axhline(0, color=INK, linewidth=0.8)
+    ax.grid(axis="y")
+    topology_marks(ax, runs, "place", "off")
+    cells: list[tuple[str, ...]] = []
+    for session, of_session in runs.groupby("session", sort=False):
+        row = rows.get(str(session), {"drift": None, "level_starts": []})
+        first, last = of_session["place"].min(), of_session["place"].max()
+        if row["drift"]:
+            # Through the middle, where what the runs are off is 0.
+            half = math.log(row["drift"].mean) / 2
+            ax.plot([first, last], [_off(-half), _off(half)], color=INK, linewidth=1.8)
+        for level in row["level_starts"]:
+            ax.axvline(first + level - 1.5, color=VERMILLION, linewidth=1, linestyle="--")
+        if cells:
+            ax.axvline(first - 0.5, color=LINE, linewidth=1)
+        extremes = (f"{of_session['off'].min():+.1f} %", f"{of_session['off'].max():+.1f} %")
+        levels = ", ".join(map(str, row["level_starts"])) or NOTHING
+        drift = interval(row["drift"])
+        cells.append((str(session), str(len(of_session)), *extremes, drift, levels))
+    if runs["off"].abs().max() < 1:
+        ax.set_ylim(-1.1, 1.1)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    signed = FuncFormatter(lambda value, _: f"{value:+.3g} %" if value else "0 %")
+    ax.yaxis.set_major_formatter(signed)
+    ax.set_xlabel(say("figure_order", "axis_x"))
+    ax.set_ylabel(say("figure_order", "axis_y"))
+    title = say("figure_order", "title")
+    spoken = listed([f"session {row[0]}: {row[2]} to {row[3]}, drift {row[4]}" for row in cells])
+    drawn = any(row["drift"] for row in rows.values())
+    return figure(
+        drawing,
+        "order",
+        title,
+        say("figure_order", "alt", title=title, rows=spoken),
+        say("figure_order", "untold" if stability is None else "drift" if drawn else "few"),
+        ("session", "runs", "lowest", "highest", "drift [95 %]", "levels begin with run"),
+        cells,
+    )
+
+
+def _repeated(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of configs that a session repeats, with their ``place`` and what they are ``off``."""
+    warm = runs[~runs["cold"].fillna(value=False).astype(bool)]
+    known = warm[warm["makespan_per_token_s"].notna()]
+    again = known[known.duplicated(["session", "config_id"], keep=False)]
+    again = again.sort_values(["started_at", "config_id", "repetition", "round"], kind="stable")
+    logs = again["makespan_per_token_s"].astype(float).map(math.log)
+    means = logs.groupby([again["session"], again["config_id"]]).transform("mean")
+    return again.assign(place=range(1, len(again) + 1), off=(logs - means).map(_off))
+
+
+def _off(log: float) -> float:
+    """What a logarithm is off 0, in percent."""
+    return 100 * math.expm1(log)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The values of one subject in one mode, in s, above 0."""
+
+    label: str
+    mode: str
+    values: tuple[float, ...]
+
+
+def latency(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
+    """Cumulative shares of first tokens and, where arrivals are known, of gaps between chunks."""
+    valid = dataset.executions[dataset.executions["valid"]]
+    times = {"first": (valid, "ttft_s"), "gap": (gaps(dataset.tokens, dataset.runs), "gap_s")}
+    shown = {kind: _curves(chosen, *source) for kind, source in times.items()}
+    shown = {kind: curves for kind, curves in shown.items() if curves}
+    if not shown:
+        return None
+    drawing, axes = panels([2.3] * len(shown))
+    colours = {one.label: OF_AGENTS[n % len(OF_AGENTS)] for n, one in enumerate(chosen)}
+    for ax, (kind, curves) in zip(axes, shown.items(), strict=True):
+        ax.set_title(say("figure_latency", kind))
+        ax.set_xscale("log")
+        for one in curves:
+            alone = one.mode == MODES["solo"]
+            label = f"{one.label}, {one.mode}"
+            points = sorted(one.values)[:: max(len(one.values) // STEPS, 1)]
+            line = "--" if alone else "-"
+            ax.ecdf(points, color=colours[one.label], linestyle=line, linewidth=1.6, label=label)
+        extent = [value for one in curves for value in one.values]
+        wide = max(extent) / min(extent) > 8
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)) if wide else MaxNLocator(4))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.grid(axis="both")
+        ax.set_ylabel(say("figure_latency", "axis_y"))
+    handles, labels = axes[0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside upper left", ncols=1 + (len(chosen) > 4))
+    cells = [
+        (
+            say("figure_latency", kind),
+            one.label,
+            one.mode,
+            str(len(one.values)),
+            *(seconds(percentile(one.values, p)) for p in (0.5, 0.9, 0.99)),
+            seconds(max(one.values)),
+        )
+        for kind, curves in shown.items()
+        for one in curves
+    ]
+    spoken = listed(
+        [
+            f"{a}, {b} {c}: median {p50}, longest {top} (n = {n})"
+            for a, b, c, n, p50, *_, top in cells
+        ],
+        16,
+    )
+    return figure(
+        drawing,
+        "latency",
+        say("figure_latency", "title"),
+        say("figure_latency", "alt", rows=spoken),
+        say("figure_latency", "caption"),
+        ("time", "config", "agents", "n", "p50", "p90", "p99", "longest"),
+        cells,
+    )
+
+
+def _curves(chosen: Sequence[Subject], table: pd.DataFrame, column: str) -> list[_Curve]:
+    curves = []
+    for subject, (mode, words) in product(chosen, MODES.items()):
+        here = table["config_id"].isin(set(subject.runs["config_id"])) & (table["mode"] == mode)
+        values = table.loc[here, column].dropna()
+        # A logarithm of nothing cannot be drawn.
+        if (values > 0).any():
+            curves.append(_Curve(subject.label, words, tuple(values[values > 0])))
+    return curves
+
+
+def seconds(value: float | None) -> str:
+    """A time with its unit, "20 ms", "1.5 s"; "too few" without one."""
+    if value is None:
+        return say("figure_latency", "few")
+    if value >= 1:
+        return f"{value:.3g} s"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} us"
