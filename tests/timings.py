@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -10,23 +11,6 @@ from tandembench.metrics import Row, Step, Timing, timing
 
 Measured = tuple[list[Timing], list[Timing], float, bool]
 EXACT = 1e-12
-SIGNED = {"ttft_delta_s", "throughput_delta_tokens_per_s"}
-ESTIMATED_LOSSES = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
-PARTS = ("imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest")
-OWN_TRUE_LOSSES = ("work_imbalance", "contention", "queueing", "orchestration_true")
-TRUE_LOSSES = (*OWN_TRUE_LOSSES, "sequencing_loss")  # the last is part of both splits
-NEEDS_SOLO = {
-    "solo_sum_s",
-    "speedup_true",
-    "efficiency_true",
-    *OWN_TRUE_LOSSES,
-    "slowdown_max",
-    "slowdown_log_mean",
-    "stp",
-    "antt",
-    "jain",
-    "contention_ttft_rule",
-}
 
 
 def a_step(
@@ -45,13 +29,9 @@ def a_step(
 
 
 def an_execution(
-    ttft: float = 1.0,
-    decode: float = 2.0,
-    rest: float = 0.5,
-    tokens: int = 5,
-    prompt: int | None = 7,
+    ttft: float = 1.0, decode: float = 2.0, rest: float = 0.5, tokens: int = 5
 ) -> Timing:
-    return timing([a_step(ttft, decode, rest, tokens, prompt=prompt)])
+    return timing([a_step(ttft, decode, rest, tokens)])
 
 
 def lasting(duration: float, tokens: int = 5, ttft: float | None = 0.0) -> Timing:
@@ -114,18 +94,10 @@ def runs(draw: st.DrawFn, sizes: Sequence[int] = (1, 2, 5)) -> Measured:
 
 
 def stretch(execution: Timing, factor: float) -> Timing:
+    stamps = ("request_s", "first_s", "last_s", "end_s")
     return timing(
         [
-            Step(
-                step.request_s * factor,
-                step.first_s * factor,
-                step.last_s * factor,
-                step.end_s * factor,
-                step.tokens,
-                (),
-                step.prompt_tokens,
-                None if step.prompt_s is None else step.prompt_s * factor,
-            )
+            replace(step, **{name: getattr(step, name) * factor for name in stamps})
             for step in execution.steps
         ]
     )

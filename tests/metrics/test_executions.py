@@ -123,17 +123,10 @@ def test_sums_alone_do_not_tell_when_a_run_began() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first_s", "order"),
-    [([0.4], [1]), ([0.9, 0.4], [2, 1]), ([3.0, 1.0, 2.0], [3, 1, 2]), ([1.0, 1.0], [1, 2])],
+    ("decode", "tokens", "rate"), [(2.0, 5, 2.0), (2.0, 1, None), (0.0, 5, None)]
 )
-def test_who_is_served_when(first_s: list[float], order: list[int]) -> None:
-    assert metrics.service_order(first_s) == order
-
-
-def test_rates() -> None:
-    assert metrics.decode_rate(an_execution(decode=2.0, tokens=5)) == 2.0
-    assert metrics.decode_rate(an_execution(decode=2.0, tokens=1)) is None
-    assert metrics.decode_rate(an_execution(decode=0.0, tokens=5)) is None
+def test_decode_rate(decode: float, tokens: int, rate: float | None) -> None:
+    assert an_execution(decode=decode, tokens=tokens).decode_rate == rate
 
 
 @pytest.mark.parametrize(("p", "floor"), [(0.5, 11), (0.9, 64), (0.99, 662)])

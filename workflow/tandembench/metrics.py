@@ -1,36 +1,35 @@
-"""The arithmetic room: section 3 of the design as pure functions, times in seconds since t0.
+"""The arithmetic room: every metric as a pure function, times in seconds since t0.
 
 Symbols: N agents; d_i duration of agent i while sharing; s_i the same alone; W wall time from the
 barrier release (t0) to the last chunk; S = sum d_i. "1" is the unit of plain ratios and fractions.
-Sources: TR114 2.2 (speedup, efficiency); Eyerman & Eeckhout 2008 (slowdown, STP, ANTT); Jain et
-al. 1984 (fairness); Shapley 1953 (equal split of an interaction); "ours" is defined here. Sums are
-`math.fsum`: only the signed deltas depend on the order of the agents.
+"Ours" is defined here. Sums are `math.fsum`: only the signed deltas depend on the agents' order.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, count, pairwise
 from typing import Literal
 
 SoloBasis = Literal["paired", "token_normalised", "none"]
 Row = dict[str, float | bool | str | None]
 Floats = Sequence[float]
+Timings = Sequence["Timing"]
 Solos = Sequence["Timing | None"]
 
 BASES_WEAKEST_FIRST: tuple[SoloBasis, ...] = ("none", "token_normalised", "paired")
 IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first_token", "rest"))
+TRUE_PARTS = ("work_imbalance", "sequencing_loss", "contention", "queueing", "orchestration_true")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One LLM call that answered; one without content is a failed execution, never a Step.
 
-    request_s: last non-empty request write; first_s, last_s: first content byte, last chunk with
-    content; end_s: last chunk; tokens, prompt_tokens: the server's counts, since a chunk is not a
-    token; chunk_s: stamps of the content chunks; prompt_s, load_s: the server's own durations of
-    evaluating the prompt and loading the model, None where it does not say.
+    request_s: last non-empty request write; first_s, last_s: first and last chunk with content;
+    end_s: last chunk; tokens, prompt_tokens: the server's counts, since a chunk is not a token;
+    prompt_s, load_s: the server's durations of evaluating the prompt and loading the model.
     """
 
     request_s: float
@@ -53,8 +52,8 @@ class Step:
 class Timing:
     """One execution, summed over its steps; importers, who have only the sums, leave `steps` empty.
 
-    first_token_s: waits for first content, summed; ttft_s: the wait of the first step only;
-    intervals: t, the sum of tokens - 1; decode_s: seconds that those intervals took.
+    first_token_s: waits for first content; ttft_s: that of the first step only; intervals: t, the
+    sum of tokens - 1; decode_s: seconds that those intervals took.
     """
 
     duration_s: float
@@ -66,10 +65,15 @@ class Timing:
     steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
-        times = (self.duration_s, self.first_token_s, self.decode_s)
-        counted = 0 <= self.intervals <= self.answer_tokens
-        if not counted or not self.duration_s or not all(0 <= t < math.inf for t in times):
+        times = self.duration_s, self.first_token_s, self.decode_s
+        counted = 0 <= self.intervals <= self.answer_tokens and self.duration_s
+        if not counted or not all(0 <= t < math.inf for t in times):
             raise ValueError(f"no duration, or a time or count out of range: {self}")
+
+    @property
+    def decode_rate(self) -> float | None:
+        """(n - 1)/(t_last - t_first), tokens/s, above 0, steps pooled; None without one. Ours."""
+        return self.intervals / self.decode_s if self.intervals and self.decode_s > 0 else None
 
 
 def timing(steps: Sequence[Step]) -> Timing:
@@ -86,43 +90,12 @@ def timing(steps: Sequence[Step]) -> Timing:
     )
 
 
-def wall(executions: Sequence[Timing]) -> float:
-    """W = max end - t0, in s, above 0, over measured executions (t0 = 0); importers keep theirs.
-
-    Source: TR114 2.2.
-    """
+def wall(executions: Timings) -> float:
+    """W = max end - t0 (t0 = 0), in s, above 0; importers keep their source's. TR114 2.2."""
     return max(step.end_s for execution in executions for step in execution.steps)
 
 
-def speedup_estimate(durations_s: Floats, wall_s: float) -> float:
-    """S/W, in 1, (0, N]: TR114 2.2. Cannot see contention: it is in every d_i already."""
-    return math.fsum(durations_s) / wall_s
-
-
-def efficiency_estimate(durations_s: Floats, wall_s: float) -> float:
-    """S/(N W), in 1, (0, 1]: TR114 2.2."""
-    return speedup_estimate(durations_s, wall_s) / len(durations_s)
-
-
-def imbalance_loss(durations_s: Floats, wall_s: float) -> float:
-    """(max d - mean d)/W, in 1, [0, (N-1)/N]: who ends early leaves a share idle. Ours."""
-    longest = max(durations_s)
-    return math.fsum(longest - d for d in durations_s) / (len(durations_s) * wall_s)
-
-
-def orchestration_loss(durations_s: Floats, wall_s: float, serial: bool = False) -> float:
-    """Time outside the agents, in 1, [0, 1): (W - max d)/W; serial (W - S)/(N W). Ours."""
-    if serial:
-        return (wall_s - math.fsum(durations_s)) / (len(durations_s) * wall_s)
-    return (wall_s - max(durations_s)) / wall_s
-
-
-def sequencing_loss(n_agents: int) -> float:
-    """(N-1)/N, in 1, [0, 1): what a serial run loses to taking turns, whatever its gaps. Ours."""
-    return (n_agents - 1) / n_agents
-
-
-def imbalance_split(executions: Sequence[Timing], wall_s: float) -> dict[str, float]:
+def imbalance_split(executions: Timings, wall_s: float) -> dict[str, float]:
     """Split `imbalance_loss` by cause, in 1, each in (-1, 1); their sum is never negative.
 
     With d = first_token + t u + rest, u = decode_s/t and m = argmax d: token = 1/(N W) sum_j
@@ -130,22 +103,24 @@ def imbalance_split(executions: Sequence[Timing], wall_s: float) -> dict[str, fl
     of t u by Shapley 1953, hence no order of explanation), and (x_m - mean x)/W for the other two.
     Tied longest agents are averaged.
     """
-    longest = max(e.duration_s for e in executions)
-    tied = [e for e in executions if e.duration_s == longest]
+    longest_s = max(e.duration_s for e in executions)
+    tied = [e for e in executions if e.duration_s == longest_s]
     shares = zip(*(_pair_shares(m, j) for m in tied for j in executions), strict=True)
     scale = len(tied) * len(executions) * wall_s
     return {k: math.fsum(share) / scale for k, share in zip(IMBALANCE_PARTS, shares, strict=True)}
 
 
 def _pair_shares(m: Timing, j: Timing) -> tuple[float, float, float, float]:
-    # an agent without intervals has no rate of its own: the other's makes the rate share zero,
-    # and its decode_s (one token in several chunks) falls to the rest
+    # without intervals an agent has no rate: the other's makes the rate share zero
     rates = [e.decode_s / e.intervals for e in (m, j) if e.intervals] or [0.0]
     t_m, u_m, t_j, u_j = m.intervals, rates[0], j.intervals, rates[-1]
-    token, rate = (t_m - t_j) * (u_m + u_j) / 2, (u_m - u_j) * (t_m + t_j) / 2
     first_token = m.first_token_s - j.first_token_s
-    rest = m.duration_s - j.duration_s - first_token - (t_m * u_m - t_j * u_j)
-    return token, rate, first_token, rest
+    return (
+        (t_m - t_j) * (u_m + u_j) / 2,
+        (u_m - u_j) * (t_m + t_j) / 2,
+        first_token,
+        m.duration_s - j.duration_s - first_token - (t_m * u_m - t_j * u_j),
+    )
 
 
 def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float | None]:
@@ -169,51 +144,26 @@ def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float |
     return ("token_normalised", total) if total > 0 else ("none", None)
 
 
-def slowdown(duration_s: float, solo_s: float) -> float:
-    """d_i/s_i, in 1, above 0; 1 = sharing costs this agent nothing (Eyerman & Eeckhout 2008)."""
-    return duration_s / solo_s
+def queue_waits(executions: Timings, solo: Solos, slots: int | None) -> list[float]:
+    """Seconds, 0 or more, by agent, that requests waited for one of the ``slots`` of one server.
 
-
-def speedup_true(solo_s: Floats, wall_s: float) -> float:
-    """Sum s/W, in 1, above 0: a run against its own solos. Ours.
-
-    It is speedup_estimate * sum s / sum d.
+    With as many slots as agents nobody waits. From the server's own durations, summed over steps:
+    ttft - prompt_s - load_s, less the same of the agent's solo, which is the client's and the
+    wire's. Where a server states none, by order of service: a request waited until no more than
+    slots - 1 of those whose first content came before its own were unfinished. Where neither is
+    known, 0: that wait counts as contention. Ours, after queueing networks.
     """
-    return math.fsum(solo_s) / wall_s
-
-
-def efficiency_true(solo_s: Floats, wall_s: float) -> float:
-    """Sum s/(N W), in 1, above 0; above 1 only where the run beat its solos. Ours."""
-    return speedup_true(solo_s, wall_s) / len(solo_s)
-
-
-def queue_waits(executions: Sequence[Timing], solo: Solos, slots: int | None) -> list[float]:
-    """Seconds, 0 or more, by agent, in which a request waited for a slot of the agents' one server.
-
-    ``slots``: how many requests the server works at at once; None: not known. With as many as
-    agents nobody waits. From the server's own durations, summed over steps: ttft - prompt_s -
-    load_s, less the same of the agent's solo, which is the client's and the wire's. Where a server
-    states none, by order of service: a request waited until no more than slots - 1 of those whose
-    first content came before its own were unfinished. Where neither is known, 0: that wait counts
-    as contention. Ours, after queueing networks (waiting and service time).
-    """
-    if slots is not None and slots >= len(executions):
-        return [0.0] * len(executions)
     stated = [_unexplained(execution) for execution in executions]
-    if all(wait is not None for wait in stated):
+    if (slots is None or slots < len(executions)) and None not in stated:
         alone = [(_unexplained(one) if one else None) or 0.0 for one in solo]
         return [max(wait or 0.0, least) - least for wait, least in zip(stated, alone, strict=True)]
-    if slots is None:
+    if slots is None or slots >= len(executions):
         return [0.0] * len(executions)
     steps = [step for execution in executions for step in execution.steps]
-    return [
-        math.fsum(_wait_in_line(step, steps, slots) for step in execution.steps)
-        for execution in executions
-    ]
+    return [math.fsum(_wait_in_line(step, steps, slots) for step in e.steps) for e in executions]
 
 
-def _unexplained(execution: Timing) -> float | None:
-    """Waits for first content that the server's durations do not explain, summed; in s."""
+def _unexplained(execution: Timing) -> float | None:  # by the server's durations; in s
     if not execution.steps or any(step.prompt_s is None for step in execution.steps):
         return None
     return math.fsum(
@@ -225,109 +175,36 @@ def _unexplained(execution: Timing) -> float | None:
 def _wait_in_line(step: Step, steps: Sequence[Step], slots: int) -> float:
     ends = sorted((other.end_s for other in steps if other.first_s < step.first_s), reverse=True)
     free_s = ends[slots - 1] if len(ends) >= slots else step.request_s
-    # More requests were at work than there are said to be slots: nobody waited for one.
+    # else more requests were at work than there are said to be slots: nobody waited for one
     return max(0.0, free_s - step.request_s) if free_s <= step.first_s else 0.0
 
 
 def true_loss_split(
-    solo_s: Floats,
-    durations_s: Floats,
-    wall_s: float,
-    serial: bool,
-    waits_s: Floats | None = None,
+    solo_s: Floats, durations_s: Floats, wall_s: float, serial: bool, waits_s: Floats | None = None
 ) -> Row:
-    """Split 1 - efficiency_true by cause, exactly, each in 1. Ours.
+    """Split 1 - efficiency_true by cause, exactly, each in 1, keyed as `TRUE_PARTS`. Ours.
 
-    It is work_imbalance + sequencing_loss + contention + queueing + orchestration_true. At once,
-    with w_i the waits for a slot (none unless given): 1 - sum s/(N max s), in [0, 1 - 1/N]; 0;
-    (sum s/N)(1/max s - 1/max(d - w)), negative if sharing helps; (sum s/N)(1/max(d - w) -
-    1/max d), 0 or more; (sum s/N)(1/max d - 1/W), 0 or more. serial: 0; (N-1)/N; (sum d - sum
-    s)/(N W), what the turns lost to more than taking turns; 0; (W - sum d)/(N W). Without its own
-    split, a serial run's turns would read as imbalance and orchestration.
+    At once, with w_i the waits for a slot (none unless given): 1 - sum s/(N max s), in [0, 1 -
+    1/N]; 0; (sum s/N)(1/max s - 1/max(d - w)), negative if sharing helps; (sum s/N)(1/max(d - w) -
+    1/max d), 0 or more; (sum s/N)(1/max d - 1/W), 0 or more. serial, whose turns would read as
+    imbalance: 0; (N-1)/N; (sum d - sum s)/(N W); 0; (W - sum d)/(N W).
     """
-    n, total = len(solo_s), math.fsum(solo_s)
+    n, total, longest_s = len(solo_s), math.fsum(solo_s), max(durations_s)
     if serial:
-        return {
-            "work_imbalance": 0.0,
-            "sequencing_loss": sequencing_loss(n),
-            "contention": (math.fsum(durations_s) - total) / (n * wall_s),
-            "queueing": 0.0,
-            "orchestration_true": orchestration_loss(durations_s, wall_s, serial),
-        }
-    waits_s = waits_s or [0.0] * n
-    # A wait that is all of every duration leaves no service to speak of.
-    served_s = max(d - w for d, w in zip(durations_s, waits_s, strict=True))
-    served_s = served_s if served_s > 0 else max(durations_s)
-    ideal, served, longest, measured = (
-        total / n / time for time in (max(solo_s), served_s, max(durations_s), wall_s)
-    )
-    return {
-        "work_imbalance": 1 - ideal,
-        "sequencing_loss": 0.0,
-        "contention": ideal - served,
-        "queueing": served - longest,
-        "orchestration_true": longest - measured,
-    }
-
-
-def makespan_ratio(reference_wall_s: float, wall_s: float) -> float:
-    """W_reference/W, in 1, above 0, at equal fixed work and hardware, paired by round. Ours."""
-    return reference_wall_s / wall_s
-
-
-def stp(slowdowns: Floats) -> float:
-    """System throughput, sum of 1/slowdown, in 1, above 0, about N at best.
-
-    Source: Eyerman & Eeckhout 2008.
-    """
-    return math.fsum(1 / value for value in slowdowns)
-
-
-def antt(slowdowns: Floats) -> float:
-    """Average normalised turnaround time, mean slowdown, in 1, above 0, 1 at no cost.
-
-    Source: Eyerman & Eeckhout 2008.
-    """
-    return math.fsum(slowdowns) / len(slowdowns)
-
-
-def jain(slowdowns: Floats) -> float:
-    """Fairness (sum x)^2/(N sum x^2) of x = 1/slowdown, in 1, [1/N, 1] (Jain et al. 1984)."""
-    shares = [1 / value for value in slowdowns]
-    return math.fsum(shares) ** 2 / (len(shares) * math.fsum(x * x for x in shares))
-
-
-def decode_rate(execution: Timing) -> float | None:
-    """(n - 1)/(t_last - t_first), in tokens/s, above 0, steps pooled; None without one. Ours."""
-    timed = execution.intervals and execution.decode_s > 0
-    return execution.intervals / execution.decode_s if timed else None
+        busy_s, span_s = math.fsum(durations_s), n * wall_s
+        parts = 0.0, (n - 1) / n, (busy_s - total) / span_s, 0.0, (wall_s - busy_s) / span_s
+    else:
+        waits_s = waits_s or [0.0] * n
+        served_s = max(d - w for d, w in zip(durations_s, waits_s, strict=True))
+        # A wait that is all of every duration leaves no service to speak of.
+        times = max(solo_s), served_s if served_s > 0 else longest_s, longest_s, wall_s
+        ideal, served, longest, measured = (total / n / time for time in times)
+        parts = (1 - ideal, 0.0, ideal - served, served - longest, longest - measured)
+    return dict(zip(TRUE_PARTS, parts, strict=True))
 
 
 def _difference(left: float | None, right: float | None) -> float | None:
     return None if left is None or right is None else left - right
-
-
-def ttft_delta_s(first: Timing, second: Timing) -> float | None:
-    """First agent's ttft - second's, in s (TR114's sign: collector - insight)."""
-    return _difference(first.ttft_s, second.ttft_s)
-
-
-def throughput_delta(first: Timing, second: Timing) -> float | None:
-    """Second agent's decode rate - first's, in tokens/s (TR114's sign: insight - collector)."""
-    return _difference(decode_rate(second), decode_rate(first))
-
-
-def contention_ttft_rule(executions: Sequence[Timing], solo: Solos) -> bool | None:
-    """TR114's text: first token > 3 s later than solo in any agent; None while undecided."""
-    both = zip(executions, solo, strict=True)
-    rises = [_difference(run.ttft_s, alone.ttft_s if alone else None) for run, alone in both]
-    late = any(rise is not None and rise > 3.0 for rise in rises)
-    return late or (None if None in rises else False)
-
-
-def contention_speedup_rule(speedup: float, n_agents: int) -> bool | None:
-    """TR114's data: speedup_estimate < 1.5; the bound means something for N = 2 only."""
-    return speedup < 1.5 if n_agents == 2 else None
 
 
 @lru_cache
@@ -335,10 +212,7 @@ def percentile_floor(p: float) -> int:
     """Smallest n with P(Bin(n, 1-p) >= 2) >= 0.99: 64 for p = 0.9, 662 for 0.99; p in [0.5, 1)."""
     if not 0.5 <= p < 1:
         raise ValueError(f"p is a fraction in [0.5, 1), not {p}")
-    n = 2
-    while p**n + n * (1 - p) * p ** (n - 1) > 0.01:
-        n += 1
-    return n
+    return next(n for n in count(2) if p**n + n * (1 - p) * p ** (n - 1) <= 0.01)
 
 
 def percentile(values: Floats, p: float) -> float | None:
@@ -389,10 +263,8 @@ def execution_metrics(
 ) -> Row:
     """One execution's row; `solo` is its solo counterpart, if it belongs to a run.
 
-    first_token_start_s: t0 to the first content, in s, above 0, what a user waits. Ours.
-
+    first_token_start_s: t0 to the first content, in s, above 0, what a user waits (ours).
     ``wait_s`` is its wait for a slot (`queue_waits`); None in solos, and where it is not known.
-
     Gaps are between chunks, which may hold several tokens; the wait for the next step is no gap.
     """
     gaps = [b - a for step in execution.steps for a, b in pairwise(step.chunk_s)]
@@ -405,85 +277,99 @@ def execution_metrics(
         "decode_s": execution.decode_s,
         "rest_s": execution.duration_s - execution.first_token_s - execution.decode_s,
         "answer_tokens": execution.answer_tokens,
-        "decode_rate_tokens_per_s": decode_rate(execution),
+        "decode_rate_tokens_per_s": execution.decode_rate,
         "gap_p50_s": percentile(gaps, 0.5),
         "gap_p90_s": percentile(gaps, 0.9),
         "gap_max_s": max(gaps, default=None),
         "queue_s": wait_s,
         "solo_s": solo_s,
-        "slowdown": None if solo_s is None else slowdown(execution.duration_s, solo_s),
+        "slowdown": None if solo_s is None else execution.duration_s / solo_s,
         "solo_basis": basis,
     }
 
 
 def run_metrics(
-    concurrent: Sequence[Timing],
-    solo: Solos,
-    wall_s: float,
-    serial: bool,
-    waits_s: Floats | None = None,
+    concurrent: Timings, solo: Solos, wall_s: float, serial: bool, waits_s: Floats | None = None
 ) -> Row:
     """One run's row, keyed as `RUN_METRICS`: agents in study order, each with its solo or None.
 
-    ``waits_s`` are their waits for a slot, as `queue_waits` gives them; None: nobody waited. None
-    where undefined: true ones without every solo or for N = 1, pairwise ones unless N = 2.
+    TR114 2.2, blind to contention, which is in every d_i already: speedup_estimate S/W, in (0, N];
+    efficiency_estimate S/(N W), in (0, 1]. What the latter lacks to 1 is, exactly (ours):
+    imbalance_loss (max d - mean d)/W, in [0, (N-1)/N], and orchestration_loss (W - max d)/W, in
+    [0, 1); serial: 0, sequencing_loss (N-1)/N, and (W - S)/(N W). Deltas have TR114's signs.
+    ``waits_s`` are waits for a slot, as `queue_waits` gives them. None where undefined: true
+    metrics without every solo or for N = 1, pairwise ones unless N = 2.
     """
     if not concurrent or not 0 < wall_s < math.inf:
         raise ValueError(f"a run needs an agent and a positive wall time, not {wall_s} s")
     n = len(concurrent)
-    durations = [execution.duration_s for execution in concurrent]
-    tokens = sum(execution.answer_tokens for execution in concurrent)
-    speedup = speedup_estimate(durations, wall_s)
-    split = dict.fromkeys(IMBALANCE_PARTS, 0.0) if serial else imbalance_split(concurrent, wall_s)
-    pair = concurrent if n == 2 else None
+    durations = [e.duration_s for e in concurrent]
+    total, longest = math.fsum(durations), max(durations)
+    tokens = sum(e.answer_tokens for e in concurrent)
     row: Row = {
         **dict.fromkeys(RUN_METRICS),
         "wall_s": wall_s,
-        "sequential_estimate_s": math.fsum(durations),
-        "speedup_estimate": speedup,
-        "efficiency_estimate": efficiency_estimate(durations, wall_s),
-        "imbalance_loss": 0.0 if serial else imbalance_loss(durations, wall_s),
-        "sequencing_loss": sequencing_loss(n) if serial else 0.0,
-        "orchestration_loss": orchestration_loss(durations, wall_s, serial),
-        **split,
+        "sequential_estimate_s": total,
+        "speedup_estimate": total / wall_s,
+        "efficiency_estimate": total / wall_s / n,
+        "sequencing_loss": (n - 1) / n if serial else 0.0,
         "aggregate_tokens_per_s": tokens / wall_s,
         "makespan_per_token_s": wall_s / tokens if tokens else None,
-        "ttft_delta_s": ttft_delta_s(*pair) if pair else None,
-        "throughput_delta_tokens_per_s": throughput_delta(*pair) if pair else None,
-        "contention_speedup_rule": contention_speedup_rule(speedup, n),
         "solo_basis": "none",
     }
-    if n > 1:
-        row["contention_ttft_rule"] = contention_ttft_rule(concurrent, solo)
-        row |= _true_metrics(concurrent, solo, wall_s, serial, waits_s)
-    return row
+    if serial:
+        row |= dict.fromkeys(("imbalance_loss", *IMBALANCE_PARTS), 0.0)
+        row["orchestration_loss"] = (wall_s - total) / (n * wall_s)
+    else:
+        row |= imbalance_split(concurrent, wall_s)
+        row["imbalance_loss"] = math.fsum(longest - d for d in durations) / (n * wall_s)
+        row["orchestration_loss"] = (wall_s - longest) / wall_s
+    if n == 2:
+        first, second = concurrent
+        row |= {
+            "ttft_delta_s": _difference(first.ttft_s, second.ttft_s),
+            "throughput_delta_tokens_per_s": _difference(second.decode_rate, first.decode_rate),
+            "contention_speedup_rule": total / wall_s < 1.5,
+        }
+    return row | _true_metrics(concurrent, solo, wall_s, serial, waits_s) if n > 1 else row
 
 
 def _true_metrics(
-    concurrent: Sequence[Timing],
-    solo: Solos,
-    wall_s: float,
-    serial: bool,
-    waits_s: Floats | None,
+    concurrent: Timings, solo: Solos, wall_s: float, serial: bool, waits_s: Floats | None
 ) -> Row:
-    references = [solo_reference(r, s) for r, s in zip(concurrent, solo, strict=True)]
-    basis = min((b for b, _ in references), key=BASES_WEAKEST_FIRST.index)
-    alone = [s for _, s in references if s is not None]
-    if len(alone) < len(references):
-        return {"solo_basis": basis}
+    """What a run's solos say of it; without all of them only the flag and the weakest basis.
+
+    slowdown_i = d_i/s_i, above 0, 1 at no cost; stp = sum of 1/slowdown, about N at best; antt =
+    mean slowdown (Eyerman & Eeckhout 2008). jain = (sum x)^2/(N sum x^2) of x = 1/slowdown, in
+    [1/N, 1] (Jain et al. 1984). speedup_true = sum s/W = speedup_estimate * sum s / sum d;
+    efficiency_true = sum s/(N W), above 1 only where the run beat its solos (ours).
+    contention_ttft_rule: TR114's text; None while undecided.
+    """
+    both = list(zip(concurrent, solo, strict=True))
+    rises = [_difference(run.ttft_s, alone.ttft_s if alone else None) for run, alone in both]
+    late = any(rise is not None and rise > 3.0 for rise in rises)
+    references = [solo_reference(run, alone) for run, alone in both]
+    solo_s = [s for _, s in references if s is not None]
+    row: Row = {
+        "contention_ttft_rule": late or (None if None in rises else False),
+        "solo_basis": min((basis for basis, _ in references), key=BASES_WEAKEST_FIRST.index),
+    }
+    if len(solo_s) < len(references):
+        return row
+    n, total = len(solo_s), math.fsum(solo_s)
     durations = [execution.duration_s for execution in concurrent]
-    slowdowns = [slowdown(d, s) for d, s in zip(durations, alone, strict=True)]
-    return {
-        "solo_sum_s": math.fsum(alone),
-        "speedup_true": speedup_true(alone, wall_s),
-        "efficiency_true": efficiency_true(alone, wall_s),
-        **true_loss_split(alone, durations, wall_s, serial, waits_s),
+    slowdowns = [d / s for d, s in zip(durations, solo_s, strict=True)]
+    speeds = [1 / slowdown for slowdown in slowdowns]
+    row |= true_loss_split(solo_s, durations, wall_s, serial, waits_s)
+    return row | {
+        "solo_sum_s": total,
+        "speedup_true": total / wall_s,
+        "efficiency_true": total / wall_s / n,
         "slowdown_max": max(slowdowns),
-        "slowdown_log_mean": math.fsum(math.log(value) for value in slowdowns) / len(slowdowns),
-        "stp": stp(slowdowns),
-        "antt": antt(slowdowns),
-        "jain": jain(slowdowns),
-        "solo_basis": basis,
+        "slowdown_log_mean": math.fsum(map(math.log, slowdowns)) / n,
+        "stp": math.fsum(speeds),
+        "antt": math.fsum(slowdowns) / n,
+        "jain": math.fsum(speeds) ** 2 / (n * math.fsum(x * x for x in speeds)),
     }
 
 
@@ -494,10 +380,9 @@ def service_order(first_s: Floats) -> list[int]:
 
 
 def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """(beside others, alone) seconds of each agent's decoding, for rates from overlap.
+    """(beside others, alone) seconds of each agent's decoding; time beside several counts once.
 
-    ``windows`` are (first token, last token) of each step by agent, in s. Time beside several
-    others counts once.
+    ``windows`` are (first token, last token) of each step by agent, in s.
     """
     shares = []
     for i, steps in enumerate(windows):
@@ -508,11 +393,7 @@ def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tup
 
 
 def _covered(window: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
-    reached, end = window
-    covered = 0.0
-    for start, stop in others:  # sorted by start
-        first, last = max(start, reached), min(stop, end)
-        if last > first:
-            covered += last - first
-            reached = last
-    return covered
+    begin, end = window  # ``others`` are sorted by their starts
+    reached = accumulate((stop for _, stop in others), max, initial=begin)
+    pieces = zip(others, reached, strict=False)
+    return sum(max(0.0, min(stop, end) - max(start, before)) for (start, stop), before in pieces)

@@ -14,7 +14,6 @@ from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
 from tandembench.dataset.manifest import read_manifest
 from tandembench.dataset.rates import COLUMNS, rates
 from tandembench.invocation import declarations
-from tandembench.metrics import makespan_ratio
 from tandembench.tables.columns import (
     EXECUTIONS,
     RATES,
@@ -85,7 +84,7 @@ def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> li
         added: Row = {"reference_config_id": None, "makespan_ratio": None}
         if wall_s is not None:
             added["reference_config_id"] = references[_work(run)]
-            added["makespan_ratio"] = makespan_ratio(wall_s, run["wall_s"])
+            added["makespan_ratio"] = wall_s / run["wall_s"]
         rows.append({**run, **added})
     return rows
 
