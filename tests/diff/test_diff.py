@@ -1,6 +1,7 @@
-"""Two sides of runs compared: the same, different, worse, not comparable."""
+"""Two sides compared: the same, different, worse, not comparable; as text, page and JSON."""
 
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -14,14 +15,20 @@ from click.testing import CliRunner
 from first_form import as_first_form
 from raw_blocks import START, block, rounds, scaled, write_dataset
 
+from tandembench.analysis.findings import Verdict
+from tandembench.analysis.intervals import Interval
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
 from tandembench.dataset.load import Dataset
-from tandembench.diff.compare import compare
-from tandembench.diff.sides import open_side
+from tandembench.diff.compare import Fingerprint, Measurements, OfPrintAndRuns, OfRuns
+from tandembench.diff.metrics import Change
+from tandembench.diff.rows import Changes
+from tandembench.report.diff_page import as_text
 from tandembench.tables.columns import STUDY_RUNS
 from tandembench.tables.parquet import read_rows, write_table
+
+HOSTILE = "a | b\n# Verdict: <script>alert(1)</script> [x](http://evil)"
 
 
 def dataset(
@@ -48,170 +55,292 @@ def told(*arguments: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_a_dataset_is_the_same_as_itself_wherever_it_lies(tmp_path: Path) -> None:
+def measured(*arguments: str) -> dict[str, Any]:
+    """What programs read of a difference of runs."""
+    found: dict[str, Any] = json.loads(told(*arguments, "--format", "json")[1])["found"]["measured"]
+    return found
+
+
+def of(found: dict[str, Any], subject: str, metric: str) -> dict[str, Any]:
+    (row,) = (
+        one for one in found["metrics"] if (one["subject"], one["metric"]) == (subject, metric)
+    )
+    return dict(row)
+
+
+def test_the_same_wherever_it_lies_and_whichever_version_wrote_it(
+    tr114: Dataset, tmp_path: Path
+) -> None:
     one = dataset(tmp_path, "one")
     made = freeze(Path(one), "mine", None, tmp_path / "baselines")
     code, text, _ = told(one, str(made.folder))
     assert code == 0
     assert "**Both hold the same runs**: 10, equal in every column." in text
-
-
-def test_an_import_of_the_first_version_is_that_of_today(tr114: Dataset, tmp_path: Path) -> None:
     old = as_first_form(shutil.copytree(tr114.opened.folder, tmp_path / "old"))
-    code, text, _ = told(str(old), str(tr114.opened.folder))
-    assert code == 0
-    assert "**Both hold the same runs**: 150, equal in every column." in text
+    assert told(str(old), str(tr114.opened.folder))[0] == 0
 
 
 def test_what_became_slower_is_worse_and_by_how_much(tmp_path: Path) -> None:
     one = dataset(tmp_path, "one", sessions=4)
     other = dataset(tmp_path, "other", factor=1.2, sessions=3)
-    code, text, _ = told(one, other, "--format", "json")
-    assert code == 1
-    found = json.loads(text)
-    (wall,) = (
-        row
-        for row in found["content"]["configs"]
-        if (row["config_id"], row["metric"]) == ("dual", "wall_s")
-    )
-    assert wall["verdict"] == "worse"
+    found = measured(one, other)
+    wall = of(found, "dual", "wall_s")
+    assert (wall["verdict"], wall["reason"]) == ("worse", None)
     assert wall["ratio"]["mean"] == pytest.approx(1.2, rel=0.01)
     assert wall["ratio"]["low"] < 1.2 < wall["ratio"]["high"]
-    assert wall["reason"] is None
     assert 1 < wall["detectable"] < 1.05
     # the agents alone are as quick as before, which the estimator cannot see
-    verdicts = {
-        row["metric"]: row["verdict"]
-        for row in found["content"]["configs"]
-        if row["config_id"] == "dual"
-    }
-    assert verdicts["speedup_true"] == "worse"
-    assert verdicts["efficiency_estimate"] == "equivalent"
-    assert found["content"]["rows"] == {
-        "added": 0,
-        "removed": 10,
-        "changed": 30,
-        "equal": 0,
-        "changed_columns": found["content"]["rows"]["changed_columns"],
-    }
-    assert {"wall_s", "started_at", "invocation"} <= found["content"]["rows"][
-        "changed_columns"
-    ].keys()
-    assert found["worse"] > 0
-    # the other way round it is better
-    assert told(one, other, "--fail-on", "worse")[0] == 1
-    assert told(other, one, "--fail-on", "worse")[0] == 0
-    assert told(one, other, "--exit-zero")[0] == 0
+    assert of(found, "dual", "speedup_true")["verdict"] == "worse"
+    assert of(found, "dual", "efficiency_estimate")["verdict"] == "equivalent"
+    rows = found["rows"]
+    assert [rows[name] for name in ("added", "removed", "changed", "equal")] == [0, 10, 30, 0]
+    assert {"wall_s", "started_at", "invocation"} <= rows["changed_columns"].keys()
 
 
 def test_another_day_alone_says_nothing_sure(tmp_path: Path) -> None:
     one, other = dataset(tmp_path, "one"), dataset(tmp_path, "other", factor=1.2)
-    code, text, _ = told(one, other, "--format", "json", "--fail-on", "worse")
-    assert code == 0
-    rows = json.loads(text)["content"]["configs"]
-    assert {row["verdict"] for row in rows} == {"inconclusive"}
-    assert {row["reason"] for row in rows} == {"different sessions"}
-    (ratio,) = (
-        row["ratio"] for row in rows if (row["config_id"], row["metric"]) == ("dual", "wall_s")
-    )
-    assert ratio["mean"] == pytest.approx(1.2)
-    assert ratio["low"] is None
+    found = measured(one, other)
+    assert {one["verdict"] for one in found["metrics"]} == {"inconclusive"}
+    assert {one["reason"] for one in found["metrics"]} == {"different sessions"}
+    ratio = of(found, "dual", "wall_s")["ratio"]
+    assert (ratio["mean"], ratio["low"]) == (pytest.approx(1.2), None)
 
 
 def test_the_same_blocks_read_anew_are_paired(tmp_path: Path) -> None:
-    one = dataset(tmp_path, "one")
-    other = tmp_path / "other"
+    one, other = dataset(tmp_path, "one"), tmp_path / "other"
     rows = read_rows(Path(one, "runs.parquet"))
     for row in rows:
         row["antt"] *= 1.5
     shutil.copytree(one, other)
     write_table(other / "runs.parquet", "runs", STUDY_RUNS, rows)
-    with (other / "runs.parquet").open("rb") as file:
-        found = file_hash(file)
     content = read_descriptor(other)
-    content["resources"][0]["hash"] = found
+    with (other / "runs.parquet").open("rb") as file:
+        content["resources"][0]["hash"] = file_hash(file)
     seal(other, content)
-    code, text, _ = told(one, str(other), "--format", "json")
-    content = json.loads(text)["content"]
-    assert code == 1
-    assert content["rows"]["changed_columns"] == {"antt": 10}
-    verdicts = {(row["config_id"], row["metric"]): row["verdict"] for row in content["configs"]}
-    assert verdicts["dual", "antt"] == "worse"
-    assert verdicts["dual", "wall_s"] == "equivalent"
-    (antt,) = (row for row in content["scenarios"] if row["metric"] == "antt")
-    assert (antt["ratio"]["mean"], antt["ratio"]["n"]) == (pytest.approx(1.5), 10)
+    found = measured(one, str(other))
+    assert found["rows"]["changed_columns"] == {"antt": 10}
+    assert of(found, "dual", "antt")["verdict"] == "worse"
+    assert of(found, "dual", "wall_s")["verdict"] == "equivalent"
+    ratio = of(found, "chimera_homo", "antt")["ratio"]
+    assert (ratio["mean"], ratio["n"]) == (pytest.approx(1.5), 10)
 
 
-def test_a_scenario_is_told_by_the_configs_of_both(tmp_path: Path) -> None:
-    one = open_side(dataset(tmp_path, "one", sessions=3))
+def test_a_scenario_is_compared_by_the_configs_of_both(tmp_path: Path) -> None:
     blocks = rounds(2, block("serial"), block("dual"), scaled(block("single"), 9.0))
-    other = open_side(str(write_dataset(tmp_path / "other", blocks)))
-    rows = {row["metric"]: row["ratio"].mean for row in compare(one, other).content["scenarios"]}
-    assert rows["wall_s"] == pytest.approx(1, rel=0.02)
+    other = str(write_dataset(tmp_path / "other", blocks))
+    found = measured(dataset(tmp_path, "one", sessions=3), other)
+    assert of(found, "chimera_homo", "wall_s")["ratio"]["mean"] == pytest.approx(1, rel=0.02)
 
 
-def test_runs_that_came_and_went_are_counted(tmp_path: Path) -> None:
-    found = compare(
-        open_side(dataset(tmp_path, "one", n=3)), open_side(dataset(tmp_path / "x", "one", n=5))
-    )
-    rows = found.content["rows"]
-    assert (rows["equal"], rows["added"], rows["removed"]) == (6, 4, 0)
-    assert not found.same
-
-
-def test_another_model_or_work_is_not_comparable_unless_forced(tmp_path: Path) -> None:
-    one = dataset(tmp_path, "one")
-    other = dataset(tmp_path, "other", model_digest="cd" * 32)
-    code, text, error = told(one, other)
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_digest": "cd" * 32}, "small-model is not the same model: its digests differ"),
+        (
+            {"model": "large-model", "model_digest": None},
+            "other models: small-model and large-model",
+        ),
+        (
+            {"work_policy": "natural", "work_effective": "natural"},
+            "another work policy in dual and 1 more",
+        ),
+    ],
+)
+def test_what_is_not_comparable_says_why_unless_forced(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    sides = dataset(tmp_path, "one"), dataset(tmp_path, "other", **changes)
+    code, text, error = told(*sides)
     assert code == 2
-    assert "**Not comparable**: small-model is not the same model" in text
+    assert error.startswith(f"tandembench: diff: not comparable: {reason}")
+    assert f"**Not comparable**: {reason}" in text
     assert "| models |" in text
     assert "worse" not in text
-    assert error.startswith("tandembench: diff: not comparable: small-model")
-    code, text, _ = told(one, other, "--force")
+    # A page of it is a result as well: a rule keeps it.
+    assert told(*sides, "--exit-zero")[:2] == (0, text)
+    code, text, _ = told(*sides, "--force")
     assert code == 1
-    assert "shown because it was forced" in text
-    renamed = dataset(tmp_path, "renamed", model="large-model", model_digest=None)
-    assert "other models: small-model and large-model" in told(one, renamed)[2]
-    natural = dataset(tmp_path, "natural", work_policy="natural", work_effective="natural")
-    assert "another work policy in dual and 1 more" in told(one, natural)[2]
+    assert text.splitlines()[2].startswith("**Not comparable**, shown because it was forced: ")
 
 
 def test_wall_times_are_compared_where_both_did_fixed_work(tmp_path: Path) -> None:
-    def compared(**changes: Any) -> set[str]:
-        work = {"work_policy": "natural", **changes}
-        sides = [open_side(dataset(tmp_path / str(changes), name, **work)) for name in "ab"]
-        content = compare(*sides).content
-        return {row["metric"] for row in (*content["configs"], *content["scenarios"])}
+    def compared(work: str) -> set[str]:
+        changes = {"work_policy": "natural", "work_effective": work}
+        sides = [dataset(tmp_path / work, name, **changes) for name in "ab"]
+        return {one["metric"] for one in measured(*sides)["metrics"]}
 
-    assert compared(work_effective="fixed") - compared(work_effective="natural") == {
-        "wall_s",
-        "makespan_ratio",
-    }
+    assert compared("fixed") - compared("natural") == {"wall_s", "makespan_ratio"}
 
 
-def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
-    one = dataset(tmp_path, "one")
+def test_exit_codes_and_files(tmp_path: Path) -> None:
+    one, slower = dataset(tmp_path, "one", sessions=3), dataset(tmp_path, "two", 1.2, sessions=3)
     (tmp_path / "empty").mkdir()
+    made = freeze(Path(one), "mine", None, tmp_path / "baselines")
+    (made.folder / "runs.parquet").write_bytes(b"")
+    out = tmp_path / "d/a..b.json"
+    for code, arguments in (
+        (0, (one, one)),
+        (1, (one, slower)),
+        (1, (one, slower, "--fail-on", "worse")),
+        (0, (slower, one, "--fail-on", "worse")),
+        (0, (one, slower, "--exit-zero")),
+        (3, (one, str(made.folder))),
+        (2, (one, "No Name")),
+        (1, (one, slower, "--output", str(out))),
+    ):
+        assert told(*arguments)[0] == code, arguments
+    assert json.loads(out.read_text(encoding="utf-8"))["worse"] > 0
+    told(one, slower, "--output", str(out), "--format", "markdown")
+    assert out.read_text(encoding="utf-8").startswith("# ")
     for side in (str(tmp_path / "empty"), "results/nothing"):
-        code, text, error = told(one, side)
-        assert (code, text) == (2, "")
-        assert error == (
+        assert told(one, side) == (
+            2,
+            "",
             f"tandembench: {side}: no dataset; name a baseline (tandembench baseline list),"
-            " results/<study> or a dataset's folder\n"
+            " results/<study> or a dataset's folder\n",
         )
-    assert "is no name" in told(one, "No Name")[2]
 
 
-def test_the_rule_makes_the_page(repository: Path, tmp_path: Path) -> None:
+def test_the_rule_makes_pages_of_baselines_and_nothing_of_a_study(
+    repository: Path, tmp_path: Path
+) -> None:
     folder = copy_checkout(repository, tmp_path / "checkout")
-    target = " ".join(f"reports/diff/tr113..tr114.{ending}" for ending in ("md", "json", "html"))
-    command_said(folder, f"snakemake --cores 1 {target}")
-    page = (folder / "reports/diff/tr113..tr114.md").read_text(encoding="utf-8")
+    for name, digest in (("one", "ab" * 32), ("other", "cd" * 32)):
+        source = Path(dataset(tmp_path, name, model_digest=digest))
+        freeze(source, name, None, folder / "resources/baselines")
+    targets = [f"reports/diff/tr113..tr114.{ending}" for ending in ("md", "json", "html")]
+    targets.append("reports/diff/one..other.html")
+    command_said(folder, f"snakemake --cores 1 {' '.join(targets)}")
+    page, values, html, apart = (
+        (folder / target).read_text(encoding="utf-8") for target in targets
+    )
     assert page.startswith("# tr113\\@1.0.0 against tr114\\@1.0.0\n")
-    found = json.loads((folder / "reports/diff/tr113..tr114.json").read_text(encoding="utf-8"))
-    assert (found["a"], found["b"], found["kind"]) == ("tr113@1.0.0", "tr114@1.0.0", "printed")
-    html = (folder / "reports/diff/tr113..tr114.html").read_text(encoding="utf-8")
+    found = json.loads(values)
+    assert (found["a"], found["b"], found["same"]) == ("tr113@1.0.0", "tr114@1.0.0", False)
     assert "<title>tr113@1.0.0 against tr114@1.0.0</title>" in html
-    assert not list(folder.glob("results/*/runs")), "nothing is measured"
-    assert "Nothing to be done" in command_said(folder, f"snakemake --cores 1 {target}")
+    assert "Not comparable" in apart
+    assert not list(folder.glob("results/*"))
+    again = command_said(folder, f"snakemake --cores 1 {' '.join(targets)}")
+    assert "Nothing to be done" in again
+
+
+def checked(n: int, *, agrees: bool, scope: str = "config", **more: Any) -> dict[str, Any]:
+    row = {"report": "TR1", "section": "3", "scope": scope, "subject": f"c{n}", "note": ""}
+    row |= {"metric": "efficiency_estimate", "statistic": "mean", "value": 0.9, "unit": "1"}
+    row |= {"printed": "90.0%", "computed": 0.9 if agrees else 0.8, "agrees": agrees}
+    return row | more
+
+
+def values(rows: list[dict[str, Any]], section: str = "TR1 3") -> OfPrintAndRuns:
+    """A print against runs, with these values checked."""
+    scopes = [
+        {
+            "scope": scope,
+            "checked": len(own),
+            "agree": sum(row["agrees"] for row in own),
+            "contradicted": sum(not row["agrees"] and row["computed"] is not None for row in own),
+            "absent": sum(row["computed"] is None for row in own),
+            "subjects": len(own),
+            "subjects_agree": sum(row["agrees"] for row in own),
+        }
+        for scope in ("overall", "config")
+        if (own := [row for row in rows if row["scope"] == scope])
+    ]
+    unchecked = [{"scope": "hardware", "metric": "servers", "values": 2}]
+    sections = [{**scopes[0], "section": section}]
+    parts = {"scopes": scopes, "sections": sections, "unchecked": unchecked, "rows": rows}
+    return OfPrintAndRuns("tr1", "mine", parts)
+
+
+def runs(verdicts: Sequence[Verdict], fingerprint: str = "m2") -> OfRuns:
+    """Datasets that were compared, one metric of a config for each verdict."""
+    ratio = Interval(1.1, 1.0, 1.2, 5)
+    metrics = tuple(
+        Change("config", f"c{n}", "wall_s", ratio, verdict, 1.1, None)
+        for n, verdict in enumerate(verdicts)
+    )
+    return OfRuns(
+        (),
+        (
+            Fingerprint("models", "m1", fingerprint, same=False),
+            Fingerprint("servers", "s", "s", same=True),
+            Fingerprint("machines", "not known", "x", same=None),
+        ),
+        Measurements(0.05, Changes(0, 1, 2, 3, {"x": 2}), (), (), metrics),
+    )
+
+
+def test_counts_come_first_then_what_is_contradicted() -> None:
+    rows = [checked(n, agrees=n % 2 == 0) for n in range(6)]
+    rows.append(checked(6, agrees=False, computed=None))
+    rows.append(checked(7, agrees=False, scope="overall", subject=""))
+    text = as_text(values(rows), "a", "b", "markdown")
+    lines = text.splitlines()
+    assert lines[2].startswith("**4 of 8 printed values are contradicted by the runs**, 3 agree")
+    assert lines[6:8] == [
+        "| overall | 1 | 1 | 0 | 0 | 1 | 0 |",
+        "| config | 7 | 3 | 3 | 1 | 7 | 3 |",
+    ]
+    table = [line for line in lines if line.startswith("| TR1 3 | ") and "mean" in line]
+    assert [line.split(" | ")[1] for line in table] == ["all runs", "c1", "c3", "c5", "c6"]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ({"printed": "1.838x, 91.9%", "value": 0.919}, "1.838x, 91.9% (91.90 %) | 80.00 %"),
+        (
+            {"printed": "1.838x, 91.9%", "value": 1.838, "metric": "speedup_estimate"},
+            "1.838x, 91.9% (1.8380) | 0.8000",
+        ),
+        (
+            {"printed": "3/30 runs", "value": 3.0, "unit": "runs", "computed": 2.0},
+            "3/30 runs (3) | 2",
+        ),
+        (
+            {"printed": "+19,235", "value": 19.235, "unit": "s", "computed": 16.4052},
+            "+19,235 (19.2350 s) | 16.4052 s",
+        ),
+        ({"printed": "5.5pp", "value": 0.055}, "5.5pp | 80.00 %"),
+        ({"computed": None}, "90.0% | no such runs"),
+    ],
+)
+def test_what_the_runs_give_stands_in_the_unit_of_the_print(
+    row: dict[str, Any], cells: str
+) -> None:
+    found = values([checked(1, agrees=False, **row)])
+    assert f"| {cells} |" in as_text(found, "a", "b", "markdown")
+
+
+def test_verdicts_are_counted_and_the_worse_come_first() -> None:
+    found = runs(["equivalent", "better", "worse", "inconclusive", "worse"])
+    lines = as_text(found, "a", "b", "markdown").splitlines()
+    assert lines[2].startswith("**B is worse in 2 of 5 comparisons, better in 1**")
+    assert "| config | 5 | 2 | 1 | 1 | 1 |" in lines[:10]
+    table = [line for line in lines if "| wall_s |" in line]
+    assert [line.split(" | ")[0] for line in table] == ["| c2", "| c4", "| c1", "| c3", "| c0"]
+    assert table[0] == "| c2 | wall_s | 1.100 [1.000, 1.200] | 5 | worse | 1.100 |"
+    assert "| models | m1 | **differs**: m2 |" in lines
+    assert "| servers | s | the same |" in lines
+    assert "machines" in lines[-1]
+
+
+def test_a_long_table_is_cut_and_longer_on_a_page_and_whole_in_json() -> None:
+    found = values([checked(n, agrees=False, note=HOSTILE) for n in range(500)])
+    text = as_text(found, "tr<1>", "b", "markdown")
+    assert text.count("| efficiency_estimate |") == 40
+    assert "460 more rows" in text
+    page = as_text(found, "tr<1>", "b", "html")
+    assert "<title>tr&lt;1&gt; against b</title>" in page
+    assert page.count("80.00 %") == 400
+    assert "<script>alert" not in page
+    assert len(json.loads(as_text(found, "a", "b", "json"))["found"]["checked"]["rows"]) == 500
+
+
+def test_text_of_others_stays_text() -> None:
+    row = checked(1, agrees=False, subject=HOSTILE, note=HOSTILE, printed=HOSTILE, section=HOSTILE)
+    for found in (values([row], HOSTILE), runs(["worse"], HOSTILE)):
+        text = as_text(found, HOSTILE, HOSTILE, "markdown")
+        assert "\n# Verdict" not in text
+        assert not re.search(r"(?<!\\)(<script|\[x\])", text)
+        assert not re.search(r"(?<!\\):(?=//evil)", text)

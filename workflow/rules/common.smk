@@ -101,8 +101,11 @@ DIFFING_CODE = [
         os.path.relpath(file)
         for pattern in (
             "tandembench/diff/*.py",
-            "tandembench/analysis/*.py",
+            "tandembench/analysis/intervals.py",
+            "tandembench/analysis/sides.py",
             "tandembench/text.py",
+            "tandembench/report/diff_*.py",
+            "tandembench/report/formats.py",
             "tandembench/report/render.py",
             "templates/diff.md.j2",
         )
@@ -123,6 +126,12 @@ wildcard_constraints:
     phase=r"[a-z0-9]+([_.-][a-z0-9]+)*",
     page=r"[a-z0-9]+([_.@/-]+[a-z0-9]+)*",
     model=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+
+
+def of_the_study() -> bool:
+    """Whether anything of the study was asked for: differences of baselines are of no study."""
+    targets = [os.path.normpath(target) for target in workflow.dag_settings.targets]
+    return not targets or not all(one.startswith("reports/diff/") for one in targets)
 
 
 def say_what_is_missing() -> None:

@@ -10,8 +10,8 @@ import click
 
 from tandembench.claims.command import claims
 from tandembench.dataset.commands import baseline
-from tandembench.diff.command import diff
 from tandembench.errors import EXIT_DIFFERENT, TandemError
+from tandembench.report.diff_command import diff
 
 if TYPE_CHECKING:  # a measuring process need not import what reads YAML
     from tandembench.study.hypotheses import Hypothesis

@@ -76,12 +76,19 @@ def critical(freedom: float, level: float = 1 - ALPHA) -> float:
 
 def moments(values: Sequence[float]) -> Moments:
     """Mean, sd (n - 1; 0 for one value) and n. ValueError unless there are finite values."""
-    array = np.asarray(values, dtype=float)
-    n = array.size
-    if n == 0 or not np.isfinite(array).all():
+    n = len(values)
+    if n == 0 or not all(map(math.isfinite, values)):
         raise ValueError("an interval needs finite values, one at least")
-    mean = math.fsum(array.tolist()) / n
-    squares = math.fsum(np.square(array - mean).tolist())
+    mean = math.fsum(values) / n
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
+
+
+def together(parts: Sequence[Moments]) -> Moments:
+    """The moments of all values, from those of parts of them."""
+    n = sum(part[2] for part in parts)
+    mean = math.fsum(part[0] * part[2] for part in parts) / n
+    squares = math.fsum(sd**2 * (k - 1) + (own - mean) ** 2 * k for own, sd, k in parts)
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 
@@ -244,7 +251,10 @@ def smallest_detectable_difference(difference: Interval) -> float | None:
     noncentral t: Cohen 1988.
     """
     error = difference.error
-    return None if error is None else _errors_to_find(difference.degrees) * error
+    # Welch's degrees are cut to tenths, so that thousands of comparisons share what is slow to
+    # find; it only makes the difference larger.
+    tenths = math.floor(10 * difference.degrees) / 10
+    return None if error is None else _errors_to_find(max(tenths, 1.0)) * error
 
 
 @lru_cache(maxsize=4096)

@@ -9,22 +9,26 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tandembench.analysis.intervals import (
     MIN_SESSIONS,
     Basis,
     Interval,
+    Moments,
     difference_p,
     exponential,
-    mean_interval,
+    interval_of_moments,
     moments,
     smallest_detectable_difference,
+    together,
     welch_from_moments,
 )
+
+if TYPE_CHECKING:  # a difference of two datasets needs none, and it takes half a second
+    import pandas as pd
 
 NOTHING_MEASURED = "nothing measured"
 DIFFERENT_SESSIONS = "different sessions"
@@ -72,7 +76,7 @@ class Comparison:
         return None if self.interval is None else self.interval.basis
 
 
-def observations(runs: pd.DataFrame, column: str, cell: Hashable = None) -> list[Observation]:
+def observations(runs: "pd.DataFrame", column: str, cell: Hashable = None) -> list[Observation]:
     """The known values of a column for a comparison; those of one ``cell`` pair by repetition.
 
     Rounds of one block are not independent: a comparison takes their mean. Twins are left out.
@@ -116,12 +120,9 @@ def as_ratio(logs: Comparison) -> Comparison:
 def paired_difference(
     subject: Sequence[Observation], reference: Sequence[Observation]
 ) -> Comparison:
-    """How much more the ``subject`` is than the ``reference``.
+    """How much more the ``subject`` is than the ``reference``, by `difference`.
 
-    Three sessions or more that hold both sides: t interval over one difference a session, that
-    of its paired rounds if it has any, else of its two means. Three or more of each side, but not
-    in common: Welch's interval over session means. Else, with pairs: t interval over the rounds
-    that hold both sides in the same session and invocation, as ``basis`` "within".
+    Rounds that hold both sides in the same session and invocation are pairs.
     """
     if not subject or not reference:
         return Comparison(None, 0, 0, reason=NOTHING_MEASURED)
@@ -130,35 +131,55 @@ def paired_difference(
     for place, value in ours.items():
         if place in theirs:
             pairs.setdefault(place[0], []).append(value - theirs[place])
-    a, b = (_means(side, _SESSION) for side in (subject, reference))
-    shared = [session for session in a if session in b]
-    if len(shared) >= MIN_SESSIONS:
-        by_session = [
-            _mean(pairs[session]) if session in pairs else a[session] - b[session]
-            for session in shared
-        ]
-        return compared(replace(mean_interval(by_session), basis="sessions"), pairs, len(shared))
-    if min(len(a), len(b)) >= MIN_SESSIONS:
-        both = len({*a, *b})
-        apart = welch_from_moments(moments([*a.values()]), moments([*b.values()]))
-        return compared(replace(apart, n=both, basis="sessions"), pairs, both)
-    if pairs:
-        rounds = [difference for own in pairs.values() for difference in own]
-        return compared(mean_interval(rounds), pairs, len(pairs))
     met = {place[:2] for place in ours} & {place[:2] for place in theirs}
-    return Comparison(None, 0, 0, reason=DIFFERENT_ROUNDS if met else DIFFERENT_SESSIONS)
+    return difference(
+        _means(subject, _SESSION),
+        _means(reference, _SESSION),
+        {session: moments(own) for session, own in pairs.items()},
+        DIFFERENT_ROUNDS if met else DIFFERENT_SESSIONS,
+    )
 
 
-def compared(
-    difference: Interval, pairs: Mapping[Hashable, Sequence[float]], sessions: int
+def difference(
+    subject: Mapping[Hashable, float],
+    reference: Mapping[Hashable, float],
+    pairs: Mapping[Hashable, Moments],
+    reason: str,
 ) -> Comparison:
-    """A comparison of this interval, with its p and what would show."""
+    """The difference of two sides by the means of their sessions, and of their pairs in each.
+
+    Three sessions or more that hold both sides: t interval over one difference a session, that
+    of its pairs if it has any, else of its two means. Three or more of each side, but not in
+    common: Welch's interval over session means. Else, with pairs: t interval over them, as
+    ``basis`` "within". Else nothing, for that ``reason``. Source: Kalibera & Jones 2013.
+    """
+    shared = [session for session in subject if session in reference]
+    sessions = len(shared)
+    if len(shared) >= MIN_SESSIONS:
+        found = interval_of_moments(
+            moments(
+                [
+                    pairs[session][0] if session in pairs else subject[session] - reference[session]
+                    for session in shared
+                ]
+            ),
+            basis="sessions",
+        )
+    elif min(len(subject), len(reference)) >= MIN_SESSIONS:
+        sessions = len({*subject, *reference})
+        apart = welch_from_moments(moments([*subject.values()]), moments([*reference.values()]))
+        found = replace(apart, n=sessions, basis="sessions")
+    elif pairs:
+        sessions = len(pairs)
+        found = interval_of_moments(together([*pairs.values()]))
+    else:
+        return Comparison(None, 0, 0, reason=reason)
     return Comparison(
-        interval=difference,
-        pairs=sum(map(len, pairs.values())),
+        interval=found,
+        pairs=sum(part[2] for part in pairs.values()),
         sessions=sessions,
-        p=difference_p(difference),
-        detectable=smallest_detectable_difference(difference),
+        p=difference_p(found),
+        detectable=smallest_detectable_difference(found),
     )
 
 

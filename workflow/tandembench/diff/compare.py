@@ -1,117 +1,163 @@
-"""Two sides -> their difference, as values for people (Markdown), programs (JSON) and CI."""
+"""Two sides -> their difference, as findings: of runs, of prints, or of a print against runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tandembench.dataset.opened import OpenDataset, column_names, definitions
-from tandembench.diff.metrics import of_runs
+from tandembench.diff.metrics import Change, metric_changes
 from tandembench.diff.publications import differences
-from tandembench.diff.rows import changes, codes, match, read_both
+from tandembench.diff.rows import Changes, changes, codes, match, read_both
 from tandembench.diff.sides import Row, Side
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What differs. ``kind``: runs, printed or values (printed against runs).
+class Fingerprint:
+    """What the sides were measured with; ``same`` is None where one of them is not known."""
 
-    ``obstacles`` say why the sides may not be compared; then nothing else is filled, unless it
-    was forced. ``worse`` counts verdicts against B.
+    name: str
+    a: str
+    b: str
+    same: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What differs between runs that were compared: rows by key, columns, and metrics."""
+
+    margin: float
+    rows: Changes
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    metrics: tuple[Change, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both hold the same runs, equal in every column."""
+        counts = self.rows.added, self.rows.removed, self.rows.changed
+        return not any(counts) and not self.only_a and not self.only_b
+
+
+@dataclass(frozen=True, slots=True)
+class OfRuns:
+    """Two datasets. ``obstacles`` say why they may not be compared.
+
+    ``measured`` is None where they were not compared for that.
     """
 
-    kind: str
-    same: bool
     obstacles: tuple[str, ...]
-    worse: int
-    content: dict[str, Any]
+    fingerprints: tuple[Fingerprint, ...]
+    measured: Measurements | None
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.obstacles and self.measured is not None and self.measured.same
+
+    @property
+    def worse(self) -> int:
+        """How many verdicts are against B."""
+        metrics = self.measured.metrics if self.measured else ()
+        return sum(one.verdict == "worse" for one in metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class OfPrints:
+    """Two publications: every number that both print."""
+
+    same: bool
+    rows: tuple[Row, ...]
+    obstacles: tuple[str, ...] = ()
+
+    @property
+    def worse(self) -> int:
+        """How many verdicts are against B."""
+        return sum(row["verdict"] == "worse" for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class OfPrintAndRuns:
+    """A publication against runs: which printed values follow from them."""
+
+    printed: str
+    runs: str
+    checked: Row
+    obstacles: tuple[str, ...] = ()
+    worse: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether every value that runs can give follows from them."""
+        return all(row["agrees"] for row in self.checked["rows"])
+
+
+Difference = OfRuns | OfPrints | OfPrintAndRuns
 
 
 def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) -> Difference:
     """A against B; ``margin`` is that of A's study unless given."""
     if a.opened is not None and b.opened is not None:
-        return _runs(a.opened, b.opened, margin, force)
+        return compare_runs(a.opened, b.opened, margin, force)
     if a.opened is not None:
-        return _values(b, a.label, a.opened)
+        return _printed_and_runs(b, a.label, a.opened)
     if b.opened is not None:
-        return _values(a, b.label, b.opened)
-    rows = differences(a.printed, b.printed)
-    worse = sum(row["verdict"] == "worse" for row in rows)
-    return Difference("printed", a.printed == b.printed, (), worse, {"rows": rows})
+        return _printed_and_runs(a, b.label, b.opened)
+    return OfPrints(a.printed == b.printed, tuple(differences(a.printed, b.printed)))
 
 
-def _values(printed: Side, label: str, opened: OpenDataset) -> Difference:
+def _printed_and_runs(printed: Side, label: str, opened: OpenDataset) -> OfPrintAndRuns:
     # It takes data frames, which a difference of runs does without.
     from tandembench.dataset.load import load_table  # noqa: PLC0415
     from tandembench.diff.printed import against_runs  # noqa: PLC0415
 
     runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
-    found = against_runs(printed.printed, runs, executions)
-    same = all(row["agrees"] for row in found["rows"])
-    return Difference("values", same, (), 0, {"printed": printed.label, "runs": label, **found})
+    return OfPrintAndRuns(printed.label, label, against_runs(printed.printed, runs, executions))
 
 
-def _runs(a: OpenDataset, b: OpenDataset, margin: float | None, force: bool) -> Difference:
-    found = obstacles(a, b)
-    fingerprints = _fingerprints(a, b)
+def compare_runs(
+    a: OpenDataset, b: OpenDataset, margin: float | None = None, force: bool = False
+) -> OfRuns:
+    """Two datasets; only what they were measured with if they are not comparable."""
+    found, fingerprints = obstacles(a, b), _fingerprints(a, b)
     if found and not force:
-        return Difference("runs", False, found, 0, {"fingerprints": fingerprints})
+        return OfRuns(found, fingerprints, None)
     limit = margin if margin is not None else float(a.descriptor["study"]["margin"])
     matched = match(a, b)
-    rows = changes(a, b, matched)
-    configs, scenarios = of_runs(a, b, matched, limit)
-    fingerprints.append(_topologies(a, b))
     names = [set(column_names(side, "runs")) for side in (a, b)]
-    columns = {"only_a": sorted(names[0] - names[1]), "only_b": sorted(names[1] - names[0])}
-    same = (
-        not found
-        and not any(rows[name] for name in ("added", "removed", "changed"))
-        and not any(columns.values())
+    measured = Measurements(
+        margin=limit,
+        rows=changes(a, b, matched),
+        only_a=tuple(sorted(names[0] - names[1])),
+        only_b=tuple(sorted(names[1] - names[0])),
+        metrics=metric_changes(a, b, matched, limit),
     )
-    return Difference(
-        "runs",
-        same,
-        found,
-        sum(row["verdict"] == "worse" for row in (*configs, *scenarios)),
-        {
-            "margin": limit,
-            "fingerprints": fingerprints,
-            "columns": columns,
-            "rows": rows,
-            "configs": configs,
-            "scenarios": scenarios,
-        },
-    )
+    return OfRuns(found, (*fingerprints, _topologies(a, b)), measured)
 
 
 def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
     """Why the two must not be compared: another model, other work, other definitions."""
-    found: list[str] = []
-    models = [_known(side.descriptor["fingerprints"]["models"]) for side in (a, b)]
-    found += [
+    models = [side.descriptor["fingerprints"]["models"] for side in (a, b)]
+    digests = [
+        {one["model"]: one["model_digest"] for one in own if one["model_digest"]} for own in models
+    ]
+    reasons = [
         f"{model} is not the same model: its digests differ"
-        for model in sorted(models[0].keys() & models[1].keys())
-        if models[0][model] != models[1][model]
+        for model in sorted(digests[0].keys() & digests[1].keys())
+        if digests[0][model] != digests[1][model]
     ]
-    # By name too: few sources tell a digest.
-    names = [
-        sorted(one["model"] for one in side.descriptor["fingerprints"]["models"]) for side in (a, b)
-    ]
+    # By name too: few sources have a digest.
+    names = [sorted(one["model"] for one in own) for own in models]
     if all(names) and not set(names[0]) & set(names[1]):
-        found.append(f"other models: {', '.join(names[0])} and {', '.join(names[1])}")
-    other = _other_work(a, b)
-    if other:
+        reasons.append(f"other models: {', '.join(names[0])} and {', '.join(names[1])}")
+    if other := _other_work(a, b):
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
-        found.append(f"another work policy in {other[0]}{more}")
+        reasons.append(f"another work policy in {other[0]}{more}")
     meanings = [definitions(side, "runs") for side in (a, b)]
-    changed = sorted(
-        name
-        for name in meanings[0].keys() & meanings[1].keys()
-        if meanings[0][name] != meanings[1][name]
-    )
-    if changed:
-        found.append(f"columns that mean something else now: {', '.join(changed)}")
-    return tuple(found)
+    both = sorted(meanings[0].keys() & meanings[1].keys())
+    if redefined := [name for name in both if meanings[0][name] != meanings[1][name]]:
+        reasons.append(f"columns that mean something else now: {', '.join(redefined)}")
+    return tuple(reasons)
 
 
 def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
@@ -128,33 +174,30 @@ def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
     return sorted(names[code] for code in np.flatnonzero(held & other))
 
 
-def _known(models: list[dict[str, Any]]) -> dict[str, str]:
-    return {one["model"]: one["model_digest"] for one in models if one["model_digest"]}
+def _fingerprints(a: OpenDataset, b: OpenDataset) -> tuple[Fingerprint, ...]:
+    ours, theirs = (side.descriptor["fingerprints"] for side in (a, b))
+    return tuple(
+        _fingerprint(name, ours.get(name), theirs.get(name))
+        for name in sorted({*ours, *theirs} - {"boots"})
+    )
 
 
-def _fingerprints(a: OpenDataset, b: OpenDataset) -> list[Row]:
-    """What the sides were measured with; ``same`` is None where one of them is not known."""
-    rows = []
-    names = sorted({*a.descriptor["fingerprints"], *b.descriptor["fingerprints"]} - {"boots"})
-    for name in names:
-        values = [side.descriptor["fingerprints"].get(name) for side in (a, b)]
-        texts = [_text(value) for value in values]
-        same = values[0] == values[1] if all(values) else None
-        rows.append({"name": name, "a": texts[0], "b": texts[1], "same": same})
-    return rows
+def _fingerprint(name: str, a: object, b: object) -> Fingerprint:
+    return Fingerprint(name, _text(a), _text(b), a == b if a and b else None)
 
 
-def _topologies(a: OpenDataset, b: OpenDataset) -> Row:
+def _topologies(a: OpenDataset, b: OpenDataset) -> Fingerprint:
     """Which topologies the sides hold: a scenario of one side may be of another than the other."""
     sides = read_both(a, b, ["topology"])
     names = [sorted(codes([side["topology"]])[1]) for side in sides]
     texts = [", ".join(map(str, own)) for own in names]
-    return {"name": "topologies", "a": texts[0], "b": texts[1], "same": names[0] == names[1]}
+    return Fingerprint("topologies", texts[0], texts[1], names[0] == names[1])
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON
+def _text(value: object) -> str:
+    """A fingerprint, which is JSON, in a line."""
     if isinstance(value, list):
-        return "; ".join(_text(one) for one in value) or "not known"
-    if isinstance(value, dict):
+        return "; ".join(map(_text, value)) or "not known"
+    if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(one)}" for key, one in value.items() if one is not None)
     return "not known" if value is None else str(value)

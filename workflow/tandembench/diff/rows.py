@@ -13,7 +13,6 @@ from tandembench.dataset.opened import OpenDataset, column_names, read_part
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.tables.columns import KEYS
 
-Row = dict[str, Any]
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 # Some rows of a column, in some order; a slice costs nothing where it is all of them.
@@ -22,6 +21,17 @@ Rows = npt.NDArray[np.int64] | slice
 Sides = tuple[pa.Table, pa.Table]
 _KEYS = [column.name for column in KEYS]
 _THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How many runs are only in B (``added``), only in A, in both and unlike, and equal."""
+
+    added: int
+    removed: int
+    changed: int
+    equal: int
+    changed_columns: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ def match(a: OpenDataset, b: OpenDataset) -> Matched:
     return Matched(both, right_rows[both], len(both), n - len(both), m - len(both))
 
 
-def changes(a: OpenDataset, b: OpenDataset, matched: Matched) -> Row:
+def changes(a: OpenDataset, b: OpenDataset, matched: Matched) -> Changes:
     """How many runs are new, gone, changed and equal; changes by column."""
     others = set(column_names(b, "runs"))
     names = [name for name in column_names(a, "runs") if name in others and name not in _KEYS]
@@ -79,18 +89,12 @@ def changes(a: OpenDataset, b: OpenDataset, matched: Matched) -> Row:
     changed = np.zeros(matched.both, dtype=np.bool_)
     by_column: dict[str, int] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for name, found in zip(names, pool.map(differs, names), strict=True):
-            if count := int(np.count_nonzero(found)):
+        for name, unlike in zip(names, pool.map(differs, names), strict=True):
+            if count := int(np.count_nonzero(unlike)):
                 by_column[name] = count
-                changed |= found
+                changed |= unlike
     n_changed = int(np.count_nonzero(changed))
-    return {
-        "added": matched.added,
-        "removed": matched.removed,
-        "changed": n_changed,
-        "equal": matched.both - n_changed,
-        "changed_columns": by_column,
-    }
+    return Changes(matched.added, matched.removed, n_changed, matched.both - n_changed, by_column)
 
 
 def codes(sides: Sequence[pa.ChunkedArray]) -> tuple[Codes, list[Any]]:

@@ -10,7 +10,8 @@ from tandembench.analysis.intervals import Interval
 from tandembench.analysis.numbers import Values, mean_with_interval
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, baselines, find
-from tandembench.diff.compare import compare
+from tandembench.diff.compare import compare_runs
+from tandembench.diff.metrics import Change
 from tandembench.diff.sides import Side, open_side
 from tandembench.errors import TandemError
 from tandembench.report.published import beside_published
@@ -91,20 +92,19 @@ def _found(opened: _Opened, dataset: Dataset, margin: float) -> Values:
 
 
 def _beside_runs(side: Side, theirs: Dataset, ours: Dataset, margin: float) -> Values:
-    found = compare(side, Side("this dataset", ours.descriptor, ours.opened, ()), margin)
+    found = compare_runs(theirs.opened, ours.opened, margin)
     measured_with = [
-        {"name": row["name"], "ours": row["b"], "theirs": row["a"], "same": row["same"]}
-        for row in found.content["fingerprints"]
-        if row["name"] in ("machines", "models", "servers")
+        {"name": one.name, "ours": one.b, "theirs": one.a, "same": one.same}
+        for one in found.fingerprints
+        if one.name in ("machines", "models", "servers")
     ]
     about = {"kind": "runs", "measured_with": measured_with}
     if found.same:
         return about | {"state": "same"}
-    if found.obstacles:
+    if found.measured is None:
         return about | {"state": "not_comparable", "reasons": list(found.obstacles)}
     unknown = [str(one["name"]).removesuffix("s") for one in measured_with if one["same"] is None]
-    told = [*found.content["scenarios"], *found.content["configs"]]
-    rows = [_row(side.label, row, theirs, ours) for row in told]
+    rows = [_row(side.label, one, theirs, ours) for one in found.measured.metrics]
     scenarios = [row for row in rows if row["scope"] == "scenario"]
     configs = [row for row in rows if row["scope"] == "config"]
     configs.sort(key=lambda row: _DIFFERENT[row["verdict"]])
@@ -118,19 +118,19 @@ def _beside_runs(side: Side, theirs: Dataset, ours: Dataset, margin: float) -> V
     }
 
 
-def _row(label: str, row: Values, theirs: Dataset, ours: Dataset) -> Values:
-    column = "scenario" if "scenario" in row else "config_id"
-    sides = [_of(side, column, row[column], row["metric"]) for side in (ours, theirs)]
+def _row(label: str, one: Change, theirs: Dataset, ours: Dataset) -> Values:
+    column = "scenario" if one.scope == "scenario" else "config_id"
+    sides = [_of(side, column, one.subject, one.metric) for side in (ours, theirs)]
     return {
         "label": label,
-        "metric": row["metric"],
-        "scope": "scenario" if column == "scenario" else "config",
-        "subject": row[column],
+        "metric": one.metric,
+        "scope": one.scope,
+        "subject": one.subject,
         "ours": sides[0],
         "theirs": sides[1],
-        "ratio": row["ratio"],
-        "detectable": row["detectable"],
-        "verdict": row["verdict"],
+        "ratio": one.ratio,
+        "detectable": one.detectable,
+        "verdict": one.verdict,
     }
 
 

@@ -1,4 +1,4 @@
-"""The command `tandembench diff`: arguments in, one room called."""
+"""The command `tandembench diff`: arguments in, a page and an exit code out."""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,7 @@ from tandembench.errors import EXIT_DIFFERENT, TandemError
 )
 @click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
 @click.option("--fail-on", type=click.Choice(["different", "worse"]), default="different")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever differs.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 if they differ or do not compare.")
 def diff(
     a: str,
     b: str,
@@ -48,21 +48,22 @@ def diff(
 
     from tandembench.diff.compare import compare  # noqa: PLC0415
     from tandembench.diff.sides import open_both  # noqa: PLC0415
-    from tandembench.diff.write import style_of, write  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
+    from tandembench.report.diff_page import as_text, style_of  # noqa: PLC0415
 
     with TemporaryDirectory(prefix="tandembench-") as copies:
         left, right = open_both(a, b, Path(copies))
         found = compare(left, right, margin, force)
-    text = write(style or style_of(output), left.label, right.label, found)
+    text = as_text(found, left.label, right.label, style or style_of(output))
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
     else:
         click.echo(text, nl=False)
+    if exit_zero:
+        return
     if found.obstacles and not force:
         fix = "compare what is alike, or --force"
         raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
-    failed = found.worse > 0 if fail_on == "worse" else not found.same
-    if failed and not exit_zero:
+    if found.worse if fail_on == "worse" else not found.same:
         sys.exit(EXIT_DIFFERENT)

@@ -1,17 +1,22 @@
-"""Runs by key: counts and columns as a comparison row by row has them."""
+"""Runs of two datasets: counts and metrics as a comparison row by row, pair by pair has them."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
 import pytest
 from raw_blocks import START
 
+from tandembench.analysis.sides import observations, paired_ratio
 from tandembench.dataset.descriptor import file_hash, seal
 from tandembench.dataset.opened import OpenDataset, open_dataset
-from tandembench.diff.rows import changes, match, read_both
+from tandembench.diff.metrics import metric_changes
+from tandembench.diff.rows import Changes, changes, match, read_both
 from tandembench.errors import TandemError
 from tandembench.tables.columns import KEYS, STUDY_RUNS
 from tandembench.tables.parquet import write_table
@@ -41,7 +46,7 @@ def opened(folder: Path, rows: Sequence[Row]) -> OpenDataset:
     return open_dataset(folder)
 
 
-def row_by_row(a: Sequence[Row], b: Sequence[Row]) -> Row:
+def row_by_row(a: Sequence[Row], b: Sequence[Row]) -> Changes:
     """The same, the long way."""
     left, right = ({tuple(row[name] for name in NAMES): row for row in side} for side in (a, b))
     both = [key for key in left if key in right]
@@ -50,19 +55,11 @@ def row_by_row(a: Sequence[Row], b: Sequence[Row]) -> Row:
         key: [name for name in columns if left[key].get(name) != right[key].get(name)]
         for key in both
     }
-    by_column = {
-        name: count
-        for name in columns
-        if (count := sum(name in names for names in unlike.values()))
-    }
+    counts = Counter(name for names in unlike.values() for name in names)
     changed = sum(bool(names) for names in unlike.values())
-    return {
-        "added": len(right) - len(both),
-        "removed": len(left) - len(both),
-        "changed": changed,
-        "equal": len(both) - changed,
-        "changed_columns": by_column,
-    }
+    return Changes(
+        len(right) - len(both), len(left) - len(both), changed, len(both) - changed, counts
+    )
 
 
 CHANGES: Sequence[Mapping[str, Any]] = (
@@ -97,15 +94,15 @@ def test_what_is_equal_everywhere_is_equal_in_any_order(tmp_path: Path) -> None:
     rows = [run(config, repetition) for config in range(3) for repetition in (1, 2)]
     rows[0] |= {"wall_s": float("nan")}
     left, right = opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[::-1])
-    found = changes(left, right, match(left, right))
-    assert (found["equal"], found["changed"]) == (6, 0)
+    assert changes(left, right, match(left, right)) == Changes(0, 0, 0, 6, {})
 
 
 @pytest.mark.parametrize("sides", [([], []), ([run(1, 1)], []), ([], [run(1, 1)])])
 def test_a_side_may_be_empty(tmp_path: Path, sides: tuple[list[Row], list[Row]]) -> None:
     left, right = (opened(tmp_path / name, rows) for name, rows in zip("ab", sides, strict=True))
-    found = changes(left, right, match(left, right))
-    assert (found["removed"], found["added"]) == (len(sides[0]), len(sides[1]))
+    matched = match(left, right)
+    assert changes(left, right, matched) == Changes(len(sides[1]), len(sides[0]), 0, 0, {})
+    assert metric_changes(left, right, matched, 0.05) == ()
 
 
 @pytest.mark.parametrize("twice", [0, 1])
@@ -124,8 +121,7 @@ def test_many_distinct_keys_do_not_take_many_places(tmp_path: Path) -> None:
     # 40 sessions x 40 configs x 40 repetitions, of which 40 runs are there.
     rows = [run(n, n + 1, session=f"s{n}") for n in range(40)]
     left, right = opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[:-1])
-    found = changes(left, right, match(left, right))
-    assert (found["equal"], found["removed"], found["added"]) == (39, 1, 0)
+    assert changes(left, right, match(left, right)) == Changes(0, 1, 0, 39, {})
 
 
 @pytest.mark.parametrize(
@@ -137,3 +133,62 @@ def test_a_text_that_is_no_id_is_corrupt_wherever_it_stands(tmp_path: Path, colu
     with pytest.raises(TandemError, match=f"is no id of a {column}") as caught:
         read_both(left, left, [column])
     assert caught.value.exit_code == 3
+
+
+def measured(random: Random, side: str, shared: int) -> list[Row]:
+    """Configs whose sessions have levels of their own; ``shared`` seeds those of both sides."""
+    both = Random(shared)  # noqa: S311 - an example, no secret
+    rows = []
+    for config in range(20):
+        kinds = [both.choice([0, 0, 1, 3]), random.choice([0, 1, 2, 3, 6])]
+        days = [(Random(shared + k), f"s{k}", START) for k in range(kinds[0])]  # noqa: S311
+        days += [
+            (random, f"{side}{k}", START + timedelta(days=ord(side) + k)) for k in range(kinds[1])
+        ]
+        for own, session, day in days:
+            level = own.gauss(0, 0.1)
+            for repetition in range(1, random.choice([1, 5]) + 1):
+                if random.random() < 0.9:
+                    changes = {"session": session, "invocation": session, "started_at": day}
+                    wall = math.exp(level + random.gauss(0, 0.05))
+                    work = {"work_effective": "fixed", "antt": None, "wall_s": wall}
+                    rows.append(run(config, repetition, **changes, **work))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_metrics_are_compared_as_pair_by_pair(tmp_path: Path, seed: int) -> None:
+    """Every basis: sessions of both, sessions of each, blocks of both, and none of these."""
+    random = Random(seed)  # noqa: S311 - an example, no secret
+    sides = [measured(random, name, 1000 * seed) for name in "ab"]
+    a, b = (opened(tmp_path / name, own) for name, own in zip("ab", sides, strict=True))
+    tables = [pd.DataFrame(own) for own in sides]
+    told = {
+        one.subject: one
+        for one in metric_changes(a, b, match(a, b), 0.05)
+        if (one.scope, one.metric) == ("config", "wall_s")
+    }
+    kinds = set()
+    for config in {row["config_id"] for own in sides for row in own}:
+        before, after = (
+            observations(table[table["config_id"] == config], "wall_s") for table in tables
+        )
+        expected = paired_ratio(after, before)
+        if expected.reason == "nothing measured":
+            assert config not in told
+            continue
+        one = told[config]
+        kinds.add((expected.basis, expected.reason))
+        assert one.reason == expected.reason
+        assert one.detectable == pytest.approx(expected.detectable)
+        if expected.interval is None:
+            assert one.ratio.low is None
+            means = [
+                sum(math.log(row.value) for row in side) / len(side) for side in (before, after)
+            ]
+            assert math.log(one.ratio.mean) == pytest.approx(means[1] - means[0])
+            continue
+        assert (one.ratio.n, one.ratio.basis) == (expected.interval.n, expected.interval.basis)
+        bounds = (expected.interval.mean, expected.interval.low, expected.interval.high)
+        assert (one.ratio.mean, one.ratio.low, one.ratio.high) == pytest.approx(bounds)
+    assert ("sessions", None) in kinds

@@ -1,0 +1,122 @@
+"""A difference as Markdown, as one HTML file, or as JSON."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tandembench.analysis.findings import Verdict
+from tandembench.diff.compare import Difference, OfPrints, OfRuns
+from tandembench.diff.sides import Row
+from tandembench.report.formats import number, percent
+from tandembench.report.render import render
+from tandembench.text import as_json
+
+Style = Literal["markdown", "html", "json"]
+# The order of rows: what a reader looks for first.
+_ORDER: tuple[Verdict, ...] = ("worse", "better", "inconclusive", "equivalent")
+_SUFFIXES: Mapping[str, Style] = {".html": "html", ".json": "json"}
+_NUMBERS = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+# Rows of a table before the rest is left to JSON: a page has room for more than a terminal.
+_MOST, _MOST_OF_PAGE = 40, 400
+
+
+def style_of(output: Path | None) -> Style:
+    """What a file's name asks for: HTML, JSON or else Markdown."""
+    return "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
+
+
+def as_text(found: Difference, a: str, b: str, style: Style) -> str:
+    """The difference of A and B, as they are called; counts first, then what is worse."""
+    if style == "json":
+        return as_json({"a": a, "b": b, "same": found.same, "worse": found.worse, "found": found})
+    most = _MOST if style == "markdown" else _MOST_OF_PAGE
+    if isinstance(found, OfRuns):
+        context = _of_runs(found, most)
+    elif isinstance(found, OfPrints):
+        context = _of_prints(found.rows, most)
+    else:
+        context = _of_print_and_runs(found.checked, most)
+    text = render({"a": a, "b": b, "same": found.same, **context}, "diff.md.j2")
+    if style == "markdown":
+        return text
+    from tandembench.report.page import page  # noqa: PLC0415 - a heavy import that others spare
+
+    return page(text, f"{a} against {b}")
+
+
+def _of_runs(found: OfRuns, most: int) -> dict[str, object]:
+    """Counts of verdicts by what was compared, and the changes behind them."""
+    metrics = found.measured.metrics if found.measured else ()
+    ordered = sorted(metrics, key=lambda one: _ORDER.index(one.verdict))
+    scopes = {
+        name: Counter(one.verdict for one in metrics if one.scope == name)
+        for name in ("scenario", "config")
+    }
+    return {
+        "kind": "runs",
+        "obstacles": found.obstacles,
+        "measured": found.measured,
+        "scopes": scopes,
+        "total": sum(scopes.values(), Counter[str]()),
+        "shown": ordered[:most],
+        "more": len(ordered[most:]),
+        "known": [one for one in found.fingerprints if one.same is not None],
+        "unknown": [one.name for one in found.fingerprints if one.same is None],
+    }
+
+
+def _of_prints(rows: Sequence[Row], most: int) -> dict[str, object]:
+    ordered = sorted(rows, key=lambda row: _ORDER.index(row["verdict"]))
+    return {
+        "kind": "prints",
+        "total": Counter(row["verdict"] for row in rows),
+        "unsure": sum(row["basis"] is None for row in rows),
+        "shown": ordered[:most],
+        "more": len(ordered[most:]),
+    }
+
+
+def _of_print_and_runs(checked: Row, most: int) -> dict[str, object]:
+    """Totals, and the values that do not follow from the runs: those of everything first."""
+    wrong = [row for row in checked["rows"] if not row["agrees"]]
+    order = [row["scope"] for row in checked["scopes"]]
+    wrong.sort(key=lambda row: (row["computed"] is None, order.index(row["scope"])))
+    unchecked: Counter[str] = Counter()
+    for group in checked["unchecked"]:
+        unchecked[group["scope"]] += group["values"]
+    return {
+        "kind": "values",
+        "checked": checked,
+        "total": {
+            name: sum(row[name] for row in checked["scopes"])
+            for name in ("checked", "agree", "contradicted", "absent")
+        },
+        "unchecked": dict(unchecked),
+        "shown": [
+            row | {"printed_amount": _unless_said(row), "computed_amount": _amount(row, "computed")}
+            for row in wrong[:most]
+        ],
+        "more": len(wrong[most:]),
+    }
+
+
+def _amount(row: Row, name: str) -> str:
+    """A number of a printed row, in the unit in which it was printed where that is %."""
+    value: Any = row[name]
+    if value is None:
+        return "no such runs"
+    if row["unit"] in ("runs", "configs"):
+        return f"{value:g}"
+    in_percent = any(mark in row["printed"] for mark in ("%", "pp"))
+    if row["unit"] == "1" and in_percent and row["metric"] != "speedup_estimate":
+        return percent(value, 2)
+    return number(value, 4) + (f" {row['unit']}" if row["unit"] not in ("", "1") else "")
+
+
+def _unless_said(row: Row) -> str | None:
+    """The number of a printed text; None if the text holds it, and no other."""
+    amount = _amount(row, "value")
+    said = [float(text.replace(",", "")) for text in _NUMBERS.findall(row["printed"])]
+    return None if said == [abs(float(amount.split()[0]))] else amount
