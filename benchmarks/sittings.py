@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tandembench.analysis.allowances import Side
 from tandembench.analysis.location import hodges_lehmann
 from tandembench.analysis.rounds import Rounds
-from tandembench.study.model import DISTURBED_CORES
+from tandembench.study.spec import DISTURBED_CORES
 
 Random = np.random.Generator
 Floats = NDArray[np.float64]

@@ -2,17 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from tandembench.errors import EXIT_USAGE, TandemError
-from tandembench.study.model import Study
-from tandembench.study.read import read_study
+from tandembench.study.expand import Study, read_study
 
 REPOSITORY = Path(__file__).parents[1]
-SCHEMA: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "workflow/schemas/study.schema.yaml")
 # Tests count its lines: name 1, model 2, work 3, agents 4, phases 11, its config 14 and 15.
 BASE = """\
 name: small
@@ -35,14 +31,14 @@ HEAD = BASE[: BASE.index("      - scenario")]
 
 
 def read(text: str) -> Study:
-    """The study that ``text`` describes."""
-    return read_study(text, SCHEMA, "my.yaml")
+    """The study that ``text`` describes; what an agent asks is what its steps are called."""
+    return read_study(text, "my.yaml", lambda agent: agent.steps)
 
 
-def swapped(old: str, new: str) -> str:
-    """BASE with ``new`` in place of ``old``, which must be in it once."""
-    assert BASE.count(old) == 1
-    return BASE.replace(old, new)
+def swapped(old: str, new: str, text: str = BASE) -> str:
+    """``text`` with ``new`` in place of ``old``, which must be in it once."""
+    assert text.count(old) == 1
+    return text.replace(old, new)
 
 
 def with_configs(*configs: str, top: str = "") -> str:
@@ -63,6 +59,6 @@ def told(call: Callable[[], object]) -> str:
 def complaint(text: str, read: Callable[[str], object] = read) -> str:
     """The line that a user reads who wrote ``text``; it shows nothing of the machinery."""
     line = told(lambda: read(text))
-    for internal in ("None", "True", "False", "ruamel", "jsonschema", "class '", "tag:yaml.org"):
+    for internal in ("None", "True", "False", "ruamel", "pydantic", "class '", "tag:yaml.org"):
         assert internal not in line
     return line

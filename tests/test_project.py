@@ -11,7 +11,8 @@ from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied
 from study_texts import told
 
 from tandembench import project
-from tandembench.project import LOCK_FILE, load_study, locked_model, measuring_code, open_plan
+from tandembench.project import load_study, locked_model, measuring_code, open_plan
+from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import RunSpec, digest
 
 MODEL = "smollm2-135m-instruct-q4_1"
@@ -165,7 +166,14 @@ def test_every_name_in_the_tables_of_code_is_a_file(repository: Path) -> None:
 
 
 # What reads, writes and names things, and changes no number.
-HANDLING = {"errors.py", "files.py", "text.py", "invocation.py", "study/spec.py", "study/model.py"}
+HANDLING = {
+    "errors.py",
+    "files.py",
+    "text.py",
+    "invocation.py",
+    "study/spec.py",
+    "analysis/findings.py",
+}
 
 
 @pytest.mark.parametrize(
@@ -265,11 +273,8 @@ def test_session_names_that_are_taken(checkout: Checkout, session: str) -> None:
 )
 def test_session_names_that_are_refused(checkout: Checkout, session: str) -> None:
     line = told(lambda: checkout.plan(session=session))
-    assert line.startswith("session: '")
-    assert line.endswith(
-        "' is not allowed; use small letters and digits, joined by single '_', '.' or '-', "
-        "64 at most"
-    )
+    assert line.startswith('session: "')
+    assert "is not allowed; expected small letters and digits, joined by single" in line
 
 
 # The lock

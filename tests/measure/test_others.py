@@ -11,7 +11,7 @@ import pytest
 
 from tandembench.measure import machine as others
 from tandembench.measure.machine import PATIENCE_S, Others, process_cpu_s
-from tandembench.study.model import DISTURBED_CORES
+from tandembench.study.spec import DISTURBED_CORES
 
 
 class Clock:

@@ -12,7 +12,7 @@ from tandembench.analysis.findings import Basis, Outcome, Verdict
 from tandembench.analysis.service import PARTS
 from tandembench.analysis.steady import State
 from tandembench.report.words import TEMPLATES, say, sentences
-from tandembench.study.model import Criterion, Topology
+from tandembench.study.spec import Criterion, Topology
 
 
 def test_a_sentence_is_filled_in() -> None:

@@ -5,10 +5,8 @@ import json
 import socket
 import time
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
-import jsonschema
 import pytest
 from ollama_standin import (
     CTX_FLOOR,
@@ -22,7 +20,6 @@ from ollama_standin import (
     standin,
     standin_thread,
 )
-from ruamel.yaml import YAML
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.servers import ollama
@@ -31,11 +28,11 @@ from tandembench.servers.attach import attach, memory_bytes
 from tandembench.servers.deployment import Deployment
 from tandembench.servers.lock import lock_entry
 from tandembench.servers.model import Effective, Server
+from tandembench.study.lock import Ollama
 from tandembench.wire import Ask, Call, open_client, stream
 from tandembench.wire import ollama as driver
 
 T = TypeVar("T")
-LOCK_SCHEMA = Path(__file__).parents[2] / "workflow/schemas/servers.lock.schema.yaml"
 TINY = digest_of("tiny:latest")
 LOCK = {"version": VERSION, "models": {"tiny": TINY, "tiny:q8": digest_of("tiny:q8")}}
 
@@ -320,7 +317,7 @@ def test_the_lock_entry_fits_its_schema_and_what_attaches() -> None:
         run(attached(wanted([one, other], lock=entry)))
 
     assert entry == LOCK
-    jsonschema.validate(entry, YAML(typ="safe").load(LOCK_SCHEMA)["properties"]["ollama"])
+    Ollama.model_validate(entry)
 
 
 def test_a_model_may_be_on_one_of_the_servers_only() -> None:

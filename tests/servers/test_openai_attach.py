@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from ollama_standin import Handler, answer, listening, refuse
-from ruamel.yaml import YAML
 from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -19,10 +17,10 @@ from tandembench.servers.deployment import Deployment, deployments
 from tandembench.servers.embedded import running
 from tandembench.servers.lock import lock_entry
 from tandembench.servers.model import Effective, Server, ServerFault
+from tandembench.study.lock import OpenAI
 from tandembench.wire import DRIVERS, Ask, Call, Client, StreamRecord, ask_json, open_client, stream
 from tandembench.wire.key import API_KEY
 
-LOCK_SCHEMA = Path(__file__).parents[2] / "workflow/schemas/servers.lock.schema.yaml"
 MODEL = "org/Model-1"
 LISTED = {"/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model"}]}}
 LOCK = {"version": None, "models": {MODEL: None}}
@@ -181,9 +179,8 @@ def test_the_lock_entry_fits_its_schema_and_what_attaches() -> None:
     entry = asyncio.run(measure())
 
     assert entry == {"version": "0.11.0", "models": {MODEL: None}}
-    rule = YAML(typ="safe").load(LOCK_SCHEMA)["properties"]["openai"]
-    jsonschema.validate(entry, rule)
-    jsonschema.validate(LOCK, rule)
+    OpenAI.model_validate(entry)
+    OpenAI.model_validate(LOCK)
 
 
 def test_servers_that_disagree_cannot_be_locked() -> None:

@@ -2,46 +2,29 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from study_texts import BASE, REPOSITORY, read, swapped, with_configs
 
 from tandembench.project import open_plan
-from tandembench.study.model import Agent, Comparison, Config, Study
-from tandembench.study.spec import (
-    AgentSpec,
-    ConfigSpec,
-    RunSpec,
-    block_order,
-    canonical,
-    comparison_spec,
-    digest,
-)
+from tandembench.study.expand import Study
+from tandembench.study.plan import block_order, run_spec
+from tandembench.study.spec import RunSpec, canonical, digest
 
+RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2'], single: ['http://a:3']}\n"
 LOCK = {"version": "1", "models": {"m": "d" * 64}}
-PROMPTS = {"collector": ("Count.",), "insight": ("Read.",)}
 
 
-def spec(
-    study: Study,
-    prompts: dict[str, tuple[str, ...]] = PROMPTS,
-    lock: dict[str, Any] = LOCK,
-    code: str = "c0de",
-) -> RunSpec:
+def spec(text: str, lock: dict[str, Any] = LOCK, code: str = "c0de") -> RunSpec:
     """The RunSpec of the study's first comparison."""
-    comparison = study.comparisons[0]
-    by_config = {config.id: prompts for config in comparison.configs}
-    return comparison_spec(study, comparison, by_config, lock, code)
-
-
-def spec_of(text: str) -> RunSpec:
-    return spec(read(text))
+    study = read(text)
+    return run_spec(study, study.comparisons[0], lock, code)
 
 
 def workload(text: str) -> str:
-    run = spec_of(text)
+    run = spec(text)
     return run.workload_digest(run.configs[0])
 
 
@@ -56,7 +39,8 @@ def test_canonical_json_is_one_string_for_one_value() -> None:
     assert digest({"a": 1}) == "015abd7f5cc5"
 
 
-def test_key_order_and_comments_change_nothing() -> None:
+def test_key_order_and_comments_change_nothing_and_a_known_study_has_a_known_digest() -> None:
+    assert spec(BASE).digest == "597049f0080f"
     shuffled = """\
 # a comment
 phases: # another
@@ -75,8 +59,7 @@ work:
 model: m
 name: small
 """
-    assert spec_of(shuffled) == spec_of(BASE)
-    assert spec_of(shuffled).to_json() == spec_of(BASE).to_json()
+    assert spec(shuffled).to_json() == spec(BASE).to_json()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +84,7 @@ name: small
 )
 def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
     assert text != BASE
-    assert spec_of(text).digest == spec_of(BASE).digest
+    assert spec(text).digest == spec(BASE).digest
 
 
 @pytest.mark.parametrize(
@@ -116,7 +99,8 @@ def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
         swapped("scenario: chimera_homo", "scenario: chimera_homo\n        rounds: 2"),
         BASE + "deadline_s: 121\n",
         BASE + "idle_s: 61\n",
-        BASE + "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2']}\n",
+        BASE + RUNNING,
+        BASE + RUNNING + "protocol: chat\n",
         swapped("model: m", "model: n"),
         swapped("policy: fixed", "policy: natural"),
         swapped("tokens: 32", "tokens: 33"),
@@ -145,23 +129,20 @@ def test_what_measures_nothing_is_not_in_the_digest(text: str) -> None:
         ),
         swapped("num_ctx: 512", "num_ctx: 513"),
         swapped("task: inventory", "task: figures"),
+        swapped("[insight.j2]", "[insight.j2, other.j2]"),
     ],
 )
 def test_every_measured_option_is_in_the_digest(text: str) -> None:
-    assert spec_of(text).digest != spec_of(BASE).digest
+    assert spec(text).digest != spec(BASE).digest
 
 
-def test_prompts_lock_and_code_are_in_the_digest() -> None:
-    study = read(BASE)
+def test_lock_and_code_are_in_the_digest() -> None:
     variants = [
-        spec(study),
-        spec(study, PROMPTS | {"insight": ("Read!",)}),
-        spec(study, PROMPTS | {"insight": ("Read.", "Again.")}),
-        spec(study, lock=LOCK | {"version": "2"}),
-        spec(study, lock=LOCK | {"models": {"m": "e" * 64}}),
-        spec(study, code="c0df"),
+        spec(BASE),
+        spec(BASE, lock=LOCK | {"version": "2"}),
+        spec(BASE, lock=LOCK | {"models": {"m": "e" * 64}}),
+        spec(BASE, code="c0df"),
     ]
-
     assert len({one.digest for one in variants}) == len(variants)
 
 
@@ -179,23 +160,20 @@ SIDE_BY_SIDE = "{scenario: chimera_homo, axes: {topology: [serial, dual], num_ct
 def test_the_order_of_axes_and_values_measures_nothing_again(entry: str) -> None:
     def digests(text: str) -> set[str]:
         study = read(text)
-        return {spec(replace(study, comparisons=(one,))).digest for one in study.comparisons}
+        return {run_spec(study, one, LOCK, "c0de").digest for one in study.comparisons}
 
     assert digests(with_configs(entry)) == digests(with_configs(SIDE_BY_SIDE % ""))
 
 
 def test_one_more_topology_is_another_comparison() -> None:
     two, three = (
-        spec_of(with_configs(f"{{scenario: chimera_homo, axes: {{topology: [{names}]}}}}"))
+        spec(with_configs(f"{{scenario: chimera_homo, axes: {{topology: [{names}]}}}}"))
         for names in ("serial, dual", "serial, dual, single")
     )
 
     assert two.comparison == three.comparison
     assert all(config in three.configs for config in two.configs)
     assert two.digest != three.digest
-
-
-RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2'], single: ['http://a:3']}\n"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +186,7 @@ RUNNING = "engine: ollama\nservers: {dual: ['http://a:1', 'http://a:2'], single:
     ],
 )
 def test_a_run_spec_is_read_back_from_its_one_string(text: str) -> None:
-    one = spec_of(text)
+    one = spec(text)
     again = RunSpec.from_json(one.to_json())
 
     assert (again, again.digest, again.to_json()) == (one, one.digest, one.to_json())
@@ -225,8 +203,8 @@ def test_a_run_spec_is_read_back_from_its_one_string(text: str) -> None:
         '"a"',
         "null",
         '{"configs": [1]}',
-        spec_of(BASE).to_json().replace('"seed":', '"sed":'),
-        spec_of(BASE).to_json().replace('"max_tokens":', '"tokens":'),
+        spec(BASE).to_json().replace('"seed":', '"sed":'),
+        spec(BASE).to_json().replace('"max_tokens":', '"tokens":'),
     ],
 )
 def test_what_is_no_run_spec_is_refused(text: str) -> None:
@@ -234,35 +212,12 @@ def test_what_is_no_run_spec_is_refused(text: str) -> None:
         RunSpec.from_json(text)
 
 
-def test_the_embedded_engine_has_one_protocol_and_others_say_which() -> None:
-    assert spec_of(BASE).protocol is None
-    assert spec_of(BASE + RUNNING).protocol == "generate"
-    chat = spec_of(BASE + RUNNING + "protocol: chat\n")
-    assert chat.protocol == "chat"
-    assert chat.digest != spec_of(BASE + RUNNING).digest
-
-
-def test_every_field_of_the_model_is_in_the_spec_or_named_here_as_left_out() -> None:
-    def names(kind: type) -> set[str]:
-        return {one.name for one in fields(kind)}
-
-    assert names(Study) - names(RunSpec) == {
-        "name",
-        "title",
-        "hypotheses",
-        "repetitions",
-        "order",
-        "margin",
-        "reference",
-        "criteria",
-        "baselines",
-        "phases",
-        "comparisons",
-    }
-    assert names(Comparison) - names(RunSpec) == {"id", "phase", "line"}  # it is `comparison`
-    assert names(Config) - names(ConfigSpec) == {"phase", "line"}
-    # Steps and data act through the prompts that they give.
-    assert names(Agent) - names(AgentSpec) == {"steps", "data"}
+def test_every_key_of_a_study_is_in_the_spec_or_named_here_as_left_out() -> None:
+    left_out = {"name", "title", "hypotheses", "repetitions", "order", "margin", "reference"}
+    left_out |= {"criteria", "baselines", "phases", "comparisons"}
+    # These act through what each config is.
+    through = {"agents", "model", "work", "servers"}
+    assert set(Study.model_fields) - {one.name for one in fields(RunSpec)} == left_out | through
 
 
 def test_a_workload_is_what_agents_do_whatever_serves_them() -> None:
@@ -290,14 +245,10 @@ def test_what_makes_another_workload(change: str, same: bool) -> None:
     assert (workload(text) == workload(BASE)) is same
 
 
-def test_other_servers_are_no_other_workload() -> None:
-    one, other = (
-        BASE + f"engine: ollama\nservers: {{dual: ['http://{host}:1', 'http://{host}:2']}}\n"
-        for host in "ab"
-    )
-    assert workload(one) == workload(other)
-    assert spec_of(one).digest != spec_of(other).digest
-    assert workload(one) != workload(BASE)  # another engine is
+def test_other_servers_are_no_other_workload_but_another_engine_is() -> None:
+    one, other = BASE + RUNNING, BASE + RUNNING.replace("a:1", "b:1")
+    assert workload(one) == workload(other) != workload(BASE)
+    assert spec(one).digest != spec(other).digest
 
 
 # The order of measuring

@@ -335,8 +335,9 @@ def servers() -> None:
 @click.option("--write", is_flag=True, help="Replace the entry in config/servers.lock.yaml.")
 def servers_lock(study_file: str, write: bool) -> None:
     """Ask the running servers of STUDY_FILE for their version and model digests."""
-    from tandembench.project import LOCK_FILE, load_study  # noqa: PLC0415
+    from tandembench.project import load_study  # noqa: PLC0415
     from tandembench.servers.lock import live_entry, write_entry  # noqa: PLC0415
+    from tandembench.study.lock import LOCK_FILE  # noqa: PLC0415
 
     study = load_study(study_file)
     entry = live_entry(study)

@@ -4,30 +4,24 @@ Used by the Snakefile and by the commands; asks no server anything, so dry runs 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from tandembench.agents import read_data, render_steps
-from tandembench.dataset.versions import is_name
 from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
+from tandembench.study.check import Name, check_value
 from tandembench.study.code import code_digest
+from tandembench.study.expand import Prompts, Study, read_study
 from tandembench.study.hypotheses import Hypothesis, read_hypotheses
-from tandembench.study.model import Comparison, Study
-from tandembench.study.plan import Plan
-from tandembench.study.read import checked_yaml, read_study
-from tandembench.study.spec import RunSpec, comparison_spec
-from tandembench.text import sanitise
+from tandembench.study.keys import AgentKeys, Repetitions
+from tandembench.study.lock import LOCK_FILE, Lock, locked, read_lock
+from tandembench.study.plan import Plan, run_spec
 
 PACKAGE = Path(__file__).parent
-SCHEMAS = PACKAGE.parent / "schemas"
 NO_STUDY = "name an existing study, such as config/quick.yaml"
-LOCK_FILE = "config/servers.lock.yaml"
 DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec: these rooms, but for what acts in no measurement,
 # and for what acts in those of other engines. Study and agents are not here: all that they do is in
@@ -80,29 +74,13 @@ def open_plan(
     ``repetitions`` counts in place of the study's own number. TandemError, one line, for anything
     that cannot be measured as it is written.
     """
-    if not is_name(session):
-        fix = "use small letters and digits, joined by single '_', '.' or '-', 64 at most"
-        what = f"'{sanitise(session, 80)}' is not allowed"
-        raise TandemError(what, where="session", fix=fix)
-    study = load_study(study_file, root)
-    if repetitions is not None:
-        rule = _schema("study")["properties"]["repetitions"]
-        if type(repetitions) is not int or not rule["minimum"] <= repetitions <= rule["maximum"]:
-            what = f"{sanitise(str(repetitions), 80)} is not allowed"
-            raise TandemError(what, where="repetitions", fix=f"expected {rule['description']}")
-        study = replace(study, repetitions=repetitions)
-    lock = _lock(root)
-    code = measuring_code(study.engine)
+    check_value(Name, session, "session")
     rendered = cache(partial(_rendered, root))  # of this call only: files may change between two
-
-    def spec(comparison: Comparison) -> RunSpec:
-        prompts = {
-            config.id: {a.name: rendered(a.task, a.steps, a.data or DATA) for a in config.agents}
-            for config in comparison.configs
-        }
-        locked = _locked(study, comparison, lock, study_file)
-        return comparison_spec(study, comparison, prompts, locked, code)
-
+    study = load_study(study_file, root, rendered)
+    if repetitions is not None:
+        check_value(Repetitions, repetitions, "repetitions")
+        study = study.model_copy(update={"repetitions": repetitions})
+    lock, code = _lock(root), measuring_code(study.engine)
     results = root / "results" / study.name
     runs = results / "runs"
     elsewhere = {
@@ -114,7 +92,10 @@ def open_plan(
         study=study,
         file=study_file,
         session=session,
-        specs={one.id: spec(one) for one in study.comparisons},
+        specs={
+            one.id: run_spec(study, one, locked(lock, study, one, study_file), code)
+            for one in study.comparisons
+        },
         analysing_code=code_digest(_sources(ANALYSING_CODE)),
         elsewhere=elsewhere,
         calibrating_code=code_digest(_sources(CALIBRATING_CODE)),
@@ -122,9 +103,9 @@ def open_plan(
     )
 
 
-def load_study(study_file: str, root: Path = Path()) -> Study:
-    """Read a study alone, without what it is measured with."""
-    return read_study(read_text(root / study_file, NO_STUDY), _schema("study"), study_file)
+def load_study(study_file: str, root: Path = Path(), prompts: Prompts = lambda _: ()) -> Study:
+    """Read a study; without ``prompts`` its agents have none."""
+    return read_study(read_text(root / study_file, NO_STUDY), study_file, prompts)
 
 
 def load_hypotheses(file: str | None, root: Path = Path()) -> tuple[Hypothesis, ...]:
@@ -135,28 +116,20 @@ def load_hypotheses(file: str | None, root: Path = Path()) -> tuple[Hypothesis, 
     if file is None:
         return ()
     text = read_text(root / file, "name a file of hypotheses, such as config/hypotheses/tr114.yaml")
-    return read_hypotheses(text, _schema("hypotheses"), file, TESTABLE)
+    return read_hypotheses(text, file, TESTABLE)
 
 
 def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
     """The lock's entry of a model file; TandemError if there is none."""
-    models: dict[str, dict[str, Any]] = _lock(root)["embedded"]["models"]
+    models = _lock(root).embedded.models
     if model not in models:
-        raise TandemError(
-            f"no model '{model}'", where=LOCK_FILE, fix=f"pinned models: {', '.join(models)}"
-        )
-    return models[model]
+        fix = f"pinned models: {', '.join(models)}"
+        raise TandemError(f"no model '{model}'", where=LOCK_FILE, fix=fix)
+    return models[model].model_dump()
 
 
-def _lock(root: Path) -> dict[str, Any]:
-    text = read_text(root / LOCK_FILE, "run in the folder of the checkout, which has it")
-    return checked_yaml(text, _schema("servers.lock"), LOCK_FILE)
-
-
-@cache
-def _schema(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe").load(SCHEMAS / f"{name}.schema.yaml")
-    return loaded
+def _lock(root: Path) -> Lock:
+    return read_lock(read_text(root / LOCK_FILE, "run in the folder of the checkout, which has it"))
 
 
 def measuring_code(engine: str) -> str:
@@ -176,32 +149,6 @@ def _sources(names: Sequence[str]) -> dict[str, str]:
     return {str(file.relative_to(PACKAGE)): file.read_text(encoding="utf-8") for file in files}
 
 
-def _rendered(root: Path, task: str, steps: tuple[str, ...], data: str) -> tuple[str, ...]:
-    templates = [root / "config/agents" / step for step in steps]
-    return render_steps(task, templates, read_data(root / data))
-
-
-def _locked(
-    study: Study, comparison: Comparison, lock: Mapping[str, Any], study_file: str
-) -> dict[str, Any]:
-    """The lock entries that a comparison is measured with: its own engine and models only."""
-    where = f"{study_file}:{comparison.line}"
-    if study.engine not in lock:
-        fix = f"run: tandembench servers lock {study_file} --write"
-        raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=fix)
-    entry = lock[study.engine]
-    models = {agent.model for config in comparison.configs for agent in config.agents}
-    for model in sorted(models):
-        if model not in entry["models"]:
-            what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
-            fix = f"pinned models: {', '.join(entry['models']) or 'none'}"
-            if study.engine != "embedded":
-                fix = f"run: tandembench servers lock {study_file} --write ({fix})"
-            raise TandemError(what, where=where, fix=fix)
-    # Where a file was fetched from does not matter to what it measures; its digest does.
-    digests = {
-        model: pinned["sha256"] if isinstance(pinned, dict) else pinned
-        for model, pinned in entry["models"].items()
-        if model in models
-    }
-    return dict(entry) | {"models": digests}
+def _rendered(root: Path, agent: AgentKeys) -> tuple[str, ...]:
+    templates = [root / "config/agents" / step for step in agent.steps]
+    return render_steps(agent.task, templates, read_data(root / (agent.data or DATA)))

@@ -12,7 +12,7 @@ from tandembench.analysis.answer import measured
 from tandembench.analysis.compare import Compared, compare
 from tandembench.analysis.intervals import ALPHA, holm
 from tandembench.analysis.rounds import rounds
-from tandembench.study.model import Criterion
+from tandembench.study.spec import Criterion
 
 _RUN = ["session", "invocation", "comparison", "repetition", "round", "config_id", "attempt"]
 _MORE_IS_BETTER = {"first_token": False, "fairness": True, "memory": False}

@@ -16,7 +16,8 @@ from tandembench.claims.model import (
     Test,
     Value,
 )
-from tandembench.study.check import check, fault_at
+from tandembench.study.check import fault_at
+from tandembench.study.json_schema import check
 from tandembench.study.strict_yaml import Lines, Path, parse
 
 OPERATIONS = ("sum", "difference", "product", "ratio", "change", "mean", "smallest", "largest")

@@ -16,7 +16,7 @@ from tandembench.metrics import (
     timing,
     wall,
 )
-from tandembench.study.model import DISTURBED_CORES
+from tandembench.study.spec import DISTURBED_CORES
 from tandembench.tables.columns import BLOCK, EXECUTION, KEYS, Column
 
 Row = dict[str, Any]

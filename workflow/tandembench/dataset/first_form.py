@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandembench.metrics import service_order, true_loss_split
-from tandembench.study.model import DISTURBED_CORES
+from tandembench.study.spec import DISTURBED_CORES
 from tandembench.tables.columns import (
     EXECUTIONS,
     STUDY_RUNS,

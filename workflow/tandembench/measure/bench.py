@@ -14,8 +14,7 @@ from tandembench.measure.plan import Turn, ask_number
 from tandembench.servers.deployment import Deployment, load_key, server_index
 from tandembench.servers.model import Effective, Server, ServerFault, Standing
 from tandembench.servers.open import effective, memory_bytes
-from tandembench.study.model import DISTURBED_CORES
-from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec
+from tandembench.study.spec import DISTURBED_CORES, AgentSpec, ConfigSpec, RunSpec
 from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, stream
 
 _WARM_UP_TOKENS = 4

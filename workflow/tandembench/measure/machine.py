@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tandembench.study.model import DISTURBED_CORES
+from tandembench.study.spec import DISTURBED_CORES
 
 # A round waits so long at most until the machine is quiet.
 PATIENCE_S = 3.0

@@ -12,7 +12,7 @@ from tandembench.errors import TandemError
 from tandembench.files import replacing
 from tandembench.servers.address import normalised, unusable
 from tandembench.servers.attach import ask_instance, shown
-from tandembench.study.model import Study
+from tandembench.study.expand import Study
 from tandembench.wire import Client, open_client
 
 

@@ -1,97 +1,177 @@
-"""A JSON schema's complaints as one line each: file, line, key, what is wrong, what to write."""
+"""Strict YAML -> values of a model; a complaint is one line: file, line, key, fault, what to write.
+
+The models are the one home of keys: of their types, ranges, defaults and meanings.
+"""
 
 import difflib
 import json
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeVar
 
-from jsonschema import Draft202012Validator, TypeChecker
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tandembench.errors import TandemError
-from tandembench.study.strict_yaml import Lines, Path
+from tandembench.study.strict_yaml import Lines, Path, parse
 from tandembench.text import sanitise
 
+Rule = dict[str, Any]  # a JSON schema, which pydantic makes of a model, or a part of it
 # (key path, what, fix) -> the error with its line.
 Fault = Callable[[Path, str, str], TandemError]
+T = TypeVar("T")
+M = TypeVar("M", bound="Keys")
 
 
-def _is_integer(_checker: TypeChecker, value: object) -> bool:
-    # JSON Schema takes 1.0 for an integer; two spellings of one value would be two digests.
-    return isinstance(value, int) and not isinstance(value, bool)
+class Keys(BaseModel):
+    """A mapping of known keys only, whose values are what they are: 1.0 is no whole number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def _is_number(_checker: TypeChecker, value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _written(value: T) -> T:
+    if value is None:
+        raise PydanticCustomError("null", "null")
+    return value
 
 
-_Validator = extend(  # type: ignore[no-untyped-call]  # its stub lacks annotations
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine(
-        "number", _is_number
-    ),
-)
+def different(values: tuple[T, ...]) -> tuple[T, ...]:
+    """The same, if no value stands there twice."""
+    if any(value in values[:index] for index, value in enumerate(values)):
+        raise PydanticCustomError("twice", "twice")
+    return values
 
 
-def check(
-    values: Mapping[str, Any], lines: Lines, schema: Mapping[str, Any], where: str
-) -> dict[str, Any]:
-    """Return ``values`` with the schema's top-level defaults, or raise the first complaint."""
-    errors = sorted(
-        _Validator(schema).iter_errors(values),
-        key=lambda error: lines.get(tuple(error.absolute_path), 0),
-    )
-    if errors:
-        raise _complaint(errors[0], lines, where)
-    defaults = {
-        key: rule["default"] for key, rule in schema["properties"].items() if "default" in rule
-    }
-    return defaults | dict(values)
+# A key that may be left out, which is not the same as a null.
+Maybe = Annotated[T | None, BeforeValidator(_written)]
+List = Annotated[tuple[T, ...], Strict(False)]
+ONCE = "a list, each value once"
+Different = Annotated[List[T], AfterValidator(different), Field(description=ONCE)]
+NAME = "small letters and digits, joined by single '_', '.' or '-', 64 characters at most"
+Name = Annotated[
+    str, Field(pattern="^[a-z0-9]+([_.-][a-z0-9]+)*$", max_length=64, description=NAME)
+]
+
+
+def read_keys(model: type[M], text: str, where: str) -> tuple[M, Lines]:
+    """The ``model`` that ``text`` describes, and the line of each key; ``where`` names its file.
+
+    TandemError for the first fault by line.
+    """
+    values, lines = parse(text, where)
+    try:
+        return model.model_validate(values), lines
+    except ValidationError as error:
+        faults = [(_path(one, lines), one) for one in error.errors(include_url=False)]
+        # What is wrong inside a list explains what is wrong with it, and a misspelt key is missing.
+        outer = {path[:end] for path, _ in faults for end in range(len(path))}
+        path, first = min(
+            (fault for fault in faults if fault[0] not in outer),
+            key=lambda fault: (fault[1]["type"] == "missing", _line(fault[0], lines)),
+        )
+        what, fix = _complaint(first, path, model.model_json_schema())
+        path = path[:-1] if first["type"] == "missing" else path
+        raise fault_at(path, what, fix, lines, where) from None
+
+
+def check_value(kind: Any, value: object, where: str) -> None:  # noqa: ANN401 - a type
+    """TandemError unless ``value``, which ``where`` names, is of that kind."""
+    adapter: TypeAdapter[object] = TypeAdapter(kind)
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError:
+        fix = f"expected {_words(adapter.json_schema())}"
+        raise TandemError(f"{_shown(value)} is not allowed", where=where, fix=fix) from None
 
 
 def fault_at(path: Path, what: str, fix: str, lines: Lines, where: str) -> TandemError:
     """The error that names ``path`` and its line: that of what it would stand in, if missing."""
-    line = next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
     # The line says which entry of a list it is; its number, counted from 0, would only confuse.
     key = sanitise(".".join(name for name in path if isinstance(name, str)))
+    line = _line(path, lines)
     return TandemError(f"{key}: {what}" if key else what, where=f"{where}:{line}", fix=fix)
 
 
-def _complaint(error: ValidationError, lines: Lines, where: str) -> TandemError:
-    # An option may be one value or a list of them: name what is wrong inside the list.
-    inner = max(error.context or [], key=lambda branch: len(branch.path), default=None)
-    if inner is not None and inner.path:
-        return _complaint(inner, lines, where)
-    path = tuple(error.absolute_path)
-    rule: Any = error.schema
-    what, fix = f"{_short(error.instance)} is not allowed", f"expected {_expected(error)}"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(rule.get("properties", {}))
-        extra = next(key for key in error.instance if key not in known)
-        close = difflib.get_close_matches(extra, known, n=1)
-        path = (*path, extra)
-        what = "unknown key"
+def _line(path: Path, lines: Lines) -> int:
+    return next(lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines)
+
+
+def _path(error: ErrorDetails, lines: Lines) -> Path:
+    """Where the file has what is wrong: pydantic also names the kinds of a value that it tried."""
+    path: Path = ()
+    for part in error["loc"]:
+        path = (*path, part) if (*path, part) in lines else path
+    return (*path, error["loc"][-1]) if error["type"] == "missing" else path
+
+
+def _complaint(error: ErrorDetails, path: Path, schema: Rule) -> tuple[str, str]:
+    """What is wrong at ``path``, and what to write there."""
+    if error["type"] == "extra_forbidden":
+        known = [key for rule in _rules(schema, path[:-1]) for key in rule.get("properties", ())]
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
         fix = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-    elif error.validator == "required" and isinstance(error.instance, dict):
-        missing = next(key for key in rule["required"] if key not in error.instance)
-        what = f"key '{missing}' is missing"
-        fix = f"add it: {rule['properties'][missing]['description']}"
-    elif "propertyNames" in error.relative_schema_path:
-        path = (*path, str(error.instance))
-    return fault_at(path, what, fix, lines, where)
+        return "unknown key", fix
+    own, *alternatives = _rules(schema, path)
+    expected = NAME if error["loc"][-1] == "[key]" else _words(own)
+    expected = expected or joined(words for one in alternatives if (words := _words(one)))
+    if error["type"] == "missing":
+        return f"key '{path[-1]}' is missing", f"add it: {expected}"
+    return f"{_shown(error['input'])} is not allowed", f"expected {expected}"
 
 
-def _expected(error: ValidationError) -> str:
-    node: Any = error
-    while node is not None:
-        if "description" in node.schema:
-            return str(node.schema["description"])
-        node = node.parent
-    return "what config/README.md says"
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _shown(value: object) -> str:
+    text = sanitise(json.dumps(value, ensure_ascii=False), 61)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _words(rule: Rule) -> str:
+    """What a rule expects: its description, else what its limits come to."""
+    if "description" in rule:
+        return str(rule["description"])
+    if "enum" in rule:
+        return joined(rule["enum"])
+    kind = {"integer": "a whole number", "number": "a number"}.get(rule.get("type", ""), "")
+    if "exclusiveMinimum" in rule:
+        return f"{kind} above {rule['exclusiveMinimum']}, at most {rule['maximum']}"
+    if "minimum" in rule:
+        upper = f"to {rule['maximum']}" if "maximum" in rule else "on"
+        return f"{kind} from {rule['minimum']} {upper}"
+    kinds = {"boolean": "true or false", "string": "a text", "array": "a list"}
+    return kind or str(rule.get("const", kinds.get(rule.get("type", ""), "")))
+
+
+def joined(words: Iterable[str]) -> str:
+    """The words as a choice: "a, b or c"."""
+    *others, last = dict.fromkeys(words)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _rules(schema: Rule, path: Path) -> list[Rule]:
+    """The rules for what stands at ``path``, each followed by its alternatives."""
+    rules = [schema]
+    for part in path:
+        inner = [one for rule in rules for one in _inner(rule, part)]
+        rules = [one for rule in inner for one in _alternatives(schema, rule)]
+    return rules
+
+
+def _inner(rule: Rule, part: str | int) -> list[Rule]:
+    if isinstance(part, int):
+        return [rule["items"]] if "items" in rule else []
+    of_any = [rule.get("additionalProperties"), *rule.get("patternProperties", {}).values()]
+    own = rule.get("properties", {}).get(part)
+    return [own] if own else [one for one in of_any if isinstance(one, dict)]
+
+
+def _alternatives(schema: Rule, rule: Rule) -> list[Rule]:
+    if "$ref" in rule:
+        rule = schema["$defs"][rule["$ref"].rpartition("/")[2]] | rule
+    return [rule, *(two for one in rule.get("anyOf", ()) for two in _alternatives(schema, one))]

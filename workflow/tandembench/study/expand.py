@@ -1,119 +1,108 @@
-"""Checked YAML -> Study: axes become configs, configs stand in comparisons, agents get options."""
+"""A study's YAML -> Study: axes become configs, configs comparisons, agents get their options."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
-from tandembench.errors import TandemError
-from tandembench.study.check import Fault, fault_at
+from tandembench.study.check import Fault, fault_at, joined, read_keys
 from tandembench.study.ids import MAX_LENGTH, OF_THE_LOAD, comparison_id, config_id
-from tandembench.study.model import (
-    PROTOCOLS,
-    SHARED,
-    Agent,
-    Comparison,
-    Config,
-    Placement,
-    Study,
-    Topology,
-)
+from tandembench.study.keys import AgentKeys, Entry, StudyKeys, Work
+from tandembench.study.spec import AgentSpec, ConfigSpec, Placement, Topology
 from tandembench.study.strict_yaml import Lines, Path
 
-_FRACTIONS = ("temperature", "top_p", "min_p", "repeat_penalty")
-# What an entry compares that says nothing of it.
-_COMPARED = ("topology",)
+# What running servers may be asked in, by engine; the first is the default.
+PROTOCOLS: Mapping[str, tuple[str, ...]] = {
+    "ollama": ("generate", "chat"),
+    "openai": ("chat", "completions"),
+}
+# The rendered steps of an agent.
+Prompts = Callable[[AgentKeys], tuple[str, ...]]
+# Options or axes by name, in the order in which the file has them.
 Values = Mapping[str, Any]
 
 
-def expand(values: Values, lines: Lines, where: str) -> Study:
-    """Turn a study's checked ``values`` into a Study.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Configs that are to be told apart, measured side by side: a randomised complete block.
 
-    ``where`` is the file's name and ``lines`` its key lines, for errors. TandemError names file,
-    line, key and fix of the first thing that cannot be measured as it is written.
+    A config that stands alone is a comparison of one, under its own id. ``rounds`` is how often a
+    block measures each of its configs; ``line`` is where the file lists it.
     """
 
-    def fault(path: Path, what: str, fix: str) -> TandemError:
-        return fault_at(path, what, fix, lines, where)
+    id: str
+    phase: str
+    configs: tuple[ConfigSpec, ...]
+    rounds: int
+    line: int
 
-    if values["engine"] != "embedded" and "threads_total" in values:
-        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
-    placement = _placement(values, fault)
-    protocol = _protocol(values, fault)
+
+class Study(StudyKeys):
+    """A study as it is written, with the comparisons that it stands for."""
+
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def configs(self) -> tuple[ConfigSpec, ...]:
+        """All configs, in the order in which the study lists them."""
+        return tuple(config for comparison in self.comparisons for config in comparison.configs)
+
+    @property
+    def placement(self) -> Placement:
+        """Whether the servers of a comparison stay up together, or each run starts its own."""
+        return self.servers if isinstance(self.servers, str) else "together"
+
+
+def read_study(text: str, where: str, prompts: Prompts = lambda _: ()) -> Study:
+    """The Study that ``text`` describes; ``where`` is its file's name, for errors.
+
+    TandemError names file, line, key and fix of the first thing that cannot be measured as it is
+    written.
+    """
+    keys, lines = read_keys(StudyKeys, text, where)
+    fault = partial(fault_at, lines=lines, where=where)
+    protocol = _protocol(keys, fault)
+    _check_engine(keys, fault)
     comparisons: list[Comparison] = []
-    known: dict[str, Config] = {}
-    for phase, body in values["phases"].items():
-        for index, entry in enumerate(body["configs"]):
+    known: dict[str, int] = {}
+    for phase, body in keys.phases.items():
+        for index, entry in enumerate(body.configs):
             path = ("phases", phase, "configs", index)
-            for comparison in _entry_comparisons(values, phase, entry, path, lines[path], fault):
+            for comparison in _Entry(keys, phase, entry, path, lines, fault, prompts).comparisons():
                 for config in comparison.configs:
                     if config.id in known:
                         what = f"two configs have the id '{config.id}' (the other is in line "
-                        what += f"{known[config.id].line})"
+                        what += f"{known[config.id]})"
                         fix = "give one of them an id of its own: key id, in an entry without axes"
                         raise fault(path, what, fix)
-                    known[config.id] = config
+                    known[config.id] = comparison.line
                 comparisons.append(comparison)
-    _check_threads(values, known.values(), fault)
-    return Study(
-        name=values["name"],
-        title=values.get("title", values["name"]),
-        seed=values["seed"],
-        repetitions=values["repetitions"],
-        retries=values["retries"],
-        order=values["order"],
-        margin=values["margin"],
-        reference=values["reference"],
-        baselines=tuple(values["baselines"]),
-        hypotheses=values.get("hypotheses"),
-        engine=values["engine"],
-        protocol=protocol,
-        threads_total=values.get("threads_total"),
-        placement=placement,
-        criteria=tuple(values["criteria"]),
-        telemetry=values["telemetry"],
-        deadline_s=values["deadline_s"],
-        idle_s=values["idle_s"],
-        phases={name: body.get("title", name) for name, body in values["phases"].items()},
+    return Study.model_construct(
+        **dict(keys) | {"title": keys.title or keys.name, "protocol": protocol},
         comparisons=_numbered(comparisons),
     )
 
 
-def _placement(values: Values, fault: Fault) -> Placement:
-    """Whether embedded servers stay up together; those of other engines do, and have URLs."""
-    servers: Placement | Values = values["servers"]
-    if values["engine"] != "embedded":
-        if servers == "in_turn":
-            fix = "list the URLs of your servers there"
-            raise fault(("servers",), "running servers are not started here", fix)
-        return "together"
-    if isinstance(servers, Mapping):
+def _check_engine(keys: StudyKeys, fault: Fault) -> None:
+    """Embedded servers are started here, and those of other engines run already."""
+    if keys.engine != "embedded" and keys.threads_total is not None:
+        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
+    if keys.engine != "embedded" and keys.servers == "in_turn":
+        fix = "list the URLs of your servers there"
+        raise fault(("servers",), "running servers are not started here", fix)
+    if keys.engine == "embedded" and not isinstance(keys.servers, str):
         fix = "write together or in_turn, or set engine: ollama or openai"
         raise fault(("servers",), "engine embedded starts its own servers", fix)
-    return servers
 
 
-def _protocol(values: Values, fault: Fault) -> str | None:
-    known = PROTOCOLS.get(values["engine"], ())
-    protocol: str | None = values.get("protocol", known[0] if known else None)
-    if protocol is not None and protocol not in known:
-        fix = f"write {' or '.join(known)}" if known else "leave it out"
-        what = f"engine {values['engine']} does not speak '{protocol}'"
+def _protocol(keys: StudyKeys, fault: Fault) -> str | None:
+    known = PROTOCOLS.get(keys.engine, ())
+    if keys.protocol is not None and keys.protocol not in known:
+        fix = f"write {joined(known)}" if known else "leave it out"
+        what = f"engine {keys.engine} does not speak '{keys.protocol}'"
         raise fault(("protocol",), what, fix)
-    return protocol
-
-
-def _check_threads(values: Values, configs: Iterable[Config], fault: Fault) -> None:
-    """Threads that do not split evenly would be hardware that only a shared server gets."""
-    total = values.get("threads_total")
-    for config in configs:
-        n = len(config.agents)
-        if total is not None and config.topology == "dual" and total % n:
-            what = f"{total} threads do not split evenly over the {n} servers of the dual config "
-            what += f"in line {config.line}"
-            below = total - total % n
-            fix = f"write {below} or {below + n}" if below else f"write {n}"
-            raise fault(("threads_total",), what, fix)
+    return keys.protocol or next(iter(known), None)
 
 
 def _numbered(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -134,211 +123,200 @@ def _numbered(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     return tuple(named)
 
 
-def _entry_comparisons(
-    study: Values, phase: str, entry: Values, path: Path, line: int, fault: Fault
-) -> Iterator[Comparison]:
-    """What one entry stands for: a comparison for each combination of the axes not compared."""
-    axes = entry.get("axes", {})
-    if axes and "id" in entry:
-        raise fault((*path, "id"), "an entry with axes gets generated ids", "leave id out")
-    for name in axes:
-        if name in entry.get("options", {}) or name in entry:
-            raise fault((*path, "axes", name), "also set beside the axes", "keep one of the two")
-    for name in entry.get("compare", ()):
-        if name not in axes:
-            fix = f"its axes: {', '.join(axes)}" if axes else "give the entry axes, or leave it out"
-            raise fault((*path, "compare"), f"'{name}' is not an axis of this entry", fix)
-    _check_sendable(study, entry, path, fault)
-    work = _work(study, phase, entry, path, line, fault)
-
-    def config(cell: Values) -> Config:
-        return _config(study, entry, cell, work, (phase, line), path, fault)
-
-    compared = {name: axes[name] for name in axes if name in entry.get("compare", _COMPARED)}
-    others = {name: axes[name] for name in axes if name not in compared}
-    for cell in _cells(others):
-        configs = tuple(config(cell | values) for values in _cells(compared))
-        identifier = configs[0].id
-        if len(configs) > 1:
-            topology, options = _chosen(entry, cell)
-            common = config_id(entry["scenario"], topology, options, axes, compared)
-            identifier = comparison_id(common, compared)
-            # room for a number, which tells two of one id apart
-            if len(identifier) > MAX_LENGTH - 3:
-                what = f"the comparison's generated id '{identifier}' is too long"
-                raise fault(path, what, "compare fewer axes in one entry")
-        rounds = entry.get("rounds", study["rounds"])
-        yield Comparison(identifier, phase, configs, rounds, line)
-
-
-def _cells(axes: Values) -> Iterator[dict[str, Any]]:
+def _cells(axes: Values) -> Iterator[Values]:
     """Every combination of the axes' values, the last axis changing fastest."""
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
 
-def _chosen(entry: Values, cell: Values) -> tuple[Topology, dict[str, Any]]:
-    """The topology and the options of an entry with one value for each axis in ``cell``."""
-    options = dict(entry.get("options", {})) | dict(cell)
-    topology: Topology = options.pop("topology", entry.get("topology", "dual"))
-    return topology, {name: _one_spelling(name, value) for name, value in options.items()}
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of a phase, which stands at ``path``, and what its expansion needs."""
 
+    study: StudyKeys
+    phase: str
+    keys: Entry
+    path: Path
+    lines: Lines
+    fault: Fault
+    prompts: Prompts
 
-def _config(
-    study: Values,
-    entry: Values,
-    cell: Values,
-    work: Values,
-    place: tuple[str, int],
-    path: Path,
-    fault: Fault,
-) -> Config:
-    """One config of an entry; ``place`` is the phase and the line that list it."""
-    topology, options = _chosen(entry, cell)
-    names = _names(study, entry, path, fault)
-    agents = tuple(
-        _agent(study, work["tokens"], name, own)
-        for name, own in zip(
-            names, _options_by_agent(entry, options, len(names), path, fault), strict=True
-        )
-    )
-    scenario = entry["scenario"]
-    identifier = entry.get("id") or config_id(scenario, topology, options, entry.get("axes", {}))
-    if len(identifier) > MAX_LENGTH:
-        what = f"the generated id '{identifier}' is over {MAX_LENGTH} characters"
-        raise fault(path, what, "write it as an entry without axes and with an id of its own")
-    models = dict.fromkeys(agent.model for agent in agents)
-    if topology in SHARED and study["engine"] == "embedded" and len(models) > 1:
-        what = f"{topology} has one server, which holds one model, not {' and '.join(models)}"
-        raise fault((*path, "topology"), what, "use topology: dual, or one model")
-    phase, line = place
-    return Config(
-        id=identifier,
-        phase=phase,
-        scenario=scenario,
-        topology=topology,
-        agents=agents,
-        work_policy=work["policy"],
-        servers=_servers(study, topology, len(agents), path, fault),
-        line=line,
-    )
-
-
-def _check_sendable(study: Values, entry: Values, path: Path, fault: Fault) -> None:
-    for key in ("options", "axes"):
+    def comparisons(self) -> Iterator[Comparison]:
+        """A comparison for each combination of the axes that are not compared."""
+        keys, axes, line = self.keys, self.axes, self.lines[self.path]
+        if axes and keys.id:
+            fix = "leave id out"
+            raise self.fault((*self.path, "id"), "an entry with axes gets generated ids", fix)
+        for name in axes:
+            if name in keys.options.model_fields_set | keys.model_fields_set:
+                at = (*self.path, "axes", name)
+                raise self.fault(at, "also set beside the axes", "keep one of the two")
+        for name in keys.compare if "compare" in keys.model_fields_set else ():
+            if name not in axes:
+                known = (
+                    f"its axes: {', '.join(axes)}"
+                    if axes
+                    else "give the entry axes, or leave it out"
+                )
+                at = (*self.path, "compare")
+                raise self.fault(at, f"'{name}' is not an axis of this entry", known)
         for name in OF_THE_LOAD:
-            if study["engine"] == "openai" and name in entry.get(key, {}):
+            if self.study.engine == "openai" and self._key(name) in self.lines:
                 fix = "leave it out, and start the server with it"
-                raise fault((*path, key, name), "OpenAI's protocol has no word for it", fix)
+                raise self.fault(self._key(name), "OpenAI's protocol has no word for it", fix)
+        compared = {name: axes[name] for name in axes if name in keys.compare}
+        for cell in _cells({name: axes[name] for name in axes if name not in compared}):
+            configs = tuple(self.config({**cell, **values}) for values in _cells(compared))
+            identifier = configs[0].id
+            if len(configs) > 1:
+                topology, options = self._chosen(cell)
+                common = config_id(keys.scenario, topology, options, axes, compared)
+                identifier = comparison_id(common, compared)
+                # room for a number, which tells two of one id apart
+                if len(identifier) > MAX_LENGTH - 3:
+                    what = f"the comparison's generated id '{identifier}' is too long"
+                    raise self.fault(self.path, what, "compare fewer axes in one entry")
+            yield Comparison(
+                identifier, self.phase, configs, keys.rounds or self.study.rounds, line
+            )
 
+    def config(self, cell: Values) -> ConfigSpec:
+        """The config with one value for each axis in ``cell``."""
+        topology, options = self._chosen(cell)
+        agents = tuple(map(self._agent, self.names, self._options_by_agent(options)))
+        scenario = self.keys.scenario
+        identifier = self.keys.id or config_id(scenario, topology, options, self.axes)
+        if len(identifier) > MAX_LENGTH:
+            what = f"the generated id '{identifier}' is over {MAX_LENGTH} characters"
+            fix = "write it as an entry without axes and with an id of its own"
+            raise self.fault(self.path, what, fix)
+        return ConfigSpec(
+            id=identifier,
+            scenario=scenario,
+            topology=topology,
+            agents=agents,
+            work_policy=self.work.policy,
+            servers=self._servers(topology, tuple(dict.fromkeys(one.model for one in agents))),
+        )
 
-def _one_spelling(name: str, value: Any) -> Any:  # noqa: ANN401 - an option's, of any type
-    """1 and 1.0 as 1.0, -0.0 as 0.0: equal temperatures get one id and one digest."""
-    if name not in _FRACTIONS:
-        return value
-    return [abs(float(one)) for one in value] if isinstance(value, list) else abs(float(value))
+    @cached_property
+    def axes(self) -> Values:
+        """The values of each axis."""
+        names = [path[-1] for path in self.lines if path[:-1] == (*self.path, "axes")]
+        return {str(name): getattr(self.keys.axes, str(name)) for name in names}
 
+    def _chosen(self, cell: Values) -> tuple[Topology, dict[str, Any]]:
+        """The topology and the options with the values of ``cell``."""
+        options = self.keys.options.model_dump(exclude_none=True) | dict(cell)
+        topology: Topology = options.pop("topology", self.keys.topology)
+        return topology, options
 
-def _names(study: Values, entry: Values, path: Path, fault: Fault) -> list[str]:
-    names: list[str] = entry.get("agents", list(study["agents"])[:2])
-    for name in names:
-        if name not in study["agents"]:
-            raise fault((*path, "agents"), *_no_agent(name, study))
-    if len(set(names)) < len(names):
-        fix = "list different agents; two alike are declared under two names"
-        raise fault((*path, "agents"), "one name twice", fix)
-    return names
+    def _key(self, option: str) -> Path:
+        return (*self.path, "axes" if option in self.axes else "options", option)
 
-
-def _no_agent(name: str, study: Values) -> tuple[str, str]:
-    known = ", ".join(study["agents"])
-    return f"'{name}' is not an agent of this study", f"known agents: {known}"
-
-
-def _work(study: Values, phase: str, entry: Values, path: Path, line: int, fault: Fault) -> Values:
-    """The nearest work policy: the entry's own, else its phase's, else the study's."""
-    levels: list[tuple[Path, Values]] = [
-        (path, entry),
-        (path[:2], study["phases"][phase]),
-        ((), study),
-    ]
-    level, work = next(
-        ((level, holder["work"]) for level, holder in levels if "work" in holder), ((), None)
-    )
-    if work is None:
-        fix = "add work: {policy: fixed, tokens: 64} to the study, its phase or the config"
-        raise fault((*path, "work"), "no work policy", fix)
-    tokens = (*level, "work", "tokens")
-    names = _names(study, entry, path, fault)
-    if isinstance(work["tokens"], dict):
-        for name in work["tokens"]:
-            if name not in study["agents"]:
-                raise fault((*tokens, name), *_no_agent(name, study))
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The agents of the entry."""
+        names = self.keys.agents or tuple(self.study.agents)[:2]
         for name in names:
-            if name not in work["tokens"]:
-                what = f"no number for agent '{name}' of the config in line {line}"
-                raise fault(tokens, what, "add one")
-    return dict(work)
+            self._check_agent(name, (*self.path, "agents"))
+        if len(set(names)) < len(names):
+            fix = "list different agents; two alike are declared under two names"
+            raise self.fault((*self.path, "agents"), "one name twice", fix)
+        return names
 
+    def _check_agent(self, name: str, path: Path) -> None:
+        if name not in self.study.agents:
+            fix = f"known agents: {', '.join(self.study.agents)}"
+            raise self.fault(path, f"'{name}' is not an agent of this study", fix)
 
-def _agent(study: Values, tokens: int | Values, name: str, own: Values) -> Agent:
-    declared = study["agents"][name]
-    return Agent(
-        name=name,
-        task=declared["task"],
-        steps=tuple(declared["steps"]),
-        data=declared.get("data"),
-        model=own.get("model", study["model"]),
-        options={option: value for option, value in own.items() if option != "model"},
-        max_tokens=tokens if isinstance(tokens, int) else tokens[name],
-    )
+    @cached_property
+    def work(self) -> Work:
+        """The nearest work policy: the entry's own, else its phase's, else the study's."""
+        phase = self.study.phases[self.phase]
+        levels = ((self.path, self.keys), (self.path[:2], phase), ((), self.study))
+        for level, holder in levels:
+            if holder.work:
+                self._check_tokens(holder.work, (*level, "work", "tokens"))
+                return holder.work
+        fix = "add work: {policy: fixed, tokens: 64} to the study, its phase or the config"
+        raise self.fault((*self.path, "work"), "no work policy", fix)
 
+    def _check_tokens(self, work: Work, path: Path) -> None:
+        if isinstance(work.tokens, int):
+            return
+        for name in work.tokens:
+            self._check_agent(name, (*path, name))
+        for name in self.names:
+            if name not in work.tokens:
+                what = f"no number for agent '{name}' of the config in line "
+                raise self.fault(path, f"{what}{self.lines[self.path]}", "add one")
 
-def _options_by_agent(
-    entry: Values, options: Values, n: int, path: Path, fault: Fault
-) -> list[Values]:
-    scenario = entry["scenario"]
-    lists = {name: value for name, value in options.items() if isinstance(value, list)}
+    def _agent(self, name: str, options: Values) -> AgentSpec:
+        declared, tokens = self.study.agents[name], self.work.tokens
+        return AgentSpec(
+            name=name,
+            task=declared.task,
+            model=options.get("model", self.study.model),
+            options={option: value for option, value in options.items() if option != "model"},
+            max_tokens=tokens if isinstance(tokens, int) else tokens[name],
+            prompts=self.prompts(declared),
+        )
 
-    def key(name: str) -> Path:
-        return (*path, "axes" if name in entry.get("axes", {}) else "options", name)
+    def _options_by_agent(self, options: Values) -> list[Values]:
+        scenario, n = self.keys.scenario, len(self.names)
+        lists = {name: value for name, value in options.items() if isinstance(value, tuple)}
+        if scenario != "chimera_homo" and n < 2:
+            at, what = (*self.path, "agents"), f"{scenario} with one agent"
+            raise self.fault(at, what, "name two agents or more")
+        if scenario != "chimera_hetero":
+            for name in lists:
+                what = f"one value per agent, but {scenario} has one for all"
+                fix = "write one value, or scenario: chimera_hetero"
+                raise self.fault(self._key(name), what, fix)
+            return [options if i or scenario == "chimera_homo" else {} for i in range(n)]
+        for name, value in lists.items():
+            if len(value) != n:
+                what = f"a list of {len(value)} for {n} agents"
+                raise self.fault(self._key(name), what, "write one value per agent")
+        if all(len(set(value)) == 1 for value in lists.values()):
+            what = "chimera_hetero, but all agents have equal options"
+            fix = "give an option one value per agent, not all equal, or write chimera_homo"
+            raise self.fault((*self.path, "scenario"), what, fix)
+        return [
+            {name: lists[name][i] if name in lists else options[name] for name in options}
+            for i in range(n)
+        ]
 
-    if scenario != "chimera_homo" and n < 2:
-        raise fault((*path, "agents"), f"{scenario} with one agent", "name two agents or more")
-    if scenario != "chimera_hetero":
-        for name in lists:
-            what = f"one value per agent, but {scenario} has one for all"
-            raise fault(key(name), what, "write one value, or scenario: chimera_hetero")
-        return [options if i or scenario == "chimera_homo" else {} for i in range(n)]
-    for name, value in lists.items():
-        if len(value) != n:
-            what = f"a list of {len(value)} for {n} agents"
-            raise fault(key(name), what, "write one value per agent")
-    if all(len(set(value)) == 1 for value in lists.values()):
-        what = "chimera_hetero, but all agents have equal options"
-        fix = "give an option one value per agent, not all equal, or write chimera_homo"
-        raise fault((*path, "scenario"), what, fix)
-    return [
-        {name: value[i] if name in lists else value for name, value in options.items()}
-        for i in range(n)
-    ]
+    def _servers(self, topology: Topology, models: Sequence[str]) -> tuple[str, ...]:
+        """The URLs of a config's servers; none if they are started here."""
+        wanted = len(self.names) if topology == "dual" else 1
+        at = (*self.path, "topology")
+        if self.study.engine == "embedded":
+            self._check_threads(wanted)
+            if topology != "dual" and len(models) > 1:
+                what = f"{topology} has one server, which holds one model, not "
+                fix = "use topology: dual, or one model"
+                raise self.fault(at, what + " and ".join(models), fix)
+            return ()
+        key = "single" if topology == "serial" else topology
+        urls: tuple[str, ...] = getattr(self.study.servers, key, ())
+        if len(urls) < wanted or (topology != "dual" and len(urls) > 1):
+            needs = "one URL" if wanted == 1 else f"{wanted} URLs"
+            what = f"{topology} needs {needs} here, but servers.{key} has {len(urls)}"
+            fix = f"list {wanted} under servers.{key}, such as http://127.0.0.1:11434"
+            raise self.fault(at, what, fix)
+        if len(set(urls[:wanted])) < wanted:
+            fix = "list the URLs of different servers"
+            raise self.fault(("servers", "dual"), "one URL twice is one server, not two", fix)
+        return urls[:wanted]
 
-
-def _servers(
-    study: Values, topology: Topology, n: int, path: Path, fault: Fault
-) -> tuple[str, ...]:
-    if study["engine"] == "embedded":
-        return ()
-    key = "single" if topology == "serial" else topology
-    listed = study["servers"]
-    urls = listed.get(key, []) if isinstance(listed, Mapping) else []
-    wanted = n if topology == "dual" else 1
-    if len(urls) < wanted or (topology != "dual" and len(urls) > 1):
-        needs = "one URL" if wanted == 1 else f"{wanted} URLs"
-        what = f"{topology} needs {needs} here, but servers.{key} has {len(urls)}"
-        fix = f"list {wanted} under servers.{key}, such as http://127.0.0.1:11434"
-        raise fault((*path, "topology"), what, fix)
-    if len(set(urls[:wanted])) < wanted:
-        fix = "list the URLs of different servers"
-        raise fault(("servers", "dual"), "one URL twice is one server, not two", fix)
-    return tuple(urls[:wanted])
+    def _check_threads(self, servers: int) -> None:
+        """Threads that do not split evenly would be hardware that only a shared server gets."""
+        total = self.study.threads_total or servers
+        if total % servers:
+            what = f"{total} threads do not split evenly over the {servers} servers of the dual "
+            what += f"config in line {self.lines[self.path]}"
+            below = total - total % servers
+            fix = f"write {below} or {below + servers}" if below else f"write {servers}"
+            raise self.fault(("threads_total",), what, fix)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tandembench.study.model import Topology
+from tandembench.study.spec import Topology
 
 SCENARIO_SHORT = {
     "baseline_vs_chimera": "bvc",
@@ -44,7 +44,7 @@ def config_id(
     for name, letter in LETTERS.items():
         if name in options and name not in left_out and (name in OF_THE_LOAD or name in axes):
             value = options[name]
-            both = value if isinstance(value, list) else [value]
+            both = value if isinstance(value, tuple) else [value]
             parts.append(letter + "x".join(_slug(one) for one in both))
     if "topology" not in left_out and ("topology" in axes or topology != "dual"):
         parts.append(topology)

@@ -5,17 +5,61 @@ whatever Snakemake remembers.
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tandembench.study.model import Study
-from tandembench.study.spec import RunSpec, block_order, digest
+from tandembench.study.expand import Comparison, Study
+from tandembench.study.spec import RunSpec, digest
 
 # How the names of a phase's tables end: its runs, and what belongs to them.
 TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
+
+
+def run_spec(study: Study, comparison: Comparison, lock: Mapping[str, Any], code: str) -> RunSpec:
+    """The RunSpec of ``comparison``.
+
+    ``lock`` holds what it is measured with, ``code`` is the digest of the code that acts in a
+    measurement of the study's engine.
+    """
+    return RunSpec(
+        comparison=comparison.id,
+        # by id: the order of keys and values in the YAML measures nothing again
+        configs=tuple(sorted(comparison.configs, key=lambda config: config.id)),
+        rounds=comparison.rounds,
+        placement=study.placement,
+        engine=study.engine,
+        protocol=study.protocol,
+        threads_total=study.threads_total,
+        deadline_s=study.deadline_s,
+        idle_s=study.idle_s,
+        retries=study.retries,
+        telemetry=study.telemetry,
+        seed=study.seed,
+        lock=lock,
+        code=code,
+    )
+
+
+def block_order(study: Study) -> list[tuple[str, int]]:
+    """All (comparison id, repetition) of a study in the order in which they are to be measured.
+
+    ``random`` goes repetition by repetition, each a seeded shuffle of all comparisons, so that
+    drift of the machine falls on all alike. ``by_config`` is TR114's order. Repetitions count
+    from 1.
+    """
+    repetitions = range(1, study.repetitions + 1)
+    if study.order == "by_config":
+        return [(comparison.id, r) for comparison in study.comparisons for r in repetitions]
+    order = []
+    for r in repetitions:
+        ids = sorted(comparison.id for comparison in study.comparisons)
+        random.Random(f"{study.seed}/{r}").shuffle(ids)  # noqa: S311 - an order, no secret
+        order += [(identifier, r) for identifier in ids]
+    return order
 
 
 @dataclass(frozen=True)
@@ -104,7 +148,7 @@ class Plan:
         return {
             "study": self.study.name,
             "phase": phase,
-            "title": self.study.phases[phase],
+            "title": self.study.phases[phase].title or phase,
             "session": self.session,
             "analysing_code": self.analysing_code,
             "comparisons": self._comparisons(phase),
@@ -150,13 +194,18 @@ class Plan:
             "phases": [
                 {
                     "name": phase,
-                    "title": title,
+                    "title": body.title or phase,
                     "manifest": self.phase_manifest_file(phase),
                     "tables": self.tables(phase),
                     "comparisons": self._comparisons(phase),
-                    "configs": [c.id for c in study.configs if c.phase == phase],
+                    "configs": [
+                        config.id
+                        for one in study.comparisons
+                        if one.phase == phase
+                        for config in one.configs
+                    ],
                 }
-                for phase, title in study.phases.items()
+                for phase, body in study.phases.items()
             ],
         }
 

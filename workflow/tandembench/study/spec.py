@@ -6,12 +6,18 @@ and repeating comparisons measures nothing twice.
 
 import hashlib
 import json
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-from tandembench.study.model import Comparison, Config, Placement, Study, Topology
+Scenario = Literal["baseline_vs_chimera", "chimera_hetero", "chimera_homo"]
+Topology = Literal["serial", "single", "single_parallel", "dual"]
+Policy = Literal["fixed", "natural"]
+Placement = Literal["together", "in_turn"]
+Engine = Literal["embedded", "ollama", "openai"]
+Criterion = Literal["first_token", "fairness", "memory"]
+# A round beside which other processes used more than this is disturbed, and measured once more.
+DISTURBED_CORES = 0.1
 
 # Stands in a step's prompt for the answer of the step before, which only the run knows.
 ANSWER = "[[answer]]"
@@ -114,77 +120,3 @@ def canonical(value: object) -> str:
 def digest(value: object) -> str:
     """The first 12 hex digits of the SHA-256 of ``value`` in canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:12]
-
-
-def comparison_spec(
-    study: Study,
-    comparison: Comparison,
-    prompts: Mapping[str, Mapping[str, Sequence[str]]],
-    lock: Mapping[str, Any],
-    code: str,
-) -> RunSpec:
-    """The RunSpec of ``comparison``.
-
-    ``prompts`` holds the rendered steps by config id and agent name, ``lock`` the entry of the
-    study's engine with the digests of the models used here, ``code`` the digest of the code that
-    acts in a measurement of that engine.
-    """
-    return RunSpec(
-        comparison=comparison.id,
-        # by id: the order of keys and values in the YAML measures nothing again
-        configs=tuple(
-            _config_spec(config, prompts[config.id])
-            for config in sorted(comparison.configs, key=lambda config: config.id)
-        ),
-        rounds=comparison.rounds,
-        placement=study.placement,
-        engine=study.engine,
-        protocol=study.protocol,
-        threads_total=study.threads_total,
-        deadline_s=study.deadline_s,
-        idle_s=study.idle_s,
-        retries=study.retries,
-        telemetry=study.telemetry,
-        seed=study.seed,
-        lock=dict(lock),
-        code=code,
-    )
-
-
-def _config_spec(config: Config, prompts: Mapping[str, Sequence[str]]) -> ConfigSpec:
-    return ConfigSpec(
-        id=config.id,
-        scenario=config.scenario,
-        topology=config.topology,
-        agents=tuple(
-            AgentSpec(
-                name=agent.name,
-                task=agent.task,
-                model=agent.model,
-                options=dict(agent.options),
-                max_tokens=agent.max_tokens,
-                prompts=tuple(prompts[agent.name]),
-            )
-            for agent in config.agents
-        ),
-        work_policy=config.work_policy,
-        servers=config.servers,
-    )
-
-
-def block_order(study: Study) -> list[tuple[str, int]]:
-    """All (comparison id, repetition) of a study in the order in which they are to be measured.
-
-    ``random`` goes repetition by repetition, each a seeded shuffle of all comparisons, so that
-    drift of the machine falls on all alike. ``by_config`` is TR114's order. Repetitions count
-    from 1.
-    """
-    repetitions = range(1, study.repetitions + 1)
-    if study.order == "by_config":
-        return [(comparison.id, r) for comparison in study.comparisons for r in repetitions]
-    order = []
-    for r in repetitions:
-        ids = sorted(comparison.id for comparison in study.comparisons)
-        random.Random(f"{study.seed}/{r}").shuffle(ids)  # noqa: S311 - an order, no secret
-        order += [(identifier, r) for identifier in ids]
-    return order

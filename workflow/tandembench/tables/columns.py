@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 
 from tandembench.metrics import RUN_METRICS
-from tandembench.study.model import Topology
+from tandembench.study.spec import Topology
 
 TOPOLOGIES: tuple[str, ...] = get_args(Topology)
 Kind = Literal["text", "integer", "number", "boolean", "time", "json", "steps", "samples"]

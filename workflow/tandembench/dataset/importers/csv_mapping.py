@@ -9,8 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tandembench.files import read_text
-from tandembench.study.check import check, fault_at
+from tandembench.study.check import fault_at
 from tandembench.study.ids import SCENARIO_SHORT
+from tandembench.study.json_schema import check
 from tandembench.study.strict_yaml import parse
 from tandembench.tables.columns import TOPOLOGIES
 

@@ -10,7 +10,7 @@ from tandembench.dataset.importers.csv_cells import Row, read_rows
 from tandembench.dataset.importers.csv_mapping import KNOWN, CsvMapping, Source, read_mapping
 from tandembench.dataset.importers.source import Imported, SourceAgent, SourceRun, utc
 from tandembench.dataset.versions import is_name
-from tandembench.study.model import Topology
+from tandembench.study.spec import Topology
 from tandembench.text import sanitise
 
 _WHOLE = ("num_gpu", "num_ctx", "top_k", "num_predict")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.study.ids import LETTERS, SCENARIO_SHORT
-from tandembench.study.model import Topology
+from tandembench.study.spec import Topology
 from tandembench.text import sanitise
 
 # The study's names of what a model is asked with; anything else in a source is not an option.

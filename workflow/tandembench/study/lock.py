@@ -1,0 +1,87 @@
+"""The lock of what studies measure: engine versions and model digests, from its YAML."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tandembench.errors import TandemError
+from tandembench.study.check import Keys, Maybe, read_keys
+from tandembench.study.expand import Comparison, Study
+
+LOCK_FILE = "config/servers.lock.yaml"
+
+
+class ModelFile(Keys):
+    """a mapping with package, member, bytes and sha256"""
+
+    package: Annotated[
+        str, Field(pattern="^[a-z0-9-]+==[0-9][0-9a-z.]*$", description="a package: name==version")
+    ]
+    member: Annotated[str, Field(description="the file's path inside the package")]
+    bytes: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="64 hex digits")]
+
+
+class Embedded(Keys):
+    """a mapping with version, default_num_ctx and models: the engine that the workflow starts"""
+
+    version: str
+    default_num_ctx: Annotated[int, Field(ge=64)]
+    models: Annotated[dict[str, ModelFile], Field(min_length=1, description="one model or more")]
+
+
+class Ollama(Keys):
+    """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
+
+    version: str
+    models: dict[
+        str, Annotated[str, Field(pattern="^(sha256:)?[0-9a-f]{12,64}$", description="a digest")]
+    ]
+
+
+class OpenAI(Keys):
+    """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
+
+    version: str | None
+    models: dict[str, Annotated[str, Field(min_length=1)] | None]
+
+
+class Lock(Keys):
+    """What is pinned, by engine."""
+
+    embedded: Embedded
+    ollama: Maybe[Ollama] = None
+    openai: Maybe[OpenAI] = None
+
+
+def read_lock(text: str) -> Lock:
+    """The Lock that ``text`` describes; TandemError names line, key and fix of a fault."""
+    return read_keys(Lock, text, LOCK_FILE)[0]
+
+
+def locked(lock: Lock, study: Study, comparison: Comparison, study_file: str) -> dict[str, Any]:
+    """What a comparison is measured with: the version and the models of its own engine only.
+
+    TandemError names the line of ``study_file`` whose model is not pinned.
+    """
+    where, write = (
+        f"{study_file}:{comparison.line}",
+        f"run: tandembench servers lock {study_file} --write",
+    )
+    entry: Embedded | Ollama | OpenAI | None = getattr(lock, study.engine)
+    if entry is None:
+        raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=write)
+    models = {agent.model for config in comparison.configs for agent in config.agents}
+    for model in sorted(models - set(entry.models)):
+        what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
+        fix = f"pinned models: {', '.join(entry.models) or 'none'}"
+        raise TandemError(
+            what, where=where, fix=fix if study.engine == "embedded" else f"{write} ({fix})"
+        )
+    # Where a file was fetched from does not matter to what it measures; its digest does.
+    digests = {
+        model: pinned.sha256 if isinstance(pinned, ModelFile) else pinned
+        for model, pinned in entry.models.items()
+        if model in models
+    }
+    return entry.model_dump() | {"models": digests}
