@@ -25,7 +25,7 @@ from run_specs import (
 
 from tandembench.fake_server import Behaviour, serving
 from tandembench.measure import bench as bench_module
-from tandembench.measure import machine as others
+from tandembench.measure import machine
 from tandembench.measure.bench import Bench, Done
 from tandembench.measure.block import Attempt, measure_block
 from tandembench.measure.execution import Execution
@@ -40,7 +40,7 @@ from tandembench.wire import DRIVERS, open_client
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What others do on this machine is no matter here."""
-    monkeypatch.setattr(others, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(machine, "PATIENCE_S", 0.0)
 
 
 def measured(

@@ -4,12 +4,14 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from tandembench.measure.progress import time_left
 
 START = 1_700_000_000
 
 
-def study(folder: Path, sessions: dict[str, list[int]], repetitions: int = 6) -> Path:
+def study(folder: Path, sessions: dict[str, list[int]], repetitions: int) -> Path:
     """A study's results: the manifest as s1 has it, and when each run file was written, in s."""
     listed = [f"results/x/runs/s1/a.r{r}.0.parquet" for r in range(1, repetitions + 1)]
     for session, written in sessions.items():
@@ -25,40 +27,31 @@ def study(folder: Path, sessions: dict[str, list[int]], repetitions: int = 6) ->
     return folder / "runs/s1/a.r1.0.parquet"
 
 
-def test_another_sessions_blocks_are_not_counted(tmp_path: Path) -> None:
-    output = study(tmp_path, {"s1": [0, 60, 120], "s2": list(range(6))})
-    assert time_left(output) == "3 of 6 blocks, about 3 min left"
-
-
-def test_a_pause_over_night_does_not_count(tmp_path: Path) -> None:
-    output = study(tmp_path, {"s1": [0, 60, 40_000, 40_060]}, repetitions=10)
-    assert time_left(output) == "4 of 10 blocks, about 6 min left"
-
-
-def test_the_last_block_leaves_nothing(tmp_path: Path) -> None:
-    assert time_left(study(tmp_path, {"s1": [1, 2]}, repetitions=2)) == "2 of 2 blocks"
+@pytest.mark.parametrize(
+    ("sessions", "repetitions", "left"),
+    [
+        ({"s1": [0, 60, 120], "s2": list(range(6))}, 6, "3 of 6 blocks, about 3 min left"),
+        ({"s1": [0, 60, 40_000, 40_060]}, 10, "4 of 10 blocks, about 6 min left"),
+        ({"s1": [0, 10, 20]}, 6, "3 of 6 blocks, less than a minute left"),
+        ({"s1": [1, 2]}, 2, "2 of 2 blocks"),
+    ],
+    ids=["two sessions", "a pause over night", "the last minute", "the last block"],
+)
+def test_time_left(
+    tmp_path: Path, sessions: dict[str, list[int]], repetitions: int, left: str
+) -> None:
+    assert time_left(study(tmp_path, sessions, repetitions)) == left
 
 
 def test_after_one_block_its_own_time_counts(tmp_path: Path) -> None:
-    told = time_left(study(tmp_path, {"s1": [0]}))
-    assert told.startswith("1 of 6 blocks, ")
-    assert told.endswith(" left")
+    left = time_left(study(tmp_path, {"s1": [0]}, 6))
+    assert left.startswith("1 of 6 blocks, ")
 
 
-def test_the_last_minute_is_no_number(tmp_path: Path) -> None:
-    output = study(tmp_path, {"s1": [0, 10, 20]})
-    assert time_left(output) == "3 of 6 blocks, less than a minute left"
-
-
-def test_files_of_the_past_and_other_files_do_not_count(tmp_path: Path) -> None:
-    output = study(tmp_path, {"s1": [0, 60]})
+def test_the_newest_manifest_counts_and_the_files_that_it_lists(tmp_path: Path) -> None:
+    output = study(tmp_path, {"s1": [0, 60]}, 6)
     (output.parent / "a.r3.1.parquet").touch()
     (output.parent / ".a.r3.0.parquet.12345678").touch()
-    assert time_left(output).startswith("2 of 6 blocks")
-
-
-def test_the_newest_manifest_is_the_studys(tmp_path: Path) -> None:
-    output = study(tmp_path, {"s1": [0, 60]})
     old = tmp_path / "manifest.1.json"
     old.write_text(json.dumps({"run_files": []}))
     os.utime(old, (START, START))

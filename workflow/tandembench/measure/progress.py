@@ -12,10 +12,8 @@ import psutil
 
 from tandembench.measure.execution import Execution
 
-Tell = Callable[[str], None]
 
-
-def teller(log: IO[str]) -> Tell:
+def teller(log: IO[str]) -> Callable[[str], None]:
     """Say a line to the person and to the log."""
 
     def tell(line: str) -> None:
@@ -25,29 +23,19 @@ def teller(log: IO[str]) -> Tell:
     return tell
 
 
-def noter(log: IO[str]) -> Tell:
-    """Say a line to the log alone."""
-
-    def note(line: str) -> None:
-        print(line, file=log, flush=True)
-
-    return note
-
-
 def execution_line(label: str, execution: Execution) -> str:
     """Config, repetition, agent, mode, and the decode rate or the fault of one execution."""
     head = f"{label} {execution.agent} {execution.mode}:"
-    last = execution.steps[-1]
+    steps, last = execution.steps, execution.steps[-1]
     if last.error:
         return f"{head} failed ({last.error}) after {len(last.chunk_ns)} chunks {last.detail}"
-    tokens = sum(step.final.answer_tokens or 0 for step in execution.steps)
-    intervals = sum(max((step.final.answer_tokens or 0) - 1, 0) for step in execution.steps)
-    decode_s = (
-        sum(step.chunk_ns[-1] - step.chunk_ns[0] for step in execution.steps if step.chunk_ns) / 1e9
+    tokens = [step.final.answer_tokens or 0 for step in steps]
+    decode_s = sum(step.chunk_ns[-1] - step.chunk_ns[0] for step in steps if step.chunk_ns) / 1e9
+    rate = (
+        f"{sum(max(n - 1, 0) for n in tokens) / decode_s:.1f} tokens/s" if decode_s else "no rate"
     )
-    rate = f"{intervals / decode_s:.1f} tokens/s" if decode_s > 0 else "no rate"
-    first_s = (execution.steps[0].chunk_ns[0] - execution.steps[0].request_ns) / 1e9
-    return f"{head} {tokens} tokens, {rate}, first token after {first_s:.2f} s"
+    first_s = (steps[0].chunk_ns[0] - steps[0].request_ns) / 1e9
+    return f"{head} {sum(tokens)} tokens, {rate}, first token after {first_s:.2f} s"
 
 
 def time_left(output: Path) -> str:
@@ -68,9 +56,9 @@ def time_left(output: Path) -> str:
     if left == 0:
         return done
     recent = sorted(map(_written_at, present))[-10:]
-    own_s = time.time() - psutil.Process().create_time()
     # The median: one pause over night must not count.
-    gaps = sorted(b - a for a, b in pairwise(recent)) or [own_s]
+    gaps = sorted(b - a for a, b in pairwise(recent))
+    gaps = gaps or [time.time() - psutil.Process().create_time()]
     minutes = left * gaps[len(gaps) // 2] / 60
     return f"{done}, {f'about {minutes:.0f} min' if minutes >= 1 else 'less than a minute'} left"
 

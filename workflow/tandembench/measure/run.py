@@ -15,9 +15,10 @@ from tandembench.measure.block import Attempt, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import fingerprint
 from tandembench.measure.plan import Round, planned_rounds
-from tandembench.measure.progress import execution_line, noter, teller, time_left
-from tandembench.measure.rows import Row, turn_rows, with_samples
-from tandembench.measure.telemetry import Samples, by_position, telemetry
+from tandembench.measure.progress import execution_line, teller, time_left
+from tandembench.measure.rows import Row, turn_rows
+from tandembench.measure.sampler import Sample
+from tandembench.measure.telemetry import by_position, telemetry
 from tandembench.servers.deployment import Deployment, deployments
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import RunSpec
@@ -35,7 +36,6 @@ def run(
     log_path.parent.mkdir(parents=True, exist_ok=True)
     label = f"{spec.comparison} r{repetition}"
     with log_path.open("a", encoding="utf-8") as log, exclusive(label, teller(log)):
-        tell = teller(log)
         machine = fingerprint()
         block = _Block(spec, repetition, label, models, log)
         rows = [{"session": session, **row} for row in block.measured_rows()]
@@ -45,7 +45,7 @@ def run(
 
         note = {"spec": asdict(spec) | {"repetition": repetition}, "machine": machine}
         write_table(output, "raw executions of one block", RUN_FILE, rows, note)
-        tell(f"{label}: {time_left(output) or 'done'}")
+        teller(log)(f"{label}: {time_left(output) or 'done'}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class _Block:
         # As many disturbed rounds are repeated as were planned, at most.
         spare = iter(range(self.spec.rounds + 1, 2 * self.spec.rounds + 1))
         rows: list[Row] = []
+        position = 0
         for attempt in range(1, self.spec.retries + 2):
-            known = [row["position"] for row in rows if row["position"] is not None]
             try:
                 measured, samples = asyncio.run(
-                    self._attempt(attempt, places, rounds, spare, max(known, default=-1) + 1)
+                    self._attempt(attempt, places, rounds, spare, position)
                 )
             except TandemError as error:
                 if attempt == 1:
@@ -78,12 +78,13 @@ class _Block:
                 # What was measured before stays a result.
                 teller(self.log)(f"{self.label}: not measured again: {error}")
                 break
-            of_turns = [
-                row
-                for done in measured.done
-                for row in turn_rows(self.spec, self.repetition, attempt, measured.duration_s, done)
-            ]
-            rows += with_samples(of_turns, by_position(samples, measured.done))
+            telemetry_of = by_position(samples, measured.done)
+            for done in measured.done:
+                of_turn = turn_rows(self.spec, self.repetition, attempt, measured.duration_s, done)
+                if done.position is not None:  # the agents of a run share it: the first's
+                    of_turn[0]["telemetry"] = telemetry_of[done.position]
+                    position = done.position + 1
+                rows += of_turn
             rounds = measured.again
             if not rounds:
                 break
@@ -96,13 +97,12 @@ class _Block:
         rounds: Sequence[Round],
         spare: Iterator[int],
         position: int,
-    ) -> tuple[Attempt, Samples]:
+    ) -> tuple[Attempt, list[Sample]]:
         """One attempt at ``rounds``, and what the telemetry saw meanwhile."""
         with ExitStack() as stack:
             # Started first: it is ready when the servers are.
             sampler = stack.enter_context(telemetry(self.log)) if self.spec.telemetry else None
-            keyed = self.spec.engine == "openai"
-            async with open_client(keyed=keyed) as client:
+            async with open_client(keyed=self.spec.engine == "openai") as client:
                 bench = Bench(
                     spec=self.spec,
                     repetition=self.repetition,
@@ -124,5 +124,8 @@ class _Block:
         if done.fault:
             teller(self.log)(f"{name}: failed ({done.fault.reason}) {done.fault.detail}")
         for one in done.executions:
-            say = teller(self.log) if one.error else noter(self.log)
-            say(execution_line(name, one))
+            line = execution_line(name, one)
+            if one.error:
+                teller(self.log)(line)
+            else:
+                print(line, file=self.log, flush=True)

@@ -1,11 +1,11 @@
-"""The telemetry process: samples five times a second until its stdin closes, then tells all.
+"""The telemetry process: samples five times a second until its stdin closes, then writes all.
 
 A process of its own, so that reading counters takes no time from the one that stamps tokens. In:
 lines of JSON, the processes to watch from then on by subject. Out, at the end: one line of JSON
-per sample and subject. It keeps everything in memory: a block lasts a minute.
+per sample and subject. It keeps everything in memory: a block lasts a minute. GPUs are asked
+through NVML (NVIDIA's API reference; nvidia-ml-py is its binding by NVIDIA).
 """
 
-import contextlib
 import json
 import math
 import os
@@ -13,57 +13,83 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypedDict
 
 import psutil
+import pynvml
 
-from tandembench.measure.gpu import open_gpus
 from tandembench.measure.machine import busy_cpu_s, process_cpu_s
 from tandembench.servers.lifeline import die_with
 
 INTERVAL_S = 0.2
-Sample = dict[str, Any]
+# By bit: two of the names mean the same.
+_REASONS = {
+    value: name.removeprefix("nvmlClocksEventReason")
+    for name, value in vars(pynvml).items()
+    if name.startswith("nvmlClocksEventReason") and isinstance(value, int)
+    # neither slows a GPU that has work to do
+    if not name.endswith(("All", "None", "GpuIdle"))
+}
 
 
-def sample(
-    processes: Mapping[str, psutil.Process],
-    every: bool,
-    gpus: Callable[[], list[Sample]],
-    before: Sample,
-) -> Iterator[Sample]:
-    """One sample of each subject; ``before`` holds what the last one read, and is updated.
+class Sample(TypedDict, total=False):
+    """One sample of one subject, in the units of the table ``telemetry``; what is not known: None.
 
-    ``processes`` is by subject. ``every`` says that it names all servers of the block, so that
-    what is left of the machine's CPU is other people's.
+    ``t_ns`` is CLOCK_MONOTONIC here, and counts from t0 in a run's rows.
     """
-    now_ns = time.monotonic_ns()
-    elapsed_s = (now_ns - before.get("t_ns", now_ns)) / 1e9
 
-    def cores(subject: str, cpu_s: float) -> float | None:
-        then = before.get(subject)
-        before[subject] = cpu_s
-        return None if then is None or elapsed_s <= 0 else max(0.0, cpu_s - then) / elapsed_s
+    t_ns: int
+    subject: str
+    cores: float | None
+    memory_bytes: int | None
+    clock_mhz: float | None
+    utilisation: float | None
+    power_w: float | None
+    temperature_c: float | None
+    throttle: str | None
 
-    busy = busy_cpu_s()
-    ours = 0.0
-    for subject, process in processes.items():
-        with contextlib.suppress(psutil.Error):
-            used = time.process_time() if process.pid == os.getpid() else process_cpu_s(process)
-            ours += used
-            memory = process.memory_info().rss
-            yield {"subject": subject, "cores": cores(subject, used), "memory_bytes": memory}
-    if every:
-        yield {"subject": "others", "cores": cores("others", busy - ours)}
-    yield {
-        "subject": "machine",
-        "cores": cores("machine", busy),
-        "memory_bytes": _memory_used(),
-        "clock_mhz": _clock_mhz(),
+
+@contextmanager
+def open_gpus() -> Iterator[Callable[[], list[Sample]]]:
+    """A function that samples every GPU; it finds none where there is no driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield list
+        return
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        yield lambda: [_of_gpu(index, handle) for index, handle in enumerate(handles)]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _of_gpu(index: int, handle: object) -> Sample:
+    def asked(question: Callable[..., Any], *arguments: int) -> Any:  # noqa: ANN401 - of NVML
+        with suppress(pynvml.NVMLError):  # not supported by this GPU: not known
+            return question(handle, *arguments)
+        return None
+
+    use = asked(pynvml.nvmlDeviceGetUtilizationRates)
+    memory = asked(pynvml.nvmlDeviceGetMemoryInfo)
+    milliwatts = asked(pynvml.nvmlDeviceGetPowerUsage)
+    bits = asked(pynvml.nvmlDeviceGetCurrentClocksEventReasons)
+    return {
+        "subject": f"gpu {index}",
+        "utilisation": None if use is None else use.gpu / 100,
+        "memory_bytes": None if memory is None else int(memory.used),
+        "power_w": None if milliwatts is None else milliwatts / 1000,
+        "clock_mhz": asked(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM),
+        "temperature_c": asked(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU),
+        # what holds the clocks down, by NVML's names
+        "throttle": None
+        if bits is None
+        else ", ".join(sorted(name for bit, name in _REASONS.items() if bits & bit)),
     }
-    yield from gpus()
-    before["t_ns"] = now_ns
 
 
 def watch(asked: int, output: TextIO) -> None:
@@ -71,7 +97,7 @@ def watch(asked: int, output: TextIO) -> None:
     processes: dict[str, psutil.Process] = {}
     every = False
     samples: list[Sample] = []
-    before: Sample = {}
+    before: dict[str, float] = {}
     heard = b""
     due = time.monotonic()
     with open_gpus() as gpus:
@@ -84,27 +110,58 @@ def watch(asked: int, output: TextIO) -> None:
                     break
                 *lines, heard = (heard + data).split(b"\n")
                 for line in lines:
-                    processes, every = _ordered(json.loads(line))
+                    order = json.loads(line)
+                    every = order["every"]
+                    processes = dict(_known({**order["processes"], "telemetry": os.getpid()}))
                     before.pop("others", None)  # whose they are has changed
                 continue
-            of_now = list(sample(processes, every, gpus, before))
-            samples += [{"t_ns": before["t_ns"], **one} for one in of_now]
+            now_ns = time.monotonic_ns()
+            of_now = (*_of_cpu(processes, every, now_ns, before), *gpus())
+            samples += [{**one, "t_ns": now_ns} for one in of_now]
             due = max(due + INTERVAL_S, time.monotonic())
     output.writelines(f"{json.dumps(one)}\n" for one in samples)
 
 
-def _ordered(order: Mapping[str, Any]) -> tuple[dict[str, psutil.Process], bool]:
-    """The processes that ``order`` names and that are there, and whether they are all servers."""
-    processes = {}
-    for subject, pid in {**order["processes"], "telemetry": os.getpid()}.items():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            processes[subject] = psutil.Process(pid)
-    return processes, bool(order["every"])
+def _known(pids: Mapping[str, int]) -> Iterator[tuple[str, psutil.Process]]:
+    for subject, pid in pids.items():
+        with suppress(psutil.NoSuchProcess):
+            yield subject, psutil.Process(pid)
 
 
-def _memory_used() -> int:
+def _of_cpu(
+    processes: Mapping[str, psutil.Process], every: bool, now_ns: int, before: dict[str, float]
+) -> Iterator[Sample]:
+    """One sample of each process and of the machine.
+
+    ``before`` holds the CPU seconds that the last one read, by subject, and when; it is updated.
+    ``every`` says that ``processes`` names all servers of the block, so that what is left of the
+    machine's CPU is other people's.
+    """
+    elapsed_s = (now_ns - before.get("t_ns", now_ns)) / 1e9
+    before["t_ns"] = now_ns
+
+    def cores(subject: str, cpu_s: float) -> float | None:
+        then = before.get(subject)
+        before[subject] = cpu_s
+        return None if then is None or elapsed_s <= 0 else max(0.0, cpu_s - then) / elapsed_s
+
+    busy = busy_cpu_s()
+    ours = 0.0
+    for subject, process in processes.items():
+        with suppress(psutil.Error):
+            used = time.process_time() if process.pid == os.getpid() else process_cpu_s(process)
+            ours += used
+            resident = process.memory_info().rss
+            yield {"subject": subject, "cores": cores(subject, used), "memory_bytes": resident}
+    if every:
+        yield {"subject": "others", "cores": cores("others", busy - ours)}
     memory = psutil.virtual_memory()
-    return int(memory.total - memory.available)
+    yield {
+        "subject": "machine",
+        "cores": cores("machine", busy),
+        "memory_bytes": memory.total - memory.available,
+        "clock_mhz": _clock_mhz(),
+    }
 
 
 @cache
@@ -116,7 +173,7 @@ def _clock_mhz() -> float | None:
     """Mean clock of the cores; None where the kernel does not tell (most virtual machines)."""
     clocks = []
     for file in _clock_files():
-        with contextlib.suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):
             clocks.append(int(file.read_text(encoding="ascii")) / 1000)
     return math.fsum(clocks) / len(clocks) if clocks else None
 

@@ -10,14 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO
 
 from tandembench.measure.bench import Done
+from tandembench.measure.sampler import Sample
 from tandembench.servers.model import Server
 
-_PROGRAM = "tandembench.measure.sampler"
-STOP_TIMEOUT_S = 10.0
-Samples = list[dict[str, Any]]
+_STOP_TIMEOUT_S = 10.0
 
 
 class Telemetry:
@@ -40,22 +39,20 @@ class Telemetry:
                 self._process.stdin.write(f"{json.dumps(order)}\n")
                 self._process.stdin.flush()
 
-    def stop(self) -> Samples:
+    def stop(self) -> list[Sample]:
         """End it, and what it saw; nothing if it died, whose reason is then in the log."""
-        try:
-            output, _ = self._process.communicate(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return []
-        return (
-            [json.loads(line) for line in output.splitlines()] if not self._process.poll() else []
-        )
+        with suppress(subprocess.TimeoutExpired):
+            output, _ = self._process.communicate(timeout=_STOP_TIMEOUT_S)
+            if self._process.returncode == 0:
+                return [json.loads(line) for line in output.splitlines()]
+        return []
 
 
 @contextmanager
 def telemetry(log: IO[str]) -> Iterator[Telemetry]:
     """A sampler, started while there is still nothing to disturb, and gone at the end."""
     process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [sys.executable, "-m", _PROGRAM, str(os.getpid())],
+        [sys.executable, "-m", "tandembench.measure.sampler", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -68,7 +65,7 @@ def telemetry(log: IO[str]) -> Iterator[Telemetry]:
             process.kill()
 
 
-def by_position(samples: Samples, done: Sequence[Done]) -> Mapping[int, Samples]:
+def by_position(samples: Sequence[Sample], done: Sequence[Done]) -> dict[int, list[Sample]]:
     """Samples by position in the block's order, ``t_ns`` after that position's t0.
 
     A sample tells of the time since the one before it, and counts where all of that lies between
@@ -77,24 +74,19 @@ def by_position(samples: Samples, done: Sequence[Done]) -> Mapping[int, Samples]
     """
     stamps = sorted({one["t_ns"] for one in samples})
     begins = dict(zip(stamps[1:], stamps, strict=False))
-    spans = {
-        one.position: (
-            one.executions[0].t0_ns,
-            max(step.end_ns for each in one.executions for step in each.steps),
-            one.deployment,
-        )
-        for one in done
-        if one.position is not None
-    }
-    return {
-        position: [
+    positions: dict[int, list[Sample]] = {}
+    for turn in done:
+        if turn.position is None:
+            continue
+        t0_ns = turn.executions[0].t0_ns
+        end_ns = max(step.end_ns for each in turn.executions for step in each.steps)
+        positions[turn.position] = [
             {**one, "t_ns": one["t_ns"] - t0_ns, "subject": subject}
             for one in samples
             if begins.get(one["t_ns"], -1) >= t0_ns and one["t_ns"] <= end_ns
-            if (subject := _subject(one["subject"], key))
+            if (subject := _subject(one["subject"], turn.deployment))
         ]
-        for position, (t0_ns, end_ns, key) in spans.items()
-    }
+    return positions
 
 
 def _subject(subject: str, key: str) -> str | None:
