@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import import_runs
-from tandembench.diff.compare import compare
+from tandembench.diff.compare import OfPrintAndRuns, compare
 from tandembench.diff.printed import against_runs
 from tandembench.diff.publications import differences
 from tandembench.diff.sides import open_side
@@ -27,8 +27,8 @@ def against_its_runs(report: str, layout: str, root: Path) -> Json:
     source = Path(folder, "chimeraforge", report)
     made, _, _ = import_runs(layout, source, "mine", None, root)
     found = compare(open_side(report), open_side(str(made.folder)))
-    assert found.kind == "values"
-    return found.content
+    assert isinstance(found, OfPrintAndRuns)
+    return found.checked
 
 
 def counts(content: Json) -> dict[str, tuple[int, int, int]]:
