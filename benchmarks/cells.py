@@ -25,9 +25,9 @@ from sittings import (
     study,
 )
 
-from tandembench.analysis.allowances import Side
 from tandembench.analysis.compare import Compared, compare
 from tandembench.analysis.findings import Versus
+from tandembench.analysis.levels import Side
 
 MARGIN = 0.05
 ROUNDS = 4

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tandembench.analysis.allowances import Side
+from tandembench.analysis.levels import Side
 from tandembench.analysis.location import hodges_lehmann
 from tandembench.analysis.rounds import Rounds
 from tandembench.study.spec import DISTURBED_CORES

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tandembench.analysis.allowances import Side
+from tandembench.analysis.levels import Side
 from tandembench.analysis.rounds import Rounds
 
 START = pd.Timestamp("2026-11-27T12:00:00Z")

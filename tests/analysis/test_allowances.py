@@ -2,7 +2,7 @@
 
 import math
 
-from tandembench.analysis.allowances import Side, allowance, behaves_like
+from tandembench.analysis.levels import Side, allowance, behaves_like
 
 ONE_SLOT = Side("a", (2,), started=True)
 TWO_SLOTS = Side("b", (2,), started=True)

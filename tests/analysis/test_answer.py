@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from runs_tables import SIDES, executions, some_rounds, tables
 
-from tandembench.analysis.allowances import Side
 from tandembench.analysis.answer import answer, answers
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.levels import Side
 from tandembench.analysis.rounds import Rounds
 
 MARGIN = 0.05

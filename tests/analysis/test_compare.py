@@ -12,7 +12,6 @@ from runs_tables import SIDES, some_rounds
 from statsmodels.stats.multitest import multipletests
 from timings import unhurried
 
-from tandembench.analysis.allowances import Side
 from tandembench.analysis.compare import (
     Compared,
     compare,
@@ -22,7 +21,7 @@ from tandembench.analysis.compare import (
     verdict,
     versus,
 )
-from tandembench.analysis.levels import Allowance, Fit, fit
+from tandembench.analysis.levels import Allowance, Fit, Side, fit
 from tandembench.analysis.rounds import Rounds
 
 MARGIN = 0.05

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import pytest
 
 from tandembench.analysis.flags import Flag, identify
 
@@ -30,16 +31,36 @@ def flag(
     return identify(runs, executions)
 
 
-def rule(found: Flag | None) -> str | None:
-    return found.rule.rule if found and found.rule else None
+STEADY: list[tuple[float | None, float | None]] = [(0.3, 0.3)] * 4
 
 
-STEADY = [(0.3, 0.3)] * 4
+@pytest.mark.parametrize(
+    ("up", "speedups", "second_s", "expected"),
+    [
+        # the rule that agrees in every run is it
+        ([True, False, False, True], [1.4, 1.8, 1.9, 1.2], (0.3, 0.3), "speedup"),
+        ([False, True, False, False], [1.8] * 4, (0.3, 4.0), "first_token_usual"),
+        # two rules that fit, none that fits, and a flag that never changes are no answer
+        ([False, True, False, False], [1.8, 1.2, 1.8, 1.8], (0.3, 12.0), None),
+        ([True, False, True, False], [1.8, 1.2, 1.9, 1.4], (0.3, 0.3), None),
+        ([False] * 4, [1.8] * 4, (0.3, 0.3), None),
+        # a rule that cannot judge every run explains nothing
+        ([True, False, False, False], [1.8] * 4, (None, 0.3), None),
+    ],
+)
+def test_the_rule_that_a_flag_follows(
+    up: list[bool | None],
+    speedups: list[float],
+    second_s: tuple[float | None, float | None],
+    expected: str | None,
+) -> None:
+    found = flag(up, speedups, [(0.3, second_s[0]), (0.3, second_s[1]), *STEADY[:2]])
+    assert found is not None
+    assert (found.rule.rule if found.rule else None) == expected
 
 
-def test_the_rule_that_agrees_in_every_run_is_it() -> None:
+def test_how_a_rule_fits_is_counted() -> None:
     found = flag([True, False, False, True], [1.4, 1.8, 1.9, 1.2], STEADY)
-    assert rule(found) == "speedup"
     assert found is not None
     assert (found.n, found.up) == (4, 2)
     by_rule = {match.rule: match for match in found.matches}
@@ -49,44 +70,6 @@ def test_the_rule_that_agrees_in_every_run_is_it() -> None:
     assert (by_rule["first_token_alone"].n, by_rule["first_token_alone"].agrees) == (0, 0)
 
 
-def test_a_rule_of_first_tokens_is_found_too() -> None:
-    late: list[tuple[float | None, float | None]] = [(0.3, 0.3), (0.3, 4.0), (0.3, 0.3), (0.3, 0.3)]
-    assert rule(flag([False, True, False, False], [1.8] * 4, late)) == "first_token_usual"
-
-
-def test_two_rules_that_fit_and_none_that_fits_are_no_answer() -> None:
-    late: list[tuple[float | None, float | None]] = [
-        (0.3, 0.3),
-        (0.3, 12.0),
-        (0.3, 0.3),
-        (0.3, 0.3),
-    ]
-    both = flag([False, True, False, False], [1.8, 1.2, 1.8, 1.8], late)
-    assert both is not None
-    assert [match.explains for match in both.matches] == [True, False, True, True]
-    assert both.rule is None
-    assert rule(flag([True, False, True, False], [1.8, 1.2, 1.9, 1.4], STEADY)) is None
-
-
-def test_a_flag_that_never_changes_tells_no_rule_apart() -> None:
-    found = flag([False] * 4, [1.8] * 4, STEADY)
-    assert found is not None
-    assert not any(match.explains for match in found.matches)
-
-
 def test_where_no_run_has_a_flag_there_is_nothing_to_explain() -> None:
     assert flag([None] * 4, [1.8] * 4, STEADY) is None
     assert identify(pd.DataFrame({"valid": [True]}), pd.DataFrame()) is None
-
-
-def test_runs_that_a_rule_cannot_judge_keep_it_from_explaining() -> None:
-    unknown: list[tuple[float | None, float | None]] = [
-        (0.3, None),
-        (0.3, 4.0),
-        (0.3, 0.3),
-        (0.3, 0.3),
-    ]
-    found = flag([False, True, False, False], [1.8] * 4, unknown)
-    assert found is not None
-    usual = next(match for match in found.matches if match.rule == "first_token_usual")
-    assert (usual.n, usual.agrees, usual.explains) == (3, 3, False)

@@ -11,9 +11,9 @@ from authors_runs import shared
 from runs_tables import SIDES, tables
 from sittings import Noise, read_noise
 
-from tandembench.analysis.allowances import Side
 from tandembench.analysis.answer import answer
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.levels import Side
 from tandembench.analysis.rounds import Rounds
 
 MARGIN = 0.05

@@ -1,4 +1,4 @@
-"""Steady or not: planted changes are found, equal values are left alone."""
+"""Steady or not: planted changes and drifts are found, equal values are left alone."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.analysis.steady import steadiness
+from tandembench.analysis.steady import drift_slope, steadiness
 
 NOISE = 0.03
 
@@ -58,16 +58,47 @@ def test_a_change_that_does_not_matter_is_none() -> None:
     assert steadiness(three, 0.10).starts == (0, 40)
 
 
-@pytest.mark.parametrize("n", [0, 1, 11])
-def test_too_few_is_a_verdict(n: int) -> None:
-    assert steadiness([0.0] * n, 0.05).state == "too few"
-
-
-def test_values_without_noise() -> None:
+def test_too_few_values_and_values_without_noise() -> None:
+    for n in (0, 1, 11):
+        assert steadiness([0.0] * n, 0.05).state == "too few"
     assert steadiness([0.1] * 20, 0.05).state == "flat"
     assert steadiness([0.0] * 10 + [1.0] * 10, 0.05).starts == (0, 10)
 
 
-def test_the_same_values_give_the_same_verdict() -> None:
-    values = levels(3, (15, 0.05), (25, 0.0))
-    assert steadiness(values, 0.01) == steadiness(values, 0.01)
+def test_the_slope_is_that_of_a_regression_with_a_dummy_for_each_group() -> None:
+    import statsmodels.api as sm  # noqa: PLC0415 - slow to import
+
+    random = np.random.default_rng(2)
+    groups = random.integers(0, 4, 40)
+    x = random.uniform(0, 1, 40)
+    y = 0.3 * x + groups + random.normal(0, 0.1, 40)
+    design = np.column_stack([x, *(groups == one for one in range(4))]).astype(float)
+    expected = sm.OLS(y, design).fit()
+    found = drift_slope(y.tolist(), x.tolist(), groups.tolist())
+    assert found is not None
+    assert found.mean == pytest.approx(expected.params[0])
+    assert (found.low, found.high) == pytest.approx(tuple(expected.conf_int(0.05)[0]))
+    assert (found.n, found.freedom) == (40, expected.df_resid)
+
+
+def test_a_config_that_is_slower_and_later_is_no_drift() -> None:
+    x = [0.0, 0.1, 0.2, 0.7, 0.8, 0.9]
+    found = drift_slope([1.0, 1.1, 1.0, 5.0, 5.1, 5.0], x, "aaabbb")
+    assert found is not None
+    assert found.mean == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("order", "groups"),
+    [
+        ([], ""),
+        ([0.0, 0.5, 1.0], "aaa"),
+        ([0.5] * 6, "aaaaaa"),
+        ([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], "aaabbb"),
+        ([0.0, 0.3, 0.6, 1.0], "abcd"),
+    ],
+)
+def test_no_slope_of_too_few_or_of_an_order_that_does_not_vary(
+    order: list[float], groups: str
+) -> None:
+    assert drift_slope([1.0] * len(order), order, groups) is None

@@ -2,19 +2,18 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tandembench.analysis.allowances import Side, allowance
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
 from tandembench.analysis.findings import Answer, Basis, Next, Row, Versus
-from tandembench.analysis.levels import Fit
+from tandembench.analysis.levels import Fit, Side, allowance
 from tandembench.analysis.location import hodges_lehmann
 from tandembench.analysis.planning import Pace, deciding_half_width, next_step, slowest
-from tandembench.analysis.rounds import Rounds, rounds, twin_rounds
+from tandembench.analysis.rounds import Rounds, concurrent, rounds, twin_rounds
 from tandembench.analysis.states import states
 
 _GIB = 2**30
@@ -112,13 +111,10 @@ def measured(
     table = every.undisturbed()
     against = _reference(runs, reference)
     sides = _sides(executions)
-    twin = _twin(runs, "wall_s", sides)
-    twins = [(sides[name], twin) for name in _twins(runs) if name in sides] if twin else []
-    compared = (
-        compare(table, against, margin, sides, twins)
-        if against in table.logs and table.logs.shape[1] > 1
-        else Compared("not_measured", None, (), against, (), None)
-    )
+    twin = _twin(runs, sides)
+    twice = runs.loc[runs["twin"].astype(bool), "config_id"].unique()
+    twins = [(sides[name], twin) for name in twice if name in sides] if twin else []
+    compared = compare(table, against, margin, sides, twins)
     return Measured(basis, every, table, against, sides, twin, compared)
 
 
@@ -152,37 +148,27 @@ def _reference(runs: pd.DataFrame, topology: str) -> str:
 def _sides(executions: pd.DataFrame) -> dict[str, Side]:
     """How each config is served, by what its valid executions say."""
     shared = executions[executions["valid"] & ~executions["twin"].astype(bool)]
-    return {
-        str(name): Side(
+    sides = {}
+    for name, own in shared.groupby("config_id", sort=False):
+        threads = own.drop_duplicates("server")["threads"]
+        # Where each run starts its own servers, rounds show what a start is worth.
+        started = (own["engine"] == "embedded").all() and (own["placement"] != "in_turn").all()
+        sides[str(name)] = Side(
             deployment=str(own["deployment"].iloc[0]),
-            threads=_threads(own),
-            # Where each run starts its own servers, rounds show what a start is worth.
-            started=bool(
-                (own["engine"] == "embedded").all() and (own["placement"] != "in_turn").all()
-            ),
+            threads=() if threads.isna().any() else tuple(map(int, threads)),
+            started=bool(started),
         )
-        for name, own in shared.groupby("config_id", sort=False)
-    }
+    return sides
 
 
-def _twins(runs: pd.DataFrame) -> list[str]:
-    return [str(name) for name in runs.loc[runs["twin"].astype(bool), "config_id"].unique()]
-
-
-def _twin(runs: pd.DataFrame, metric: str, sides: Mapping[str, Side]) -> Fit | None:
+def _twin(runs: pd.DataFrame, sides: Mapping[str, Side]) -> Fit | None:
     """The same config twice, whichever it was: both on servers of their own."""
-    table = twin_rounds(runs, metric).undisturbed()
+    table = twin_rounds(runs, "wall_s").undisturbed()
     if not {"first", "twin"} <= set(table.logs):
         return None
     started = any(side.started for side in sides.values())
     pair = {name: Side(name, (), started) for name in ("first", "twin")}
     return pair_fit(table, "twin", "first", pair)
-
-
-def _threads(executions: pd.DataFrame) -> tuple[int, ...]:
-    """Compute threads of each server of a config; empty where one does not say."""
-    servers = executions.drop_duplicates("server")["threads"]
-    return () if servers.isna().any() else tuple(int(value) for value in servers)
 
 
 def _equal_hardware(sides: Mapping[str, Side]) -> bool | None:
@@ -196,61 +182,41 @@ def _rows(
     runs: pd.DataFrame, executions: pd.DataFrame, compared: Compared, reference: str
 ) -> tuple[Row, ...]:
     against = {one.subject: one for one in compared.against}
-    labels = _options(executions)
-    first_tokens = _first_tokens(executions)
-    own_runs = runs[~runs["twin"].astype(bool)]
-    return tuple(
-        _row(
-            str(name),
-            own,
-            labels.get(str(name), ""),
-            first_tokens.get(str(name), ()),
-            against.get(str(name)),
-            is_reference=name == reference,
+    options, first_tokens = _options(executions), _first_tokens(executions)
+    rows = []
+    for name, own in runs[~runs["twin"].astype(bool)].groupby("config_id", sort=False):
+        valid = own[own["valid"]]
+        walls = valid["wall_s"].to_numpy(dtype=float)
+        usual = math.exp(hodges_lehmann(np.log(walls))) if len(walls) else None
+        memory = _median(valid["server_memory_bytes"])
+        rows.append(
+            Row(
+                config_id=str(name),
+                topology=str(own["topology"].iloc[0]),
+                options=options.get(str(name), ""),
+                is_reference=name == reference,
+                makespan_s=usual,
+                tokens_per_s=_median(valid["aggregate_tokens_per_s"]),
+                first_token_s=first_tokens.get(str(name), ()),
+                memory_gib=None if memory is None else memory / _GIB,
+                stalled=float((walls > _STALL * usual).mean()) if usual else 0.0,
+                runs=len(valid),
+                failed=len(own) - len(valid),
+                against=against.get(str(name)),
+            )
         )
-        for name, own in own_runs.groupby("config_id", sort=False)
-    )
+    return tuple(rows)
 
 
-def _row(
-    name: str,
-    runs: pd.DataFrame,
-    options: str,
-    first_token_s: tuple[float, ...],
-    against: Versus | None,
-    *,
-    is_reference: bool,
-) -> Row:
-    valid = runs[runs["valid"]]
-    walls = valid["wall_s"].to_numpy(dtype=float)
-    usual = math.exp(hodges_lehmann(np.log(walls))) if len(walls) else None
-    memory = valid["server_memory_bytes"].dropna()
-    rates = valid["aggregate_tokens_per_s"].dropna()
-    return Row(
-        config_id=name,
-        topology=str(runs["topology"].iloc[0]),
-        options=options,
-        is_reference=is_reference,
-        makespan_s=usual,
-        tokens_per_s=float(rates.median()) if len(rates) else None,
-        first_token_s=first_token_s,
-        memory_gib=float(memory.median()) / _GIB if len(memory) else None,
-        stalled=float((walls > _STALL * usual).mean()) if usual else 0.0,
-        runs=len(valid),
-        failed=len(runs) - len(valid),
-        against=against,
-    )
+def _median(values: "pd.Series[float]") -> float | None:
+    known = values.dropna()
+    return float(known.median()) if len(known) else None
 
 
 def _first_tokens(executions: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     """Median seconds from the start to first content, by order of service, of each config."""
-    shared = executions[
-        executions["valid"]
-        & (executions["mode"] == "concurrent")
-        & ~executions["twin"].astype(bool)
-        & executions["first_token_start_s"].notna()
-    ]
-    medians = shared.groupby(["config_id", "service_order"])["first_token_start_s"].median()
+    known = concurrent(executions).dropna(subset="first_token_start_s")
+    medians = known.groupby(["config_id", "service_order"])["first_token_start_s"].median()
     return {
         str(name): tuple(own.sort_index().tolist())
         for name, own in medians.groupby(level="config_id")
@@ -261,14 +227,13 @@ def _options(executions: pd.DataFrame) -> dict[str, str]:
     """What options tell configs apart, such as "num_ctx 512"; empty where none does."""
     asked: dict[str, dict[str, set[str]]] = {}
     for name, text in zip(executions["config_id"], executions["options_asked"], strict=True):
-        options = json.loads(text) if isinstance(text, str) else {}
         own = asked.setdefault(str(name), {})
-        for key, value in options.items():
+        for key, value in (json.loads(text) if isinstance(text, str) else {}).items():
             own.setdefault(key, set()).add(str(value))
-    keys = {key for own in asked.values() for key in own}
-    differing = sorted(
+    keys = sorted({key for own in asked.values() for key in own})
+    differing = [
         key for key in keys if len({frozenset(own.get(key, ())) for own in asked.values()}) > 1
-    )
+    ]
     return {
         name: ", ".join(f"{key} {'/'.join(sorted(own[key]))}" for key in differing if key in own)
         for name, own in asked.items()
@@ -277,9 +242,8 @@ def _options(executions: pd.DataFrame) -> dict[str, str]:
 
 def _block_s(runs: pd.DataFrame) -> float:
     """What a block takes, start to start where two follow each other, else its own seconds."""
-    starts = runs.groupby(_BLOCK, dropna=False)["started_at"].min().sort_values()
-    steps: Sequence[float] = starts.diff().dt.total_seconds().dropna().tolist()
-    alone = runs.groupby(_BLOCK, dropna=False)["block_s"].max().dropna()
-    own = float(alone.median()) if len(alone) else 60.0
-    close = [step for step in steps if 0 < step < 3 * max(own, 1.0)]
-    return max(own, float(np.median(close))) if close else max(own, 1.0)
+    blocks = runs.groupby(_BLOCK, dropna=False)
+    own = max(_median(blocks["block_s"].max()) or 60.0, 1.0)
+    steps = blocks["started_at"].min().sort_values().diff().dt.total_seconds()
+    close = steps[(steps > 0) & (steps < 3 * own)]
+    return max(own, float(close.median())) if len(close) else own

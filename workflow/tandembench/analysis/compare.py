@@ -7,10 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tandembench.analysis.allowances import Side, allowance, behaves_like
 from tandembench.analysis.findings import Outcome, Verdict, Versus
 from tandembench.analysis.intervals import ALPHA, holm
-from tandembench.analysis.levels import Allowance, Fit, Variance, fit
+from tandembench.analysis.levels import Allowance, Fit, Side, Variance, allowance, behaves_like, fit
 from tandembench.analysis.rounds import Rounds
 
 _ANY = Side("", (), started=False)
@@ -47,6 +46,8 @@ def compare(
     no further correction (intersection-union, Berger 1982). ``sides`` say how configs are served;
     ``twins`` are pairs of the same config, whose blocks vary as those of like pairs do.
     """
+    if reference not in table.logs or table.logs.shape[1] < 2:
+        return Compared("not_measured", None, (), reference, (), None)
     sides = sides or {}
     others = [str(name) for name in table.logs.columns if name != reference]
     fits = _fits(table, [(name, reference) for name in others], sides, twins)

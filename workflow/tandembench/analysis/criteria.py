@@ -11,7 +11,7 @@ import pandas as pd
 from tandembench.analysis.answer import measured
 from tandembench.analysis.compare import Compared, compare
 from tandembench.analysis.intervals import ALPHA, holm
-from tandembench.analysis.rounds import rounds
+from tandembench.analysis.rounds import concurrent, rounds
 from tandembench.study.spec import Criterion
 
 _RUN = ["session", "invocation", "comparison", "repetition", "round", "config_id", "attempt"]
@@ -47,12 +47,7 @@ def criteria(
     alone = []
     for one in declared:
         table = rounds(values, one, more_is_better=_MORE_IS_BETTER[one]).undisturbed()
-        known = base.reference in table.logs and table.logs.shape[1] > 1
-        alone.append(
-            compare(table, base.reference, margin, base.sides)
-            if known
-            else Compared("not_measured", None, (), base.reference, (), None)
-        )
+        alone.append(compare(table, base.reference, margin, base.sides))
     adjusted = holm([one.adjusted_p for one in alone])
     return tuple(
         Judged(criterion, p, one if p is None or p < ALPHA else _open(one))
@@ -67,10 +62,10 @@ def _open(one: Compared) -> Compared:
 
 
 def _with_values(runs: pd.DataFrame, executions: pd.DataFrame) -> pd.DataFrame:
-    shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
-    shared = shared[~shared["twin"].astype(bool)]
-    waits = shared.groupby(_RUN, dropna=False)["first_token_start_s"].agg(
-        lambda own: own.mean(skipna=False)
+    waits = (
+        concurrent(executions)
+        .groupby(_RUN, dropna=False)["first_token_start_s"]
+        .agg(lambda own: own.mean(skipna=False))
     )
     own = runs.merge(waits.rename("first_token").reset_index(), on=_RUN, how="left")
     return own.assign(fairness=own["jain"], memory=own["server_memory_bytes"])

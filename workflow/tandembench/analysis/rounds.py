@@ -31,8 +31,8 @@ class Rounds:
     def undisturbed(self) -> "Rounds":
         """Without rounds that others disturbed, if the rest is enough to answer; else all.
 
-        Enough is a third of all rounds, in two blocks. What disturbs a round is seen on other
-        processes' CPU, never on its outcome.
+        Enough is a third of all rounds, in two blocks. Other processes' CPU says what is disturbed,
+        never the outcome.
         """
         kept = ~self.disturbed
         blocks = {block for block, keep in zip(self.blocks, kept, strict=True) if keep}
@@ -69,6 +69,12 @@ def twin_rounds(runs: pd.DataFrame, metric: str) -> Rounds:
     own = runs[runs["valid"]].merge(twins[keys].drop_duplicates(), on=keys)
     names = own["twin"].map({True: "twin", False: "first"})
     return _rounds(own, names, metric, more_is_better=False)
+
+
+def concurrent(executions: pd.DataFrame) -> pd.DataFrame:
+    """The valid executions of runs, without those of twins."""
+    own = executions["valid"] & (executions["mode"] == "concurrent")
+    return executions[own & ~executions["twin"].astype(bool)]
 
 
 def _rounds(
