@@ -1,0 +1,77 @@
+"""The command line: each command reads its arguments and hands over to one room."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tandembench.errors import TandemError
+
+# Each command with the module that holds it, imported when it is asked for, and what it does.
+COMMANDS = {
+    "aggregate": ("cli.workflow", "Compute the metrics of a phase from its run files."),
+    "attribution": ("cli.reports", "Say where the loss of a dataset comes from."),
+    "baseline": ("dataset.commands", "Import, freeze, list, show and verify baselines."),
+    "calibrate": ("cli.measuring", "Measure the instrument's own error."),
+    "claims": ("claims.command", "Check what a published report claims against its data."),
+    "dataset": ("cli.workflow", "Join the phases of a study into a dataset."),
+    "diff": ("report.diff_command", "Say what differs between two datasets."),
+    "fake-server": ("cli.measuring", "Serve simulated answers on an exact schedule."),
+    "fetch-model": ("cli.workflow", "Fetch a model file that the lock pins."),
+    "hypotheses": ("cli.reports", "Test what was expected of a dataset."),
+    "page": ("cli.reports", "Make an HTML page of a report or a difference."),
+    "plan": ("cli.answers", "Say how many more minutes decide what is open."),
+    "prune": ("cli.workflow", "Remove results that a study no longer names."),
+    "report": ("cli.reports", "Render the technical report of a dataset."),
+    "run": ("cli.measuring", "Measure one block."),
+    "select": ("cli.answers", "Propose the best configs as a phase to measure again."),
+    "servers": ("cli.workflow", "Pin the running servers that a study measures."),
+    "show": ("cli.answers", "Say what a dataset answers."),
+}
+PATH = click.Path(path_type=Path)
+SESSION = click.option("--session", default="s1", show_default=True, help="Label of the session.")
+
+
+def styles(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --format; the first of ``names`` is its default."""
+    kind = click.Choice(names)
+    return click.option(
+        "--format", "style", type=kind, default=names[0], help="Form of the output."
+    )
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for; a TandemError is one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"tandembench.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TandemError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"tandembench: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="tandembench")
+def main(debug: bool) -> None:
+    """Measures what LLM agents gain by running at once on local model servers."""
