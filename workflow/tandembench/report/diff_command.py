@@ -25,7 +25,12 @@ from tandembench.errors import EXIT_DIFFERENT, TandemError
     "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
 )
 @click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
-@click.option("--fail-on", type=click.Choice(["different", "worse"]), default="different")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["different", "worse"]),
+    default="different",
+    help="Which differences exit with 1.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 if they differ or do not compare.")
 def diff(
     a: str,
