@@ -14,8 +14,9 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from tandembench.calibrate.errors import Errors, Seen, errors_of
-from tandembench.calibrate.session import SCHEDULES
+from tandembench.calibrate.clients import Seen
+from tandembench.calibrate.record import Spread
+from tandembench.calibrate.session import SCHEDULES, errors_of
 from tandembench.fake_server import StreamLog, read_log
 from tandembench.servers.fake import fake_process
 
@@ -33,7 +34,7 @@ def release(aiperf: str) -> str:
     return done.stdout.split()[-1]
 
 
-def measure_aiperf(aiperf: str, requests: int) -> Errors:
+def measure_aiperf(aiperf: str, requests: int) -> dict[str, Spread]:
     """Its errors over ``requests`` requests, two at a time; RuntimeError if it fails."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -19,8 +19,7 @@ from typing import Any
 import click
 from aiperf_client import measure_aiperf, program, release
 
-from tandembench.calibrate.clients import PATH, SUBJECTS, Opener, Subject
-from tandembench.calibrate.errors import Seen
+from tandembench.calibrate.clients import PATH, SUBJECTS, Opener, Seen, Subject
 from tandembench.calibrate.record import Spread
 from tandembench.calibrate.session import Findings, Phase, measure_clients
 from tandembench.errors import TandemError
@@ -110,7 +109,7 @@ def measure(names: Sequence[str], requests: int) -> dict[str, Findings]:
 
 def row(name: str, known: str, found: Findings) -> dict[str, Any]:
     """One client's figures; errors in microseconds."""
-    errors = {f"{key}_error_us": asdict(getattr(found.errors["two"], key)) for key in ERRORS}
+    errors = {f"{key}_error_us": asdict(found.errors["two"][key]) for key in ERRORS}
     return {
         "client": name,
         "version": known,
@@ -128,11 +127,11 @@ def aiperf_row(program: str, requests: int) -> dict[str, Any]:
     return {
         "client": "aiperf",
         "version": release(program),
-        **{f"{key}_error_us": asdict(getattr(errors, key)) for key in ERRORS},
+        **{f"{key}_error_us": asdict(errors[key]) for key in ERRORS},
         "tokens_per_s_sustained": None,
         "cpu_s_per_10k_tokens": None,
         "clock": "aiperf records",
-        "requests": errors.ttft.n,
+        "requests": errors["ttft"].n,
     }
 
 

@@ -5,7 +5,7 @@ import random
 import aiperf_client
 import pytest
 
-from tandembench.calibrate.errors import Seen
+from tandembench.calibrate.clients import Seen
 from tandembench.fake_server import StreamLog
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import httpx
 
-from tandembench.calibrate.errors import Seen
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire import DRIVERS, Call, open_client, stream
 
@@ -20,6 +19,15 @@ _DRIVER = DRIVERS["ollama", "generate"]
 PATH = _DRIVER.PATH
 _DEADLINE_S = 60.0
 _IDLE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer as a client saw it, CLOCK_MONOTONIC, ns: as in StreamRecord."""
+
+    request_ns: int
+    chunk_ns: tuple[int, ...]
+    end_ns: int
 
 
 @dataclass(frozen=True, slots=True)

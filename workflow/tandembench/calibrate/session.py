@@ -11,16 +11,20 @@ import os
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
-from tandembench.calibrate.clients import SUBJECTS, Opener, Subject
-from tandembench.calibrate.errors import Errors, Seen, errors_of
+from tandembench.calibrate.clients import SUBJECTS, Opener, Seen, Subject
+from tandembench.calibrate.record import Figures, Instrument, Spread
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, StreamLog, read_log
-from tandembench.measure.machine import no_collection
+from tandembench.measure.machine import fingerprint, no_collection
+from tandembench.metrics import percentile
 from tandembench.servers.fake import fake_process
 
 SCHEDULES: Mapping[str, Behaviour] = {
@@ -32,7 +36,9 @@ SCHEDULES: Mapping[str, Behaviour] = {
 _BUSY_S, _BUSY_EVERY_S = 0.005, 0.020
 # Streams of one round begin so far apart: that their requests are built is no part of a TTFT.
 _STAGGER_S = 0.005
-# From so many seconds on there is time for as few streams as a comparison has.
+# From so many seconds on there is time for as few streams as a comparison has: 662 tokens, the
+# fewest with a p99, take 28 s from two streams; from twelve they take a second. They may not come
+# closer together instead: what waits while the loop is busy shares a stamp.
 _LONG_S = 20.0
 
 
@@ -49,82 +55,70 @@ class Phase:
     rounds: int = 1
 
 
-# 662 tokens, the fewest with a p99, take 28 s from two streams; from twelve they take a second.
-# They may not come closer together instead: what waits while the loop is busy shares a stamp.
-_SHORT = (
-    Phase("several", 0.34, "exact", streams=12, requests=3),
-    Phase("busy", 0.34, "exact", streams=12, requests=3, busy=True),
-    Phase("alone", 0.12, "exact", streams=1, requests=1),
-    Phase("flood", 0.08, "flood", streams=2, requests=1),
-    Phase("paced", 0.12, "paced", streams=2, requests=1),
-)
-_LONG = (
-    Phase("several", 0.335, "exact", streams=2, requests=2),
-    Phase("busy", 0.335, "exact", streams=2, requests=2, busy=True),
-    Phase("alone", 0.14, "exact", streams=1, requests=2),
-    Phase("flood", 0.095, "flood", streams=2, requests=1),
-    Phase("paced", 0.095, "paced", streams=2, requests=1),
-)
-
-
 @dataclass(slots=True)
 class Findings:
     """What one client has been through.
 
-    ``seen``: its answers on the exact schedule, by prompt; ``errors``: of these, by phase;
-    ``rates``, ``cpu``: tokens/s of each round of flood, CPU s per 10k tokens of each paced one.
+    ``seen``: its answers on the exact schedule, by prompt; ``errors``: of these, by phase and
+    figure; ``rates``, ``cpu``: tokens/s of each round of flood, CPU s per 10k tokens of each paced
+    one.
     """
 
     seen: dict[str, Seen] = field(default_factory=dict)
-    errors: dict[str, Errors] = field(default_factory=dict)
+    errors: dict[str, dict[str, Spread]] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     clock: str = ""
 
-    @property
-    def tokens_per_s(self) -> float:
-        """Two streams from a server that sends as fast as it can, median of rounds."""
-        return statistics.median(self.rates)
-
-    @property
-    def cpu_s_per_10k_tokens(self) -> float:
-        """This process's CPU time at 4,000 tokens/s, median of rounds."""
-        return statistics.median(self.cpu)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Both clients' findings from the same minute, and what the machine was doing.
-
-    All of it is simulated in that no model ran; the clocks, sockets and clients are real.
-    ``streams`` is how many there were at once in the phases with several.
-    """
-
-    streams: int
-    client: Findings
-    control: Findings
-    seconds: float
-    load_before: float
-    load_after: float
+    def figures(self) -> Figures:
+        """What a calibration holds of it, rounded."""
+        several = {
+            f"{name}_error_us": _rounded(one) for name, one in self.errors["several"].items()
+        }
+        return Figures(
+            **several,
+            busy_loop_token_stamp_error_us=_rounded(self.errors["busy"]["token_stamp"]),
+            tokens_per_s_sustained=round(statistics.median(self.rates)),
+            cpu_s_per_10k_tokens=round(statistics.median(self.cpu), 3),
+            clock=self.clock,
+        )
 
 
-def calibrate(seconds: float, subjects: Mapping[str, Opener] = SUBJECTS) -> Calibration:
+def _rounded(one: Spread) -> Spread:
+    return Spread(round(one.median, 1), None if one.p99 is None else round(one.p99, 1), one.n)
+
+
+def calibrate(
+    seconds: float, session: str = "s1", subjects: Mapping[str, Opener] = SUBJECTS
+) -> Instrument:
     """Measure both ``subjects`` ("client" and "control") for about ``seconds`` in all.
 
     With 20 s or more there are two streams at once, with less there are more of them. Every phase
     has one round at least, so that very few seconds become four. TandemError if a client loses
     tokens or fails, or if the machine has no port, process or space left for it.
     """
+    machine = fingerprint()
+    del machine["load_1min"]  # stated beside it, before and after
+    when = datetime.now(UTC).isoformat(timespec="seconds")
     started, load_before = time.monotonic(), os.getloadavg()[0]
-    phases = _LONG if seconds >= _LONG_S else _SHORT
+    streams, requests = (2, 2) if seconds >= _LONG_S else (12, 3)
+    phases = (
+        Phase("several", 0.39, "exact", streams, requests),
+        Phase("busy", 0.39, "exact", streams, requests, busy=True),
+        Phase("flood", 0.09, "flood", streams=2, requests=1),
+        Phase("paced", 0.13, "paced", streams=2, requests=1),
+    )
     findings = measure_clients(subjects, phases, seconds)
-    return Calibration(
-        streams=phases[0].streams,
-        client=findings["client"],
-        control=findings["control"],
-        seconds=time.monotonic() - started,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
+    client = findings["client"].figures()
+    return Instrument(
+        **{one.name: getattr(client, one.name) for one in fields(client)},
+        control=findings["control"].figures(),
+        session=session,
+        when=when,
+        seconds=round(time.monotonic() - started, 1),
+        load_before=round(load_before, 2),
+        load_after=round(os.getloadavg()[0], 2),
+        machine=machine,
     )
 
 
@@ -143,7 +137,12 @@ def measure_clients(
                 findings = asyncio.run(_measure(urls, subjects, phases, seconds))
             sent = {stream.prompt: stream for stream in read_log(logs["exact"])}
         for one in findings.values():
-            one.errors = _errors(one.seen, sent)
+            pairs: dict[str, list[tuple[Seen, StreamLog]]] = defaultdict(list)
+            for prompt, seen in one.seen.items():
+                if prompt not in sent:
+                    raise ValueError(f"the server's log has no answer to {prompt}")
+                pairs[prompt.partition("/")[0]].append((seen, sent[prompt]))
+            one.errors = {phase: errors_of(of_phase) for phase, of_phase in pairs.items()}
     except (OSError, ValueError) as error:
         raise TandemError(
             f"the instrument cannot be calibrated ({error})",
@@ -152,6 +151,30 @@ def measure_clients(
             exit_code=EXIT_ENVIRONMENT,
         ) from error
     return findings
+
+
+def errors_of(pairs: Sequence[tuple[Seen, StreamLog]]) -> dict[str, Spread]:
+    """The errors of all ``pairs`` by figure (as in `Figures`), tokens matched by their order.
+
+    ValueError if a client saw more or fewer tokens than were sent, or there is no gap at all.
+    """
+    errors_ns: dict[str, list[float]] = {
+        name: [] for name in ("token_stamp", "ttft", "gap", "duration")
+    }
+    for seen, log in pairs:
+        if len(seen.chunk_ns) != len(log.sent_ns) or not log.sent_ns or log.end_ns is None:
+            raise ValueError(f"{len(seen.chunk_ns)} tokens seen of {len(log.sent_ns)} sent")
+        late = [at - sent for at, sent in zip(seen.chunk_ns, log.sent_ns, strict=True)]
+        asked = seen.request_ns - log.begun_ns
+        errors_ns["token_stamp"] += late
+        errors_ns["ttft"].append(late[0] - asked)
+        errors_ns["gap"] += [later - earlier for earlier, later in pairwise(late)]
+        errors_ns["duration"].append(seen.end_ns - log.end_ns - asked)
+    sizes = {name: [abs(error) / 1e3 for error in of] for name, of in errors_ns.items()}
+    return {
+        name: Spread(statistics.median(of), percentile(of, 0.99), len(of))
+        for name, of in sizes.items()
+    }
 
 
 async def _measure(
@@ -241,12 +264,3 @@ async def _busy(really: bool) -> AsyncIterator[None]:
 def _body(prompt: str, tokens: int = -1) -> bytes:
     ask = {"model": "fake", "prompt": prompt, "stream": True, "options": {"num_predict": tokens}}
     return json.dumps(ask).encode()
-
-
-def _errors(seen_by: Mapping[str, Seen], sent: Mapping[str, StreamLog]) -> dict[str, Errors]:
-    by_phase: dict[str, list[tuple[Seen, StreamLog]]] = {}
-    for prompt, seen in seen_by.items():
-        if prompt not in sent:
-            raise ValueError(f"the server's log has no answer to {prompt}")
-        by_phase.setdefault(prompt.partition("/")[0], []).append((seen, sent[prompt]))
-    return {phase: errors_of(pairs) for phase, pairs in by_phase.items()}

@@ -71,13 +71,13 @@ def calibrate(
     """
     if parent is not None:
         die_with(parent)
-    result, instrument = measure(session, seconds, log_path)
+    instrument = measure(session, seconds, log_path)
     if output is not None:
         write_instrument(output, instrument)
     elif style == "json":
         click.echo(json.dumps(asdict(instrument), indent=2))
     else:
-        click.echo(as_table(result))
+        click.echo(as_table(instrument))
 
 
 @click.command("fake-server")
