@@ -1,6 +1,7 @@
 """The block protocol: on fake servers, on the real engine, and on the Ollama stand-in."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -139,6 +140,11 @@ def test_prompts_begin_with_the_nonce_inside_the_template() -> None:
     prompts = [stream.prompt for stream in servers[0].streams]
     nonce = done.executions[0].nonce
     assert any(f"{nonce}\nSay [[nonce]]." in prompt for prompt in prompts), prompts
+    # and so says the manual of prompts
+    manual = Path(__file__).parents[2] / "config/agents/README.md"
+    (example,) = re.findall(r"a line of 12 digits in\s+front, such as `(.*)`", manual.read_text())
+    assert len(example) == len(nonce)
+    assert example.isdigit()
 
 
 def test_serial_takes_turns_and_the_others_run_at_once() -> None:
