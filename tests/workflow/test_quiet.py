@@ -68,7 +68,7 @@ def test_a_mistake_in_the_study_is_one_line(repository: Path, tmp_path: Path) ->
     for arguments, words in (
         ("--config repetitions=0", "repetitions: 0 is not allowed"),
         ("--config repetition=3", "unknown key 'repetition'"),
-        ("--config session=S2", "session: 'S2' is not allowed"),
+        ("--config session=S2", 'session: "S2" is not allowed'),
     ):
         told = command_said(folder, f"{GO} {arguments}", ok=False)
         assert len(told.splitlines()) == 1

@@ -1,13 +1,10 @@
-"""Which invocation of the workflow measured what: a line when it starts, one when it ends.
-
-The first line also holds the digests of the hypotheses as they stood then.
-"""
+"""Which invocation of the workflow measured what: a line when it starts, one when it ends."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 FILE = "invocations.ndjson"
 
@@ -21,20 +18,15 @@ def note(
 ) -> None:
     """Append a line to the study's list of invocations; a killed one has a start and no end.
 
-    ``hypotheses`` are digests by id.
+    ``hypotheses`` are their digests by id, as they stand at the start.
     """
-    line: dict[str, Any] = {
-        "invocation": invocation,
-        "session": session,
-        "event": event,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-    if hypotheses is not None:
-        line["hypotheses"] = dict(hypotheses)
+    line = {"invocation": invocation, "session": session, "event": event}
+    line["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    stand = {} if hypotheses is None else {"hypotheses": dict(hypotheses)}
     path = Path(results, FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, sort_keys=True) + "\n")
+        file.write(json.dumps({**line, **stand}, sort_keys=True) + "\n")
 
 
 def declarations(results: Path) -> dict[str, dict[str, str]]:

@@ -10,8 +10,9 @@ def only_faults(snakemake: logging.Logger) -> None:
     """
     for handler in snakemake.handlers:
         if handler.name == "DefaultStreamHandler":
-            handler.filters[:] = [_Faults()]
-            handler.setFormatter(_Short())
+            faults = _Faults()
+            handler.filters[:] = [faults.shows]
+            handler.setFormatter(faults)
         elif handler.name == "DefaultLogFileHandler":
             handler.filters.clear()
 
@@ -20,28 +21,18 @@ def _is_of_a_job(record: logging.LogRecord) -> bool:
     return getattr(getattr(record, "event", None), "value", None) == "job_error"
 
 
-class _Faults(logging.Filter):
-    """Steps that failed, and else what Snakemake gives up for.
+class _Faults(logging.Formatter):
+    """A failed step as one line, and else, in Snakemake's words, what it gives up for."""
 
-    A step has said itself what went wrong: which command it was, and that the workflow has failed
-    with it, is no news.
-    """
+    step_failed = False
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._step_failed = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether ``record`` is shown."""
+    def shows(self, record: logging.LogRecord) -> bool:
+        """Whether ``record`` is shown: that the workflow fails with a step is no news."""
         if _is_of_a_job(record):
-            self._step_failed = True
+            self.step_failed = True
             return True
         exception = getattr(record, "exception", None)
-        return exception not in (None, "RuleException") and not self._step_failed
-
-
-class _Short(logging.Formatter):
-    """A failed step as one line; other faults in Snakemake's words."""
+        return exception not in (None, "RuleException") and not self.step_failed
 
     def format(self, record: logging.LogRecord) -> str:
         """The text that is shown of ``record``."""

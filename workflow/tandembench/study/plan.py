@@ -17,6 +17,11 @@ from tandembench.study.spec import RunSpec, digest
 
 # How the names of a phase's tables end: its runs, and what belongs to them.
 TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
+# Keys of a study that act in all of its blocks, and those that its dataset repeats.
+_ACTING = {"engine", "protocol", "threads_total", "deadline_s", "idle_s", "retries", "telemetry"}
+_ACTING |= {"seed"}
+_REPEATED = {"title", "repetitions", "order", "seed", "margin", "reference", "criteria"}
+_REPEATED |= {"baselines", "hypotheses", "engine", "threads_total"}
 
 
 def run_spec(study: Study, comparison: Comparison, lock: Mapping[str, Any], code: str) -> RunSpec:
@@ -31,16 +36,9 @@ def run_spec(study: Study, comparison: Comparison, lock: Mapping[str, Any], code
         configs=tuple(sorted(comparison.configs, key=lambda config: config.id)),
         rounds=comparison.rounds,
         placement=study.placement,
-        engine=study.engine,
-        protocol=study.protocol,
-        threads_total=study.threads_total,
-        deadline_s=study.deadline_s,
-        idle_s=study.idle_s,
-        retries=study.retries,
-        telemetry=study.telemetry,
-        seed=study.seed,
         lock=lock,
         code=code,
+        **study.model_dump(include=_ACTING),
     )
 
 
@@ -84,25 +82,22 @@ class Plan:
         """The folder of this study's results."""
         return f"results/{self.study.name}"
 
-    # Blocks
-
-    @cached_property
-    def digests(self) -> Mapping[str, str]:
-        """The digest of each RunSpec, by comparison."""
-        return {comparison: spec.digest for comparison, spec in self.specs.items()}
-
     @cached_property
     def spec_texts(self) -> Mapping[str, str]:
         """Each RunSpec as canonical JSON, by comparison."""
         return {comparison: spec.to_json() for comparison, spec in self.specs.items()}
 
+    @cached_property
+    def _digests(self) -> Mapping[str, str]:
+        return {comparison: spec.digest for comparison, spec in self.specs.items()}
+
     def spec_file(self, comparison: str) -> str:
-        """Where the RunSpec of a comparison's blocks stands; its digest is in the name."""
-        return f"{self.results}/specs/{comparison}.{self.digests[comparison]}.json"
+        """Where the RunSpec of a comparison's blocks stands."""
+        return f"{self.results}/specs/{comparison}.{self._digests[comparison]}.json"
 
     def run_file(self, comparison: str, repetition: int) -> str:
-        """Where one block's measurement goes; the digest of its RunSpec is in the name."""
-        name = f"{comparison}.r{repetition}.{self.digests[comparison]}.parquet"
+        """Where one block's measurement goes."""
+        name = f"{comparison}.r{repetition}.{self._digests[comparison]}.parquet"
         return f"{self.results}/runs/{self.session}/{name}"
 
     def run_files(self, phase: str | None = None) -> list[str]:
@@ -127,10 +122,8 @@ class Plan:
         """The place of each (comparison, repetition) in the order of measuring, from 0."""
         return {block: place for place, block in enumerate(block_order(self.study))}
 
-    # Calibrations
-
     def calibration_file(self, session: str | None = None) -> str:
-        """Where the calibration of ``session``, or of this one, goes; its code is in the name."""
+        """Where the calibration of ``session``, or of this one, goes."""
         name = f"{session or self.session}.{self.calibrating_code}.json"
         return f"{self.results}/calibration/{name}"
 
@@ -140,8 +133,6 @@ class Plan:
         files = map(self.calibration_file, others)
         there = [file for file in files if Path(file).name in self.calibrated]
         return [self.calibration_file(), *there]
-
-    # Tables
 
     def phase_manifest(self, phase: str) -> dict[str, Any]:
         """What the tables of one phase are made from."""
@@ -156,38 +147,29 @@ class Plan:
         }
 
     @cached_property
-    def phase_digests(self) -> Mapping[str, str]:
-        """The digest of each phase's manifest."""
-        return {phase: digest(self.phase_manifest(phase)) for phase in self.study.phases}
+    def _tables(self) -> Mapping[str, str]:
+        return {
+            phase: f"{self.results}/phases/{phase}.{digest(self.phase_manifest(phase))}"
+            for phase in self.study.phases
+        }
+
+    def tables(self, phase: str) -> str:
+        """How the names of a phase's tables begin: with its folder, and its manifest's digest."""
+        return self._tables[phase]
 
     def phase_manifest_file(self, phase: str) -> str:
         """Where the manifest of a phase stands."""
         return f"{self.tables(phase)}.manifest.json"
 
-    def tables(self, phase: str) -> str:
-        """How the names of a phase's tables begin: with its folder, and its manifest's digest."""
-        return f"{self.results}/phases/{phase}.{self.phase_digests[phase]}"
-
     @cached_property
     def study_manifest(self) -> Mapping[str, Any]:
         """What the dataset of the study is made from."""
-        study = self.study
         return {
-            "study": study.name,
-            "title": study.title,
+            **self.study.model_dump(mode="json", include=_REPEATED),
+            "study": self.study.name,
             "file": self.file,
             "session": self.session,
-            "repetitions": study.repetitions,
-            "order": study.order,
-            "seed": study.seed,
-            "margin": study.margin,
-            "reference": study.reference,
-            "criteria": list(study.criteria),
-            "baselines": list(study.baselines),
-            "hypotheses": study.hypotheses,
-            "engine": study.engine,
-            "placement": study.placement,
-            "threads_total": study.threads_total,
+            "placement": self.study.placement,
             "analysing_code": self.analysing_code,
             "run_files": self.run_files() + self.other_sessions(),
             "calibrations": self.calibration_files(),
@@ -199,30 +181,26 @@ class Plan:
                     "tables": self.tables(phase),
                     "comparisons": self._comparisons(phase),
                     "configs": [
-                        config.id
-                        for one in study.comparisons
-                        if one.phase == phase
-                        for config in one.configs
+                        config for one in self._comparisons(phase) for config in one["configs"]
                     ],
                 }
-                for phase, body in study.phases.items()
+                for phase, body in self.study.phases.items()
             ],
         }
 
     @cached_property
-    def study_digest(self) -> str:
-        """The digest of the study's manifest."""
+    def _study_digest(self) -> str:
         return digest(self.study_manifest)
 
     @property
     def study_manifest_file(self) -> str:
         """Where the manifest of the whole study stands."""
-        return f"{self.results}/manifest.{self.study_digest}.json"
+        return f"{self.results}/manifest.{self._study_digest}.json"
 
     @property
     def dataset_mark(self) -> str:
         """An empty file that is there if the dataset was made from this manifest."""
-        return f"{self.results}/dataset.{self.study_digest}.made"
+        return f"{self.results}/dataset.{self._study_digest}.made"
 
     def _comparisons(self, phase: str) -> list[dict[str, Any]]:
         return [
@@ -230,8 +208,6 @@ class Plan:
             for one in self.study.comparisons
             if one.phase == phase
         ]
-
-    # All of them
 
     def texts(self) -> dict[str, str]:
         """What the commands of the workflow read, by the file that holds it."""
