@@ -13,6 +13,7 @@ from raw_blocks import block, scaled, where, write_dataset
 
 from tandembench.analysis.answer import answers
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.stability import Stability
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.figures.draw import draw
 from tandembench.report.figures.figure import Figure
@@ -76,7 +77,7 @@ def in_turn(blocks: Blocks) -> Blocks:
     ]
 
 
-def drawn(data: Dataset, stability: Sequence[Row] | None = ()) -> Drawn:
+def drawn(data: Dataset, stability: Sequence[Stability] | None = ()) -> Drawn:
     """Its figures, and the answer that they are of."""
     study = data.descriptor["study"]
     every = answers(data.runs, data.executions, study["margin"], study["reference"])

@@ -1,162 +1,51 @@
-"""Attribution: shares that add up, predictions by simulating the sharing, fits against scipy's."""
+"""Where the loss goes: groups, exact sums, bounds, and what is said under which condition."""
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_blocks import block, failed, rounds, unsteady, write_dataset
 from scipy import stats
-from scipy.optimize import curve_fit
 
-from tandembench.analysis.attribution import (
-    MIN_CORRELATION,
-    Outcome,
-    agreement,
-    fitted_gain,
-    predict_sharing,
-    predict_turns,
-    split,
-)
+from tandembench.analysis.attribution import Group, attribution, split
+from tandembench.cli import main
+from tandembench.dataset.load import load_dataset
 
+Row = dict[str, Any]
+Blocks = Sequence[Sequence[Row]]
 ONE = ["s1"]
 
 
-def estimator(d: Sequence[float]) -> float:
-    return sum(d) / (2 * max(d))
+def groups(folder: Path, blocks: Blocks) -> tuple[Group, ...]:
+    data = load_dataset(write_dataset(folder, blocks))
+    return attribution(data.runs, data.executions, 0.05).groups
 
 
-def shared(tokens: tuple[int, int], gain: float, rate: float = 50.0) -> tuple[float, float]:
-    """When each of two is done, token by token: both at g r / 2, then one alone at r."""
-    left, clock, ends = list(map(float, tokens)), 0.0, [0.0, 0.0]
-    while any(left):
-        active = [i for i in (0, 1) if left[i]]
-        own = gain * rate / 2 if len(active) == 2 else rate
-        step = min(left[i] for i in active)
-        clock += step / own
-        for i in active:
-            left[i] -= step
-            ends[i] = clock if not left[i] else ends[i]
-    return ends[0], ends[1]
+def place(group: Group) -> tuple[str | None, ...]:
+    return group.topology, group.work, group.scenario
 
 
-@pytest.mark.parametrize("gain", [0.5, 0.74, 1.0, 1.6, 2.0])
-@pytest.mark.parametrize("tokens", [(398, 610), (610, 398), (1, 1000), (64, 64), (10, 11)])
-def test_sharing_is_what_two_that_share_a_rate_do(tokens: tuple[int, int], gain: float) -> None:
-    assert predict_sharing([tokens], gain) == [pytest.approx(estimator(shared(tokens, gain)))]
-
-
-def test_equal_answers_read_full_efficiency_whatever_the_gain() -> None:
-    assert predict_sharing([(64, 64)] * 2, 1.0) == predict_sharing([(64, 64)] * 2, 2.0) == [1, 1]
-
-
-@pytest.mark.parametrize(("tokens", "first"), [((398, 610), 0), ((398, 610), 1), ((64, 64), 0)])
-def test_turns_are_one_after_the_other(tokens: tuple[int, int], first: int) -> None:
-    d = [0.0, 0.0]
-    d[first], d[1 - first] = tokens[first], sum(tokens)
-    assert predict_turns([tokens], [first]) == [pytest.approx(estimator(d))]
-    if tokens == (64, 64):
-        assert predict_turns([tokens], [first]) == [0.75]
-
-
-@pytest.mark.parametrize("tokens", [[], [(0, 0)], [(-1, 2)]])
-def test_nothing_is_predicted_from_nothing(tokens: list[tuple[int, int]]) -> None:
-    with pytest.raises(ValueError, match="two agents with answers"):
-        predict_sharing(tokens, 1.0)
-
-
-def noisy(gain: float, n: int = 40, sd: float = 0.01) -> tuple[list[tuple[int, int]], list[float]]:
-    generator = np.random.default_rng(114)
-    tokens = [(int(a), int(b)) for a, b in generator.integers(100, 900, (n, 2))]
-    noise = generator.normal(0, sd, n)
-    return tokens, [float(p + e) for p, e in zip(predict_sharing(tokens, gain), noise, strict=True)]
-
-
-@pytest.mark.parametrize("gain", [0.3, 0.74, 1.0, 2.0])
-def test_the_fit_and_its_interval_are_those_of_scipys_curve_fit(gain: float) -> None:
-    tokens, measured = noisy(gain)
-    lengths = np.asarray(tokens, float)
-
-    def model(x: np.ndarray, g: float) -> np.ndarray:
-        low, rest = x.min(axis=1), np.abs(np.diff(x, axis=1)).ravel()
-        return np.asarray(0.5 + low / (2 * low + g * rest))
-
-    wanted, covariance = curve_fit(model, lengths, measured, p0=[1.0])
-    half = stats.t.ppf(0.975, len(measured) - 1) * math.sqrt(covariance[0, 0])
-    found = fitted_gain(tokens, measured, ONE * 40)
-    assert found is not None
-    assert found.mean == pytest.approx(wanted[0], abs=1e-4)
-    assert found.low is not None
-    assert found.mean - found.low == pytest.approx(half, rel=1e-3)
-    assert found.mean == pytest.approx(gain, abs=2 * half)
-
-
-def test_from_three_sessions_on_the_gain_is_the_mean_of_their_fits() -> None:
-    parts = [noisy(gain, 20, 0.0) for gain in (0.7, 0.8, 0.9)]
-    tokens = [pair for part in parts for pair in part[0]]
-    measured = [value for part in parts for value in part[1]]
-    found = fitted_gain(tokens, measured, [s for s in ("s1", "s2", "s3") for _ in range(20)])
-    assert found is not None
-    assert (found.mean, found.n) == (pytest.approx(0.8, abs=1e-4), 3)
-    assert found.basis == "sessions"
-
-
-def test_there_is_no_gain_where_none_can_be_told() -> None:
-    equal = [(64, 64)] * 5
-    assert fitted_gain(equal, [0.98] * 5, ONE * 5) is None
-    tokens, measured = noisy(1.0, 2)
-    assert fitted_gain(tokens, measured, ONE * 2) is None
-    # turns look like a gain without end
-    served = [(400, 600)] * 5
-    assert fitted_gain(served, predict_turns(served, [0] * 5), ONE * 5) is None
-
-
-def outcome(predicted: Sequence[float], measured: Sequence[float], margin: float = 0.05) -> Outcome:
-    return agreement(predicted, measured, ONE * len(predicted), margin).outcome
-
-
-def test_outcomes() -> None:
-    tokens, measured = noisy(0.74)
-    right, wrong = predict_sharing(tokens, 0.74), predict_sharing(tokens, 3.0)
-    assert outcome(right, measured) == "agrees"
-    assert outcome(wrong, measured) == "differs"
-    assert outcome(right[::-1], measured, 0.3) == "mean_only"
-    assert outcome([0.9] * 8, [0.89, 0.91] * 4) == "level"
-    assert outcome([0.9, 0.92] * 4, [0.92, 0.9] * 4) == "mean_only"
-    assert outcome([0.9, 0.92], [0.9, 0.5]) == "inconclusive"
-    assert outcome([0.9], [0.9]) == "inconclusive"
-
-
-def test_the_correlation_and_its_interval_are_fishers() -> None:
-    tokens, measured = noisy(0.74, 30, 0.05)
-    predicted = predict_sharing(tokens, 0.74)
-    found = agreement(predicted, measured, ONE * 30, 0.05)
-    r = float(np.corrcoef(predicted, measured)[0, 1])
-    half = 1.959963984540054 / math.sqrt(30 - 3)
-    assert found.correlation is not None
-    assert found.correlation.mean == pytest.approx(r)
-    assert found.correlation.low == pytest.approx(math.tanh(math.atanh(r) - half))
-    assert found.correlation.high == pytest.approx(math.tanh(math.atanh(r) + half))
-    assert pytest.approx(0.5) == MIN_CORRELATION**2
-
-
-def test_what_does_not_vary_correlates_with_nothing() -> None:
-    assert agreement([0.9] * 5, [0.8, 0.9, 1.0, 0.9, 0.9], ONE * 5, 0.05).correlation is None
-    assert agreement([0.8, 0.9, 1.0], [0.8, 0.9, 1.0], ONE * 3, 0.05).correlation is None
-
-
-Losses = st.lists(st.floats(0.001, 1.0), min_size=2, max_size=12)
+LOSSES = st.lists(st.floats(0.001, 1.0), min_size=2, max_size=12)
 
 
 @settings(max_examples=60, deadline=None)
-@given(losses=Losses, weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3))
-def test_shares_of_parts_that_add_up_add_up(losses: list[float], weights: list[float]) -> None:
-    rest = 1 - sum(weights)
-    parts = {str(i): [w * loss for loss in losses] for i, w in enumerate([*weights, rest])}
-    found = split(losses, parts, ONE * len(losses))
-    assert sum(part.mean.mean for part in found) == pytest.approx(np.mean(losses))
-    assert sum(part.share.mean for part in found if part.share) == pytest.approx(1)
+@given(losses=LOSSES, weights=st.lists(st.floats(-2, 2), min_size=3, max_size=3))
+def test_means_and_shares_of_parts_add_up(losses: list[float], weights: list[float]) -> None:
+    every = [*weights, 1 - sum(weights)]
+    parts = {str(i): [w * loss for loss in losses] for i, w in enumerate(every)}
+    loss, found = split(losses, parts, ONE * len(losses))
+    assert loss.mean == pytest.approx(np.mean(losses))
+    assert sum(part.mean.mean for part in found.values()) == pytest.approx(loss.mean)
+    shares = [part.share for part in found.values() if part.share]
+    assert len(shares) == (len(found) if loss.low is not None and loss.low > 0 else 0)
+    assert not shares or sum(share.mean for share in shares) == pytest.approx(1)
 
 
 def test_the_interval_of_a_share_is_the_ratio_estimators() -> None:
@@ -167,22 +56,187 @@ def test_the_interval_of_a_share_is_the_ratio_estimators() -> None:
     ratio = part.mean() / loss.mean()
     (xx, xy), (_, yy) = np.cov(loss, part)
     error = math.sqrt((yy - 2 * ratio * xy + ratio**2 * xx) / 25) / loss.mean()
-    (found,) = split(list(loss), {"p": list(part)}, ONE * 25)
-    assert found.share is not None
-    assert found.share.low is not None
-    assert found.share.mean == pytest.approx(ratio)
+    share = split([*loss], {"p": [*part]}, ONE * 25)[1]["p"].share
+    assert share
     half = stats.t.ppf(0.975, 24) * error
-    assert found.share.mean - found.share.low == pytest.approx(half)
+    assert (share.mean, share.low) == (pytest.approx(ratio), pytest.approx(ratio - half))
 
 
 def test_sessions_are_the_units_of_a_split_from_three_on() -> None:
-    sessions = [s for s in ("a", "b", "c") for _ in range(4)]
-    (found,) = split([0.1] * 12, {"p": [0.02] * 4 + [0.03] * 4 + [0.04] * 4}, sessions)
-    assert (found.mean.n, found.mean.basis) == (3, "sessions")
-    assert found.share is not None
-    assert (found.share.mean, found.share.n) == (pytest.approx(0.3), 3)
+    sessions = [session for session in "abc" for _ in range(4)]
+    part = split([0.1] * 12, {"p": [0.02] * 4 + [0.03] * 4 + [0.04] * 4}, sessions)[1]["p"]
+    assert (part.mean.n, part.mean.basis) == (3, "sessions")
+    assert part.share
+    assert (part.share.mean, part.share.n) == (pytest.approx(0.3), 3)
 
 
-def test_without_a_loss_there_are_no_shares() -> None:
-    (found,) = split([-0.1, 0.0], {"p": [0.0, 0.0]}, ONE * 2)
-    assert found.share is None
+@pytest.mark.parametrize("loss", [[-0.1, 0.0], [0.05, -0.04, 0.01], [0.01, 0.3]])
+def test_a_loss_that_may_be_none_has_no_shares(loss: list[float]) -> None:
+    """A share of -3194 % is one of a mean loss near 0."""
+    assert split(loss, {"p": [0.2] * len(loss)}, ONE * len(loss))[1]["p"].share is None
+
+
+def test_intervals_stay_within_what_is_possible() -> None:
+    losses = [0.1, 0.11, 0.1]
+    parts = {"orchestration_loss": [0.0, 0.01, 0.0], "imbalance_loss": [0.1, 0.1, 0.1]}
+    for part in split(losses, parts, ONE * 3)[1].values():
+        for one in (part.mean, part.share):
+            assert one
+            assert one.low is not None
+            assert one.high is not None
+            assert 0 <= one.low <= one.mean <= one.high <= 1
+
+
+def test_groups_are_the_dataset_each_topology_and_each_scenario(tmp_path: Path) -> None:
+    one = rounds(2, block("dual"))
+    assert [place(row) for row in groups(tmp_path / "one", one)] == [("dual", "fixed", None)]
+    blocks = rounds(
+        2,
+        block("serial"),
+        block("dual"),
+        block("dual-h", scenario="chimera_hetero"),
+        block("dual-n", work_policy="natural"),
+        block("dual-1", (1.0,)),
+    )
+    assert [(*place(row), row.n) for row in groups(tmp_path / "all", blocks)] == [
+        (None, None, None, 8),
+        ("serial", "fixed", None, 2),
+        ("dual", "fixed", None, 4),
+        ("dual", "fixed", "chimera_hetero", 2),
+        ("dual", "fixed", "chimera_homo", 2),
+        ("dual", "natural", None, 2),
+    ]
+
+
+UNEVEN = block("dual", (1.0, 0.6), (1.3, 0.9), tokens=(8, 5))
+# One slot: the second agent begins as the first one ends.
+QUEUE = block("single", (1.0, 1.0), (1.0, 1.0), starts=[0.0, 1.0])
+
+
+def test_parts_add_up_in_every_group(tmp_path: Path) -> None:
+    blocks = rounds(3, block("serial"), UNEVEN, block("single", (1.0, 1.0), (2.0, 1.0)))
+    for row in groups(tmp_path, blocks):
+        for whole in (row.estimate, row.true):
+            assert whole
+            means = {name: part.mean.mean for name, part in whole.parts.items() if part}
+            inner = ("imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest")
+            total = sum(mean for name, mean in means.items() if name not in inner)
+            assert total == pytest.approx(whole.loss.mean)
+        estimate = row.estimate.parts
+        imbalance = sum(part.mean.mean for name in inner if (part := estimate[name]))
+        assert estimate["imbalance_loss"]
+        assert imbalance == pytest.approx(estimate["imbalance_loss"].mean.mean)
+
+
+def test_a_queue_is_neither_contention_nor_unequal_work(tmp_path: Path) -> None:
+    """32 of 32 tokens, served one at a time: the estimator loses a quarter, and nothing of it to
+    answers; against each alone, half is lost, to waiting."""
+    rows = block("single", (1.0, 1.0), (1.0, 2.0), tokens=32)
+    (last,) = (row for row in rows if (row["agent"], row["mode"]) == ("insight", "concurrent"))
+    stamps = [stamp + 1_000_000_000 for stamp in rows[0]["steps"][0]["chunk_ns"]]
+    last["steps"] = [
+        last["steps"][0] | {"chunk_ns": stamps, "end_ns": 2_000_000_000, "prompt_s": None}
+    ]
+    (found,) = groups(tmp_path, rounds(3, rows))
+    estimate, true = (
+        {name: part.mean.mean for name, part in whole.parts.items() if part}
+        for whole in (found.estimate, found.true)
+        if whole
+    )
+    assert (found.estimate.largest, found.estimate.largest_imbalance) == (
+        "imbalance_loss",
+        "imbalance_first_token",
+    )
+    assert estimate["imbalance_loss"] == pytest.approx(0.25)
+    assert estimate["imbalance_token"] == pytest.approx(0)
+    assert found.true
+    assert found.true.largest == "queueing"
+    assert true["queueing"] == pytest.approx(0.5)
+    assert true["contention"] == pytest.approx(0, abs=1e-9)
+    assert true["work_imbalance"] == pytest.approx(0)
+
+
+def test_void_runs_and_runs_of_one_agent_have_no_loss_to_explain(tmp_path: Path) -> None:
+    lost = failed(block("dual"), "insight", "concurrent", "oom")
+    assert groups(tmp_path, [lost, block("single", (1.0,))]) == ()
+
+
+def late(rows: Sequence[Row], seconds: float) -> list[Row]:
+    """The run begins ``seconds`` after the barrier: time outside the agents."""
+    shift = round(seconds * 1e9)
+
+    def later(step: Row) -> Row:
+        stamps = [stamp + shift for stamp in step["chunk_ns"]]
+        ends = {"request_ns": step["request_ns"] + shift, "end_ns": step["end_ns"] + shift}
+        return step | ends | {"chunk_ns": stamps}
+
+    return [
+        row | {"steps": [later(step) for step in row["steps"]]}
+        if row["mode"] == "concurrent"
+        else row
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outside"),
+    [
+        ((0.0001, 0.0002, 0.0001), "below"),
+        ((0.2, 0.21, 0.2), "above"),
+        ((0.0001, 0.3, 0.001), "inconclusive"),
+        ((0.1,), "inconclusive"),
+    ],
+)
+def test_time_outside_the_agents_is_judged(
+    tmp_path: Path, seconds: Sequence[float], outside: str
+) -> None:
+    uneven = block("dual", (1.0, 0.6), (1.0, 0.6), tokens=(8, 5))
+    blocks = [
+        [row | {"repetition": n} for row in late(uneven, one)]
+        for n, one in enumerate(seconds, start=1)
+    ]
+    assert groups(tmp_path, blocks)[0].outside == outside
+
+
+@pytest.mark.parametrize(
+    ("factors", "sharing"),
+    [
+        ((1.4, 1.42, 1.41), "above"),
+        ((0.8, 0.81, 0.8), "below"),
+        ((0.6, 1.0, 2.0), "inconclusive"),
+    ],
+)
+def test_what_sharing_costs_is_judged(
+    tmp_path: Path, factors: Sequence[float], sharing: str
+) -> None:
+    assert groups(tmp_path, unsteady(block("dual"), *factors))[0].sharing == sharing
+
+
+def test_without_solos_the_true_loss_is_not_known(tmp_path: Path) -> None:
+    rows = block("dual", tokens=40)
+    for row in rows:
+        if row["mode"] == "solo":  # lengths too unlike those in the run
+            row["steps"] = [step | {"answer_tokens": 4} for step in row["steps"]]
+    (found,) = groups(tmp_path, rounds(2, rows))
+    assert (found.true, found.n_true, found.sharing) == (None, 0, "inconclusive")
+
+
+def test_the_command_prints_both_formats(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path, rounds(2, UNEVEN, block("serial")))
+    for argument in (folder, folder / "datapackage.json"):
+        done = CliRunner().invoke(main, ["attribution", str(argument)])
+        assert done.exit_code == 0, done.output
+        assert done.stdout.count("\n### ") + 1 == 3
+    done = CliRunner().invoke(main, ["attribution", str(folder), "--format", "json"])
+    found = json.loads(done.stdout)
+    assert (found["flag"], len(found["groups"])) == (None, 3)
+    assert found["groups"][1]["predictions"] is None
+    part = found["groups"][2]["estimate"]["parts"]["orchestration_loss"]
+    assert part["mean"]["mean"] == pytest.approx(0)
+    lost = failed(block("dual"), "insight", "concurrent", "oom")
+    nothing = write_dataset(tmp_path / "none", [lost])
+    for style in ("markdown", "json"):
+        done = CliRunner().invoke(main, ["attribution", str(nothing), "--format", style])
+        assert (done.exit_code, "###" in done.stdout) == (0, False)
+    done = CliRunner().invoke(main, ["attribution", str(tmp_path / "no")])
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)

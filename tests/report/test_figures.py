@@ -19,6 +19,7 @@ from studies import study as a_study
 
 from tandembench.analysis.findings import Answer
 from tandembench.analysis.intervals import Interval
+from tandembench.analysis.stability import Stability
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.formats import bounded
 from tandembench.report.said import called
@@ -155,12 +156,12 @@ def test_the_drift_and_the_levels_drawn_are_those_claimed(tmp_path: Path) -> Non
             when = rows[0]["started_at"] + pd.Timedelta(minutes=at)
             blocks.append([row | {"repetition": n + 1, "started_at": when} for row in rows])
     data = loaded(tmp_path, blocks)
-    row = {"session": "s1", "drift": Interval(1.12, 1.05, 1.19, 12), "level_starts": [7]}
+    row = Stability("s1", 12, Interval(1.12, 1.05, 1.19, 12), "worse", "slowdown", (7,))
     told = drawn(data, [row]).figures["order"]
     # the config's first run is 2.5 steps of 2 % under its mean, its last one above
     expected = [f"{100 * (1.01**off - 1):+.1f} %" for off in (-5, 5)]
     assert told.rows == (("s1", "12", *expected, "1.12 [1.05, 1.19]", "7"),)
-    few = drawn(data, [row | {"drift": None, "level_starts": []}]).figures["order"]
+    few = drawn(data, [Stability("s1", 12, None, None, "too few", ())]).figures["order"]
     untold = drawn(data, None).figures["order"]
     assert few.rows[0][-2:] == untold.rows[0][-2:] == ("-", "-")
     assert len({told.caption, few.caption, untold.caption}) == 3

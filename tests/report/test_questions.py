@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from raw_blocks import block, rounds, scaled, write_dataset
+from raw_blocks import block, scaled, unsteady, write_dataset
 
+from tandembench.analysis.hypotheses import Result
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.invocation import note
 from tandembench.project import load_hypotheses
-from tandembench.report.details import details
-from tandembench.report.hypotheses import as_text, questions
-from tandembench.report.render import harmless, render
+from tandembench.report.questions import hypotheses_section
+from tandembench.report.render import harmless
+from tandembench.report.write import rendered
+from tandembench.study.hypotheses import Hypothesis
 
 Row = dict[str, Any]
+Blocks = Sequence[Sequence[Row]]
 TEXT = """\
 hypotheses:
   gain:
@@ -41,119 +44,103 @@ hypotheses:
     a: {topology: dual}
     b: {topology: serial}
     expect: {direction: less}
+  missing:
+    question: "Has it one slot?"
+    metric: makespan_ratio
+    a: {topology: single}
+    b: {topology: serial}
+    expect: {direction: less}
 """
+NAMES = ("gain", "estimate", "slower", "missing")
 DUAL = block("dual", (1.0, 1.0), (1.25, 1.25))
+# Three rounds of dual and serial, a little apart.
+ROUNDS = [rows for one in (DUAL, block("serial")) for rows in unsteady(one, 1.0, 1.01, 0.99)]
 
 
-def blocks(**changes: Any) -> list[list[Row]]:
-    """Three rounds of dual and serial, a little apart."""
-    return [
-        [row | {"repetition": n} | changes for row in scaled(rows, factor)]
-        for n, factor in enumerate((1.0, 1.01, 0.99), start=1)
-        for rows in (DUAL, block("serial"))
-    ]
+def every(**changes: Any) -> Blocks:
+    return [[row | changes for row in rows] for rows in ROUNDS]
 
 
-def dataset(folder: Path, those: Sequence[Sequence[Row]]) -> Dataset:
-    return load_dataset(write_dataset(folder, those))
+def dataset(folder: Path, blocks: Blocks = ROUNDS) -> Dataset:
+    return load_dataset(write_dataset(folder, blocks))
 
 
-def declare(folder: Path, text: str = TEXT) -> Any:
+def declare(folder: Path, text: str = TEXT) -> tuple[Hypothesis, ...]:
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "mine.yaml"
-    file.write_text(text, encoding="utf-8")
-    return load_hypotheses(str(file))
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    return load_hypotheses(str(folder / "mine.yaml"))
 
 
-def digests(hypotheses: Any) -> dict[str, str]:
-    return {one.id: one.digest for one in hypotheses}
+def asked(data: Dataset, hypotheses: Sequence[Hypothesis], root: Path) -> dict[str, Result]:
+    section = hypotheses_section(data, hypotheses, root)
+    return {row.id: row.result for row in section.rows} if section else {}
 
 
-def asked(folder: Path, text: str = TEXT, **changes: Any) -> dict[str, Row]:
-    found = questions(dataset(folder / "d", blocks(**changes)), declare(folder, text), folder / "b")
-    return {row["id"]: row for row in found["rows"]}
+def test_each_question_has_its_row_and_foreign_words_do_nothing(tmp_path: Path) -> None:
+    data, hypotheses = dataset(tmp_path / "d"), declare(tmp_path)
+    found = asked(data, hypotheses, tmp_path)
+    assert {name: one.verdict for name, one in found.items()} == {
+        "gain": "confirmed",
+        "estimate": "confirmed",
+        "slower": "contradicted",
+        "missing": "not testable",
+    }
+    gain = found["gain"].estimate
+    assert gain
+    assert (gain.mean, gain.n) == (pytest.approx(1.6), 3)
+    (first, second, numbers), _ = rendered(data, hypotheses)
+    assert all(r"Is \<b\>dual\</b\> faster?" in text for text in (first, second))
+    assert r"(A \*note\*.)" in second
+    rows = json.loads(numbers)["details"]["hypotheses"]["rows"]
+    assert [row["id"] for row in rows] == [*found]
+    assert all(harmless(row["sentence"], limit=1000) in second for row in rows)
+    assert hypotheses_section(data, ()) is None
 
 
-def test_each_question_has_its_row(tmp_path: Path) -> None:
-    found = asked(tmp_path)
-    gain = found["gain"]
-    assert (gain["verdict"], gain["n"], gain["workloads"]) == ("confirmed", 3, 1)
-    assert gain["estimate"].mean == pytest.approx(1.6)
-    assert (gain["low"], gain["high"]) == (1.0, None)
-    assert gain["a"] == {"dataset": "self", "topology": "dual"}
-    assert found["slower"]["verdict"] == "contradicted"
-    assert found["estimate"]["verdict"] == "confirmed"
-    assert found["estimate"]["constant"] == 0.5
-
-
-def test_the_report_has_the_section_and_foreign_words_do_nothing(tmp_path: Path) -> None:
-    found = questions(dataset(tmp_path / "d", blocks()), declare(tmp_path))
-    text = render({"hypotheses": found}, "hypotheses.md.j2")
-    assert r"Is \<b\>dual\</b\> faster?" in text
-    assert r"(A \*note\*.)" in text
-    for row in found["rows"]:
-        assert f"*{harmless(row['sentence'], limit=1000)}*" in text
-    none = render({"hypotheses": {"rows": [], "counts": {}}}, "hypotheses.md.j2")
-    assert none.startswith("No questions were declared")
-    whole = details(dataset(tmp_path / "e", blocks()), declare(tmp_path), tmp_path / "b")
-    assert whole["hypotheses"] == found | {"rows": whole["hypotheses"]["rows"]}
-
-
-def declared_when(folder: Path, noted: Sequence[tuple[str, Any]], **changes: Any) -> set[str]:
-    """What is said of every hypothesis if ``noted`` stood in the study's invocations."""
-    results = folder / "d"
-    for invocation, hypotheses in noted:
-        note(str(results), invocation, "s1", "start", hypotheses)
-        note(str(results), invocation, "s1", "done")
-    return {row["declared"] for row in asked(folder, **changes).values()}
-
-
-def test_declared_before_the_first_block(tmp_path: Path) -> None:
-    same = digests(declare(tmp_path))
-    assert declared_when(tmp_path / "a", [("inv1", same)]) == {"before"}
-    # another invocation, which measured nothing of it, does not matter
-    later = [("inv1", same), ("inv2", {})]
-    assert declared_when(tmp_path / "b", later) == {"before"}
-
-
-def test_declared_later_or_otherwise_is_exploratory(tmp_path: Path) -> None:
-    same = digests(declare(tmp_path))
-    assert declared_when(tmp_path / "a", [("inv1", {})]) == {"after"}
-    other = dict.fromkeys(same, "0" * 12)
-    assert declared_when(tmp_path / "b", [("inv1", other)]) == {"after"}
-    one = same | {"gain": "0" * 12}
-    assert declared_when(tmp_path / "c", [("inv1", one)]) == {"before", "after"}
-    # the start of an invocation counts, not what was noted under its name later
-    twice = [("inv1", other), ("inv1", same)]
-    assert declared_when(tmp_path / "d", twice) == {"after"}
-
-
-def test_where_nothing_was_noted_it_is_not_known(tmp_path: Path) -> None:
-    assert declared_when(tmp_path / "a", []) == {"not known"}
-    assert declared_when(tmp_path / "b", [("inv1", None)]) == {"not known"}
-    same = digests(declare(tmp_path))
-    assert declared_when(tmp_path / "c", [("inv1", same)], invocation=None) == {"not known"}
-
-
-def test_what_was_declared_is_in_the_dataset_and_the_same_again(tmp_path: Path) -> None:
-    same = digests(declare(tmp_path))
-    texts = []
-    for name in ("a", "b"):
-        note(str(tmp_path / name), "inv1", "s1", "start", same)
-        note(str(tmp_path / name), "unused", "s1", "start", same)
-        folder = write_dataset(tmp_path / name, blocks())
-        descriptor = json.loads((folder / "datapackage.json").read_text())
-        assert descriptor["declared"] == {"inv1": same}
-        texts.append((folder / "datapackage.json").read_text().replace(f"/{name}/", "/"))
-    assert texts[0] == texts[1]
+@pytest.mark.parametrize(
+    ("noted", "changes", "declared"),
+    [
+        ([("inv1", True)], {}, "before"),
+        # another invocation, which measured nothing of it, does not matter
+        ([("inv1", True), ("inv2", {})], {}, "before"),
+        ([("inv1", {})], {}, "after"),
+        (
+            [("inv1", dict.fromkeys(("gain", "estimate", "slower", "missing"), "0" * 12))],
+            {},
+            "after",
+        ),
+        # the start of an invocation counts, not what was noted under its name later
+        ([("inv1", {}), ("inv1", True)], {}, "after"),
+        ([], {}, "not known"),
+        ([("inv1", None)], {}, "not known"),
+        ([("inv1", True)], {"invocation": None}, "not known"),
+    ],
+)
+def test_what_stood_before_the_first_block(
+    tmp_path: Path, noted: Sequence[tuple[str, Any]], changes: Row, declared: str
+) -> None:
+    """Digests that an invocation noted at its start; True stands for those of the file."""
+    hypotheses = declare(tmp_path)
+    same = {one.id: one.digest for one in hypotheses}
+    for invocation, digests in noted:
+        stood = same if digests is True else digests
+        note(str(tmp_path / "d"), invocation, "s1", "start", stood)
+        note(str(tmp_path / "d"), invocation, "s1", "done")
+    data = dataset(tmp_path / "d", every(**changes))
+    assert {one.declared for one in asked(data, hypotheses, tmp_path).values()} == {declared}
+    if declared == "before":
+        assert data.descriptor["declared"] == {"inv1": same}
 
 
 def test_a_line_that_a_kill_cut_off_is_no_declaration(tmp_path: Path) -> None:
-    note(str(tmp_path / "d"), "inv1", "s1", "start", digests(declare(tmp_path)))
+    hypotheses = declare(tmp_path)
+    digests = {one.id: one.digest for one in hypotheses}
+    note(str(tmp_path / "d"), "inv1", "s1", "start", digests)
     path = tmp_path / "d/invocations.ndjson"
     line = path.read_text()
     path.write_text(line[: len(line) // 2] + "\nnull\n[1]\n" + '{"invocation": "inv1"}\n')
-    assert {row["declared"] for row in asked(tmp_path).values()} == {"not known"}
+    found = asked(dataset(tmp_path / "d"), hypotheses, tmp_path)
+    assert {one.declared for one in found.values()} == {"not known"}
 
 
 BESIDE = """\
@@ -167,86 +154,76 @@ hypotheses:
 """
 
 
-def sessions(factor: float) -> list[list[Row]]:
+def sessions(factor: float) -> Blocks:
     return [
         [row | {"session": f"s{n}", "invocation": f"inv{n}"} for row in scaled(DUAL, factor * f)]
         for n, f in enumerate((1.0, 1.01, 0.99), start=1)
     ]
 
 
-def test_a_baseline_of_runs_is_compared_by_sessions(tmp_path: Path) -> None:
-    freeze(write_dataset(tmp_path / "x", sessions(1.0)), "mine", None, tmp_path / "b")
-    own = dataset(tmp_path / "y", sessions(1.02))
-    (row,) = questions(own, declare(tmp_path, BESIDE), tmp_path / "b")["rows"]
-    assert (row["verdict"], row["basis"], row["b"]["dataset"]) == ("confirmed", "sessions", "mine")
-    assert row["estimate"].mean == pytest.approx(1.02, abs=0.001)
-    assert "that in dual of mine" in row["sentence"]
-
-
-def test_one_session_of_each_cannot_be_compared(tmp_path: Path) -> None:
-    freeze(write_dataset(tmp_path / "x", blocks()), "mine", None, tmp_path / "b")
-    (row,) = questions(
-        dataset(tmp_path / "y", blocks()), declare(tmp_path, BESIDE), tmp_path / "b"
-    )["rows"]
-    assert (row["verdict"], row["reason"]) == ("not testable", "different sessions")
-
-
-def test_another_model_is_not_comparable_and_no_baseline_none(tmp_path: Path) -> None:
-    other = [
-        [row | {"model": "large-model", "model_digest": "c"} for row in rows] for rows in blocks()
-    ]
-    freeze(write_dataset(tmp_path / "x", other), "mine", None, tmp_path / "b")
-    own, those = dataset(tmp_path / "y", blocks()), declare(tmp_path, BESIDE)
-    (row,) = questions(own, those, tmp_path / "b")["rows"]
-    assert row["reason"] == "other models: small-model and large-model"
-    (row,) = questions(own, those, tmp_path / "none")["rows"]
-    assert row["reason"] == "no baseline mine"
+@pytest.mark.parametrize(
+    ("theirs", "ours", "verdict", "reason"),
+    [
+        (sessions(1.0), sessions(1.02), "confirmed", None),
+        (ROUNDS, ROUNDS, "not testable", "different sessions"),
+        (
+            every(model="large-model", model_digest="c"),
+            ROUNDS,
+            "not testable",
+            "other models: small-model and large-model",
+        ),
+        (None, ROUNDS, "not testable", "no baseline mine"),
+    ],
+)
+def test_a_baseline_of_runs_is_a_side_where_it_is_comparable(
+    tmp_path: Path, theirs: Blocks | None, ours: Blocks, verdict: str, reason: str | None
+) -> None:
+    if theirs:
+        freeze(write_dataset(tmp_path / "x", theirs), "mine", None, tmp_path / "b")
+    hypotheses = declare(tmp_path, BESIDE)
+    found = asked(dataset(tmp_path / "y", ours), hypotheses, tmp_path / "b")["theirs"]
+    assert (found.verdict, found.reason) == (verdict, reason)
+    if found.estimate:
+        assert (found.basis, found.estimate.mean) == ("sessions", pytest.approx(1.02, abs=0.001))
 
 
 def test_what_the_reports_print_is_compared_as_printed(repository: Path, tmp_path: Path) -> None:
-    text = BESIDE.replace("wall_s", "efficiency_estimate").replace("margin: 0.1", "low: 0.15")
-    text = text.replace("{topology: dual}", "{dataset: tr114}").replace("topology: dual, ", "")
-    text = text.replace("mine", "tr113").replace("expect", "compare: difference\n    expect")
-    (row,) = questions(
-        dataset(tmp_path / "y", blocks()),
-        declare(tmp_path, text),
-        repository / "resources/baselines",
-    )["rows"]
+    text = """\
+hypotheses:
+  printed:
+    question: q
+    metric: efficiency_estimate
+    a: {dataset: tr114}
+    b: {dataset: tr113}
+    compare: difference
+    expect: {low: 0.15}
+"""
+    root = repository / "resources/baselines"
+    found = asked(dataset(tmp_path / "y"), declare(tmp_path, text), root)["printed"]
     # 0.893 and 0.720, 5.5 and 5.6 points, 150 and 19 runs
-    assert row["estimate"].mean == pytest.approx(0.173)
-    assert row["estimate"].low == pytest.approx(0.1449, abs=5e-4)
-    assert (row["basis"], row["declared"], row["verdict"]) == ("printed", "after", "inconclusive")
+    assert found.estimate
+    assert found.estimate.mean == pytest.approx(0.173)
+    assert found.estimate.low == pytest.approx(0.1449, abs=5e-4)
+    assert (found.basis, found.declared, found.verdict) == ("printed", "after", "inconclusive")
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = str(write_dataset(tmp_path / "d", blocks()))
+    folder = str(write_dataset(tmp_path / "d", ROUNDS))
     declare(tmp_path)
     file = ["--file", str(tmp_path / "mine.yaml")]
     done = CliRunner().invoke(main, ["hypotheses", folder, *file])
-    assert (done.exit_code, done.stdout.count("\n- **")) == (0, 3)
+    assert (done.exit_code, done.stdout.count("\n- **")) == (0, 4)
     done = CliRunner().invoke(main, ["hypotheses", folder, *file, "--format", "json", "--fail"])
     assert done.exit_code == 1
     found = json.loads(done.stdout)
-    assert found["counts"] == {
-        "confirmed": 2,
-        "contradicted": 1,
-        "inconclusive": 0,
-        "not testable": 0,
-    }
-    assert [row["id"] for row in found["hypotheses"]] == ["gain", "estimate", "slower"]
+    counts = {"confirmed": 2, "contradicted": 1, "inconclusive": 0, "not testable": 1}
+    assert found["counts"] == counts
+    assert [row["id"] for row in found["hypotheses"]] == [*NAMES]
     (tmp_path / "mine.yaml").write_text(TEXT.replace("direction: less", "direction: fewer"))
     done = CliRunner().invoke(main, ["hypotheses", folder, *file])
-    assert done.exit_code == 2
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert done.stderr.startswith(f"tandembench: {tmp_path / 'mine.yaml'}:21: ")
-    assert len(done.stderr.splitlines()) == 1
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["hypotheses", folder, "--fail"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "--file" in done.stderr
-
-
-def test_json_and_markdown_come_from_one_result(tmp_path: Path) -> None:
-    found = questions(dataset(tmp_path / "d", rounds(1, DUAL)), declare(tmp_path))
-    (gain, *_) = json.loads(as_text(found, "json"))["hypotheses"]
-    assert gain["reason"] == "no makespan_ratio of side a"
-    assert "Not testable: no makespan_ratio of side a." in as_text(found, "markdown")

@@ -4,78 +4,78 @@ from pathlib import Path
 
 import pytest
 
-from tandembench.analysis.ranking import ranking
+from tandembench.analysis.answer import served
+from tandembench.analysis.attribution import attribution
+from tandembench.analysis.choices import groups
+from tandembench.analysis.settings import checks, settings
 from tandembench.dataset.load import Dataset
 from tandembench.project import load_hypotheses
-from tandembench.report.attribution import as_text, attribution
+from tandembench.report.attribution import as_text
 from tandembench.report.cold import cold
-from tandembench.report.factors import checks, factors
-from tandembench.report.hypotheses import questions
-from tandembench.report.rounds import round_table
-from tandembench.select import proposal
+from tandembench.report.copied import proposal
+from tandembench.report.questions import hypotheses_section
 
 
 def test_time_outside_the_agents_is_under_a_thousandth_of_the_loss(tr114: Dataset) -> None:
-    whole = attribution(tr114.runs, tr114.executions, 0.05)["groups"][0]
-    parts = whole["estimate"]["parts"]
-    assert (whole["n"], whole["topology"], whole["outside"]) == (150, "dual", "nothing")
+    whole = attribution(tr114.runs, tr114.executions, 0.05).groups[0]
+    parts = whole.estimate.parts
+    assert (whole.n, whole.topology, whole.outside) == (150, "dual", "below")
     assert round(100 * parts["imbalance_loss"].mean.mean, 4) == 10.7318
     assert round(100 * parts["orchestration_loss"].mean.mean, 4) == 0.0056
     share = parts["orchestration_loss"].share
     assert share.mean < 0.001
     assert share.high < 0.001
-    assert whole["estimate"]["largest"] == "imbalance_loss"
-    assert whole["estimate"]["largest_imbalance"] == "imbalance_token"
-    assert (whole["true"], whole["n_true"]) == (None, 0)
-    assert whole["outside"] == "nothing"
+    assert whole.estimate.largest == "imbalance_loss"
+    assert whole.estimate.largest_imbalance == "imbalance_token"
+    assert (whole.true, whole.n_true) == (None, 0)
 
 
 def test_every_scenario_tells_the_same(tr114: Dataset) -> None:
-    found = attribution(tr114.runs, tr114.executions, 0.05)["groups"][1:]
-    assert [(row["scenario"], row["n"]) for row in found] == [
+    found = attribution(tr114.runs, tr114.executions, 0.05).groups[1:]
+    assert [(row.scenario, row.n) for row in found] == [
         ("baseline_vs_chimera", 35),
         ("chimera_hetero", 35),
         ("chimera_homo", 80),
     ]
     for row in found:
-        assert row["estimate"]["parts"]["orchestration_loss"].share.high < 0.001
-        assert row["predictions"]["finding"] == "lengths"
+        assert row.estimate.parts["orchestration_loss"].share.high < 0.001
+        assert row.predictions.finding == "lengths"
 
 
 def test_the_estimator_has_measured_answer_lengths(tr114: Dataset) -> None:
-    whole = attribution(tr114.runs, tr114.executions, 0.05)["groups"][0]
-    every, warm = whole["with_cold"], whole["predictions"]
-    rows = every["rows"]
-    assert every["n"] == 150
-    assert [round(mean) for mean in every["tokens"]] == [398, 610]
+    whole = attribution(tr114.runs, tr114.executions, 0.05).groups[0]
+    every, warm = whole.with_cold, whole.predictions
+    rows = every.rows
+    assert every.n == 150
+    assert [round(mean) for mean in every.tokens] == [398, 610]
     assert rows["share_one"].predicted == pytest.approx(0.867, abs=5e-4)
     assert rows["own_each"].predicted == pytest.approx(0.796, abs=5e-4)
     assert rows["own_each"].measured == pytest.approx(0.893, abs=5e-4)
-    assert every["gain"].mean == pytest.approx(0.74, abs=0.01)
+    assert every.gain.mean == pytest.approx(0.74, abs=0.01)
     assert rows["own_each"].outcome == "differs"
     # without a load of the model in between, lengths tell nearly all of it
-    assert (warm["n"], warm["finding"], warm["by"]) == (140, "lengths", "fitted")
-    assert warm["gain"].mean == pytest.approx(0.747, abs=1e-3)
-    assert warm["rows"]["fitted"].correlation.low > 0.99
-    assert abs(warm["rows"]["fitted"].difference.mean) < 0.001
+    assert (warm.n, warm.finding, warm.by) == (140, "lengths", "fitted")
+    assert warm.gain.mean == pytest.approx(0.747, abs=1e-3)
+    assert warm.rows["fitted"].correlation.low > 0.99
+    assert abs(warm.rows["fitted"].difference.mean) < 0.001
 
 
 def test_one_server_serves_in_turn(tr113: Dataset) -> None:
     """And the estimator of one server is near what turns give, far from any sharing."""
-    whole = attribution(tr113.runs, tr113.executions, 0.05)["groups"][0]
-    rows = whole["with_cold"]["rows"]
+    whole = attribution(tr113.runs, tr113.executions, 0.05).groups[0]
+    rows = whole.with_cold.rows
     assert rows["turns"].predicted == pytest.approx(0.726, abs=1e-3)
     assert rows["turns"].measured == pytest.approx(0.720, abs=1e-3)
     assert (rows["turns"].outcome, rows["share_one"].outcome) == ("mean_only", "differs")
-    assert whole["estimate"]["largest_imbalance"] == "imbalance_first_token"
+    assert whole.estimate.largest_imbalance == "imbalance_first_token"
 
 
 def test_two_calls_an_agent_are_split_as_far_as_the_source_tells(tr110: Dataset) -> None:
-    whole = attribution(tr110.runs, tr110.executions, 0.05)["groups"][0]
-    parts = whole["estimate"]["parts"]
+    whole = attribution(tr110.runs, tr110.executions, 0.05).groups[0]
+    parts = whole.estimate.parts
     assert parts["imbalance_token"] is None
     assert parts["imbalance_loss"].mean.mean + parts["orchestration_loss"].mean.mean == (
-        pytest.approx(whole["estimate"]["loss"].mean)
+        pytest.approx(whole.estimate.loss.mean)
     )
     assert "| - | - |" in as_text(tr110, "markdown")
 
@@ -84,10 +84,10 @@ def test_the_flag_is_the_speedup_and_not_the_first_token(
     tr114: Dataset, tr113: Dataset, tr110: Dataset
 ) -> None:
     for dataset, n, up in ((tr114, 150, 9), (tr113, 19, 13), (tr110, 150, 17)):
-        flag = attribution(dataset.runs, dataset.executions, 0.05)["flag"]
+        flag = attribution(dataset.runs, dataset.executions, 0.05).flag
         assert (flag.n, flag.up) == (n, up)
         assert (flag.rule.rule, flag.rule.agrees, flag.rule.both) == ("speedup", n, up)
-    matches = {m.rule: m for m in attribution(tr114.runs, tr114.executions, 0.05)["flag"].matches}
+    matches = {m.rule: m for m in attribution(tr114.runs, tr114.executions, 0.05).flag.matches}
     usual = matches["first_token_usual"]
     # 8 of the 9 flagged runs are just short answers
     assert (usual.n, usual.agrees, usual.flagged, usual.both) == (150, 133, 10, 1)
@@ -114,18 +114,18 @@ def test_no_option_is_known_to_have_been_applied_but_the_topology_is(
         found = checks(dataset.executions)
         (topology,) = (check for check in found if check.factor == "topology")
         assert (topology.asked, topology.effective, topology.applied) == (asked, effective, True)
-        by_factor = {row["factor"]: row for row in factors(found)["summary"]}
+        by_factor = {row.factor: row for row in settings(found).summary}
         for option in ("num_ctx", "num_gpu", "temperature"):
             row = by_factor[option]
-            assert (row["applied"], row["not_applied"], row["not_reported"]) == (0, 0, n)
+            assert (row.applied, row.not_applied, row.not_reported) == (0, 0, n)
 
 
 def test_no_best_config_is_named(tr114: Dataset) -> None:
-    logs = round_table(tr114.runs, "efficiency_estimate")
-    found = ranking(logs.to_numpy().tolist())
-    assert logs.shape == (5, 30)
-    assert found.best is None
-    assert found.p == pytest.approx(0.85, abs=0.02)
+    (*_, whole) = groups(tr114.runs, 0.05, served(tr114.executions), checks(tr114.executions))
+    best = whole.best
+    assert (whole.scenario, best.configs, best.rounds) == (None, 26, 5)
+    assert best.compared.best is None
+    assert best.p > 0.5
     for within in ("topology", "scenario"):
         text = proposal(tr114.runs, tr114.executions, "efficiency_estimate", within)
         remarks = [line for line in text.splitlines() if "# " in line]
@@ -139,8 +139,8 @@ def test_questions_that_these_runs_cannot_answer_say_why(
 ) -> None:
     monkeypatch.chdir(repository)
     asked = load_hypotheses("config/hypotheses/tr114.yaml")
-    rows = {row["id"]: row for row in questions(tr114, asked)["rows"]}
-    reasons = {name: row["reason"] for name, row in rows.items() if row["reason"]}
+    rows = {row.id: row.result for row in hypotheses_section(tr114, asked).rows}
+    reasons = {name: row.reason for name, row in rows.items() if row.reason}
     assert reasons == {
         "q1-gain": "no makespan_ratio of side a",
         "q1-estimator": "no valid run of side b",
@@ -150,12 +150,12 @@ def test_questions_that_these_runs_cannot_answer_say_why(
         "q4-gain": "no antt of side a",
         "q5-gain": "no orchestration_true of side a",
     }
-    verdicts = {name: row["verdict"] for name, row in rows.items() if not row["reason"]}
+    verdicts = {name: row.verdict for name, row in rows.items() if not row.reason}
     assert verdicts == {
         "q1-printed": "inconclusive",  # "hypothesis confirmed", says the report
         "q2-estimator": "contradicted",
         "q4-estimator": "confirmed",
         "q5-estimator": "contradicted",  # tokio and reqwest
     }
-    assert rows["q2-estimator"]["cold"] == 10
-    assert {row["declared"] for row in rows.values()} == {"after", "not known"}
+    assert rows["q2-estimator"].cold == 10
+    assert {row.declared for row in rows.values()} == {"after", "not known"}

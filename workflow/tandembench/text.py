@@ -25,7 +25,7 @@ def as_json(content: object) -> str:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """``value`` as JSON has it: data classes become objects, NaN null, numpy's numbers Python's."""
+    """``value`` as JSON has it: objects of data classes, null of what is not finite."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
@@ -33,4 +33,4 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -110,7 +110,7 @@ def measured(
     every = rounds(runs, metric, more_is_better=more_is_better)
     table = every.undisturbed()
     against = _reference(runs, reference)
-    sides = _sides(executions)
+    sides = served(executions)
     twin = _twin(runs, sides)
     twice = runs.loc[runs["twin"].astype(bool), "config_id"].unique()
     twins = [(sides[name], twin) for name in twice if name in sides] if twin else []
@@ -145,7 +145,7 @@ def _reference(runs: pd.DataFrame, topology: str) -> str:
     return str((own if len(own) else runs)["config_id"].iloc[0])
 
 
-def _sides(executions: pd.DataFrame) -> dict[str, Side]:
+def served(executions: pd.DataFrame) -> dict[str, Side]:
     """How each config is served, by what its valid executions say."""
     shared = executions[executions["valid"] & ~executions["twin"].astype(bool)]
     sides = {}

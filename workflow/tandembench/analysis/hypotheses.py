@@ -13,26 +13,26 @@ from typing import Literal
 
 import pandas as pd
 
-from tandembench.analysis.comparison import (
-    NOTHING_MEASURED,
-    Comparison,
-    Observation,
-    paired_difference,
-    paired_ratio,
-)
-from tandembench.analysis.family import ALPHA, holm
 from tandembench.analysis.intervals import (
+    ALPHA,
     Basis,
     Interval,
     Moments,
-    exponential,
+    difference_p,
+    holm,
     logarithm,
-    mean_interval,
+    smallest_detectable_difference,
     welch_from_moments,
 )
-from tandembench.analysis.observations import observations
 from tandembench.analysis.settings import Check, Unapplied, unapplied
-from tandembench.analysis.verdicts import difference_p, smallest_detectable_difference
+from tandembench.analysis.sides import (
+    NOTHING_MEASURED,
+    Comparison,
+    Observation,
+    observations,
+    paired_difference,
+    paired_ratio,
+)
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not testable"]
@@ -99,26 +99,28 @@ def judge(
     ``declared`` is by id. All of them are one family.
     """
     results = [_measured(one, sources, declared[one.id]) for one in hypotheses]
-    confirming = holm([_claim_p(one, inside=True) for one in results])
-    contradicting = holm([_claim_p(one, inside=False) for one in results])
-    found = []
-    for result, yes, no in zip(results, confirming, contradicting, strict=True):
-        if result.estimate is None:
-            found.append(result)
-            continue
-        inside = _inside(result.hypothesis, result.estimate.mean)
-        p, adjusted = _claim_p(result, inside), yes if inside else no
-        claim: Verdict = "confirmed" if inside else "contradicted"
-        found.append(
-            replace(
-                result,
-                p=p,
-                adjusted_p=adjusted,
-                alone=claim if p is not None and p < ALPHA else "inconclusive",
-                verdict=claim if adjusted is not None and adjusted < ALPHA else "inconclusive",
-            )
-        )
-    return found
+    confirming, contradicting = (
+        holm([_claim_p(one, inside=inside) for one in results]) for inside in (True, False)
+    )
+    return [
+        _judged(result, yes, no)
+        for result, yes, no in zip(results, confirming, contradicting, strict=True)
+    ]
+
+
+def _judged(result: Result, confirming: float | None, contradicting: float | None) -> Result:
+    if result.estimate is None:
+        return result
+    inside = _inside(result.hypothesis, result.estimate.mean)
+    p, adjusted = _claim_p(result, inside), confirming if inside else contradicting
+    claim: Verdict = "confirmed" if inside else "contradicted"
+    return replace(
+        result,
+        p=p,
+        adjusted_p=adjusted,
+        alone=claim if p is not None and p < ALPHA else "inconclusive",
+        verdict=claim if adjusted is not None and adjusted < ALPHA else "inconclusive",
+    )
 
 
 def _measured(hypothesis: Hypothesis, sources: Mapping[str, Source], declared: Declared) -> Result:
@@ -221,24 +223,11 @@ def _observations(
 
 
 def _compared(hypothesis: Hypothesis, observed: Sequence[Sequence[Observation]]) -> Comparison:
-    ratio = hypothesis.compare == "ratio"
-    if len(observed) == 2:
-        return (paired_ratio if ratio else paired_difference)(*observed)
+    """Both sides, or the one against its constant, which was then measured wherever it was."""
     constant = hypothesis.constant or 0.0
-    places: dict[Observation, list[float]] = {}
-    for one in observed[0]:
-        value = math.log(one.value / constant) if ratio else one.value - constant
-        places.setdefault(one._replace(value=0.0), []).append(value)
-    means = [math.fsum(own) / len(own) for own in places.values()]
-    sessions = [str(place.session) for place in places]
-    interval = mean_interval(means, sessions)
-    detectable = smallest_detectable_difference(interval)
-    return Comparison(
-        interval=exponential(interval) if ratio else interval,
-        pairs=len(means),
-        sessions=len(set(sessions)),
-        detectable=math.exp(detectable) if ratio and detectable is not None else detectable,
-    )
+    a, *others = observed
+    b = others[0] if others else [one._replace(value=constant) for one in a]
+    return (paired_ratio if hypothesis.compare == "ratio" else paired_difference)(a, b)
 
 
 def _of_printed(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]) -> Result:

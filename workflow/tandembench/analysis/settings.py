@@ -1,7 +1,22 @@
-"""What was asked of servers and what they did: whether a difference may be put down to it. Pure."""
+"""What was asked of servers, what they did, and what a difference may be put down to. Pure."""
 
-from collections.abc import Collection, Sequence
+import json
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
+
+from tandembench.analysis.numbers import RUN
+
+# Of JSON: the value of an option.
+Scalar = str | int | float | bool | None
+# (factor, asked, effective, applied); effective and applied are None where nothing reports it.
+_Reported = tuple[str, Scalar, str | None, bool | None]
+# Less of the decoding beside another agent than this is none: stamps are a little off.
+_TOGETHER = 0.05
+# Under this share of decoding in the agents' time, windows that miss each other say nothing.
+_ENOUGH = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +31,25 @@ class Check:
     effective: str | None
     applied: bool | None
     configs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Configs by what became of ``factor``: in any agent otherwise, else not reported in any."""
+
+    factor: str
+    applied: int
+    not_applied: int
+    not_reported: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``asked``: whether any option was. ``rows``: settings not applied, or not reported."""
+
+    asked: bool
+    rows: tuple[Check, ...]
+    summary: tuple[Counted, ...]
 
 
 # The checks of a dataset, and the configs of it that make a side.
@@ -33,6 +67,35 @@ class Unapplied:
     factors: tuple[str, ...]
     all: bool
     reported: bool
+
+
+def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[Check]:
+    """Every setting that was asked for, by factor and value: options, topology, compute threads.
+
+    What is not valid is left out: its servers did not get to say anything, or not all of them.
+    ``threads_total`` is the study's, None where the machine decided.
+    """
+    complete = executions[executions["valid"]]
+    configs: dict[tuple[str, float, str, str | None, bool | None], dict[str, None]] = {}
+    reported = (*_options(complete), *_layouts(complete, threads_total))
+    for config_id, (factor, asked, effective, applied) in reported:
+        rank = float(asked) if isinstance(asked, int | float) else math.inf
+        key = (factor, rank, option_text(asked), effective, applied)
+        configs.setdefault(key, {})[config_id] = None
+    return [
+        Check(key[0], *key[2:], configs=tuple(configs[key]))
+        for key in sorted(configs, key=lambda key: (*key[:3], key[3] or ""))
+    ]
+
+
+def settings(found: Sequence[Check]) -> Settings:
+    """What became of the settings of a dataset."""
+    factors = dict.fromkeys(check.factor for check in found)
+    return Settings(
+        asked=not factors.keys() <= {"topology", "threads_total"},
+        rows=tuple(check for check in found if not check.applied),
+        summary=tuple(_counted(factor, found) for factor in factors),
+    )
 
 
 def unapplied(sides: Sequence[Side], chosen: Collection[str] = ()) -> Unapplied | None:
@@ -54,9 +117,24 @@ def unapplied(sides: Sequence[Side], chosen: Collection[str] = ()) -> Unapplied 
     return Unapplied(tuple(loose), loose == differing, said)
 
 
+def option_text(value: Scalar) -> str:
+    """The value of an option, as a table shows it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _counted(factor: str, found: Sequence[Check]) -> Counted:
+    by_state: dict[bool | None, set[str]] = {False: set(), None: set(), True: set()}
+    for check in found:
+        if check.factor == factor:
+            by_state[check.applied].update(check.configs)
+    not_applied, not_reported = by_state[False], by_state[None] - by_state[False]
+    applied = by_state[True] - not_applied - not_reported
+    return Counted(factor, len(applied), len(not_applied), len(not_reported))
+
+
 def _of(side: Side) -> list[Check]:
-    checks, configs = side
-    return [check for check in checks if not set(configs).isdisjoint(check.configs)]
+    found, configs = side
+    return [check for check in found if not set(configs).isdisjoint(check.configs)]
 
 
 def _levels(factor: str, side: Side) -> frozenset[str | None]:
@@ -65,3 +143,102 @@ def _levels(factor: str, side: Side) -> frozenset[str | None]:
     asking = {config for check in own for config in check.configs}
     silent: set[str | None] = {None} if set(side[1]) - asking else set()
     return frozenset(silent | {check.asked for check in own})
+
+
+def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
+    """(config, what is reported) of each option of each agent."""
+    columns = ["options_asked", "options_effective", "num_ctx_effective"]
+    # Repetitions say the same thing again.
+    distinct = complete[["config_id", "agent", *columns]].drop_duplicates()
+    for (config_id, _), own in distinct.groupby(["config_id", "agent"], sort=False):
+        contexts = sorted({int(value) for value in own["num_ctx_effective"].dropna()})
+        texts = own["options_effective"].dropna().unique()
+        servers: list[dict[str, Scalar]] = [json.loads(text) for text in texts]
+        asked: dict[str, Scalar] = json.loads(own["options_asked"].iloc[0])
+        for factor, value in asked.items():
+            values = [said[factor] for said in servers if said.get(factor) is not None]
+            known = {option_text(one): one for one in values}
+            effective = (
+                [*contexts] if factor == "num_ctx" else [known[text] for text in sorted(known)]
+            )
+            said = ", ".join(map(option_text, effective)) or None
+            applied = all(_same(value, one) for one in effective) if effective else None
+            yield str(config_id), (factor, value, said, applied)
+
+
+def _same(asked: Scalar, effective: Scalar) -> bool:
+    # Servers hold 32-bit numbers, and give six digits back.
+    if isinstance(asked, int | float) and isinstance(effective, int | float):
+        return math.isclose(asked, effective, rel_tol=1e-5)
+    return asked == effective
+
+
+def _layouts(complete: pd.DataFrame, threads_total: int | None) -> Iterator[tuple[str, _Reported]]:
+    """(config, what is known) of each config's topology, and of its threads if asked.
+
+    A server that does not tell its slots is known by what it did: agents that never decode at
+    once wait for each other, and agents that do have slots or servers of their own.
+    """
+    together = complete[(complete["mode"] == "concurrent") & (complete["n_agents"] > 1)]
+    known = together.dropna(subset=["endpoint"])
+    servers = _distinct(known.groupby(RUN)["endpoint"].nunique())
+    slots = _distinct(together.dropna(subset=["slots"]).set_index("config_id")["slots"])
+    at_once = _decoded_at_once(together)
+    started = together.dropna(subset=["threads"]).drop_duplicates([*RUN, "server"])
+    threads = _distinct(started.groupby(RUN)["threads"].sum())
+    columns = ["config_id", "topology", "n_agents"]
+    firsts = together.drop_duplicates("config_id")[columns]
+    for config, topology, n in firsts.itertuples(index=False):
+        counts = servers.get(config, []), slots.get(config, [])
+        yield config, ("topology", topology, *_topology(topology, n, *counts, at_once.get(config)))
+        if threads_total is not None:
+            totals = threads.get(config, [])
+            said = ", ".join(map(str, totals)) or None
+            applied = totals == [threads_total] if totals else None
+            yield config, ("threads_total", threads_total, said, applied)
+
+
+def _distinct(values: "pd.Series[int]") -> dict[str, list[int]]:
+    """The distinct values of each config, smallest first."""
+    pairs = set(zip(values.index.get_level_values("config_id"), values.astype(int), strict=True))
+    found: dict[str, list[int]] = {}
+    for config, value in sorted(pairs):
+        found.setdefault(config, []).append(value)
+    return found
+
+
+def _topology(
+    topology: str, n: int, servers: list[int], slots: list[int], at_once: bool | None
+) -> tuple[str | None, bool | None]:
+    """(what the servers were, whether that is the topology); None where nothing tells.
+
+    ``servers`` are the distinct numbers of servers of a config's runs.
+    """
+    if not servers:
+        return None, None
+    said = [f"{', '.join(map(str, servers))} server{'s' * (servers != [1])}"]
+    if slots:
+        said.append(f"{', '.join(map(str, slots))} slot{'s' * (slots != [1])} each")
+    elif at_once is not None and topology != "serial":
+        said.append("agents decoded at once" if at_once else "agents never decoded at once")
+    applied: bool | None = servers == [n if topology == "dual" else 1]
+    if applied and topology == "single":
+        applied = slots == [1] if slots else None if at_once is None else not at_once
+    elif applied and topology == "single_parallel":
+        applied = min(slots) >= n if slots else at_once
+    elif applied and topology == "dual" and not slots and at_once is False:
+        applied = False  # two addresses of one server
+    return "; ".join(said), applied
+
+
+def _decoded_at_once(together: pd.DataFrame) -> dict[str, bool | None]:
+    """By config, whether agents decoded beside each other; None where stamps show too little."""
+    columns = ["overlap_s", "alone_s", "duration_s"]
+    sums = together.dropna(subset=columns).groupby("config_id")[columns].sum()
+    found: dict[str, bool | None] = {}
+    for config, beside, alone, duration in sums.itertuples():
+        if beside > _TOGETHER * (beside + alone):
+            found[str(config)] = True
+        else:
+            found[str(config)] = False if beside + alone > _ENOUGH * duration else None
+    return found

@@ -8,8 +8,8 @@ from tandembench import plan as planning
 from tandembench.cli import styles
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.versions import locate
+from tandembench.report.copied import proposal
 from tandembench.report.show import show as answer
-from tandembench.select import proposal
 
 
 @click.command()

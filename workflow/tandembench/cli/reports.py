@@ -12,9 +12,9 @@ from tandembench.dataset.versions import locate
 from tandembench.errors import EXIT_DIFFERENT, TandemError
 from tandembench.project import load_hypotheses
 from tandembench.report.attribution import as_text as attribution_text
-from tandembench.report.hypotheses import as_text as hypotheses_text
-from tandembench.report.hypotheses import questions
 from tandembench.report.pdf import print_pdf
+from tandembench.report.questions import as_text as hypotheses_text
+from tandembench.report.questions import hypotheses_section
 from tandembench.report.write import write_page, write_pages, write_report
 from tandembench.study.hypotheses import Hypothesis
 
@@ -89,12 +89,12 @@ def hypotheses(dataset: str, hypotheses_file: str | None, style: str, fail: bool
     """
     folder = locate(dataset)[0]
     declared = _hypotheses(folder, hypotheses_file)
-    if not declared:
+    judged = hypotheses_section(load_dataset(folder), declared)
+    if judged is None:
         fix = "name a file with --file, such as config/hypotheses/tr114.yaml"
         raise TandemError("the study declares no hypotheses", where=dataset, fix=fix)
-    judged = questions(load_dataset(folder), declared)
     click.echo(hypotheses_text(judged, style), nl=False)
-    if fail and judged["counts"]["contradicted"]:
+    if fail and judged.counts["contradicted"]:
         sys.exit(EXIT_DIFFERENT)
 
 

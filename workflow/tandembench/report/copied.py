@@ -3,15 +3,99 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.answer import served
+from tandembench.analysis.choices import Best, best
+from tandembench.analysis.settings import Scalar, checks
+from tandembench.errors import TandemError
+from tandembench.report.formats import counted, listed, number
+from tandembench.report.words import say
 from tandembench.study.ids import OPTIONS
+from tandembench.text import sanitise
 
+# What `proposal` can choose by; in all of them more is better.
+METRICS = (
+    "makespan_ratio",
+    "speedup_true",
+    "efficiency_true",
+    "stp",
+    "aggregate_tokens_per_s",
+    "speedup_estimate",
+    "efficiency_estimate",
+)
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 # Models that need no quotes in a line of YAML.
 _MODEL = re.compile(r"[A-Za-z0-9][\w.:/-]{0,126}\w")
+_Asked = Mapping[str, Scalar]
+_Yaml = Scalar | Sequence["_Yaml"] | Mapping[str, "_Yaml"]
+
+
+def proposal(
+    runs: pd.DataFrame,
+    executions: pd.DataFrame,
+    metric: str,
+    within: str,
+    phases: Sequence[str] = (),
+    margin: float = 0.05,
+) -> str:
+    """A phase ``validation`` with the best config by ``metric`` of every group ``within``.
+
+    Comments say how sure each choice is, and where no config is better than another: then the one
+    that the study lists first stands there. ``phases`` limits what is chosen from; none means
+    all. TandemError if the metric is unknown, or known of no config.
+    """
+    if metric not in METRICS:
+        fix = f"one of {', '.join(METRICS)}"
+        raise TandemError(f"unknown metric '{sanitise(metric, 40)}'", where="--best", fix=fix)
+    unknown = set(phases) - set(runs["phase"])
+    if unknown:
+        fix = f"measured phases: {', '.join(dict.fromkeys(runs['phase']))}"
+        what = f"no phase '{sanitise(min(unknown), 40)}'"
+        raise TandemError(what, where="--phase", fix=fix)
+    valid = runs[runs["valid"] & (runs["phase"].isin(phases) | (not phases))]
+    sides, settings = served(executions), checks(executions)
+    chosen = {
+        str(group): found
+        for group, own in valid.groupby(within, sort=False)
+        if (found := best(own, metric, margin, sides, settings))
+    }
+    if not chosen:
+        needs = "it needs valid runs and agents that were measured alone"
+        if metric == "makespan_ratio":
+            needs = "it needs fixed work and a config of the reference topology with that work"
+        fix = f"choose another --best ({', '.join(METRICS)}) or other phases"
+        raise TandemError(f"no config has a {metric}: {needs}", where="select", fix=fix)
+    lines = [
+        "phases:",
+        "  validation:",
+        f'    title: "Validation: the choice of each {within} by {metric}, once more"',
+        "    configs:",
+    ]
+    for group, one in chosen.items():
+        own = executions[executions["config_id"] == one.config_id]
+        name = f"validation-{one.config_id}"[:64].rstrip("-._")
+        lines += [f"      # {_remark(group, one)}", *study_entry(one.config_id, own, name)]
+    return "\n".join(lines) + "\n"
+
+
+def _remark(group: str, one: Best) -> str:
+    """Why this config, and how sure that is."""
+    of = f"{counted(one.configs, 'config')}, {counted(one.rounds, 'round')}"
+    if one.configs == 1:
+        return say("choice", "only", group=group, of=of)
+    of += "" if one.p is None else f", p = {one.p:.2g}"
+    settings = listed(one.doubt.factors) if one.doubt else ""
+    if one.doubt and one.doubt.all:
+        return say("choice", "unapplied", group=group, settings=settings, of=of)
+    places = {"group": group, "of": of}
+    if one.compared.best:
+        places |= {"metric": one.metric, "value": number(one.value)}
+    if one.compared.rivals:
+        places["rivals"] = listed(one.compared.rivals)
+    doubt = say("choice", "doubt", settings=settings) if settings else ""
+    return say("choice", one.compared.outcome, **places) + doubt
 
 
 def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = None) -> list[str]:
@@ -26,10 +110,10 @@ def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = Non
         return []
     one = agents.iloc[0]
     asked = [
-        _known(json.loads(options)) | _model(model)
+        _asked(options, model)
         for options, model in zip(agents["options_asked"], agents["model"], strict=True)
     ]
-    fields: dict[str, Any] = {
+    fields: dict[str, _Yaml] = {
         "id": name or config_id,
         "scenario": one["scenario"],
         "topology": one["topology"],
@@ -49,50 +133,41 @@ def ollama_servers(topology: str, n_agents: int) -> list[str]:
     return [f"OLLAMA_HOST=127.0.0.1:11434 OLLAMA_NUM_PARALLEL={slots} ollama serve"]
 
 
-def _known(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+def _asked(options: str, model: str | None) -> _Asked:
+    """What a study can ask for; the model too, since that of another study may be another."""
+    known = {
         name: value
-        for name, value in asked.items()
+        for name, value in json.loads(options).items()
         if name in OPTIONS and isinstance(value, int | float)
     }
+    return known | ({"model": model} if isinstance(model, str) and _MODEL.fullmatch(model) else {})
 
 
-def _model(model: object) -> dict[str, Any]:
-    """The model as an option, since the study that it is copied to may have another."""
-    known = isinstance(model, str) and _MODEL.fullmatch(model)
-    return {"model": model} if known else {}
-
-
-def _work(agents: pd.DataFrame) -> dict[str, Any] | None:
+def _work(agents: pd.DataFrame) -> _Yaml:
     """None where no cap is known, as in imported runs."""
     if agents["max_tokens"].isna().any():
         return None
     tokens = dict(zip(agents["agent"], (int(n) for n in agents["max_tokens"]), strict=True))
     same = len(set(tokens.values())) == 1
     return {
-        "policy": agents["work_policy"].iloc[0],
+        "policy": str(agents["work_policy"].iloc[0]),
         "tokens": next(iter(tokens.values())) if same else tokens,
     }
 
 
-def _options(scenario: str, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _options(scenario: str, asked: Sequence[_Asked]) -> _Yaml:
     """The agents' options as the scenario writes them: the study room's expansion, undone."""
-    if scenario == "baseline_vs_chimera":
-        return dict(asked[-1])
-    if scenario == "chimera_hetero":
-        return {
-            key: values[0] if len(set(values)) == 1 else values
-            for key in asked[0]
-            if all(key in options for options in asked)
-            for values in [[options[key] for options in asked]]
-        }
-    return dict(asked[0])
+    if scenario != "chimera_hetero":
+        return asked[-1 if scenario == "baseline_vs_chimera" else 0]
+    shared = [key for key in asked[0] if all(key in options for options in asked)]
+    by_agent = {key: [options[key] for options in asked] for key in shared}
+    return {key: values[0] if len(set(values)) == 1 else values for key, values in by_agent.items()}
 
 
-def _flow(value: Any) -> str:  # noqa: ANN401 - YAML
+def _flow(value: _Yaml) -> str:
     """YAML in one line; names of this project need no quotes."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(_flow, value))}]"
     return str(value)

@@ -7,27 +7,25 @@ from typing import Any
 import pandas as pd
 
 from tandembench.analysis.numbers import MOST_CONFIGS, Values, plain_columns
+from tandembench.analysis.settings import checks, settings
+from tandembench.analysis.stability import stability
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
-from tandembench.report.attribution import attribution
+from tandembench.report.attribution import attribution_section
 from tandembench.report.baselines import beside_baselines
 from tandembench.report.cold import cold
 from tandembench.report.derived import with_derived
 from tandembench.report.environment import environment
 from tandembench.report.estimator import estimator
-from tandembench.report.factors import checks, factors
 from tandembench.report.gaps import gap_rows
 from tandembench.report.hardware import hardware
-from tandembench.report.hypotheses import questions
 from tandembench.report.instrument import TIE, instrument
-from tandembench.report.levels import option_comparisons
+from tandembench.report.options import options_section
 from tandembench.report.phases import phase_tables
+from tandembench.report.questions import hypotheses_section
 from tandembench.report.results import config_rows, rate_rows, summary
 from tandembench.report.scenarios import scenario_rows
-from tandembench.report.sensitivity import sensitivity
-from tandembench.report.stability import stability
 from tandembench.report.timeline import timeline
-from tandembench.report.validation import validation
 from tandembench.study.hypotheses import Hypothesis
 
 
@@ -37,8 +35,7 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
     study = descriptor["study"]
     margin = float(study["margin"])
     runs = with_derived(plain_columns(_once(dataset.runs)))
-    settings = checks(executions, study.get("threads_total"))
-    options = option_comparisons(runs, executions, settings, margin)
+    found = checks(executions, study.get("threads_total"))
     beside = beside_baselines(dataset, root, margin)
     return {
         "title": descriptor["title"],
@@ -50,15 +47,13 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         "estimator": estimator(runs, margin),
         "phases": phase_tables(study["phases"], runs, margin),
         "scenarios": scenario_rows(runs, margin),
-        "options": options,
-        "validation": validation(runs, study["phases"], margin),
-        "sensitivity": sensitivity(runs, options),
+        "options": options_section(runs, executions, found, study["phases"], margin),
         "baselines": {key: beside[key] for key in ("stored", "entries")},
         "beside": beside["comparisons"],
-        "hypotheses": questions(dataset, hypotheses, root),
-        "attribution": attribution(runs, executions, margin),
+        "hypotheses": hypotheses_section(dataset, hypotheses, root),
+        "attribution": attribution_section(runs, executions, margin),
         "cold": cold(runs),
-        "factors": factors(settings),
+        "factors": settings(found),
         "stability": stability(runs, margin, study["order"]),
         "failures": _failures(runs),
         "results": config_rows(runs, executions),

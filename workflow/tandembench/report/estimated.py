@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandembench.analysis.numbers import Values
+from tandembench.report.attribution import AttributionSection
 from tandembench.report.formats import counted, interval, interval_mean, percent
 from tandembench.report.words import say
 
@@ -30,7 +31,10 @@ class Estimated:
 
 
 def estimated(
-    estimator: Values, attribution: Values, rates: Sequence[Values], names: Mapping[str, str]
+    estimator: Values,
+    attribution: AttributionSection | None,
+    rates: Sequence[Values],
+    names: Mapping[str, str],
 ) -> Estimated | None:
     """What TR114's estimator says of a dataset; None where no run has two agents.
 
@@ -64,22 +68,19 @@ def estimated(
     )
 
 
-def _lengths(attribution: Values) -> list[str]:
+def _lengths(attribution: AttributionSection | None) -> list[str]:
     """What token counts alone say of what the estimator read, by topology."""
-    told = [
-        row
-        for row in attribution["groups"]
-        if row["topology"] and not row["scenario"] and row["predictions"]
-    ]
     sentences = []
-    for row in told:
-        finding, by = row["predictions"]["finding"], row["predictions"]["by"]
-        places = {"topology": str(row["topology"])}
-        if by:
-            predicted = row["predictions"]["rows"][by]
+    for row in attribution.found.groups if attribution else ():
+        told = row.predictions
+        if told is None or row.scenario:
+            continue
+        places = {"topology": str(row.topology)}
+        if told.by:
+            predicted = told.rows[told.by]
             places["predicted"] = percent(predicted.predicted)
             places["measured"] = percent(predicted.measured)
-        sentences.append(say("estimator_blind", finding or "unexplained", **places))
+        sentences.append(say("estimator_blind", told.finding, **places))
     return sentences
 
 

@@ -13,7 +13,9 @@ from tandembench.analysis.service import Losses, Service, losses, services
 from tandembench.dataset.load import Dataset
 from tandembench.report.choice import Choice, choice
 from tandembench.report.estimated import Estimated, estimated
-from tandembench.report.formats import counted, interval, listed, percent
+from tandembench.report.formats import counted, listed, percent
+from tandembench.report.options import option_sentences
+from tandembench.report.questions import Question
 from tandembench.report.said import Said, called, ordered, said
 from tandembench.report.setting import setting_of
 from tandembench.report.trust import Trust, trust
@@ -30,16 +32,6 @@ class Other:
 
     comparison: str
     headline: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A hypothesis with what came of it; texts are the study's own, and foreign."""
-
-    id: str
-    question: str
-    verdict: str
-    estimate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +89,8 @@ def front(dataset: Dataset, answers: Sequence[Answer], details: Values) -> Front
             details["instrument"],
             len(details["environment"]["machines"]),
         ),
-        options=_options(details["options"]),
-        questions=_questions(details["hypotheses"]),
+        options=option_sentences(details["options"]),
+        questions=details["hypotheses"].rows if details["hypotheses"] else (),
         estimated=estimated(
             details["estimator"],
             details["attribution"],
@@ -154,51 +146,6 @@ def _warnings(held: Sequence[Control], details: Values) -> tuple[str, ...]:
     if len(details["environment"]["machines"]) > 1:
         warnings.append(say("machines", "several", n=str(len(details["environment"]["machines"]))))
     return tuple(warnings)
-
-
-def _options(comparisons: Sequence[Values]) -> tuple[str, ...]:
-    """One sentence for each option that was varied with all else equal."""
-    applied = [one for one in comparisons if one["outcome"] != "not_applied"]
-    sentences = [_option(one) for one in applied[:_MOST]]
-    names = dict.fromkeys(str(one["option"]) for one in comparisons if one not in applied)
-    if names:
-        sentences.append(say("option", "not_applied", options=listed(list(names))))
-    return tuple(sentences)
-
-
-def _option(comparison: Values) -> str:
-    levels, outcome = comparison["levels"], comparison["outcome"]
-    places = {
-        "option": str(comparison["option"]),
-        "levels": listed([str(level["level"]) for level in levels]),
-        "topology": str(comparison["topology"]),
-        "scenario": str(comparison["scenario"]),
-    }
-    if outcome == "differs":
-        shown = [
-            say(
-                "option",
-                "level",
-                level=str(row["level"]),
-                ratio=interval(row["ratios"]["speedup_true"]),
-            )
-            for row in levels[1:]
-            if row["verdict"] in ("better", "worse")
-        ]
-        places |= {"shown": listed(shown), "lowest": str(levels[0]["level"])}
-    return say("option", outcome, **places)
-
-
-def _questions(hypotheses: Values) -> tuple[Question, ...]:
-    return tuple(
-        Question(
-            id=str(row["id"]),
-            question=str(row["question"]),
-            verdict=str(row["verdict"]),
-            estimate=str(row["shown"]["estimate"] or "-"),
-        )
-        for row in hypotheses["rows"]
-    )
 
 
 def _baselines(entries: Sequence[Values]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tandembench.analysis.attribution import ESTIMATE_PARTS
 from tandembench.analysis.intervals import exponential
 from tandembench.analysis.numbers import (
     MOST_CONFIGS,
@@ -18,7 +19,6 @@ from tandembench.analysis.numbers import (
     ratio,
     verdict,
 )
-from tandembench.report.attribution import ESTIMATE_PARTS
 
 CONTENTION = {True: "yes", False: "not shown", None: None}
 TRUE_PARTS = ("work_imbalance", "queueing", "contention", "orchestration_true")

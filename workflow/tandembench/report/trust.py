@@ -9,7 +9,9 @@ import pandas as pd
 from tandembench.analysis.controls import Control
 from tandembench.analysis.findings import Answer
 from tandembench.analysis.numbers import MOST_CONFIGS, Values
-from tandembench.report.formats import bounded, counted, listed, number, percent
+from tandembench.analysis.settings import Settings
+from tandembench.analysis.stability import Stability
+from tandembench.report.formats import bounded, counted, interval, listed, number, percent
 from tandembench.report.words import say
 
 
@@ -50,9 +52,9 @@ _MOST = 8
 def trust(
     answers: Sequence[Answer],
     controls: Sequence[Control],
-    stability: Sequence[Values] | None,
+    stability: Sequence[Stability] | None,
     runs: pd.DataFrame,
-    settings: Values,
+    settings: Settings,
     instrument: Values,
     machines: int,
 ) -> Trust:
@@ -72,12 +74,12 @@ def trust(
     failed = runs[~runs["valid"]]
     rows = [
         Setting(
-            factor=str(row["factor"]),
-            asked=str(row["asked"]),
-            effective=row["effective"] or say("setting", "unreported"),
-            configs=int(row["n"]),
+            factor=row.factor,
+            asked=row.asked,
+            effective=row.effective or say("setting", "unreported"),
+            configs=len(row.configs),
         )
-        for row in settings["rows"]
+        for row in settings.rows
     ]
     return Trust(
         points=tuple(points),
@@ -125,22 +127,21 @@ def _others(runs: pd.DataFrame) -> list[str]:
     return [say("others", "known", **places)]
 
 
-def _drift(stability: Sequence[Values] | None) -> list[str]:
+def _drift(stability: Sequence[Stability] | None) -> list[str]:
     if stability is None:
         return [say("drift", "untold")]
     said = []
     for row in stability:
-        session = row["session"]
-        if row["drift"] is None:
+        session = row.session
+        if row.drift is None or row.verdict is None:
             said.append(say("drift", "few", session=session))
             continue
-        drift = row["drift"]
-        times = bounded(drift.mean, drift.low, drift.high)
-        said.append(say("drift", row["verdict"], session=session, times=times))
-        level = row["level_starts"][-1] if row["level_starts"] else None
+        times = interval(row.drift)
+        said.append(say("drift", row.verdict, session=session, times=times))
+        level = row.level_starts[-1] if row.level_starts else None
         if level:
-            state = row["state"].replace(" ", "_").replace("-", "_")
-            said.append(say("level", state, session=session, run=str(level), runs=str(row["n"])))
+            state = row.state.replace(" ", "_").replace("-", "_")
+            said.append(say("level", state, session=session, run=str(level), runs=str(row.n)))
     return said
 
 
@@ -161,10 +162,10 @@ def _cold(runs: pd.DataFrame) -> list[str]:
     return [say("cold", "some", cold=counted(cold, "run"))]
 
 
-def _settings(settings: Values) -> list[str]:
-    if settings["rows"]:
+def _settings(settings: Settings) -> list[str]:
+    if settings.rows:
         return [say("setting", "not_applied")]
-    return [say("setting", "applied")] if settings["asked"] else []
+    return [say("setting", "applied")] if settings.asked else []
 
 
 def _instrument(instrument: Values) -> list[str]:

@@ -1,10 +1,10 @@
 """All figures, in the order of the two pages. Imports matplotlib, which takes most of a second."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tandembench.analysis.findings import Answer
 from tandembench.analysis.service import services
+from tandembench.analysis.stability import Stability
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.answer import makespan, service
 from tandembench.report.figures.figure import Figure
@@ -14,7 +14,7 @@ from tandembench.report.figures.typical import subjects, telemetry, timeline
 
 
 def draw(
-    dataset: Dataset, answer: Answer | None, stability: Sequence[Mapping[str, Any]] | None
+    dataset: Dataset, answer: Answer | None, stability: Sequence[Stability] | None
 ) -> tuple[Figure, ...]:
     """Every figure that the data can give, of ``answer``, the primary one, and of all runs.
 

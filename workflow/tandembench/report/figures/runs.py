@@ -1,7 +1,7 @@
 """Figures of all runs: the estimator against the truth, the order of measuring, and latencies."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tandembench.analysis.stability import Stability
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import percentile
 from tandembench.report.figures.figure import Figure, listed
@@ -96,7 +97,7 @@ def estimator(runs: pd.DataFrame, margin: float) -> Figure | None:
     )
 
 
-def order(runs: pd.DataFrame, stability: Sequence[Mapping[str, Any]] | None) -> Figure | None:
+def order(runs: pd.DataFrame, stability: Sequence[Stability] | None) -> Figure | None:
     """Time per token of each warm run against its config's in the session, as measured.
 
     None where no config was repeated, or all runs have one start time. Drift and levels are those
@@ -105,26 +106,27 @@ def order(runs: pd.DataFrame, stability: Sequence[Mapping[str, Any]] | None) -> 
     runs = _repeated(runs)
     if runs["started_at"].nunique() < 2:
         return None
-    rows = {row["session"]: row for row in stability or ()}
+    known = {one.session: one for one in stability or ()}
     drawing, (ax,) = panels([2.9])
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.grid(axis="y")
     topology_marks(ax, runs, "place", "off")
     cells: list[tuple[str, ...]] = []
     for session, of_session in runs.groupby("session", sort=False):
-        row = rows.get(str(session), {"drift": None, "level_starts": []})
+        one = known.get(str(session))
+        slope, starts = (one.drift, one.level_starts) if one else (None, ())
         first, last = of_session["place"].min(), of_session["place"].max()
-        if row["drift"]:
+        if slope:
             # Through the middle, where what the runs are off is 0.
-            half = math.log(row["drift"].mean) / 2
+            half = math.log(slope.mean) / 2
             ax.plot([first, last], [_off(-half), _off(half)], color=INK, linewidth=1.8)
-        for level in row["level_starts"]:
+        for level in starts:
             ax.axvline(first + level - 1.5, color=VERMILLION, linewidth=1, linestyle="--")
         if cells:
             ax.axvline(first - 0.5, color=LINE, linewidth=1)
         extremes = (f"{of_session['off'].min():+.1f} %", f"{of_session['off'].max():+.1f} %")
-        levels = ", ".join(map(str, row["level_starts"])) or NOTHING
-        drift = interval(row["drift"])
+        levels = ", ".join(map(str, starts)) or NOTHING
+        drift = interval(slope)
         cells.append((str(session), str(len(of_session)), *extremes, drift, levels))
     if runs["off"].abs().max() < 1:
         ax.set_ylim(-1.1, 1.1)
@@ -135,7 +137,7 @@ def order(runs: pd.DataFrame, stability: Sequence[Mapping[str, Any]] | None) -> 
     ax.set_ylabel(say("figure_order", "axis_y"))
     title = say("figure_order", "title")
     spoken = listed([f"session {row[0]}: {row[2]} to {row[3]}, drift {row[4]}" for row in cells])
-    drawn = any(row["drift"] for row in rows.values())
+    drawn = any(one.drift for one in known.values())
     return figure(
         drawing,
         "order",

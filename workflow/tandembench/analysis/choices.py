@@ -1,0 +1,200 @@
+"""Which config is best, and whether one that was measured again says the same. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import pandas as pd
+
+from tandembench.analysis.compare import Compared, compare, pair_fit, versus
+from tandembench.analysis.findings import Estimate, Versus
+from tandembench.analysis.intervals import ALPHA, Interval, holm
+from tandembench.analysis.levels import Fit, Side
+from tandembench.analysis.numbers import ratio
+from tandembench.analysis.rounds import rounds
+from tandembench.analysis.settings import Check, Unapplied, unapplied
+from tandembench.tables.columns import TOPOLOGIES
+
+_KIND = ["topology", "work_policy", "n_agents"]
+
+
+class Phase(TypedDict):
+    """A phase, as a dataset's descriptor has it."""
+
+    name: str
+    configs: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Whether any of several configs differs by ``metric``, and which is best.
+
+    ``config_id`` is the best or, where none is, the first; ``value`` is its median. ``p``, that
+    none differs: Holm's, over the configs. ``detectable``: the ratio of two configs that is found
+    with a chance of 80 %, the middle one of the comparisons. ``doubt``: settings that tell the
+    configs apart, but may not have been applied; where these are all, none is best.
+    """
+
+    metric: str
+    configs: int
+    rounds: int
+    config_id: str
+    value: float
+    compared: Compared
+    p: float | None
+    detectable: float | None
+    doubt: Unapplied | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Configs of one topology, work and number of agents; ``scenario`` is None for all of them.
+
+    The p of ``best`` is Holm's over all groups too; where it does not hold, none is best.
+    """
+
+    scenario: str | None
+    topology: str
+    work_policy: str
+    n_agents: int
+    best: Best
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A config of a later phase beside the config of equal content in the first that has one.
+
+    ``against``: later over first of ``metric``; ``wall``: of wall times of fixed work.
+    """
+
+    first: str
+    first_phase: str
+    later: str
+    later_phase: str
+    metric: str | None
+    first_mean: Interval | None
+    later_mean: Interval | None
+    against: Versus
+    wall: Estimate | None
+
+
+def best(
+    runs: pd.DataFrame,
+    metric: str,
+    margin: float,
+    served: Mapping[str, Side],
+    settings: Sequence[Check],
+) -> Best | None:
+    """Which config is best by ``metric``, in which more is better; None where none has it.
+
+    Of configs with equal content the first counts. ``served`` says how configs are served,
+    ``settings`` are the checks of them.
+    """
+    firsts = runs.groupby("content", sort=False)["config_id"].first()
+    own = runs[runs["config_id"].isin(firsts) | runs["content"].isna()]
+    table = rounds(own, metric, more_is_better=True).undisturbed()
+    names = [str(name) for name in table.logs]
+    if not names:
+        return None
+    compared = compare(table, names[0], margin, served)
+    doubt = unapplied([(settings, [name]) for name in names])
+    if doubt and doubt.all:
+        compared = replace(compared, outcome="inconclusive", best=None, rivals=())
+    chosen = compared.best or names[0]
+    known = sorted(one.detectable for one in compared.against if one.detectable is not None)
+    return Best(
+        metric=metric,
+        configs=len(names),
+        rounds=len(table.logs),
+        config_id=chosen,
+        value=math.exp(table.logs[chosen].median()),
+        compared=compared,
+        p=compared.adjusted_p,
+        detectable=known[len(known) // 2] if known else None,
+        doubt=doubt,
+    )
+
+
+def groups(
+    runs: pd.DataFrame, margin: float, served: Mapping[str, Side], settings: Sequence[Check]
+) -> tuple[Group, ...]:
+    """Whether any config differs: in each scenario and, where there are several, in all of them.
+
+    By speedup_true where two configs have it, else by efficiency_estimate.
+    """
+    found = []
+    for _, of_kind in runs[runs["valid"]].groupby(_KIND):
+        topology, work, n = of_kind[_KIND].iloc[0]
+        parts = [(str(name), own) for name, own in of_kind.groupby("scenario")]
+        whole = [(None, of_kind)] if len(parts) > 1 else []
+        for scenario, own in (*parts, *whole):
+            known = own[own["speedup_true"].notna()]["config_id"].nunique()
+            metric = "speedup_true" if known > 1 else "efficiency_estimate"
+            one = best(own, metric, margin, served, settings)
+            if one and one.configs > 1:
+                found.append(Group(scenario, topology, work, int(n), one))
+    found.sort(key=lambda one: (TOPOLOGIES.index(one.topology), one.work_policy, one.n_agents))
+    ps = holm([one.best.p for one in found])
+    return tuple(
+        replace(one, best=_in_family(one.best, p)) for one, p in zip(found, ps, strict=True)
+    )
+
+
+def _in_family(one: Best, p: float | None) -> Best:
+    compared = one.compared
+    if compared.best is not None and (p is None or p >= ALPHA):
+        compared = replace(compared, outcome="inconclusive", best=None, rivals=())
+    return replace(one, p=p, compared=compared)
+
+
+def measured_again(
+    runs: pd.DataFrame, phases: Sequence[Phase], margin: float, served: Mapping[str, Side]
+) -> tuple[Again, ...]:
+    """Each config that a later phase measured once more; all of them are one family (Holm)."""
+    contents = runs.drop_duplicates("config_id").set_index("config_id")["content"].to_dict()
+    firsts: dict[str, tuple[str, str]] = {}
+    pairs = []
+    for phase in phases:
+        own = [(contents[one], one) for one in phase["configs"] if contents.get(one)]
+        pairs += [(*firsts[text], one, phase["name"]) for text, one in own if text in firsts]
+        for text, one in own:
+            firsts.setdefault(text, (one, phase["name"]))
+    valid = runs[runs["valid"]]
+    found = [_again(pair, valid, served) for pair in pairs]
+    adjusted = holm([fit.p if fit else None for _, fit in found])
+    return tuple(
+        replace(one, against=versus(one.later, one.first, fit, margin, p))
+        for (one, fit), p in zip(found, adjusted, strict=True)
+    )
+
+
+def _again(
+    pair: tuple[str, str, str, str], valid: pd.DataFrame, served: Mapping[str, Side]
+) -> tuple[Again, Fit | None]:
+    first, later = (valid[valid["config_id"] == name] for name in (pair[0], pair[2]))
+    both = pd.concat([first, later])
+    metric = next(
+        (
+            name
+            for name in ("speedup_true", "efficiency_estimate")
+            if first[name].notna().any() and later[name].notna().any()
+        ),
+        None,
+    )
+
+    def fitted(name: str) -> Fit | None:
+        table = rounds(both, name, more_is_better=True).undisturbed()
+        return pair_fit(table, pair[2], pair[0], served)
+
+    fixed = metric and bool((both["work_effective"] == "fixed").all())
+    wall = fitted("wall_s") if fixed else None
+    one = Again(
+        *pair,
+        metric=metric,
+        first_mean=ratio(first, metric) if metric else None,
+        later_mean=ratio(later, metric) if metric else None,
+        against=versus(pair[2], pair[0], None, 0.0),
+        wall=wall.estimate() if wall else None,
+    )
+    return one, fitted(metric) if metric else None

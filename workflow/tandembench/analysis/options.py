@@ -1,0 +1,273 @@
+"""What an option changes: configs that agree in all else, compared round by round. Pure.
+
+Options are compared as they were asked for, agent by agent. Where a server did not apply an
+option as asked, or does not say that it did, no effect of it is estimated.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+
+from tandembench.analysis.answer import served
+from tandembench.analysis.compare import pair_fit, versus
+from tandembench.analysis.findings import Estimate, Versus
+from tandembench.analysis.intervals import Interval, holm
+from tandembench.analysis.levels import Fit, Side
+from tandembench.analysis.numbers import RUN, mean, ratio
+from tandembench.analysis.rounds import rounds
+from tandembench.analysis.settings import Check, option_text
+
+# The order of the report; other options follow by name.
+_FIRST = ("temperature", "num_ctx", "num_gpu")
+_TIMINGS = ["ttft_s", "decode_rate_tokens_per_s"]
+# What is compared beside the gain, as ratios to the lowest value; wall times of fixed work only.
+BESIDE = ("efficiency_estimate", *_TIMINGS, "wall_s")
+_MEANS = ("speedup_estimate", "efficiency_estimate", "ttft_s", "aggregate_tokens_per_s")
+# An option's value for each agent, as JSON text, None where it was not asked for.
+_Value = tuple[str | None, ...]
+# One config for each value, all alike in all else.
+_Cell = Mapping[_Value, str]
+Outcome = Literal["differs", "equivalent", "inconclusive", "unknown", "not_applied"]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A value of an option over ``n`` runs: ``means`` by column, and geometric of the gain.
+
+    ``against``: its speedup_true and that of the lowest value, ``beside``: the ratios of BESIDE;
+    nothing of the lowest value itself, and where the option was not applied. ``adjusted_p``:
+    Holm's, over all values of all options.
+    """
+
+    level: str
+    n: int
+    means: Mapping[str, float | None]
+    speedup_true: Interval | None
+    against: Versus | None
+    adjusted_p: float | None
+    beside: Mapping[str, Estimate | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option that ``configs`` configs vary, in ``cells`` that agree in all else.
+
+    ``outcome`` is what the verdicts of its levels come to; "unknown": too few rounds hold two
+    levels, or no agent was measured alone. ``not_applied``: what was asked for, but not applied or
+    not reported. ``answer_tokens``: the fewest and the most of an answer.
+    """
+
+    option: str
+    scenario: str
+    topology: str
+    work: str
+    configs: int
+    cells: int
+    fixed: bool
+    answer_tokens: tuple[int, int] | None
+    levels: tuple[Level, ...]
+    not_applied: tuple[Check, ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """A config that has a valid run: ``alike`` is what must agree, ``values`` are by option."""
+
+    id: str
+    alike: tuple[object, ...]
+    values: Mapping[str, _Value]
+
+
+@dataclass(frozen=True, slots=True)
+class _Varied:
+    """An option with its values, the lowest first, in each of the cells that vary it."""
+
+    option: str
+    values: Sequence[_Value]
+    cells: Sequence[_Cell]
+    not_applied: tuple[Check, ...] = ()
+
+    def at(self, value: _Value) -> list[str]:
+        """The configs that have a value, one for each cell."""
+        return [cell[value] for cell in self.cells]
+
+    def ids(self) -> list[str]:
+        """All of the configs."""
+        return [config_id for value in self.values for config_id in self.at(value)]
+
+
+def options(
+    runs: pd.DataFrame, executions: pd.DataFrame, settings: Sequence[Check], margin: float
+) -> tuple[Option, ...]:
+    """One for each option and set of its values that configs alike in all else hold.
+
+    Each value is compared with the lowest one, round by round; all values of all options are one
+    family (Holm). ``settings`` are the checks of the executions.
+    """
+    shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
+    # First token and decode rate of a run are its agents' means; missing if one's is.
+    means = shared.groupby(RUN)[_TIMINGS].mean(skipna=False).reset_index()
+    valid = runs[runs["valid"]].merge(means, on=RUN)
+    varied, sides = [*_varied([*_configs(valid, shared)], settings)], served(executions)
+    gains = [[] if one.not_applied else _fits(one, valid, "speedup_true", sides) for one in varied]
+    adjusted = iter(holm([fit.p if fit else None for own in gains for fit in own]))
+    return tuple(
+        _option(one, [(fit, next(adjusted)) for fit in own], valid, shared, sides, margin)
+        for one, own in zip(varied, gains, strict=True)
+    )
+
+
+def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Config]:
+    """What is known of each config that has a valid run: those with most runs first, then by id."""
+    agents = shared.drop_duplicates(["config_id", "agent_index"]).sort_values("agent_index")
+    counts = valid["config_id"].value_counts().to_dict()
+    for config_id in sorted(counts, key=lambda config_id: (-counts[config_id], config_id)):
+        own = agents[agents["config_id"] == config_id]
+        first = own.iloc[0]
+        alike = [first[name] for name in ("scenario", "topology", "work_policy", "engine")]
+        # The port of a server of our own says nothing: it is another one each time.
+        ports = [] if first["engine"] == "embedded" else ["endpoint"]
+        # Imported runs leave some of these out; NaN would be unlike itself.
+        alike += [
+            None if pd.isna(value) else value
+            for name in ("agent", "max_tokens", "threads", *ports)
+            for value in own[name]
+        ]
+        asked = [
+            json.loads(text) | {"model": model}
+            for text, model in zip(own["options_asked"], own["model"], strict=True)
+        ]
+        values = {
+            name: tuple(json.dumps(one[name]) if name in one else None for one in asked)
+            for name in sorted({name for one in asked for name in one})
+        }
+        yield _Config(str(config_id), tuple(alike), values)
+
+
+def _varied(configs: Sequence[_Config], settings: Sequence[Check]) -> Iterator[_Varied]:
+    """Each option with two values or more, cells that hold the same values together.
+
+    So every value of a comparison stands beside the same other options. Of replicates, which
+    agree in every option, the first config counts.
+    """
+    names = {name for config in configs for name in config.values}
+    for option in (*_FIRST, *sorted(names.difference(_FIRST))):
+        cells: dict[tuple[object, ...], dict[_Value, str]] = {}
+        for config in configs:
+            nobody = (None,) * len(config.values["model"])
+            rest = tuple((name, value) for name, value in config.values.items() if name != option)
+            cell = cells.setdefault((config.alike, rest), {})
+            cell.setdefault(config.values.get(option, nobody), config.id)
+        together: dict[tuple[object, ...], list[_Cell]] = {}
+        for (alike, _), cell in sorted(cells.items(), key=lambda item: str(item[0])):
+            if len(cell) > 1:
+                together.setdefault((alike, frozenset(cell)), []).append(cell)
+        for own in together.values():
+            one = _Varied(option, sorted(own[0], key=_rank), own)
+            loose = (check for check in settings if check.factor == option and not check.applied)
+            ids = {*one.ids()}
+            not_applied = tuple(one for one in loose if not ids.isdisjoint(one.configs))
+            yield replace(one, not_applied=not_applied)
+
+
+def _fits(
+    one: _Varied, runs: pd.DataFrame, metric: str, sides: Mapping[str, Side]
+) -> list[Fit | None]:
+    """Each value but the lowest against it, by the rounds that hold both in one cell."""
+    column = {id_: str(n) for n, value in enumerate(one.values) for id_ in one.at(value)}
+    cells = {id_: str(n) for n, cell in enumerate(one.cells) for id_ in cell.values()}
+    own = runs[runs["config_id"].isin(column)]
+    places = own["config_id"].map(cells) + "." + own["round"].astype(str)
+    own = own.assign(config_id=own["config_id"].map(column), round=places)
+    table = rounds(own, metric, more_is_better=True).undisturbed()
+    of = {str(n): sides[one.at(value)[0]] for n, value in enumerate(one.values)}
+    return [
+        pair_fit(table, name, "0", of) if {name, "0"} <= {*table.logs} else None
+        for name in [*of][1:]
+    ]
+
+
+def _option(
+    one: _Varied,
+    gains: Sequence[tuple[Fit | None, float | None]],
+    valid: pd.DataFrame,
+    shared: pd.DataFrame,
+    sides: Mapping[str, Side],
+    margin: float,
+) -> Option:
+    ids = one.ids()
+    own = valid[valid["config_id"].isin(ids)]
+    fixed = bool((own["work_effective"] == "fixed").all())
+    tokens = shared.loc[shared["config_id"].isin(ids), "answer_tokens"].dropna()
+    fits = {
+        name: _fits(one, valid, name, sides)
+        for name in BESIDE
+        if gains and (fixed or name != "wall_s")
+    }
+    texts = [level_text(value) for value in one.values]
+    levels = []
+    for place, value in enumerate(one.values):
+        runs = own[own["config_id"].isin(one.at(value))]
+        fit, p = gains[place - 1] if place and gains else (None, None)
+        beside = {name: of[place - 1] for name, of in fits.items() if place}
+        levels.append(
+            Level(
+                level=texts[place],
+                n=len(runs),
+                means={name: mean(runs[name]) for name in _MEANS},
+                speedup_true=ratio(runs, "speedup_true"),
+                against=versus(texts[place], texts[0], fit, margin, p) if place and gains else None,
+                adjusted_p=p,
+                beside={name: of.estimate() if of else None for name, of in beside.items()},
+            )
+        )
+    return Option(
+        option=one.option,
+        scenario=str(own["scenario"].iloc[0]),
+        topology=str(own["topology"].iloc[0]),
+        work=str(own["work_policy"].iloc[0]),
+        configs=len(ids),
+        cells=len(one.cells),
+        fixed=fixed,
+        answer_tokens=(int(tokens.min()), int(tokens.max())) if len(tokens) else None,
+        levels=tuple(levels),
+        not_applied=one.not_applied,
+        outcome="not_applied" if one.not_applied else _outcome(levels[1:]),
+    )
+
+
+def _outcome(levels: Sequence[Level]) -> Outcome:
+    against = [level.against for level in levels if level.against]
+    verdicts = {one.verdict for one in against}
+    if verdicts & {"better", "worse"}:
+        return "differs"
+    if verdicts == {"equivalent"}:
+        return "equivalent"
+    return "inconclusive" if any(one.ratio for one in against) else "unknown"
+
+
+def level_text(value: _Value) -> str:
+    """A value for a table: "512", or by agent, "default / 512"."""
+    texts = [
+        "default" if one is None else option_text(json.loads(one))
+        for one in (value[:1] if len(set(value)) == 1 else value)
+    ]
+    return " / ".join(texts)
+
+
+def _rank(value: _Value) -> list[tuple[float, str]]:
+    """Numbers by value, the server's default before them, texts after."""
+    loaded = [None if one is None else json.loads(one) for one in value]
+    return [
+        (-math.inf, "")
+        if one is None
+        else (float(one), "")
+        if isinstance(one, int | float)
+        else (math.inf, str(one))
+        for one in loaded
+    ]
