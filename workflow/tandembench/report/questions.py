@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from tandembench.analysis.hypotheses import Result, Source, Verdict, declared, judge
+from tandembench.analysis.hypotheses import Declared, Result, Source, Verdict, declared, judge
 from tandembench.analysis.intervals import Interval, Moments
 from tandembench.analysis.settings import checks
 from tandembench.dataset.load import Dataset
@@ -38,7 +38,7 @@ class Question:
     estimate: str
     detectable: str
     sentence: str
-    declared: str
+    declared: Declared
     result: Result
 
 
@@ -120,7 +120,7 @@ def _question(result: Result) -> Question:
         estimate=_bounded(result.estimate),
         detectable=_number(result.detectable),
         sentence=" ".join([_sentence(result), *_remarks(result)]),
-        declared=say("declared", result.declared.replace(" ", "_")),
+        declared=result.declared,
         result=result,
     )
 
