@@ -18,8 +18,9 @@ import pytest
 
 from tandembench.measure.bench import Done
 from tandembench.measure.execution import Execution
+from tandembench.measure.machine import Sample
 from tandembench.measure.plan import Turn
-from tandembench.measure.sampler import INTERVAL_S, Sample, open_gpus
+from tandembench.measure.sampler import INTERVAL_S, open_gpus
 from tandembench.measure.telemetry import by_position, telemetry
 from tandembench.servers.model import Server
 from tandembench.wire import Final, StreamRecord

@@ -1,26 +1,20 @@
 """The form of a calibration: what its file and a dataset's descriptor hold, and its one reader."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
-
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing import Any, ClassVar
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import replacing
 from tandembench.study.spec import canonical
 from tandembench.text import sanitise
 
-_FORM = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-_Size = Annotated[float, Field(ge=0)]
-
-
-def _of_known_cores(machine: Mapping[str, object]) -> Mapping[str, object]:
-    if type(cores := machine.get("cores")) is not int or cores < 1:
-        raise ValueError("it names no number of cores")
-    return machine
+_FORM = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+_SESSION = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
+_WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +22,13 @@ class Spread:
     """Absolute errors, microseconds; ``p99`` is None if ``n`` is too small to know it."""
 
     __pydantic_config__: ClassVar = _FORM
-    median: _Size
-    p99: _Size | None
-    n: Annotated[int, Field(ge=1)]
+    median: float
+    p99: float | None
+    n: int
+
+    def __post_init__(self) -> None:
+        if min(self.median, self.p99 or 0.0) < 0 or self.n < 1:
+            raise ValueError("an error below 0, or of no values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +49,15 @@ class Figures:
     gap_error_us: Spread
     duration_error_us: Spread
     busy_loop_token_stamp_error_us: Spread
-    tokens_per_s_sustained: Annotated[int, Field(ge=0)]
-    cpu_s_per_10k_tokens: _Size
-    clock: Annotated[str, Field(min_length=1, max_length=80)]
+    tokens_per_s_sustained: int
+    cpu_s_per_10k_tokens: float
+    clock: str
+
+    def __post_init__(self) -> None:
+        if min(self.tokens_per_s_sustained, self.cpu_s_per_10k_tokens) < 0:
+            raise ValueError("a rate or a time below 0")
+        if not 1 <= len(self.clock) <= 80:
+            raise ValueError("no name of a clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,21 @@ class Instrument(Figures):
     """
 
     control: Figures
-    session: Annotated[str, Field(pattern=r"^[a-z0-9]+([_.-][a-z0-9]+)*$")]
-    when: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
-    seconds: _Size
-    load_before: _Size
-    load_after: _Size
-    machine: Annotated[Mapping[str, object], AfterValidator(_of_known_cores)]
+    session: str
+    when: str
+    seconds: float
+    load_before: float
+    load_after: float
+    machine: Mapping[str, object]
 
-
-_READER = TypeAdapter(Instrument)
-_READER_OF_ALL = TypeAdapter(dict[str, Instrument] | None)
+    def __post_init__(self) -> None:
+        Figures.__post_init__(self)
+        if not _SESSION.fullmatch(self.session) or not _WHEN.fullmatch(self.when):
+            raise ValueError("no label of a session, or no time in UTC")
+        if min(self.seconds, self.load_before, self.load_after) < 0:
+            raise ValueError("a time or a load below 0")
+        if type(self.machine.get("cores")) is not int:
+            raise ValueError("a machine of no known cores")
 
 
 def write_instrument(output: Path, instrument: Instrument) -> None:
@@ -89,7 +98,7 @@ def read_instruments(files: Sequence[str]) -> dict[str, Instrument]:
     for name in files:
         fix = "delete it and run snakemake, which measures it again"
         try:
-            one = _READER.validate_json(Path(name).read_bytes())
+            one: Instrument = _parsed(Instrument, Path(name).read_bytes())
         except (OSError, ValueError) as error:
             raise _corrupt(error, name, fix) from None
         by_session[one.session] = one
@@ -99,8 +108,8 @@ def read_instruments(files: Sequence[str]) -> dict[str, Instrument]:
 def instruments_of(value: object, where: Path) -> dict[str, Instrument]:
     """What a descriptor holds of calibrations, by session; TandemError (exit 3) if it is none."""
     try:
-        by_session = (
-            TypeAdapter(dict[str, Instrument] | None).validate_json(json.dumps(value)) or {}
+        by_session: dict[str, Instrument] = (
+            _parsed(dict[str, Instrument] | None, json.dumps(value)) or {}
         )
         for name, one in by_session.items():
             if one.session != name:
@@ -110,10 +119,17 @@ def instruments_of(value: object, where: Path) -> dict[str, Instrument]:
     return by_session
 
 
-def _corrupt(error: Exception, where: str, fix: str) -> TandemError:
-    said = str(error)
-    if isinstance(error, ValidationError):
+def _parsed(kind: Any, text: str | bytes) -> Any:  # noqa: ANN401 - a type, and one of it
+    """The JSON ``text`` as ``kind``; ValueError with the place of its first fault."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - no measuring process reads
+
+    try:
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
         first = error.errors()[0]
-        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    what = f"no calibration ({sanitise(said, 120)})"
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _corrupt(error: Exception, where: str, fix: str) -> TandemError:
+    what = f"no calibration ({sanitise(str(error), 120)})"
     return TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
@@ -75,6 +76,23 @@ def no_collection() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+class Sample(TypedDict, total=False):
+    """One sample of one subject, in the units of the table ``telemetry``; what is not known: None.
+
+    ``t_ns`` is CLOCK_MONOTONIC here, and counts from t0 in a run's rows.
+    """
+
+    t_ns: int
+    subject: str
+    cores: float | None
+    memory_bytes: int | None
+    clock_mhz: float | None
+    utilisation: float | None
+    power_w: float | None
+    temperature_c: float | None
+    throttle: str | None
 
 
 def busy_cpu_s() -> float:

@@ -13,11 +13,10 @@ from tandembench.errors import TandemError
 from tandembench.measure.bench import Bench, Done
 from tandembench.measure.block import Attempt, measure_block
 from tandembench.measure.exclusive import exclusive
-from tandembench.measure.machine import fingerprint
+from tandembench.measure.machine import Sample, fingerprint
 from tandembench.measure.plan import Round, planned_rounds
 from tandembench.measure.progress import execution_line, teller, time_left
 from tandembench.measure.rows import Row, turn_rows
-from tandembench.measure.sampler import Sample
 from tandembench.measure.telemetry import by_position, telemetry
 from tandembench.servers.deployment import Deployment, deployments
 from tandembench.servers.open import open_servers

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO, TypedDict
+from typing import Any, TextIO
 
 import psutil
 import pynvml
 
-from tandembench.measure.machine import busy_cpu_s, process_cpu_s
+from tandembench.measure.machine import Sample, busy_cpu_s, process_cpu_s
 from tandembench.servers.lifeline import die_with
 
 INTERVAL_S = 0.2
@@ -33,23 +33,6 @@ _REASONS = {
     # neither slows a GPU that has work to do
     if not name.endswith(("All", "None", "GpuIdle"))
 }
-
-
-class Sample(TypedDict, total=False):
-    """One sample of one subject, in the units of the table ``telemetry``; what is not known: None.
-
-    ``t_ns`` is CLOCK_MONOTONIC here, and counts from t0 in a run's rows.
-    """
-
-    t_ns: int
-    subject: str
-    cores: float | None
-    memory_bytes: int | None
-    clock_mhz: float | None
-    utilisation: float | None
-    power_w: float | None
-    temperature_c: float | None
-    throttle: str | None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from tandembench.measure.bench import Done
-from tandembench.measure.sampler import Sample
+from tandembench.measure.machine import Sample
 from tandembench.servers.model import Server
 
 _STOP_TIMEOUT_S = 10.0
