@@ -16,32 +16,13 @@ def runs_of(one: Round) -> list[Turn]:
     return [turn for turn in one.turns if turn.solo is None]
 
 
-def runs(spec: RunSpec, repetitions: int) -> list[list[Turn]]:
-    """The runs of every round of the first repetitions."""
+def slots(spec: RunSpec, repetitions: int) -> list[list[str]]:
+    """The runs of every round of the first repetitions; the twin is "twin", whose ever it is."""
     return [
-        runs_of(one)
+        ["twin" if turn.twin else spec.configs[turn.config].id for turn in runs_of(one)]
         for repetition in range(1, repetitions + 1)
         for one in rounds_of(spec, repetition)
     ]
-
-
-def slots(spec: RunSpec, repetitions: int) -> list[list[str]]:
-    """The same, by name; the twin is "twin", whose ever it is."""
-    return [
-        ["twin" if turn.twin else spec.configs[turn.config].id for turn in turns]
-        for turns in runs(spec, repetitions)
-    ]
-
-
-def test_where_a_config_runs_next_cannot_be_told_from_where_it_ran() -> None:
-    order = slots(run_spec(*TOPOLOGIES, rounds=5), 20)
-    moves = {
-        (one.index("serial"), other.index("serial"))
-        for square in range(20)
-        for one, other in pairwise(order[5 * square : 5 * square + 5])
-    }
-    # the rows of a cyclic square, in its own order, know one move from each place
-    assert len(moves) == 5 * 4
 
 
 @pytest.mark.parametrize(
@@ -56,8 +37,7 @@ def test_every_place_falls_to_every_config_equally_often(
     assert len(order) == rounds * repetitions
     for place in range(n):
         counts = Counter(one[place] for one in order)
-        assert set(counts) == {*topologies, "twin"}
-        assert set(counts.values()) == {len(order) // n}
+        assert counts == dict.fromkeys((*topologies, "twin"), len(order) // n)
     # and who goes before whom is balanced as well
     before = Counter(pair for one in order for pair in pairwise(one))
     if len(order) % (2 * n) == 0:
@@ -65,64 +45,63 @@ def test_every_place_falls_to_every_config_equally_often(
         assert len(before) == n * (n - 1)
 
 
-def test_within_a_few_rounds_no_config_keeps_its_place() -> None:
+def test_no_config_keeps_its_place_or_moves_by_a_pattern() -> None:
     order = slots(run_spec(*TOPOLOGIES, rounds=4), 10)
     for block in range(10):
         for column in zip(*order[4 * block : 4 * block + 4], strict=True):
             assert max(Counter(column).values()) <= 2
+    order = slots(run_spec(*TOPOLOGIES, rounds=5), 20)
+    moves = {
+        (one.index("serial"), other.index("serial"))
+        for square in range(20)
+        for one, other in pairwise(order[5 * square : 5 * square + 5])
+    }
+    # the rows of a cyclic square, in its own order, know one move from each place
+    assert len(moves) == 5 * 4
 
 
 def test_one_config_runs_twice_in_every_round_and_each_has_its_repetition() -> None:
     spec = run_spec(*TOPOLOGIES, rounds=3)
-    twins: list[int] = []
-    for repetition in range(1, 9):
-        of_block = {
-            turn.config for one in rounds_of(spec, repetition) for turn in one.turns if turn.twin
-        }
-        twins += of_block
-        assert of_block == {twin_of(spec, repetition)}
-        for one in rounds_of(spec, repetition):
-            counts = Counter(turn.config for turn in runs_of(one))
-            assert sorted(counts.values()) == [1, 1, 1, 2]
-    assert sorted(twins[:4]) == [0, 1, 2, 3]
+    twins = [twin_of(spec, repetition) for repetition in range(1, 9)]
+    assert set(twins[:4]) == {0, 1, 2, 3}
     assert twins[:4] == twins[4:]
-
-
-def test_a_comparison_of_one_has_no_twin() -> None:
+    for repetition, twin in enumerate(twins, 1):
+        for one in rounds_of(spec, repetition):
+            assert [turn.config for turn in one.turns if turn.twin] == [twin]
+            assert sorted(Counter(turn.config for turn in runs_of(one)).values()) == [1, 1, 1, 2]
+    # a comparison of one has no twin
     spec = run_spec("dual", rounds=3)
     assert twin_of(spec, 1) is None
     assert all(not turn.twin for one in rounds_of(spec) for turn in one.turns)
 
 
-def alone(spec: RunSpec) -> set[str]:
-    """The ids of the configs that have solos."""
+SERIAL, SINGLE = run_spec("serial", "single").configs
+
+
+@pytest.mark.parametrize(
+    ("spec", "alone"),
+    [
+        # serial is the solo of what shares its server
+        (run_spec(*TOPOLOGIES), {"single_parallel", "dual"}),
+        (run_spec("single", "dual"), {"single", "dual"}),
+        (run_spec("serial", "dual"), {"dual"}),
+        # a config that stands alone has solos
+        *((run_spec(topology), {topology}) for topology in TOPOLOGIES),
+        # one agent is alone anyway
+        (run_spec("single", agents=[an_agent("collector")]), set()),
+        # other agents, or another server
+        *(
+            (
+                replace(run_spec(), configs=(SERIAL, replace(SINGLE, agents=two_agents(**other)))),
+                {"single"},
+            )
+            for other in ({"temperature": 0.2}, {"num_ctx": 1024})
+        ),
+    ],
+)
+def test_who_is_measured_alone(spec: RunSpec, alone: set[str]) -> None:
     keys = [place.key for place in deployments(spec, cores=2)]
-    return {spec.configs[index].id for index in measured_alone(spec, keys)}
-
-
-def test_serial_is_the_solo_of_what_shares_its_server() -> None:
-    spec = run_spec(*TOPOLOGIES)
-    assert alone(spec) == {"single_parallel", "dual"}
-    assert alone(run_spec("single", "dual")) == {"single", "dual"}
-    assert alone(run_spec("serial", "dual")) == {"dual"}
-
-
-@pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_a_config_that_stands_alone_has_solos(topology: str) -> None:
-    assert alone(run_spec(topology)) == {topology}
-
-
-def test_serial_with_other_agents_or_another_server_is_no_solo() -> None:
-    spec = run_spec("serial", "single")
-    serial, single = spec.configs
-    other = replace(single, agents=two_agents(temperature=0.2))
-    assert alone(replace(spec, configs=(serial, other))) == {"single"}
-    larger = replace(single, agents=two_agents(num_ctx=1024))
-    assert alone(replace(spec, configs=(serial, larger))) == {"single"}
-
-
-def test_one_agent_is_alone_anyway() -> None:
-    assert alone(run_spec("single", agents=[an_agent("collector")])) == set()
+    assert {spec.configs[index].id for index in measured_alone(spec, keys)} == alone
 
 
 def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
@@ -131,7 +110,7 @@ def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
     for repetition in range(1, 21):
         rounds = rounds_of(spec, repetition)
         solos = [
-            (one.number, turn) for one in rounds for turn in one.turns if turn.solo is not None
+            (one.number, turn) for one in rounds for turn in one.turns if turn not in runs_of(one)
         ]
         assert Counter((turn.config, turn.solo) for _, turn in solos) == {
             (config, agent): 1 for config in (2, 3) for agent in (0, 1)
@@ -140,12 +119,11 @@ def test_solos_stand_once_in_a_block_beside_the_run_of_their_config() -> None:
         assert len({(number, turn.config) for number, turn in solos}) == 2
         assert len({number for number, _ in solos}) == 2
         numbers |= {number for number, turn in solos if turn.config == 2}
-        for one in rounds:
-            for visit in one.visits():
-                assert sum(turn.solo is None for turn in visit) == 1
-                if len(visit) > 1:
-                    assert len(visit) == 3
-                    places.add([turn.solo for turn in visit].index(None))
+        for visit in [visit for one in rounds for visit in one.visits()]:
+            assert sum(turn.solo is None for turn in visit) == 1
+            if len(visit) > 1:
+                assert len(visit) == 3
+                places.add([turn.solo for turn in visit].index(None))
     assert places == {0, 1, 2}, "before, between and after"
     assert numbers == {1, 2, 3, 4}
 
