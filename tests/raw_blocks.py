@@ -7,6 +7,7 @@ rest, in each of its steps; stamps are whole nanoseconds.
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
-from tandembench.tables.columns import RUN_FILE
+from tandembench.tables.columns import BLOCK, KEYS, RUN_FILE
 from tandembench.tables.parquet import write_table
 
 Row = dict[str, Any]
@@ -33,30 +34,11 @@ MACHINE = {
 }
 # As a calibration file says; load averages are beside it.
 CALIBRATED_MACHINE = {key: value for key, value in MACHINE.items() if key != "load_1min"}
-# What a row does not hold if its servers never stood.
-_KNOWN_FROM_SERVERS = (
-    "block_s",
-    "position",
-    "endpoint",
-    "server",
-    "engine_version",
-    "model_digest",
-    "options_effective",
-    "num_ctx_effective",
-    "slots",
-    "threads",
-    "wait_policy",
-    "work_effective",
-    "nonce",
-    "seed",
-    "clock",
-    "client_cpu_s",
-    "loop_lag_s",
-    "foreign_cores",
-    "server_memory_bytes",
-    "cold",
-    "steps",
-)
+# What a row holds even if its servers never stood.
+_OF_STUDY = {
+    *(column.name for column in (*KEYS, *BLOCK)),
+    *("agent", "agent_index", "model", "options_asked", "max_tokens", "mode"),
+} - {"block_s", "position"}
 
 
 def block(
@@ -114,12 +96,9 @@ def side_by_side(
         row["deployment"] for rows in configs for row in rows if row["topology"] == "serial"
     }
     again = [
-        [
-            row | {"twin": True, "deployment": f"{row['deployment']}-twin"}
-            for row in where(rows, "concurrent")
-        ]
-        for rows in configs
-        if rows[0]["config_id"] == twin
+        [row | {"twin": True, "deployment": f"{row['deployment']}-twin"} for row in of_twin]
+        for of_twin in (where(rows, "concurrent") for rows in configs)
+        if of_twin[0]["config_id"] == twin
     ]
     rows: list[Row] = []
     position = 0
@@ -199,9 +178,9 @@ def failed(rows: Sequence[Row], agent: str, mode: str, reason: str) -> list[Row]
 
 def no_server(rows: Sequence[Row], reason: str = "server_start") -> list[Row]:
     """The rows as they are written when their servers never stood: nothing is known of them."""
-    unknown = dict.fromkeys(_KNOWN_FROM_SERVERS)
-    concurrent = [row for row in rows if row["mode"] == "concurrent"]
-    return [row | unknown | {"error": reason, "detail": "no port"} for row in concurrent]
+    lost = {"error": reason, "detail": "no port"}
+    unknown = dict.fromkeys(column.name for column in RUN_FILE if column.name not in _OF_STUDY)
+    return [row | unknown | lost for row in where(rows, "concurrent")]
 
 
 def where(rows: Sequence[Row], mode: str | None = None, agent: str | None = None) -> list[Row]:
@@ -220,10 +199,13 @@ def rounds(repetitions: int, *one_round: Sequence[Row], **changes: Any) -> list[
 
 def scaled(rows: Sequence[Row], factor: float) -> list[Row]:
     """The block with its run (not its solos) stretched ``factor`` times."""
+
+    def stretched(step: Row) -> Row:
+        ends = {key: round(step[key] * factor) for key in ("request_ns", "end_ns")}
+        return step | ends | {"chunk_ns": [round(stamp * factor) for stamp in step["chunk_ns"]]}
+
     return [
-        row | {"steps": [_stretched(step, factor) for step in row["steps"]]}
-        if row["mode"] == "concurrent"
-        else row
+        row | {"steps": [*map(stretched, row["steps"])]} if row["mode"] == "concurrent" else row
         for row in rows
     ]
 
@@ -257,30 +239,34 @@ def write_dataset(
     measured on the i-th of ``machines``, in turn; ``calibrations`` are written as such files;
     ``study`` overrides what the manifest says.
     """
-    seen = list(dict.fromkeys(rows[0]["config_id"] for rows in blocks))
-    phases = phases or {"main": seen}
+    phases = phases or {"main": list(dict.fromkeys(rows[0]["config_id"] for rows in blocks))}
     shared = {"study": "test", "session": "s1", "analysing_code": "ana1ys1s"}
-    compared: dict[str, dict[str, list[str]]] = {}
+    listing = []
     for phase, configs in phases.items():
         files = []
-        of_phase = compared.setdefault(phase, {})
+        compared: dict[str, dict[str, None]] = defaultdict(dict)
         for number, rows in enumerate(blocks):
             if rows[0]["config_id"] in configs:
                 for row in rows:
-                    listed = of_phase.setdefault(row["comparison"], [])
-                    listed += [] if row["config_id"] in listed else [row["config_id"]]
+                    compared[row["comparison"]][row["config_id"]] = None
                 path = folder / f"runs/{number:04}.parquet"
                 files.append(str(write_run_file(path, rows, machines[number % len(machines)])))
-        manifest = folder / f"phases/{phase}.manifest.json"
+        tables = folder / "phases" / phase
+        manifest = tables.with_name(f"{phase}.manifest.json")
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(json.dumps({**shared, "phase": phase, "run_files": files}))
-        runs = folder / f"phases/{phase}.parquet"
-        aggregate_phase(
-            manifest,
-            runs,
-            folder / f"phases/{phase}.executions.parquet",
-            folder / f"phases/{phase}.telemetry.parquet",
-            folder / f"phases/{phase}.tokens.parquet",
+        names = ("", ".executions", ".telemetry", ".tokens")
+        aggregate_phase(manifest, *(tables.with_name(f"{phase}{one}.parquet") for one in names))
+        listing.append(
+            {
+                "name": phase,
+                "title": f"Phase {phase}",
+                "tables": str(tables),
+                "comparisons": [
+                    {"id": id_, "rounds": 1, "configs": [*ids]} for id_, ids in compared.items()
+                ],
+                "configs": list(configs),
+            }
         )
     files = []
     for number, one in enumerate(calibrations):
@@ -300,19 +286,7 @@ def write_dataset(
         "criteria": [],
         "baselines": [],
         "engine": "embedded",
-        "phases": [
-            {
-                "name": name,
-                "title": f"Phase {name}",
-                "tables": str(folder / "phases" / name),
-                "comparisons": [
-                    {"id": id_, "rounds": 1, "configs": listed}
-                    for id_, listed in compared[name].items()
-                ],
-                "configs": list(configs),
-            }
-            for name, configs in phases.items()
-        ],
+        "phases": listing,
     }
     (folder / "manifest.json").write_text(json.dumps(content | study))
     build_dataset(folder / "manifest.json", folder / "dataset")
@@ -372,12 +346,4 @@ def _row(
         "detail": None,
         "steps": None,
         "telemetry": None,
-    }
-
-
-def _stretched(step: Row, factor: float) -> Row:
-    return step | {
-        "request_ns": round(step["request_ns"] * factor),
-        "chunk_ns": [round(stamp * factor) for stamp in step["chunk_ns"]],
-        "end_ns": round(step["end_ns"] * factor),
     }
