@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from raw_blocks import block, rounds, write_dataset
-
 from tandembench.claims.check import check_claims
+
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import read_descriptor, seal

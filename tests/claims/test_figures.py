@@ -1,7 +1,6 @@
 """What a report prints, read as value, unit and precision."""
 
 import pytest
-
 from tandembench.claims.figures import Figure, in_print, read_figure, shown
 
 

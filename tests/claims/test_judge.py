@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from study_texts import REPOSITORY
-
 from tandembench.claims.judge import Judged, audit, counts
 from tandembench.claims.read import read_claims
 from tandembench.claims.tables import Source, printed_table
+
 from tandembench.errors import TandemError
 
 SCHEMA: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "workflow/schemas/claims.schema.yaml")

@@ -6,11 +6,11 @@ from typing import Any, get_args
 import pytest
 from ruamel.yaml import YAML
 from study_texts import REPOSITORY
-
 from tandembench.claims.judge import Verdict
 from tandembench.claims.model import Claims, Condition, Constant, Operation, Printed, Statistic
 from tandembench.claims.read import read_claims
 from tandembench.claims.tables import DERIVED, OPTIONS
+
 from tandembench.errors import TandemError
 
 SCHEMA: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "workflow/schemas/claims.schema.yaml")

@@ -4,7 +4,6 @@ import statistics as plain
 
 import numpy as np
 import pytest
-
 from tandembench.claims.statistics import Outcome, Rows, statistic
 
 VALUES = tuple(float(value) for value in np.random.default_rng(1).normal(10, 2, 80))

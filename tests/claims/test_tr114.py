@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from study_texts import REPOSITORY
-
 from tandembench.claims.check import check_claims, open_claims
 from tandembench.claims.judge import Judged, counts
 from tandembench.claims.model import KINDS, Claims, Statistic, expressions
+
 from tandembench.dataset.baseline import import_runs
 
 FILE = REPOSITORY / "resources/claims/tr114.yaml"

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from checkouts import command_said, copy_checkout
@@ -17,6 +17,7 @@ from raw_blocks import START, block, rounds, scaled, write_dataset
 
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval
+from tandembench.audit.published import Checked
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
@@ -233,9 +234,8 @@ def checked(n: int, *, agrees: bool, scope: str = "config", **more: Any) -> dict
 
 def values(rows: list[dict[str, Any]], section: str = "TR1 3") -> OfPrintAndRuns:
     """A print against runs, with these values checked."""
-    scopes = [
-        {
-            "scope": scope,
+    scopes = {
+        scope: {
             "checked": len(own),
             "agree": sum(row["agrees"] for row in own),
             "contradicted": sum(not row["agrees"] and row["computed"] is not None for row in own),
@@ -245,11 +245,17 @@ def values(rows: list[dict[str, Any]], section: str = "TR1 3") -> OfPrintAndRuns
         }
         for scope in ("overall", "config")
         if (own := [row for row in rows if row["scope"] == scope])
-    ]
-    unchecked = [{"scope": "hardware", "metric": "servers", "values": 2}]
-    sections = [{**scopes[0], "section": section}]
-    parts = {"scopes": scopes, "sections": sections, "unchecked": unchecked, "rows": rows}
-    return OfPrintAndRuns("tr1", "mine", parts)
+    }
+    return OfPrintAndRuns(
+        "tr1",
+        "mine",
+        {
+            "scopes": scopes,
+            "sections": {section: next(iter(scopes.values()))},
+            "unchecked": {"hardware": {"servers": 2}},
+            "rows": cast("list[Checked]", rows),
+        },
+    )
 
 
 def runs(verdicts: Sequence[Verdict], fingerprint: str = "m2") -> OfRuns:

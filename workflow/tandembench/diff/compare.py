@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tandembench.audit.publications import Both, differences
+from tandembench.audit.sides import Side
 from tandembench.dataset.opened import OpenDataset, column_names, definitions
 from tandembench.diff.metrics import Change, metric_changes
-from tandembench.diff.publications import differences
 from tandembench.diff.rows import Changes, changes, codes, match, read_both
-from tandembench.diff.sides import Row, Side
+
+if TYPE_CHECKING:
+    from tandembench.audit.published import AgainstRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class OfPrints:
     """Two publications: every number that both print."""
 
     same: bool
-    rows: tuple[Row, ...]
+    rows: tuple[Both, ...]
     obstacles: tuple[str, ...] = ()
 
     @property
@@ -82,7 +86,7 @@ class OfPrintAndRuns:
 
     printed: str
     runs: str
-    checked: Row
+    checked: "AgainstRuns"
     obstacles: tuple[str, ...] = ()
     worse: int = 0
 
@@ -108,8 +112,8 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
 
 def _printed_and_runs(printed: Side, label: str, opened: OpenDataset) -> OfPrintAndRuns:
     # It takes data frames, which a difference of runs does without.
+    from tandembench.audit.published import against_runs  # noqa: PLC0415
     from tandembench.dataset.load import load_table  # noqa: PLC0415
-    from tandembench.diff.printed import against_runs  # noqa: PLC0415
 
     runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
     return OfPrintAndRuns(printed.label, label, against_runs(printed.printed, runs, executions))

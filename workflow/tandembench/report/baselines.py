@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tandembench.analysis.intervals import Interval
 from tandembench.analysis.numbers import Values, mean_with_interval
+from tandembench.audit.beside import beside_published
+from tandembench.audit.sides import Side, open_side
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, baselines, find
 from tandembench.diff.compare import compare_runs
 from tandembench.diff.metrics import Change
-from tandembench.diff.sides import Side, open_side
 from tandembench.errors import TandemError
-from tandembench.report.published import beside_published
 
 # Rows of one baseline: the most different configs, all scenarios.
 _MOST = 40
@@ -82,7 +82,7 @@ def _found(opened: _Opened, dataset: Dataset, margin: float) -> Values:
         return {"state": state, "fault": opened.fault}
     side = opened.side
     if side.dataset is None:
-        found = beside_published(side, dataset)
+        found: Values = dict(beside_published(side, dataset))
     else:
         found = _beside_runs(side, side.dataset, dataset, margin)
     # Reasons have their details in brackets.

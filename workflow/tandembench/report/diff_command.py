@@ -51,8 +51,8 @@ def diff(
     """
     from tempfile import TemporaryDirectory  # noqa: PLC0415 - one room per command
 
+    from tandembench.audit.sides import open_both  # noqa: PLC0415
     from tandembench.diff.compare import compare  # noqa: PLC0415
-    from tandembench.diff.sides import open_both  # noqa: PLC0415
     from tandembench.files import replacing  # noqa: PLC0415
     from tandembench.report.diff_page import as_text, style_of  # noqa: PLC0415
 

@@ -4,11 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tandembench.analysis.findings import Verdict
+from tandembench.audit.publications import Both
+from tandembench.audit.published import AgainstRuns, Checked
 from tandembench.diff.compare import Difference, OfPrints, OfRuns
-from tandembench.diff.sides import Row
 from tandembench.report.formats import number, percent
 from tandembench.report.render import render
 from tandembench.text import as_json
@@ -67,7 +68,7 @@ def _of_runs(found: OfRuns, most: int) -> dict[str, object]:
     }
 
 
-def _of_prints(rows: Sequence[Row], most: int) -> dict[str, object]:
+def _of_prints(rows: Sequence[Both], most: int) -> dict[str, object]:
     ordered = sorted(rows, key=lambda row: _ORDER.index(row["verdict"]))
     return {
         "kind": "prints",
@@ -78,33 +79,33 @@ def _of_prints(rows: Sequence[Row], most: int) -> dict[str, object]:
     }
 
 
-def _of_print_and_runs(checked: Row, most: int) -> dict[str, object]:
+def _of_print_and_runs(checked: AgainstRuns, most: int) -> dict[str, object]:
     """Totals, and the values that do not follow from the runs: those of everything first."""
     wrong = [row for row in checked["rows"] if not row["agrees"]]
-    order = [row["scope"] for row in checked["scopes"]]
+    order = list(checked["scopes"])
     wrong.sort(key=lambda row: (row["computed"] is None, order.index(row["scope"])))
-    unchecked: Counter[str] = Counter()
-    for group in checked["unchecked"]:
-        unchecked[group["scope"]] += group["values"]
     return {
         "kind": "values",
         "checked": checked,
         "total": {
-            name: sum(row[name] for row in checked["scopes"])
+            name: sum(totals[name] for totals in checked["scopes"].values())
             for name in ("checked", "agree", "contradicted", "absent")
         },
-        "unchecked": dict(unchecked),
+        "unchecked": {scope: sum(of.values()) for scope, of in checked["unchecked"].items()},
         "shown": [
-            row | {"printed_amount": _unless_said(row), "computed_amount": _amount(row, "computed")}
+            {
+                **row,
+                "printed_amount": _unless_said(row),
+                "computed_amount": _amount(row, row["computed"]),
+            }
             for row in wrong[:most]
         ],
         "more": len(wrong[most:]),
     }
 
 
-def _amount(row: Row, name: str) -> str:
-    """A number of a printed row, in the unit in which it was printed where that is %."""
-    value: Any = row[name]
+def _amount(row: Checked, value: float | None) -> str:
+    """A number for a printed row, in the unit in which it was printed where that is %."""
     if value is None:
         return "no such runs"
     if row["unit"] in ("runs", "configs"):
@@ -115,8 +116,8 @@ def _amount(row: Row, name: str) -> str:
     return number(value, 4) + (f" {row['unit']}" if row["unit"] not in ("", "1") else "")
 
 
-def _unless_said(row: Row) -> str | None:
+def _unless_said(row: Checked) -> str | None:
     """The number of a printed text; None if the text holds it, and no other."""
-    amount = _amount(row, "value")
+    amount = _amount(row, row["value"])
     said = [float(text.replace(",", "")) for text in _NUMBERS.findall(row["printed"])]
     return None if said == [abs(float(amount.split()[0]))] else amount

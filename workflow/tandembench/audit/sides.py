@@ -1,4 +1,4 @@
-"""What is compared: a baseline, a study's results or a dataset's folder, opened and verified."""
+"""What is compared or audited: a baseline, a study's results or a folder, opened and verified."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
 from tandembench.dataset.opened import OpenDataset, open_dataset
@@ -17,7 +17,28 @@ from tandembench.errors import EXIT_CORRUPT, TandemError
 if TYPE_CHECKING:
     from tandembench.dataset.load import Dataset
 
-Row = dict[str, Any]
+
+class Cell(TypedDict):
+    """A printed number, as a published baseline has it; those of ``value`` and ``resolution``.
+
+    ``resolution`` is half a unit of the last printed digit, None of what was counted; both are
+    None where words are printed.
+    """
+
+    report: str
+    section: str
+    table: str
+    scope: str
+    subject: str
+    metric: str
+    statistic: str
+    value: float | None
+    unit: str
+    resolution: float | None
+    printed: str
+    note: str
+
+
 # The tables that a difference is told from: of runs, and of printed values against runs.
 _OF_RUNS = ("runs", "published")
 _OF_VALUES = (*_OF_RUNS, "executions")
@@ -25,16 +46,12 @@ _OF_VALUES = (*_OF_RUNS, "executions")
 
 @dataclass(frozen=True)
 class Side:
-    """One side: ``opened`` if its runs are known, else ``printed``, the rows of a publication.
-
-    A printed row's ``value`` and ``resolution`` (half a unit of the last printed digit) are
-    numbers or None.
-    """
+    """One side: ``opened`` if its runs are known, else ``printed``, the cells of a publication."""
 
     label: str
     descriptor: Mapping[str, Any]
     opened: OpenDataset | None
-    printed: tuple[Row, ...]
+    printed: tuple[Cell, ...]
 
     @cached_property
     def dataset(self) -> "Dataset | None":
@@ -81,7 +98,7 @@ def _opened(folder: Path, label: str) -> Side:
     data = read_resource(folder, resource).decode("utf-8")
     rows = csv.DictReader(io.StringIO(data, newline=""), strict=True)
     try:
-        return Side(label, descriptor, None, tuple(_row(row) for row in rows))
+        return Side(label, descriptor, None, tuple(map(_cell, rows)))
     except (ValueError, KeyError, csv.Error):
         raise TandemError(
             "not a table of values",
@@ -91,6 +108,7 @@ def _opened(folder: Path, label: str) -> Side:
         ) from None
 
 
-def _row(row: Mapping[str, str]) -> Row:
+def _cell(row: Mapping[str, str]) -> Cell:
     numbers = {name: float(row[name]) if row[name] else None for name in ("value", "resolution")}
-    return {**row, **numbers}
+    texts = {name: row[name] or "" for name in Cell.__annotations__ if name not in numbers}
+    return cast("Cell", {**texts, **numbers})

@@ -9,26 +9,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tandembench.analysis.rounding import Relation, Span
+from tandembench.analysis.rounding import Relation
 
-# What a suffix is worth in the unit of the columns: fractions, seconds, tokens/s, bytes.
-UNITS: Mapping[str, float] = {
-    "%": 0.01,
-    "pp": 0.01,
-    "x": 1.0,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "min": 60.0,
-    "minutes": 60.0,
-    "hours": 3600.0,
-    "tok/s": 1.0,
-    "GHz": 1e9,
-    "MB": 1e6,
-    "GB": 1e9,
+# What a suffix is worth in the unit of the columns, and that unit.
+UNITS: Mapping[str, tuple[float, str]] = {
+    "%": (0.01, "1"),
+    "pp": (0.01, "1"),
+    "x": (1.0, "1"),
+    "μs": (1e-6, "s"),
+    "ms": (1e-3, "s"),
+    "s": (1.0, "s"),
+    "min": (60.0, "s"),
+    "minutes": (60.0, "s"),
+    "hours": (3600.0, "s"),
+    "tok/s": (1.0, "tokens/s"),
+    "tokens/s": (1.0, "tokens/s"),
+    "GHz": (1e3, "MHz"),
+    "MB": (1e6, "bytes"),
+    "GB": (1e9, "bytes"),
+    "MiB": (2.0**20, "bytes"),
+    "GiB": (2.0**30, "bytes"),
 }
 # Words behind a whole number that was counted: it has no rounding.
-COUNTED = ("configs", "runs", "benchmarks", "tests", "servers", "phases", "scenarios", "layers")
+COUNTED = (
+    *("configs", "runs", "benchmarks", "tests", "servers"),
+    *("phases", "scenarios", "layers", "tokens", "agents"),
+)
 _RELATIONS: Mapping[str, Relation] = {"<": "below", ">": "above", "±": "at_most"}
 _NUMBER = r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
 _SUFFIX = r"\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r")?"
@@ -43,7 +49,7 @@ _TIME = "%Y-%m-%d %H:%M UTC"
 class Figure:
     """What a text prints: all values from ``low`` to ``high`` (equal, unless it is a range).
 
-    In the unit of the columns, which ``scale`` times the printed number is. ``unit`` is one unit
+    In the unit of the columns: ``scale`` times the printed number. ``unit`` is one unit
     of the last printed digit, 0 for what was counted; ``of`` is the whole of a printed share.
     """
 
@@ -57,14 +63,9 @@ class Figure:
     of: int | None = None
 
     @property
-    def ends(self) -> Span:
-        """Both ends, equal unless the text is a range."""
-        return self.low, self.high
-
-    @property
-    def is_range(self) -> bool:
-        """Whether the text prints two ends, such as 15-18pp."""
-        return self.low < self.high
+    def measured_in(self) -> str | None:
+        """The unit of the columns that can give it; None if the print has none."""
+        return UNITS[self.suffix][1] if self.suffix in UNITS else None
 
 
 def read_figure(text: str) -> Figure | None:
@@ -91,7 +92,7 @@ def read_figure(text: str) -> Figure | None:
 
 
 def _one(text: str, mark: str, sign: str, whole: str, rest: str, suffix: str, more: str) -> Figure:
-    scale = UNITS.get(suffix, 1.0)
+    scale = UNITS.get(suffix, (1.0, ""))[0]
     value = _value(sign, whole, rest) * scale
     relation = _RELATIONS.get(mark, "at_least" if more else "equal")
     unit = 1.0 if mark == "~" and not rest else _unit(rest, suffix)
@@ -101,11 +102,12 @@ def _one(text: str, mark: str, sign: str, whole: str, rest: str, suffix: str, mo
 def _range(text: str, *parts: str) -> Figure | None:
     (sign, whole, rest, suffix), (sign_2, whole_2, rest_2, suffix_2) = parts[:4], parts[4:]
     suffix = suffix or suffix_2
-    if suffix_2 != suffix or len(rest) != len(rest_2):
+    if suffix_2 != suffix:
         return None
-    scale = UNITS.get(suffix, 1.0)
+    scale = UNITS.get(suffix, (1.0, ""))[0]
     ends = [_value(sign, whole, rest) * scale, _value(sign_2 or sign, whole_2, rest_2) * scale]
-    return Figure(text, min(ends), max(ends), _unit(rest, suffix) * scale, scale, suffix)
+    unit = _unit(max(rest, rest_2, key=len), suffix)
+    return Figure(text, min(ends), max(ends), unit * scale, scale, suffix)
 
 
 def _value(sign: str, whole: str, rest: str) -> float:

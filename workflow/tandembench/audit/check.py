@@ -1,31 +1,18 @@
-"""Files in, audit out: reads a claims file, opens what --data names, judges."""
+"""Files in, audit out: a claims file, and what --data names, against which it is judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-
-from tandembench.claims.judge import Judged, audit
-from tandembench.claims.model import Claims, Statistic, expressions
-from tandembench.claims.read import read_claims
-from tandembench.claims.tables import Source, printed_table, run_tables
+from tandembench.audit.claims import Claims, open_claims
+from tandembench.audit.expressions import Statistic, parts
+from tandembench.audit.judge import Judged, audit
+from tandembench.audit.sides import Side, open_side
+from tandembench.audit.tables import Source, printed_table, run_tables
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.versions import ROOT, baselines
-from tandembench.diff.sides import Side, open_side
 from tandembench.errors import TandemError
-from tandembench.files import read_text
 from tandembench.text import sanitise
-
-_SCHEMA = Path(__file__).parents[2] / "schemas/claims.schema.yaml"
-
-
-def open_claims(path: Path) -> Claims:
-    """The claims file at ``path``; TandemError names file and line of a fault."""
-    schema: Mapping[str, Any] = YAML(typ="safe").load(_SCHEMA)
-    text = read_text(path, "name a claims file, such as resources/claims/tr114.yaml")
-    return read_claims(text, schema, str(path))
 
 
 def check_claims(path: Path, data: Sequence[str], root: Path = ROOT) -> tuple[Claims, list[Judged]]:
@@ -63,16 +50,16 @@ def _with(known: Source, side: Side) -> Source:
 def _side(text: str, claims: Claims, root: Path) -> tuple[str, Side]:
     """Which of the file's data ``text`` names, and the data itself."""
     alias, _, name = text.partition("=")
-    if name and alias in claims.sources:
+    if name and alias in claims.keys.data:
         return alias, open_side(name, root)
-    names = ", ".join(claims.sources)
+    names = ", ".join(claims.keys.data)
     if name and not Path(text).exists():
         what = f"no claim is about '{sanitise(alias, 60)}'"
         raise TandemError(what, where=f"--data {sanitise(text)}", fix=f"names: {names}")
     side = open_side(text, root)
     own = str(side.descriptor.get("name", ""))
     fitting = [
-        one for one in claims.sources if own == one or own.startswith((f"{one}-", f"{one}_"))
+        one for one in claims.keys.data if own == one or own.startswith((f"{one}-", f"{one}_"))
     ]
     if not fitting:
         fix = f"say which it is, NAME={sanitise(text, 60)}, with NAME one of {names}"
@@ -87,7 +74,7 @@ def _printed_sources(claims: Claims) -> set[str]:
         one.source
         for claim in claims.claims
         for value in claim.values
-        for one in expressions(value.expression)
+        for one in parts(value.expression)
         if isinstance(one, Statistic) and one.table == "printed"
     }
 

@@ -1,0 +1,1 @@
+"""audit: what was printed against what runs give: claims and published tables, one engine."""

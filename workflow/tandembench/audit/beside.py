@@ -1,0 +1,218 @@
+"""A published report beside a dataset: what it prints, and what was measured here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict, get_args
+
+import pandas as pd
+
+from tandembench.analysis.findings import Verdict
+from tandembench.analysis.intervals import (
+    Interval,
+    critical,
+    mean_interval,
+    moments,
+    session_means,
+    welch_from_moments,
+)
+from tandembench.analysis.rounding import agrees
+from tandembench.analysis.verdicts import difference_verdict
+from tandembench.audit.publications import printed_means
+from tandembench.audit.published import checks
+from tandembench.audit.sides import Cell, Side
+from tandembench.dataset.load import Dataset
+from tandembench.study.ids import SCENARIO_SHORT
+from tandembench.tables.columns import TOPOLOGIES
+
+METRIC = "efficiency_estimate"
+# How a report says what served its agents, and the topologies that are the same here.
+_SERVED = {"dual instance": ("dual",), "single instance": ("single", "single_parallel")}
+_SCENARIOS = {short: scenario for scenario, short in SCENARIO_SHORT.items()}
+_SCOPES = ("overall", "phase", "scenario")
+Facts = dict[str, str | None]
+
+
+class BesideRow(TypedDict):
+    """A printed mean beside that of the runs; ``averaged``: of the means of printed configs.
+
+    ``ours_sd`` is over the ``ours_runs`` runs, as print has it; intervals rest on sessions where
+    they can. The verdict is on ours, None where none may be given.
+    """
+
+    label: str
+    metric: str
+    scope: str
+    subject: str
+    ours: Interval
+    theirs: Interval
+    theirs_sd: float | None
+    averaged: bool
+    ours_sd: float | None
+    ours_runs: int
+    difference: Interval
+    verdict: Verdict | None
+
+
+class Beside(TypedDict):
+    """``reasons`` why the two may not be compared, and what is ``unknown`` but would be one.
+
+    ``ours`` and ``theirs``: what each side was measured with. ``printed_values``: how many printed
+    values runs could give (checked), and these do (agree); None where the report is of others.
+    """
+
+    kind: Literal["published"]
+    ours: Facts
+    theirs: Facts
+    reasons: list[str]
+    unknown: list[str]
+    state: str
+    rows: list[BesideRow]
+    counts: dict[str, int]
+    printed_values: dict[str, int] | None
+
+
+def beside_published(side: Side, dataset: Dataset) -> Beside:
+    """Printed means of efficiency_estimate beside those of runs of the same topology.
+
+    Where a scenario's mean is not printed, that of its printed configs stands for it. Without a
+    topology in common all of ours stand there.
+    """
+    said = {
+        row["subject"]: row["printed"]
+        for row in reversed(side.printed)
+        if row["scope"] == "hardware" and row["metric"] == "specification"
+    }
+    reasons, unknown = _comparable(said, dataset)
+    runs = dataset.runs[dataset.runs["valid"]]
+    measured = [one for one in TOPOLOGIES if one in set(runs["topology"])]
+    served = next((words for words in _SERVED if words in said.get("ollama", "")), None)
+    alike = [one for one in measured if served is None or one in _SERVED[served]]
+    if measured and not alike:
+        reasons.append(f"another architecture ({served} there, {', '.join(measured)} here)")
+    rows = [
+        row
+        for topology in alike or measured
+        for row in _rows(side, runs[runs["topology"] == topology], topology, not reasons)
+    ]
+    verdicts = [row["verdict"] for row in rows]
+    # A mean that is ours, to the three digits that such reports print, is of these runs.
+    overall = [row["difference"].mean for row in rows if row["scope"] == "overall"]
+    values = None
+    if not reasons and any(agrees((one, one), (0.0, 0.0), 0.0005) for one in overall):
+        checked = checks(side.printed, dataset.runs, dataset.executions)
+        values = {"checked": len(checked), "agree": sum(row["agrees"] for row in checked)}
+    return Beside(
+        kind="published",
+        ours=_ours(dataset),
+        theirs=_theirs(said),
+        reasons=reasons,
+        unknown=unknown,
+        state="not_comparable" if reasons else "unsure" if unknown else "compared",
+        rows=rows,
+        counts={one: verdicts.count(one) for one in get_args(Verdict)},
+        printed_values=values,
+    )
+
+
+def _comparable(said: Mapping[str, str], dataset: Dataset) -> tuple[list[str], list[str]]:
+    """(why the two must not be compared, what must have been the same but is not known)."""
+    reasons, unknown = [], []
+    fingerprints = dataset.descriptor["fingerprints"]
+    for what, other, key, ours in (
+        ("model", "another model", "model", {one["model"] for one in fingerprints["models"]}),
+        (
+            "hardware",
+            "other hardware",
+            "cpu",
+            {str(one["cpu"]) for one in fingerprints["machines"]},
+        ),
+    ):
+        printed = said.get(key)
+        if not printed or not ours:
+            unknown.append(what)
+        elif not any(printed.casefold().startswith(one.casefold()) for one in ours):
+            there = printed.partition(" (")[0]
+            reasons.append(f"{other} ({there} there, {', '.join(sorted(ours))} here)")
+    if set(dataset.runs["work_policy"]) == {"fixed"}:
+        reasons.append("other work (answers end by themselves there, all are of fixed length here)")
+    return reasons, unknown
+
+
+def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list[BesideRow]:
+    found = []
+    runs = runs[(runs["n_agents"] == 2) & runs[METRIC].notna()]
+    for (scope, subject), (theirs, sd) in _means(side.printed).items():
+        own = runs if scope == "overall" else runs[runs[scope] == subject]
+        if own.empty:
+            continue
+        values, sessions = own[METRIC].tolist(), own["session"].tolist()
+        ours = moments(session_means(values, sessions))
+        difference = Interval(ours[0] - theirs.mean, None, None, 1)
+        if sd and theirs.low is not None:
+            difference = welch_from_moments(ours, (theirs.mean, sd, theirs.n))
+        found.append(
+            BesideRow(
+                label=side.label,
+                metric=METRIC,
+                scope=scope,
+                subject=f"{subject}, {topology}".removeprefix(", "),
+                ours=mean_interval(values, sessions),
+                theirs=theirs,
+                theirs_sd=sd,
+                averaged=sd is None and theirs.low is not None,
+                ours_sd=moments(values)[1] if len(values) > 1 else None,
+                ours_runs=len(values),
+                difference=difference,
+                verdict=difference_verdict(difference, 0.0) if verdicts else None,
+            )
+        )
+    return found
+
+
+def _means(cells: Sequence[Cell]) -> dict[tuple[str, str], tuple[Interval, float | None]]:
+    """By (scope, subject): the mean with its interval, as far as one is printed, and the sd.
+
+    A scenario's mean may also be that of its configs, which has an interval and no sd.
+    """
+    found: dict[tuple[str, str], tuple[Interval, float | None]] = {}
+    configs: dict[str, dict[str, float]] = {}
+    for (scope, subject, metric), printed in printed_means(cells).items():
+        mean, sd, n = printed["mean"], printed.get("sd"), int(printed.get("n", 1))
+        if metric == METRIC and scope != "config":
+            half = critical(n - 1, 0.95) * sd / n**0.5 if sd and n > 1 else None
+            low, high = (None, None) if half is None else (mean - half, mean + half)
+            found[scope, subject] = Interval(mean, low, high, n), sd
+    for cell in cells:
+        value, word = cell["value"], cell["subject"].removeprefix("validation-").partition("-")[0]
+        is_config = (cell["scope"], cell["metric"]) == ("config", METRIC) and word in _SCENARIOS
+        if is_config and cell["statistic"] in ("mean", "value") and value is not None:
+            configs.setdefault(_SCENARIOS[word], {}).setdefault(cell["subject"], value)
+    for scenario, values in configs.items():
+        if len(values) > 1:
+            found.setdefault(("scenario", scenario), (mean_interval(list(values.values())), None))
+    return dict(sorted(found.items(), key=lambda item: (_SCOPES.index(item[0][0]), item[0][1])))
+
+
+def _ours(dataset: Dataset) -> Facts:
+    """What this dataset knows of what it was measured with."""
+    fingerprints = dataset.descriptor["fingerprints"]
+    machines, servers = fingerprints["machines"], fingerprints["servers"]
+    texts = {
+        "model": {one["model"] for one in fingerprints["models"]},
+        "hardware": {str(one["cpu"]) for one in machines},
+        "servers": {f"{one['engine']} {one['engine_version'] or ''}".strip() for one in servers},
+        "client": {f"tandembench, Python {one['python']}" for one in machines},
+    }
+    return {name: "; ".join(sorted(own)) or None for name, own in texts.items()}
+
+
+def _theirs(said: Mapping[str, str]) -> Facts:
+    """What a report says of the same."""
+    languages = [f"{one.capitalize()} {said[one]}" for one in ("python", "rust") if one in said]
+    hardware = [said[one] for one in ("gpu", "cpu") if one in said]
+    client = [said["framework"]] if "framework" in said else []
+    return {
+        "model": said.get("model"),
+        "hardware": "; ".join(hardware) or None,
+        "servers": said.get("ollama"),
+        "client": "; ".join([*client, *languages]) or None,
+    }

@@ -1,0 +1,210 @@
+"""A claims file: text -> claims, or the one line that says what is wrong with it. Pure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, get_args
+
+from pydantic import Field, FiniteFloat
+
+from tandembench.analysis.rounding import Relation
+from tandembench.audit.expressions import (
+    Expression,
+    Printed,
+    Statistic,
+    Unreadable,
+    near,
+    parts,
+    read_expression,
+)
+from tandembench.audit.figures import Figure, read_figure
+from tandembench.files import read_text
+from tandembench.study.check import Keys, List, Maybe, Name, fault_at, read_keys
+from tandembench.study.strict_yaml import Lines
+from tandembench.study.strict_yaml import Path as Place
+
+Kind = Literal["aggregate", "config_row", "comparison", "arithmetic", "causal"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_TEXT = "a text of at most 300 characters, in quotes if it is a number"
+_Text = Annotated[str, Field(min_length=1, max_length=300, description=_TEXT)]
+_NAME = "small letters, digits and '_', a letter first, 64 at most"
+_Data = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, description=_NAME)]
+_TITLE = "the report that makes the claims, a text of at most 120 characters"
+_SOURCES = "the datasets that claims are recomputed from: a name for each, and what it is"
+_SECTIONS = "the report's sections by number, with what each is about"
+_PRINTED = 'the figure as it is printed, in quotes, such as "+17.3pp" or "9/150"'
+_EXPECTED = "the number or name that the report's words amount to"
+_HOW = "how it is recomputed, such as mean(data.wall_s, topology == 'dual')"
+_LABEL = "what the value is of, 60 characters at most"
+
+
+class _Way(Keys):
+    printed: Maybe[Annotated[str, Field(max_length=60, description=_PRINTED)]] = None
+    expected: Maybe[Annotated[str | int | FiniteFloat, Field(description=_EXPECTED)]] = None
+    relation: Maybe[Relation] = None
+
+
+class ValueKeys(_Way):
+    """a value: printed or expected, and is"""
+
+    label: Annotated[str, Field(max_length=60, description=_LABEL)] = ""
+    how: Annotated[str | int | FiniteFloat, Field(alias="is", description=_HOW)]
+
+
+class ClaimKeys(_Way):
+    """a claim: id, section, kind, paraphrase, and is, values or unsupported"""
+
+    id: Name
+    section: Annotated[str, Field(description="one of the names under sections")]
+    kind: Kind
+    paraphrase: _Text
+    how: Annotated[Maybe[str | int | FiniteFloat], Field(alias="is", description=_HOW)] = None
+    values: Annotated[List[ValueKeys], Field(description="a list of values")] = ()
+    unsupported: Maybe[_Text] = None
+    needs: Maybe[_Text] = None
+    note: Maybe[_Text] = None
+
+    @property
+    def listed(self) -> tuple[ValueKeys, ...]:
+        """The values that are listed, or the one that stands in the claim itself."""
+        if self.how is None:
+            return self.values
+        own = {"printed": self.printed, "expected": self.expected, "relation": self.relation}
+        return (ValueKeys.model_construct(label="", how=self.how, **own),)
+
+
+class ClaimsKeys(Keys):
+    """A claims file: ``data`` and ``sections`` say by name what each is."""
+
+    title: Annotated[str, Field(min_length=1, max_length=120, description=_TITLE)]
+    data: Annotated[dict[_Data, _Text], Field(min_length=1, description=_SOURCES)]
+    sections: Annotated[dict[str, _Text], Field(min_length=1, description=_SECTIONS)]
+    claims: Annotated[List[ClaimKeys], Field(min_length=1, description="a list of claims")]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a claim: what is printed, or what its words amount to, and its recomputation.
+
+    ``figure`` is None where the claim only says it in words: then ``expected`` is the number or
+    the name that must come out.
+    """
+
+    label: str
+    figure: Figure | None
+    expected: float | str | None
+    relation: Relation
+    expression: Expression
+    where: str
+
+    @property
+    def text(self) -> str:
+        """What is printed, or the words' meaning."""
+        if self.figure is not None:
+            return self.figure.text
+        number = f"{self.expected:g}" if isinstance(self.expected, float) else str(self.expected)
+        return number if self.relation == "equal" else f"{self.relation.replace('_', ' ')} {number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A published statement as it is ``said``; without values no data at hand can show it."""
+
+    said: ClaimKeys
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """A claims file, read."""
+
+    keys: ClaimsKeys
+    claims: tuple[Claim, ...]
+
+
+def open_claims(path: Path) -> Claims:
+    """The claims file at ``path``; TandemError names file and line of a fault."""
+    text = read_text(path, "name a claims file, such as resources/claims/tr114.yaml")
+    return read_claims(text, str(path))
+
+
+def read_claims(text: str, where: str) -> Claims:
+    """The claims in ``text``; ``where`` names its file. TandemError names file, line and fix."""
+    keys, lines = read_keys(ClaimsKeys, text, where)
+    return _Reader(keys, lines, where).read()
+
+
+class _Reader:
+    """What every part of the file needs for its errors, and to know the others."""
+
+    def __init__(self, keys: ClaimsKeys, lines: Lines, where: str) -> None:
+        self.keys = keys
+        self.lines = lines
+        self.where = where
+        self.labels: dict[str, list[str]] = {}
+
+    def read(self) -> Claims:
+        """All claims; first which there are, since values refer to one another's."""
+        for index, said in enumerate(self.keys.claims):
+            place: Place = ("claims", index)
+            if said.id in self.labels:
+                self.fail((*place, "id"), f"a second claim '{said.id}'", "give it its own id")
+            labels = [value.label for value in said.listed]
+            if len(set(labels)) < len(labels):
+                self.fail(place, "two values of one label", "give each value its own label")
+            self.labels[said.id] = labels
+        claims = (self.claim(said, ("claims", n)) for n, said in enumerate(self.keys.claims))
+        return Claims(self.keys, tuple(claims))
+
+    def claim(self, said: ClaimKeys, place: Place) -> Claim:
+        """One claim."""
+        if said.section not in self.keys.sections:
+            fix = f"{near(said.section, self.keys.sections)}; or add it under sections"
+            self.fail((*place, "section"), f"no section '{said.section}'", fix)
+        ways = bool(said.values) + (said.how is not None) + (said.unsupported is not None)
+        if ways != 1 or (said.needs is None) is not (said.unsupported is None):
+            fix = "give values, or one value's is, or unsupported with what it needs"
+            self.fail(place, "no way, or two, to judge it", fix)
+        values = (
+            self.value(value, (*place, "values", n) if said.values else place)
+            for n, value in enumerate(said.listed)
+        )
+        return Claim(said, tuple(values))
+
+    def value(self, keys: ValueKeys, place: Place) -> Value:
+        """One value of a claim."""
+        if (keys.printed is None) is (keys.expected is None):
+            self.fail(place, "neither or both of printed and expected", "write one of them")
+        figure = None if keys.printed is None else read_figure(keys.printed)
+        if keys.printed is not None and figure is None:
+            fix = "write it as printed, such as 1.785x, +17.3pp, 9/150, 15-18pp or 30 configs"
+            self.fail((*place, "printed"), f"'{keys.printed}' is no figure that is known", fix)
+        expected = float(keys.expected) if isinstance(keys.expected, int) else keys.expected
+        relation = keys.relation or (figure.relation if figure else "equal")
+        if relation != "equal" and isinstance(expected, str):
+            self.fail((*place, "relation"), "a name is equal or not", "leave the relation out")
+        where = f"{self.where}:{self.lines[*place, 'is']}"
+        expression = self.expression(str(keys.how), (*place, "is"))
+        return Value(keys.label, figure, expected, relation, expression, where)
+
+    def expression(self, text: str, place: Place) -> Expression:
+        """How a value is recomputed, from data and claims that there are."""
+        try:
+            found = read_expression(text)
+        except Unreadable as error:
+            self.fail(place, str(error), error.fix)
+        for one in parts(found):
+            if isinstance(one, Statistic) and one.source not in self.keys.data:
+                fix = f"{near(one.source, self.keys.data)}; or add it under data"
+                self.fail(place, f"no data '{one.source}'", fix)
+            if isinstance(one, Printed):
+                labels = self.labels.get(one.claim)
+                if labels is None:
+                    self.fail(place, f"no claim '{one.claim}'", near(one.claim, self.labels))
+                if one.label not in labels and (one.label is not None or len(labels) != 1):
+                    fix = f"write one of its labels too: {', '.join(labels) or 'it has none'}"
+                    self.fail(place, f"no such value in claim '{one.claim}'", fix)
+        return found
+
+    def fail(self, place: Place, what: str, fix: str) -> NoReturn:
+        """Raise the one line that names the place."""
+        raise fault_at(place, what, fix, self.lines, self.where)

@@ -1,0 +1,254 @@
+"""Expression -> what the data, or other printed figures, give, with its interval. Pure."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tandembench.analysis.intervals import critical
+from tandembench.analysis.ranking import no_level_differs
+from tandembench.audit.expressions import Expression, Operation, Printed, Statistic, parts
+from tandembench.audit.figures import Figure
+from tandembench.audit.rows import (
+    COUNTS,
+    DRAWS,
+    NoValues,
+    Rows,
+    Span,
+    grouped,
+    number,
+    select,
+    unit_of,
+)
+from tandembench.audit.tables import Source
+from tandembench.errors import TandemError
+
+# Facts about the runs that were given; without groups, so are the single runs at both ends.
+_EXACT = (*COUNTS, "only", "highest", "lowest")
+_ENDS = ("min", "max", "range")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A number between ``low`` and ``high`` (equal, unless it rests on printed, rounded ones).
+
+    In ``unit``, None if that is not known; ``of``: of how many it is a count, or a share.
+    Or ``names``: the ``levels`` that come out on top; ``tested`` if that asks for a test that no
+    level differs, whose p is ``p``. ``other``: what would come out if the largest were picked in
+    place of the mean, or the mean of the largest. ``how`` says it in one line.
+    """
+
+    how: str
+    low: float = math.nan
+    high: float = math.nan
+    unit: str | None = None
+    of: int | None = None
+    names: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    tested: bool = False
+    p: float | None = None
+    other: Span | None = None
+
+
+class Undecided(Exception):
+    """Nothing comes out: for want of data that was not given, or of what the given data holds."""
+
+    def __init__(self, verdict: Literal["not_checkable", "unsupported"], how: str) -> None:
+        super().__init__(how)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What expressions look at: sources by name, and printed figures by claim and label."""
+
+    sources: Mapping[str, Source]
+    figures: Mapping[tuple[str, str | None], Figure]
+    rows: dict[Statistic, Rows] = field(default_factory=dict)
+
+
+def evaluate(expression: Expression, context: Context, where: str) -> Found:
+    """What ``expression`` gives; Undecided if nothing, TandemError at ``where`` if it is wrong."""
+    match expression:
+        case float():
+            return Found(f"{expression:.6g}", expression, expression)
+        case Printed(claim, label):
+            figure = context.figures.get((claim, label))
+            if figure is None:
+                what = f"claim '{claim}' prints no figure there"
+                raise TandemError(what, where=where, fix="refer to a value that is printed")
+            low, high = figure.low - figure.unit / 2, figure.high + figure.unit / 2
+            return Found(figure.text, low, high, figure.measured_in, figure.of)
+        case Operation(name, operands):
+            return _operate(name, [evaluate(one, context, where) for one in operands], where)
+    try:
+        return _statistic(expression, context, where)
+    except NoValues as why:
+        raise Undecided("unsupported", str(why)) from None
+    except (TypeError, ValueError):
+        what = f"{_words(expression)} takes numbers for text, or text for numbers"
+        raise TandemError(what, where=where, fix="check the column and the conditions") from None
+
+
+def interval(expression: Expression, context: Context, value: float) -> Span | None:
+    """95 % interval of a number that runs give; None if they are of fewer than two blocks.
+
+    value -+ t(0.975, n - 1) s sqrt(n / (n - 1)): n blocks (one repetition of a comparison), the
+    fewest of the expression's statistics, and s the standard deviation over 400 bootstrap draws of
+    blocks. For a mean that is its t interval. Source: Efron & Tibshirani 1993, chapters 6 and 12.
+    """
+    rows = [context.rows[one] for one in _sampled(expression)]
+    freedom = min(one.freedom for one in rows)
+    values = [_drawn(expression, context, draw) for draw in range(DRAWS)]
+    if freedom < 1 or not np.isfinite(values).any():
+        return None
+    error = float(np.nanstd(values)) * math.sqrt((freedom + 1) / freedom)
+    half = critical(freedom, 0.95) * error
+    return value - half, value + half
+
+
+def is_sampled(expression: Expression) -> bool:
+    """Whether further runs would give another number: not if it only counts these."""
+    return bool(_sampled(expression))
+
+
+def _sampled(expression: Expression) -> list[Statistic]:
+    return [
+        one
+        for one in parts(expression)
+        if isinstance(one, Statistic)
+        and one.table != "printed"
+        and one.name not in _EXACT
+        and (one.by or one.name not in _ENDS)
+    ]
+
+
+def _drawn(expression: Expression, context: Context, draw: int) -> float:
+    match expression:
+        case Operation(name, operands):
+            values = [_drawn(one, context, draw) for one in operands]
+            undefined = name in ("/", "change") and values[1] == 0
+            return math.nan if undefined else _between(name, values, values)[0]
+        case Statistic():
+            rows = context.rows[expression]
+            repeats = None if expression.table == "printed" else rows.drawn(draw)
+            return sum(number(expression, rows, repeats) or (math.nan, math.nan)) / 2
+    found = evaluate(expression, context, "")
+    return (found.low + found.high) / 2
+
+
+def _statistic(wanted: Statistic, context: Context, where: str) -> Found:
+    table, label = context.sources.get(wanted.source, Source()).table(wanted.table)
+    if table is None:
+        what = "the published table" if wanted.table == "printed" else "the runs"
+        raise Undecided("not_checkable", f"needs {what} of {wanted.source}")
+    unit = unit_of(wanted, table, where)
+    rows = context.rows[wanted] = select(wanted, table, where)
+    place = f"{label}: {', '.join(map(str, wanted.where)) or 'all'}"
+    groups = f"{len(rows.names)} {wanted.by}, " if wanted.by else ""
+    n = "" if wanted.name == "rows" else f", {groups}n = {len(rows.at)}"
+    what = f"{_words(wanted)}{n} ({place})"
+    if wanted.name == "only":
+        names = list(dict.fromkeys(rows.names))
+        only = names[0] if len(names) == 1 else "several"
+        return Found(f"{what} = {' and '.join(names[:5])}", names=(only,))
+    if wanted.name in ("highest", "lowest"):
+        return _top(wanted, rows, what)
+    ends = number(wanted, rows)
+    if ends is None:
+        raise Undecided("unsupported", f"{len(rows.at)} values are too few ({place})")
+    shown, of = f"{sum(ends) / 2:.6g}", None
+    if wanted.name in ("count", "share"):
+        of = len(rows.names) if wanted.by else len(rows.at)
+        shown += f" of {of}"
+    if unit == "time":
+        shown = pd.Timestamp(ends[0], unit="s", tz="UTC").isoformat(timespec="seconds")
+    other = None
+    if wanted.within:
+        pick = "max" if wanted.pick == "mean" else "mean"
+        other = number(wanted, rows, pick=pick)
+        shown += f" (their {pick}: {sum(other or ()) / 2:.6g})"
+    return Found(f"{what} = {shown}", *ends, unit, of, other=other)
+
+
+def _top(wanted: Statistic, rows: Rows, what: str) -> Found:
+    low, high = grouped(wanted, rows, np.arange(len(rows.at)))
+    middles = ((low + high) / 2).tolist()
+    order = sorted(set(middles), reverse=wanted.name == "highest")[:2]
+    tied = [tuple(n for n, v in zip(rows.names, middles, strict=True) if v == at) for at in order]
+    shown = [f"{' and '.join(own)} ({at:.6g})" for own, at in zip(tied, order, strict=True)]
+    # Which run or printed cell is the highest is a fact; which level is better needs a test.
+    tested = wanted.each == "mean" and wanted.table != "printed"
+    levels = [] if rows.by is None else rows.by.tolist()
+    p = no_level_differs(rows.low.tolist(), levels) if tested else None
+    tail = f"; p = {p:.2g} that no {wanted.by} differs" if p is not None else ""
+    how = f"{what} = {', then '.join(shown)}{tail}"
+    return Found(how, names=tied[0], levels=rows.names, tested=tested, p=p)
+
+
+def _words(wanted: Statistic) -> str:
+    """ "mean efficiency_estimate", or "max of config_id by mean efficiency_estimate"."""
+    if wanted.name == "rows":
+        return wanted.table
+    column = str(wanted.holds) if wanted.holds else wanted.column
+    by = f"of {wanted.by} by {wanted.each} " if wanted.by else ""
+    name = f"{wanted.name} {by}{'printed ' if wanted.table == 'printed' else ''}{column}"
+    if wanted.within:
+        return f"{wanted.pick} of the {name} where {' and '.join(wanted.within)} are alike"
+    return name
+
+
+def _operate(name: str, operands: Sequence[Found], where: str) -> Found:
+    """An operation on numbers that are only known to lie between bounds."""
+    if any(one.names for one in operands):
+        fix = "highest, lowest and only stand alone"
+        raise TandemError(f"{name} of a name", where=where, fix=fix)
+    lows, highs = [one.low for one in operands], [one.high for one in operands]
+    if name in ("/", "change") and lows[1] <= 0 <= highs[1]:
+        raise Undecided("unsupported", f"{operands[0].how} over nothing ({operands[1].how})")
+    texts = [
+        f"[{one.how}]" if " = " in one.how and one.how[0] != "(" else one.how for one in operands
+    ]
+    how = f"{name}({', '.join(texts)})" if name.isalpha() else f"({f' {name} '.join(texts)})"
+    counted = [one.of for one in operands]
+    of = sum(filter(None, counted)) if name == "+" and None not in counted else None
+    return Found(how, *_between(name, lows, highs), _unit(name, operands, where), of)
+
+
+def _unit(name: str, operands: Sequence[Found], where: str) -> str | None:
+    """The unit of what an operation gives; TandemError if it takes seconds from tokens."""
+    units = [one.unit for one in operands if one.unit not in (None, "", "count")]
+    alike = units[0] if len(set(units)) == 1 else None
+    if name == "change" or (name == "/" and alike and len(units) > 1):
+        return "1"
+    if name in "*/":
+        # A constant may be of any unit.
+        return None
+    if len(set(units)) > 1:
+        what = f"{name} of {' and '.join(filter(None, dict.fromkeys(units)))}"
+        raise TandemError(what, where=where, fix="take columns of one unit")
+    return "s" if alike == "time" and name == "-" else alike
+
+
+def _between(name: str, lows: Sequence[float], highs: Sequence[float]) -> Span:
+    """The least and the most that the operation may give."""
+    if name == "-":
+        return lows[0] - highs[1], highs[0] - lows[1]
+    if name in ("*", "/", "change"):
+        less = 1.0 if name == "change" else 0.0
+        ends = [
+            (a * b if name == "*" else a / b) - less
+            for a, b in product((lows[0], highs[0]), (lows[1], highs[1]))
+        ]
+        return min(ends), max(ends)
+    rising: Mapping[str, Callable[[Sequence[float]], float]] = {
+        "+": math.fsum,
+        "average": lambda values: math.fsum(values) / len(values),
+        "smallest": min,
+        "largest": max,
+    }
+    return rising[name](lows), rising[name](highs)

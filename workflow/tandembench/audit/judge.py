@@ -1,0 +1,189 @@
+"""Claims -> verdicts, each with the numbers that gave it. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tandembench.analysis.family import ALPHA
+from tandembench.analysis.rounding import Relation, agrees
+from tandembench.audit.claims import KINDS, Claim, Claims, Value
+from tandembench.audit.evaluate import Context, Found, Undecided, evaluate, interval, is_sampled
+from tandembench.audit.figures import COUNTED, Figure, in_print, shown
+from tandembench.audit.rows import Span
+from tandembench.audit.tables import Source
+from tandembench.errors import TandemError
+
+# A claim of several values has the first of these that one of them has.
+Verdict = Literal[
+    "contradicted",
+    "not_distinguishable",
+    "unsupported",
+    "not_checkable",
+    "within_one_unit",
+    "reproduced",
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+# What people read.
+WORDS: Mapping[Verdict, str] = {
+    "contradicted": "does not follow",
+    "not_distinguishable": "not distinguishable",
+    "unsupported": "unsupported by this data",
+    "not_checkable": "not checkable",
+    "within_one_unit": "follows within one unit",
+    "reproduced": "follows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A value judged.
+
+    ``recomputed`` is in the unit of the print, ``shown`` says it with that unit; None and "" where
+    nothing comes out.
+    """
+
+    verdict: Verdict
+    how: str
+    recomputed: float | str | None = None
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A claim with its verdict, the worst of its values', and what they are."""
+
+    claim: Claim
+    verdict: Verdict
+    values: tuple[Outcome, ...]
+
+    @property
+    def how(self) -> str:
+        """How the verdict came about, in one line; of several values, which of them hold."""
+        how = f"{self.claim.said.unsupported}; it would take {self.claim.said.needs}"
+        if self.values:
+            differ = len({one.verdict for one in self.values}) > 1
+            how = "; ".join(
+                f"{value.label}{': ' * bool(value.label)}"
+                f"{f'{WORDS[one.verdict]}, ' if differ else ''}{one.how}"
+                for value, one in zip(self.claim.values, self.values, strict=True)
+            )
+        return f"{how} [{self.claim.said.note}]" if self.claim.said.note else how
+
+
+def audit(claims: Claims, sources: Mapping[str, Source]) -> list[Judged]:
+    """Every claim judged against ``sources``, in the file's order."""
+    figures: dict[tuple[str, str | None], Figure] = {}
+    for claim in claims.claims:
+        for value in claim.values:
+            if value.figure is not None:
+                figures[claim.said.id, value.label] = value.figure
+                if len(claim.values) == 1:
+                    figures[claim.said.id, None] = value.figure
+    context = Context(sources, figures)
+    judged = []
+    for claim in claims.claims:
+        about_runs = claim.said.kind in ("aggregate", "config_row", "arithmetic")
+        values = tuple(judge(value, context, about_runs) for value in claim.values)
+        verdicts = [one.verdict for one in values] or ["unsupported"]
+        judged.append(Judged(claim, min(verdicts, key=VERDICTS.index), values))
+    return judged
+
+
+def counts(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """How many claims of each kind, and of all, have each verdict."""
+    found = Counter((one.claim.said.kind, one.verdict) for one in judged)
+    table = {str(k): {str(v): found[k, v] for v in VERDICTS} for k in KINDS}
+    return table | {"all": {v: sum(table[k][v] for k in KINDS) for v in VERDICTS}}
+
+
+def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
+    """The verdict on one value.
+
+    A relation in words is told of what was measured, not of these runs, and needs an interval; so
+    does a printed bound that holds, unless it is a number ``of_runs`` that were made.
+    """
+    try:
+        found = evaluate(value.expression, context, value.where)
+    except Undecided as why:
+        return Outcome(why.verdict, str(why))
+    if found.names:
+        names = " or ".join(found.names)
+        return Outcome(_of_name(value, found), found.how, names, names)
+    if isinstance(value.expected, str):
+        fix = "highest, lowest and only give a name"
+        raise TandemError(f"a number is no '{value.text}'", where=value.where, fix=fix)
+    words = float(value.expected or 0.0)
+    figure = value.figure or Figure(value.text, words, words, 0.0, 1.0)
+    ends = _in_unit(value, figure, found)
+    middle = sum(ends) / 2
+    number: float | str = float(f"{middle:.8g}")
+    text = f"{middle:.6g}"
+    verdict = _of_number(figure, ends, value.relation)
+    if figure.of is not None:
+        number = text = f"{middle:g}/{found.of}"
+        verdict = verdict if found.of == figure.of else "contradicted"
+    elif value.figure:
+        number, text = in_print(middle, figure), shown(middle, figure)
+    how = f"{text} from {found.how}"
+    if found.other and verdict != (other := _of_number(figure, found.other, value.relation)):
+        how += f", which {WORDS[other].replace('follows', 'would follow')}"
+    bound = value.relation != "equal" and is_sampled(value.expression)
+    if bound and not (value.figure and (of_runs or verdict == "contradicted")):
+        span = interval(value.expression, context, (found.low + found.high) / 2)
+        verdict = _of_interval(figure, span, value.relation)
+        shows = [shown(end, figure) if value.figure else f"{end:.6g}" for end in span or ()]
+        how += f"; 95 % interval {' to '.join(shows)}" if span else "; no interval: one block"
+    return Outcome(verdict, how, number, text)
+
+
+def _of_name(value: Value, found: Found) -> Verdict:
+    """A level that is said to be on top: where no level differs, neither it nor another one is."""
+    unknown = found.p is None or found.p >= ALPHA
+    if found.tested and unknown and value.text in found.levels:
+        return "not_distinguishable"
+    return "reproduced" if value.text in found.names else "contradicted"
+
+
+def _of_number(figure: Figure, ends: Span, relation: Relation) -> Verdict:
+    """Reproduced within the print's own rounding, which is half a unit of its last digit.
+
+    What was counted has no rounding. A range and a bound have theirs only, no further unit: a
+    loss of 1.8 points is not "under 1". A number that rests on printed ones is only known between
+    bounds: it agrees where these reach the print.
+    """
+    bound, half, printed = relation != "equal", figure.unit / 2, (figure.low, figure.high)
+    if agrees(ends, printed, 0.0 if bound else half, relation):
+        return "reproduced"
+    further = half if bound else 0.0 if figure.low < figure.high else figure.unit
+    within = further > 0 and agrees(ends, printed, further, relation)
+    return "within_one_unit" if within else "contradicted"
+
+
+def _of_interval(figure: Figure, span: Span | None, relation: Relation) -> Verdict:
+    """A relation holds, or does not, if it does so for all of the interval."""
+    held = [agrees((end, end), (figure.low, figure.high), 0.0, relation) for end in span or ()]
+    if not held or len(set(held)) > 1:
+        return "not_distinguishable"
+    return "reproduced" if held[0] else "contradicted"
+
+
+def _in_unit(value: Value, figure: Figure, found: Found) -> Span:
+    """What was found: of a share the count, or of a count the share, if that is what is printed.
+
+    TandemError if what is printed is in another unit.
+    """
+    unit, printed, counted = found.unit, figure.measured_in, figure.suffix in COUNTED
+    if found.of and (unit == "count") and printed == "1":
+        return found.low / found.of, found.high / found.of
+    if found.of and unit == "1" and (figure.of is not None or counted):
+        return float(round(found.low * found.of)), float(round(found.high * found.of))
+    if figure.of is not None and found.of is None:
+        fix = "recompute it by count(...)"
+        raise TandemError(f"'{figure.text}' is a part of a whole", where=value.where, fix=fix)
+    fits = unit in (None, printed) or (printed is None and not counted)
+    if not fits and not (counted and unit in ("", "count", figure.suffix)):
+        what = f"'{figure.text}' is printed, and {unit or 'a plain number'} is what is recomputed"
+        fix = "name a column of the unit that is printed, or print it in the column's"
+        raise TandemError(what, where=value.where, fix=fix)
+    return found.low, found.high

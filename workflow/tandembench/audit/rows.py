@@ -1,0 +1,210 @@
+"""A statistic's rows: which meet its conditions, what comes of them, or of drawn blocks. Pure."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tandembench.audit.expressions import Condition, Statistic, name_of, near
+from tandembench.audit.tables import columns
+from tandembench.errors import TandemError
+
+Numbers = NDArray[np.float64]
+Codes = NDArray[np.integer[Any]]
+Span = tuple[float, float]
+DRAWS = 400
+COUNTS = ("rows", "distinct", "count")
+
+
+class NoRows(TandemError):
+    """Conditions that no row meets."""
+
+
+class NoValues(Exception):
+    """The data holds nothing of what a statistic is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a statistic looks at: values between ``low`` and ``high``, and where they stand.
+
+    ``names`` are those of the values, or of the groups that ``by`` has a number of for each;
+    ``within`` numbers the rows that are alike in the columns of that name. ``blocks`` and ``at``:
+    the block of each row of the whole table, and which of its rows these are.
+    """
+
+    low: Numbers
+    high: Numbers
+    names: tuple[str, ...]
+    by: Codes | None
+    within: Codes | None
+    blocks: Codes
+    at: Codes
+
+    def drawn(self, draw: int) -> Codes:
+        """The rows that draw number ``draw`` of the bootstrap holds, some of them repeatedly.
+
+        As many blocks of the table as it has, with replacement. A draw is the same for every
+        statistic of a table, so that what was measured together stays together.
+        """
+        n = int(self.blocks.max()) + 1
+        times = np.random.default_rng(draw).multinomial(n, np.full(n, 1 / n))
+        return np.repeat(np.arange(len(self.at)), times[self.blocks[self.at]])
+
+    @property
+    def freedom(self) -> int:
+        """Blocks that the values are of, less one."""
+        return len(np.unique(self.blocks[self.at])) - 1
+
+
+def unit_of(wanted: Statistic, table: pd.DataFrame, where: str) -> str | None:
+    """The unit of what comes out; TandemError if a column is none, NoValues if it is not there."""
+    known = columns(wanted.table)
+    of_print = wanted.table == "printed"
+    used = [*(one.column for one in wanted.where), wanted.by, *wanted.within]
+    for name in filter(None, used if of_print else [*used, wanted.column]):
+        if name not in known:
+            what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
+            raise TandemError(what, where=where, fix=near(name, known))
+        if name not in table:
+            raise NoValues(f"{wanted.source} has no column {name}")
+    unit = known.get(wanted.column, "")
+    if of_print and wanted.column:
+        units = table.loc[table["metric"] == wanted.column, "unit"]
+        if units.empty:
+            what = f"no metric '{wanted.column}' is printed in {wanted.source}"
+            raise TandemError(what, where=where, fix=near(wanted.column, set(table["metric"])))
+        unit = str(units.iloc[0])
+    if wanted.name in COUNTS:
+        return "count"
+    if unit == "flag" or wanted.name == "share":
+        return "1"
+    return "s" if unit == "time" and wanted.name in ("range", "sd") else unit
+
+
+def select(wanted: Statistic, table: pd.DataFrame, where: str) -> Rows:
+    """The rows that meet all conditions. NoRows names what is known where none does.
+
+    A value that no row has is taken for a slip, also where rows are counted.
+    """
+    chosen = table = table.reset_index(drop=True)
+    blocks = table["block"].to_numpy() if "block" in table else np.arange(len(table))
+    value, bounds = wanted.column, (wanted.column,) * 2
+    if wanted.table == "printed" and wanted.column:
+        chosen = table = table[table["metric"] == wanted.column]
+        value, bounds = "value", ("low", "high")
+    for condition in wanted.where:
+        name = condition.column
+        if table[name].isna().all() and len(table):
+            raise NoValues(f"no {name} in the data of {wanted.source}")
+        for one in condition.values if condition.test in ("==", "!=") else ():
+            if not isinstance(one, bool) and not (table[name] == one).any():
+                what = f"no row of {wanted.source} has {name} {name_of(one)}"
+                raise NoRows(what, where=where, fix=near(str(one), _known(table[name])))
+        met = chosen[_meets(chosen[name], condition)]
+        if met.empty and wanted.name not in ("rows", "count"):
+            what = f"no row of {wanted.source} has {condition} beside the conditions before it"
+            raise NoRows(what, where=where, fix=near("", _known(chosen[name])))
+        chosen = met
+    known = chosen.dropna(subset=[one for one in (value, wanted.by, *wanted.within) if one])
+    if known.empty and not chosen.empty:
+        raise NoValues(f"no {wanted.column} in the data of {wanted.source}")
+    names: tuple[str, ...] = ()
+    low = high = np.zeros(len(known))
+    if wanted.name in ("distinct", "only"):
+        names = tuple(map(name_of, known[value]))
+    elif wanted.name != "rows":
+        low, high = (_numbers(known[one]) for one in bounds)
+    by = within = None
+    if wanted.by:
+        by, levels = pd.factorize(known[wanted.by], sort=True)
+        names = tuple(map(name_of, levels))
+    if wanted.within:
+        within = known.groupby(list(wanted.within), sort=False).ngroup().to_numpy()
+    return Rows(low, high, names, by, within, blocks, known.index.to_numpy())
+
+
+def _known(column: "pd.Series[Any]") -> list[str]:
+    return [name_of(value) for value in sorted(column.dropna().unique())]
+
+
+def _numbers(column: "pd.Series[Any]") -> Numbers:
+    """Numbers as they are, true as 1, times as seconds since 1970."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = (column - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return column.to_numpy(dtype=float)
+
+
+def _meets(column: "pd.Series[Any]", condition: Condition) -> "pd.Series[bool]":
+    value: Any = condition.values[0]
+    tests: Mapping[str, Callable[[], pd.Series[bool]]] = {
+        "==": lambda: column.isin(condition.values),
+        "!=": lambda: ~column.isin(condition.values),
+        ">": lambda: column > value,
+        "<": lambda: column < value,
+        ">=": lambda: column >= value,
+        "<=": lambda: column <= value,
+    }
+    return tests[condition.test]()
+
+
+_RISING: Mapping[str, Callable[[Numbers], float]] = {
+    **dict.fromkeys(("mean", "share"), lambda values: math.fsum(values) / len(values)),
+    **dict.fromkeys(("sum", "count"), math.fsum),
+    "median": lambda values: float(np.median(values)),
+    "min": lambda values: float(values.min()),
+    "max": lambda values: float(values.max()),
+}
+
+
+def number(
+    wanted: Statistic, rows: Rows, repeats: Codes | None = None, pick: str | None = None
+) -> Span | None:
+    """The statistic between its bounds, of the rows or of those ``repeats``; None of too few.
+
+    sd divides by n - 1; range is the largest less the smallest. ``pick``: in place of its own.
+    """
+    index = np.arange(len(rows.low)) if repeats is None else repeats
+    if wanted.name == "distinct":
+        return (float(len(set(rows.names))),) * 2
+    if rows.within is None:
+        return _plain(wanted.name, *grouped(wanted, rows, index))
+    found = []
+    for code in np.unique(rows.within[index]):
+        ends = grouped(wanted, rows, index[rows.within[index] == code])
+        # What is alone has nothing that it is compared with.
+        if len(ends[0]) > 1 and (one := _plain(wanted.name, *ends)):
+            found.append(one)
+    combine = _RISING[pick or wanted.pick]
+    lows, highs = np.array(found).reshape(-1, 2).T
+    return (combine(lows), combine(highs)) if found else None
+
+
+def grouped(wanted: Statistic, rows: Rows, index: Codes) -> tuple[Numbers, Numbers]:
+    """Bounds of each value, or of each group of ``by``; whether they hold what is counted."""
+    low, high = rows.low[index], rows.high[index]
+    if rows.by is not None:
+        codes, each = rows.by[index], _RISING[wanted.each]
+        groups = [codes == code for code in np.unique(codes)]
+        low = np.array([each(low[one]) for one in groups])
+        high = np.array([each(high[one]) for one in groups])
+    if wanted.holds is not None:
+        flags: Numbers = _meets(pd.Series((low + high) / 2), wanted.holds).astype(float).to_numpy()
+        return flags, flags
+    return low, high
+
+
+def _plain(name: str, low: Numbers, high: Numbers) -> Span | None:
+    if name == "rows":
+        return (float(len(low)),) * 2
+    if not len(low):
+        return (0.0, 0.0) if name == "count" else None
+    if name == "range":
+        return max(0.0, float(low.max() - high.min())), float(high.max() - low.min())
+    if name == "sd":
+        return (float(np.std((low + high) / 2, ddof=1)),) * 2 if len(low) > 1 else None
+    return _RISING[name](low), _RISING[name](high)

@@ -1,1 +1,0 @@
-"""claims: published statements against the data: YAML -> claims -> verdicts -> text."""

@@ -1,0 +1,114 @@
+"""The command `tandembench claims`: an audit as Markdown or JSON."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:  # the command line starts without data frames
+    from tandembench.audit.claims import Claims
+    from tandembench.audit.judge import Judged
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def claims() -> None:
+    """Statements of a published report, checked against its data."""
+
+
+@claims.command()
+@click.argument("file", type=_PATH)
+@click.argument("more", metavar="[NAME]...", nargs=-1)
+@click.option("--data", multiple=True, metavar="NAME...", help="Data to recompute from.")
+@click.option("--format", "style", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.option("--output", type=_PATH, help="File to write; printed if left out.")
+@click.option("--fail-on", type=click.Choice(["contradicted"]), help="Exit with 1 if a claim is.")
+def check(
+    file: Path,
+    more: tuple[str, ...],
+    data: tuple[str, ...],
+    style: str,
+    output: Path | None,
+    fail_on: str | None,
+) -> None:
+    """Recompute every claim in FILE, such as resources/claims/tr114.yaml.
+
+    Each NAME is a baseline (tr114-runs, tr114-runs@1.0.0), a study (results/study) or a dataset's
+    folder, called after one of the data that FILE speaks of; tr114=NAME says so of any other.
+    Without data only the report's own arithmetic is checked.
+    """
+    from tandembench.audit.check import check_claims  # noqa: PLC0415 - one room per command
+    from tandembench.files import replacing  # noqa: PLC0415
+
+    of_file, judged = check_claims(file, data + more)
+    text = as_json(judged) if style == "json" else as_markdown(of_file, judged, data + more)
+    if output:
+        with replacing(output) as partial:
+            partial.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text, nl=False)
+    if fail_on and any(one.verdict == fail_on for one in judged):
+        sys.exit(1)
+
+
+@claims.command("list")
+@click.argument("file", type=_PATH)
+def list_claims(file: Path) -> None:
+    """List the claims in FILE: id, section, kind and what is claimed, a line each."""
+    from tandembench.audit.claims import open_claims  # noqa: PLC0415
+    from tandembench.text import sanitise  # noqa: PLC0415
+
+    for one in open_claims(file).claims:
+        click.echo(sanitise(f"{one.id}  {one.section}  {one.kind}  {one.paraphrase}", 400))
+
+
+def as_json(judged: Sequence["Judged"]) -> str:
+    """What programs read; all lists of a claim go value by value."""
+    from tandembench.audit.judge import counts  # noqa: PLC0415
+
+    content = {
+        "claims": [
+            {
+                "id": one.claim.said.id,
+                "section": one.claim.said.section,
+                "kind": one.claim.said.kind,
+                "verdict": one.verdict,
+                "verdicts": [value.verdict for value in one.values],
+                "published": [value.text for value in one.claim.values],
+                "recomputed": [value.recomputed for value in one.values],
+                "how": one.how,
+            }
+            for one in judged
+        ],
+        "counts": counts(judged),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_markdown(claims: "Claims", judged: Sequence["Judged"], data: Sequence[str]) -> str:
+    """What a person reads: counts, the contradicted claims, then all others by section."""
+    from tandembench.audit.claims import KINDS  # noqa: PLC0415
+    from tandembench.audit.judge import VERDICTS, WORDS, counts  # noqa: PLC0415
+    from tandembench.report.render import render  # noqa: PLC0415
+
+    wrong = [one for one in judged if one.verdict == "contradicted"]
+    sections = [
+        {"name": name, "about": about, "claims": rest}
+        for name, about in claims.keys.sections.items()
+        if (rest := [one for one in judged if one.claim.said.section == name and one not in wrong])
+    ]
+    context = {
+        "title": claims.keys.title,
+        "data": list(data),
+        "kinds": (*KINDS, "all"),
+        "verdicts": VERDICTS[::-1],
+        "words": WORDS,
+        "counts": counts(judged),
+        "contradicted": wrong,
+        "sections": sections,
+    }
+    return render(context, "claims.md.j2")
