@@ -20,22 +20,32 @@ def check_claims(path: Path, data: Sequence[str], root: Path = ROOT) -> tuple[Cl
 
     Each name is a baseline, results/<study> or a dataset's folder. It stands for the one of the
     file's data that it is called after (tr114-runs for tr114), or "tr114=NAME" says which.
+    Published tables are found by themselves, the newest baseline of that name.
     """
     claims = open_claims(path)
-    sources: dict[str, Source] = {}
+    sources = {name: Source() for name in claims.keys.data}
     for text in data:
-        alias, side = _side(text, claims, root)
-        known = sources.get(alias, Source())
+        name, side = _named(text, claims, root)
+        known = sources[name]
         if (known.printed if side.dataset is None else known.runs) is not None:
-            fix = "name one of each kind"
-            where = f"--data {sanitise(text)}"
-            raise TandemError(f"a second dataset for '{alias}'", where=where, fix=fix)
-        sources[alias] = _with(known, side)
-    for alias in _printed_sources(claims):
-        known = sources.get(alias, Source())
-        published = _published(alias, root) if known.printed is None else None
-        if published is not None:
-            sources[alias] = _with(known, published)
+            fix, where = "name one of each kind", f"--data {sanitise(text)}"
+            raise TandemError(f"a second dataset for '{name}'", where=where, fix=fix)
+        sources[name] = _with(known, side)
+    wanted = {
+        one.source
+        for claim in claims.claims
+        for value in claim.values
+        for one in parts(value.expression)
+        if isinstance(one, Statistic) and one.table == "printed"
+    }
+    for name in wanted:
+        published = [
+            one
+            for one in baselines(root, name.replace("_", "-"))
+            if read_descriptor(one.folder).get("kind") == "published"
+        ]
+        if published and sources[name].printed is None:
+            sources[name] = _with(sources[name], open_side(published[-1].label, root))
     return claims, audit(claims, sources)
 
 
@@ -47,41 +57,20 @@ def _with(known: Source, side: Side) -> Source:
     return replace(known, label=side.label, runs=runs, executions=executions)
 
 
-def _side(text: str, claims: Claims, root: Path) -> tuple[str, Side]:
+def _named(text: str, claims: Claims, root: Path) -> tuple[str, Side]:
     """Which of the file's data ``text`` names, and the data itself."""
     alias, _, name = text.partition("=")
     if name and alias in claims.keys.data:
         return alias, open_side(name, root)
-    names = ", ".join(claims.keys.data)
+    names, where = ", ".join(claims.keys.data), f"--data {sanitise(text)}"
     if name and not Path(text).exists():
         what = f"no claim is about '{sanitise(alias, 60)}'"
-        raise TandemError(what, where=f"--data {sanitise(text)}", fix=f"names: {names}")
+        raise TandemError(what, where=where, fix=f"names: {names}")
     side = open_side(text, root)
-    own = str(side.descriptor.get("name", ""))
-    fitting = [
-        one for one in claims.keys.data if own == one or own.startswith((f"{one}-", f"{one}_"))
-    ]
+    called = str(side.descriptor.get("name", ""))
+    plain = called.replace("-", "_").replace(".", "_")
+    fitting = [one for one in claims.keys.data if f"{plain}_".startswith(f"{one}_")]
     if not fitting:
         fix = f"say which it is, NAME={sanitise(text, 60)}, with NAME one of {names}"
-        what = f"no claim is about '{sanitise(own, 60)}'"
-        raise TandemError(what, where=f"--data {sanitise(text)}", fix=fix)
+        raise TandemError(f"no claim is about '{sanitise(called, 60)}'", where=where, fix=fix)
     return max(fitting, key=len), side
-
-
-def _printed_sources(claims: Claims) -> set[str]:
-    """The data of which some claim looks at the published table."""
-    return {
-        one.source
-        for claim in claims.claims
-        for value in claim.values
-        for one in parts(value.expression)
-        if isinstance(one, Statistic) and one.table == "printed"
-    }
-
-
-def _published(name: str, root: Path) -> Side | None:
-    """The newest published baseline of that name; None if there is none."""
-    for one in reversed(baselines(root, name)):
-        if read_descriptor(one.folder).get("kind") == "published":
-            return open_side(one.label, root)
-    return None

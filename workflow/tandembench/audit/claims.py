@@ -26,8 +26,6 @@ Kind = Literal["aggregate", "config_row", "comparison", "arithmetic", "causal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _TEXT = "a text of at most 300 characters, in quotes if it is a number"
 _Text = Annotated[str, Field(min_length=1, max_length=300, description=_TEXT)]
-_NAME = "small letters, digits and '_', a letter first, 64 at most"
-_Data = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64, description=_NAME)]
 _TITLE = "the report that makes the claims, a text of at most 120 characters"
 _SOURCES = "the datasets that claims are recomputed from: a name for each, and what it is"
 _SECTIONS = "the report's sections by number, with what each is about"
@@ -68,15 +66,17 @@ class ClaimKeys(_Way):
         """The values that are listed, or the one that stands in the claim itself."""
         if self.how is None:
             return self.values
-        own = {"printed": self.printed, "expected": self.expected, "relation": self.relation}
-        return (ValueKeys.model_construct(label="", how=self.how, **own),)
+        own = ValueKeys.model_construct(
+            how=self.how, printed=self.printed, expected=self.expected, relation=self.relation
+        )
+        return (own,)
 
 
 class ClaimsKeys(Keys):
     """A claims file: ``data`` and ``sections`` say by name what each is."""
 
     title: Annotated[str, Field(min_length=1, max_length=120, description=_TITLE)]
-    data: Annotated[dict[_Data, _Text], Field(min_length=1, description=_SOURCES)]
+    data: Annotated[dict[str, _Text], Field(min_length=1, description=_SOURCES)]
     sections: Annotated[dict[str, _Text], Field(min_length=1, description=_SECTIONS)]
     claims: Annotated[List[ClaimKeys], Field(min_length=1, description="a list of claims")]
 
@@ -144,6 +144,10 @@ class _Reader:
 
     def read(self) -> Claims:
         """All claims; first which there are, since values refer to one another's."""
+        for name in self.keys.data:
+            if not name.isidentifier():
+                fix = "write letters, digits and '_', a letter first"
+                self.fail(("data", name), f"'{name}' is no name", fix)
         for index, said in enumerate(self.keys.claims):
             place: Place = ("claims", index)
             if said.id in self.labels:

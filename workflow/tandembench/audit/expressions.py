@@ -151,10 +151,11 @@ def _statistic(name: str, node: ast.Call) -> Statistic:
     settings: dict[str, Any] = {}
     for keyword in node.keywords:
         key, value = str(keyword.arg), keyword.value
+        if key not in _SETTINGS:
+            fix = f"{near(key, _SETTINGS)}; a condition has '=='"
+            raise Unreadable(f"'{key}=' is not known", fix)
         several = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
         columns = tuple(_names(one)[-1] for one in several)
-        if key not in _SETTINGS:
-            raise Unreadable(f"'{key}=' is not known", near(key, _SETTINGS))
         if key in ("each", "pick") and columns not in (("mean",), ("max",)):
             raise Unreadable(f"{key}={columns[0]}", "write mean or max")
         settings[key] = columns if key == "within" else columns[0]

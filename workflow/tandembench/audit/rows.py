@@ -186,16 +186,14 @@ def number(
 
 def grouped(wanted: Statistic, rows: Rows, index: Codes) -> tuple[Numbers, Numbers]:
     """Bounds of each value, or of each group of ``by``; whether they hold what is counted."""
-    low, high = rows.low[index], rows.high[index]
+    ends: list[Numbers] = [rows.low[index], rows.high[index]]
     if rows.by is not None:
         codes, each = rows.by[index], _RISING[wanted.each]
         groups = [codes == code for code in np.unique(codes)]
-        low = np.array([each(low[one]) for one in groups])
-        high = np.array([each(high[one]) for one in groups])
+        ends = [np.array([each(values[one]) for one in groups]) for values in ends]
     if wanted.holds is not None:
-        flags: Numbers = _meets(pd.Series((low + high) / 2), wanted.holds).astype(float).to_numpy()
-        return flags, flags
-    return low, high
+        ends = [_numbers(_meets(pd.Series((ends[0] + ends[1]) / 2), wanted.holds))] * 2
+    return ends[0], ends[1]
 
 
 def _plain(name: str, low: Numbers, high: Numbers) -> Span | None:

@@ -16,7 +16,7 @@ COMMANDS = {
     "attribution": ("cli.reports", "Say where the loss of a dataset comes from."),
     "baseline": ("dataset.commands", "Import, freeze, list, show and verify baselines."),
     "calibrate": ("cli.measuring", "Measure the instrument's own error."),
-    "claims": ("claims.command", "Check what a published report claims against its data."),
+    "claims": ("report.claims", "Check what a published report claims against its data."),
     "dataset": ("cli.workflow", "Join the phases of a study into a dataset."),
     "diff": ("report.diff_command", "Say what differs between two datasets."),
     "fake-server": ("cli.measuring", "Serve simulated answers on an exact schedule."),

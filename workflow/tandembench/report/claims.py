@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # the command line starts without data frames
-    from tandembench.audit.claims import Claims
-    from tandembench.audit.judge import Judged
+from tandembench.audit.check import check_claims
+from tandembench.audit.claims import KINDS, Claims, open_claims
+from tandembench.audit.judge import VERDICTS, WORDS, Judged, counts
+from tandembench.files import replacing
+from tandembench.report.render import render
+from tandembench.text import sanitise
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,8 +43,6 @@ def check(
     folder, called after one of the data that FILE speaks of; tr114=NAME says so of any other.
     Without data only the report's own arithmetic is checked.
     """
-    from tandembench.audit.check import check_claims  # noqa: PLC0415 - one room per command
-    from tandembench.files import replacing  # noqa: PLC0415
 
     of_file, judged = check_claims(file, data + more)
     text = as_json(judged) if style == "json" else as_markdown(of_file, judged, data + more)
@@ -59,16 +59,13 @@ def check(
 @click.argument("file", type=_PATH)
 def list_claims(file: Path) -> None:
     """List the claims in FILE: id, section, kind and what is claimed, a line each."""
-    from tandembench.audit.claims import open_claims  # noqa: PLC0415
-    from tandembench.text import sanitise  # noqa: PLC0415
 
-    for one in open_claims(file).claims:
+    for one in open_claims(file).keys.claims:
         click.echo(sanitise(f"{one.id}  {one.section}  {one.kind}  {one.paraphrase}", 400))
 
 
-def as_json(judged: Sequence["Judged"]) -> str:
+def as_json(judged: Sequence[Judged]) -> str:
     """What programs read; all lists of a claim go value by value."""
-    from tandembench.audit.judge import counts  # noqa: PLC0415
 
     content = {
         "claims": [
@@ -89,11 +86,8 @@ def as_json(judged: Sequence["Judged"]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_markdown(claims: "Claims", judged: Sequence["Judged"], data: Sequence[str]) -> str:
+def as_markdown(claims: Claims, judged: Sequence[Judged], data: Sequence[str]) -> str:
     """What a person reads: counts, the contradicted claims, then all others by section."""
-    from tandembench.audit.claims import KINDS  # noqa: PLC0415
-    from tandembench.audit.judge import VERDICTS, WORDS, counts  # noqa: PLC0415
-    from tandembench.report.render import render  # noqa: PLC0415
 
     wrong = [one for one in judged if one.verdict == "contradicted"]
     sections = [
