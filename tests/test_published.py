@@ -94,7 +94,7 @@ def test_the_configs_of_technical_report_114_are_those_of_the_study() -> None:
     phases = {"3.1.1": "core", "3.1.2": "core", "3.1.3": "core", "3.2": "temperature"}
     phases["3.3"] = "validation"
     rows = [row for row in ROWS["tr114"] if row["scope"] == "config"]
-    wanted = {(config.phase, config.id) for config in study.configs}
+    wanted = {(one.phase, config.id) for one in study.comparisons for config in one.configs}
 
     printed = {(phases[row["section"]], row["subject"]) for row in rows}
     assert len(printed) == 30
