@@ -9,12 +9,12 @@ from typing import get_args
 from tandembench.analysis.hypotheses import Declared, Result, Source, Verdict, declared, judge
 from tandembench.analysis.intervals import Interval, Moments
 from tandembench.analysis.settings import checks
+from tandembench.audit.publications import printed_means
+from tandembench.audit.sides import Side as Opened
+from tandembench.audit.sides import open_side
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.diff.compare import obstacles
-from tandembench.diff.publications import printed_means
-from tandembench.diff.sides import Side as Opened
-from tandembench.diff.sides import open_side
 from tandembench.errors import EXIT_USAGE, TandemError
 from tandembench.report.formats import NOTHING, counted, listed
 from tandembench.report.render import render
