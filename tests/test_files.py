@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,22 +21,26 @@ def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_text() == "all of it"
     assert path.stat().st_mode & 0o777 == 0o644
-    assert os.listdir(path.parent) == ["file.txt"]  # noqa: PTH208 - hidden ones too
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_inside_leaves_the_old_file_and_is_raised(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    path.write_text("old")
+@pytest.mark.parametrize("make", [replacing, replacing_folder])
+def test_an_error_inside_leaves_what_was_there_and_is_raised(
+    tmp_path: Path, make: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    (tmp_path / ".folder.abcdefgh").mkdir()  # of one that was killed
 
     def write() -> None:
-        with replacing(path) as partial:
-            partial.write_text("half")
+        with make(path) as partial:
+            (partial / "half" if partial.is_dir() else partial).touch()
             raise KeyError
 
     with pytest.raises(KeyError):
         write()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.rglob("*")) == [path, path / "old"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "fchmod"])
@@ -59,13 +65,6 @@ def test_a_system_call_that_fails_is_one_line(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_in_the_way_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(TandemError) as caught, replacing(tmp_path / "file/under.txt"):
-        pytest.fail("there is no folder to write to")
-    assert caught.value.exit_code == 4
-
-
 def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
     killed = "import os, sys; from pathlib import Path; from tandembench.files import replacing\n"
     killed += "with replacing(Path(sys.argv[1])) as partial: os.kill(os.getpid(), 9)"
@@ -88,26 +87,14 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
             assert not (path / "new").exists()
         assert [file.name for file in path.iterdir()] == [name]
     assert path.stat().st_mode & 0o777 == 0o755
-    assert os.listdir(path.parent) == ["folder"]  # noqa: PTH208 - hidden ones too
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_inside_leaves_the_old_folder(tmp_path: Path) -> None:
-    path = tmp_path / "folder"
-    path.mkdir()
-    (path / "old").touch()
-    (tmp_path / ".folder.abcdefgh").mkdir()  # of one that was killed
-
-    def write() -> None:
-        with replacing_folder(path) as partial:
-            (partial / "half").touch()
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        write()
-    assert sorted(tmp_path.rglob("*")) == [path, path / "old"]
-
-
-def test_a_place_that_takes_no_folder_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [replacing, replacing_folder])
+def test_a_place_that_takes_nothing_is_one_line(
+    tmp_path: Path, make: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TandemError, match="cannot write"), replacing_folder(tmp_path / "file/x"):
-        pass
+    with pytest.raises(TandemError, match="cannot write") as caught, make(tmp_path / "file/x"):
+        pytest.fail("there is no folder to write to")
+    assert caught.value.exit_code == 4

@@ -12,16 +12,18 @@ from ruamel.yaml import YAML
 TARGETS = ("quick", "study", "report", "pdf", "test", "test-page", "test-full", "test-s3")
 
 
-def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(
+    folder: Path, *arguments: str, program: str = "make", **environment: str
+) -> subprocess.CompletedProcess[str]:
     # These tests run under make too, which tells its children so.
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    outside = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     return subprocess.run(
-        ["make", *arguments],
+        [program, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=outside | environment,
     )
 
 
@@ -89,14 +91,7 @@ def test_without_go_the_s3_server_is_one_line(repository: Path, tmp_path: Path) 
     shutil.copy(repository / "Makefile", tmp_path)
     for tool in ("make", "sh", "mkdir"):
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    done = subprocess.run(
-        [tmp_path / "make", "s3-server"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": str(tmp_path)},
-    )
+    done = make(tmp_path, "s3-server", program=str(tmp_path / "make"), PATH=str(tmp_path))
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if "***" not in line]
     assert told == [
@@ -104,22 +99,11 @@ def test_without_go_the_s3_server_is_one_line(repository: Path, tmp_path: Path) 
     ]
 
 
-def test_ci_requires_the_s3_server(repository: Path) -> None:
+def test_ci_runs_what_make_test_runs_and_requires_the_s3_server(repository: Path) -> None:
     script = (repository / ".ci/run").read_text(encoding="utf-8")
     assert "make s3-server" in script
     assert "export TANDEMBENCH_S3_SERVER" in script
-
-
-def test_ci_runs_what_make_test_runs(repository: Path) -> None:
-    script = (repository / ".ci/run").read_text(encoding="utf-8")
     assert script.rstrip().endswith("make test")
     checks = (repository / "tests/check.sh").read_text(encoding="utf-8")
-    for tool in (
-        "ruff check",
-        "ruff format --check",
-        "snakefmt --check",
-        "--lint",
-        "mypy",
-        "pytest",
-    ):
+    for tool in ("ruff check", "ruff format --check", "snakefmt", "--lint", "mypy", "pytest"):
         assert tool in checks

@@ -8,7 +8,7 @@ from runs_tables import SIDES, some_rounds, tables
 
 from tandembench.analysis.findings import Next
 from tandembench.errors import TandemError
-from tandembench.plan import Planned, as_fraction, as_text, as_values, command, planned
+from tandembench.plan import Planned, as_fraction, as_text, command, planned
 
 MARGIN = 0.05
 
@@ -22,37 +22,26 @@ def rows(
     return {one.config_id: one for one in planned(runs, executions, MARGIN, "serial", precision)}
 
 
-def test_what_is_decided_needs_no_more() -> None:
-    found = rows({"serial": 1.0, "single": 1.0, "dual": 1.5})
-    assert found.keys() == {"single", "dual"}  # the reference is no ratio
-    assert found["dual"].verdict == "better"
-    assert found["dual"].step is None
+def test_what_is_decided_needs_no_more_and_what_is_open_needs_minutes() -> None:
+    decided = rows({"serial": 1.0, "single": 1.0, "dual": 1.5})
+    assert decided.keys() == {"single", "dual"}  # the reference is no ratio
+    assert (decided["dual"].verdict, decided["dual"].step) == ("better", None)
+    unclear = rows({"serial": 1.0, "single_parallel": 1.04}, sd=0.08)["single_parallel"]
+    assert unclear.verdict == "inconclusive"
+    assert unclear.step is not None
+    assert unclear.step.minutes > 0
+    assert (unclear.step.repetitions is None) != (unclear.step.sessions is None)
 
 
-def test_an_open_ratio_gets_minutes_and_repetitions() -> None:
-    found = rows({"serial": 1.0, "single_parallel": 1.04}, sd=0.08)["single_parallel"]
-    assert found.verdict == "inconclusive"
-    assert found.step is not None
-    assert found.step.minutes > 0
-    assert (found.step.repetitions is None) != (found.step.sessions is None)
-
-
-def test_a_precision_counts_whatever_is_decided() -> None:
-    coarse = rows({"serial": 1.0, "dual": 1.5}, precision=0.5)["dual"]
-    fine = rows({"serial": 1.0, "dual": 1.5}, precision=0.01)["dual"]
-    assert coarse.step is None
+def test_a_precision_counts_whatever_is_decided_and_a_finer_one_takes_longer() -> None:
+    assert rows({"serial": 1.0, "dual": 1.5}, precision=0.5)["dual"].step is None
+    fine, finer = (
+        rows({"serial": 1.0, "dual": 1.5}, precision=one, sd=0.06)["dual"] for one in (0.03, 0.01)
+    )
     assert fine.step is not None
-    assert fine.half > 0.01
-
-
-def test_a_finer_precision_takes_longer() -> None:
-    steps = [
-        rows({"serial": 1.0, "single": 1.0}, precision=one, sd=0.06)["single"].step
-        for one in (0.03, 0.01)
-    ]
-    assert steps[0] is not None
-    assert steps[1] is not None
-    assert steps[1].minutes > steps[0].minutes
+    assert finer.step is not None
+    assert fine.half > 0.03
+    assert finer.step.minutes > fine.step.minutes
 
 
 def test_a_lone_config_is_an_error_with_a_fix() -> None:
@@ -64,8 +53,6 @@ def test_text_ends_with_the_command_for_all_of_it() -> None:
     found = list(rows({"serial": 1.0, "single": 1.0, "dual": 1.5}, precision=0.01).values())
     text = as_text(found, 0.01, "config/quick.yaml")
     assert "snakemake --cores 1 --configfile config/quick.yaml --config" in text
-    values = as_values(found, 0.01)
-    assert values["precision"] == 0.01
 
 
 @pytest.mark.parametrize(
@@ -80,10 +67,7 @@ def test_the_command_of_a_step(step: Next, says: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1%", "60%", "three", "nan"])
-def test_no_precision(text: str) -> None:
+def test_a_precision_is_a_percentage_or_a_fraction(text: str) -> None:
     with pytest.raises(TandemError, match="precision"):
         as_fraction(text)
-
-
-def test_percent_and_fraction() -> None:
     assert as_fraction("3%") == as_fraction("0.03") == pytest.approx(0.03)

@@ -179,69 +179,62 @@ def test_code_counts_where_it_acts_in_the_measurement(
     assert changed == ACTING[file]
 
 
-# Sessions
-
-
 @pytest.mark.parametrize("session", ["s1", "2026-11-22", "night.two_a", "7", "a" * 64])
 def test_session_names_that_are_taken(checkout: Checkout, session: str) -> None:
     assert f"/runs/{session}/" in checkout.plan(session=session).run_files()[0]
 
 
 @pytest.mark.parametrize(
-    "session", ["", "S2", "a b", "../s2", "a/b", "-a", "a__b", "ü", "a" * 65, "s1\n", "s\u202e1"]
+    "session", ["", "S2", "a b", "../s2", "-a", "a__b", "\u00fc", "a" * 65, "s1\n", "s\u202e1"]
 )
 def test_session_names_that_are_refused(checkout: Checkout, session: str) -> None:
-    line = told(lambda: checkout.plan(session=session))
-    assert line.startswith('session: "')
-    assert "is not allowed; expected small letters and digits, joined by single" in line
+    assert told(lambda: checkout.plan(session=session)).startswith('session: "')
 
 
 # The lock
 
-
-def test_a_model_that_is_not_pinned_is_refused(checkout: Checkout) -> None:
-    checkout.edit(SMALL, f"model: {MODEL}", "model: gemma3:1b")
-
-    line = checkout.line(SMALL, "- scenario")
-    assert told(checkout.plan) == (
-        f"{SMALL}:{line}: {LOCK_FILE} does not pin the model 'gemma3:1b' for embedded; "
-        f"pinned models: {MODEL}"
-    )
+OLLAMA = "engine: ollama\nservers: {dual: ['http://h:1', 'http://h:2'], single: ['http://h:3']}\n"
+NOTHING_PINNED = "ollama: {version: 0.12.10, models: {}}\nembedded:"
 
 
-OLLAMA = "engine: ollama\nservers: {dual: ['http://h:1', 'http://h:2'], single: ['http://h:3'],\n"
-OLLAMA += "  single_parallel: ['http://h:4']}\n"
-
-
-def test_an_engine_without_an_entry_in_the_lock_is_refused(checkout: Checkout) -> None:
-    checkout.edit(SMALL, "repetitions:", f"{OLLAMA}repetitions:")
-    line = checkout.line(SMALL, "- scenario")
-
-    assert told(checkout.plan) == (
-        f"{SMALL}:{line}: {LOCK_FILE} has no entry for ollama; "
-        f"run: tandembench servers lock {SMALL} --write"
-    )
-    # The command that the line names works without an entry.
-    assert load_study(SMALL, checkout.root).engine == "ollama"
-
-    checkout.edit(LOCK_FILE, "embedded:", "ollama: {version: 0.12.10, models: {}}\nembedded:")
-    assert told(checkout.plan) == (
-        f"{SMALL}:{line}: {LOCK_FILE} does not pin the model '{MODEL}' for ollama; "
-        f"run: tandembench servers lock {SMALL} --write (pinned models: none)"
-    )
+@pytest.mark.parametrize(
+    ("edits", "line"),
+    [
+        (
+            [(SMALL, f"model: {MODEL}", "model: gemma3:1b")],
+            f"{LOCK_FILE} does not pin the model 'gemma3:1b' for embedded; pinned models: {MODEL}",
+        ),
+        (
+            [(SMALL, "repetitions:", f"{OLLAMA}repetitions:")],
+            f"{LOCK_FILE} has no entry for ollama; run: tandembench servers lock {SMALL} --write",
+        ),
+        (
+            [
+                (SMALL, "repetitions:", f"{OLLAMA}repetitions:"),
+                (LOCK_FILE, "embedded:", NOTHING_PINNED),
+            ],
+            f"{LOCK_FILE} does not pin the model '{MODEL}' for ollama; "
+            f"run: tandembench servers lock {SMALL} --write (pinned models: none)",
+        ),
+    ],
+)
+def test_what_is_not_pinned_is_refused(
+    checkout: Checkout, edits: list[tuple[str, str, str]], line: str
+) -> None:
+    for edit in edits:
+        checkout.edit(*edit)
+    assert told(checkout.plan) == f"{SMALL}:{checkout.line(SMALL, '- scenario')}: {line}"
+    # The command that the line names works all the same.
+    assert load_study(SMALL, checkout.root).configs
 
 
 def test_a_spec_holds_its_own_engine_and_models_only(checkout: Checkout) -> None:
     checkout.edit(SMALL, "repetitions:", f"{OLLAMA}repetitions:")
-    entry = "ollama:\n  version: 0.12.10\n  models:\n"
-    entry += f"    {MODEL}: sha256:{'a' * 64}\n    other: {'b' * 12}\n"
-    checkout.edit(LOCK_FILE, "embedded:", f"{entry}embedded:")
+    entry = f"{{{MODEL}: sha256:{'a' * 64}, other: {'b' * 12}}}"
+    checkout.edit(LOCK_FILE, "embedded:", NOTHING_PINNED.replace("{}", entry))
     before = checkout.plan()
-
-    assert before.specs["gamma"].lock == {
-        "version": "0.12.10",
-        "models": {MODEL: f"sha256:{'a' * 64}"},
-    }
+    lock = {"version": "0.12.10", "models": {MODEL: f"sha256:{'a' * 64}"}}
+    assert before.specs["gamma"].lock == lock
     checkout.edit(LOCK_FILE, "default_num_ctx: 2048", "default_num_ctx: 4096")
     checkout.edit(LOCK_FILE, "b" * 12, "c" * 12)
     assert checkout.plan().run_files() == before.run_files()
@@ -251,11 +244,9 @@ def test_a_spec_holds_its_own_engine_and_models_only(checkout: Checkout) -> None
 
 def test_the_lock_of_a_model_file(checkout: Checkout) -> None:
     entry = locked_model(MODEL, checkout.root)
-
     assert sorted(entry) == ["bytes", "member", "package", "sha256"]
-    assert told(lambda: locked_model("gemma", checkout.root)) == (
-        f"{LOCK_FILE}: no model 'gemma'; pinned models: {MODEL}"
-    )
+    line = told(lambda: locked_model("gemma", checkout.root))
+    assert line == f"{LOCK_FILE}: no model 'gemma'; pinned models: {MODEL}"
 
 
 # Files that cannot be read
@@ -264,21 +255,15 @@ def test_the_lock_of_a_model_file(checkout: Checkout) -> None:
 def test_files_that_cannot_be_read(checkout: Checkout) -> None:
     root = checkout.root
     (root / "config/bytes.yaml").write_bytes(b"name: \xff")
-
-    assert told(lambda: checkout.plan("config/missing.yaml")) == (
-        f"{root}/config/missing.yaml: no such file; "
-        "name an existing study, such as config/quick.yaml"
-    )
-    assert told(lambda: checkout.plan("config")) == (
-        f"{root}/config: cannot be read (Is a directory); check path and rights"
-    )
-    assert told(lambda: checkout.plan("config/bytes.yaml")) == (
-        f"{root}/config/bytes.yaml: not UTF-8 text; save it as UTF-8"
-    )
+    for file, what in (
+        ("config/missing.yaml", "no such file; name an existing study, such as config/quick.yaml"),
+        ("config", "cannot be read (Is a directory); check path and rights"),
+        ("config/bytes.yaml", "not UTF-8 text; save it as UTF-8"),
+    ):
+        line = told(lambda file=file: checkout.plan(file))  # type: ignore[misc]
+        assert line == f"{root}/{file}: {what}"
     (root / LOCK_FILE).unlink()
-    assert told(checkout.plan) == (
-        f"{root}/{LOCK_FILE}: no such file; run in the folder of the checkout, which has it"
-    )
+    assert told(checkout.plan).startswith(f"{root}/{LOCK_FILE}: no such file; run in the folder")
 
 
 def test_faults_of_study_and_lock_name_their_files(checkout: Checkout) -> None:
@@ -287,9 +272,7 @@ def test_faults_of_study_and_lock_name_their_files(checkout: Checkout) -> None:
     assert told(checkout.plan).startswith(f"{LOCK_FILE}:{line}: embedded.models.")
     checkout.edit(SMALL, "repetitions: 3", "repetitions: three")
     line = checkout.line(SMALL, "repetitions:")
-    fault = f'{SMALL}:{line}: repetitions: "three" is not allowed; '
-    assert told(checkout.plan).startswith(fault)
-    assert told(lambda: load_study(SMALL, checkout.root)).startswith(fault)
+    assert told(checkout.plan).startswith(f'{SMALL}:{line}: repetitions: "three" is not allowed; ')
 
 
 def test_the_shipped_studies_open_and_share_no_results(repository: Path) -> None:

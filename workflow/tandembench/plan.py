@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -61,26 +61,13 @@ def planned(
                 continue
             half = one.ratio.high / one.ratio.value - 1
             enough = half <= precision if precision else one.verdict != "inconclusive"
-            name = str(own["comparison"].iloc[0])
-            rows.append(
-                Planned(
-                    comparison=name,
-                    config_id=one.subject,
-                    ratio=one.ratio.value,
-                    half=half,
-                    verdict=one.verdict,
-                    step=None if enough else step,
-                )
-            )
+            place = (str(own["comparison"].iloc[0]), one.subject)
+            left = None if enough else step
+            rows.append(Planned(*place, one.ratio.value, half, one.verdict, left))
     if not rows:
         fix = "measure two configs side by side (an axis `topology`), two rounds or more"
         raise TandemError("no two configs were compared", where="plan", fix=fix)
     return rows
-
-
-def as_values(rows: Sequence[Planned], precision: float | None) -> dict[str, object]:
-    """The plan as plain values, for JSON."""
-    return {"precision": precision, "ratios": [asdict(row) for row in rows]}
 
 
 def as_text(rows: Sequence[Planned], precision: float | None, study_file: str) -> str:

@@ -1,7 +1,5 @@
 """Commands that say on the terminal what a dataset answers, and what to measure next."""
 
-import json
-
 import click
 
 from tandembench import plan as planning
@@ -10,6 +8,7 @@ from tandembench.dataset.load import load_dataset
 from tandembench.dataset.versions import locate
 from tandembench.report.copied import proposal
 from tandembench.report.show import show as answer
+from tandembench.text import as_json
 
 
 @click.command()
@@ -42,7 +41,7 @@ def plan(dataset: str, precision: str | None, style: str) -> None:
         loaded.runs, loaded.executions, float(study["margin"]), study["reference"], wanted
     )
     if style == "json":
-        click.echo(json.dumps(planning.as_values(rows, wanted), indent=2))
+        click.echo(as_json({"precision": wanted, "ratios": rows}), nl=False)
     else:
         click.echo(planning.as_text(rows, wanted, str(study.get("file") or "STUDY.yaml")))
 

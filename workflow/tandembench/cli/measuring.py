@@ -1,7 +1,5 @@
 """Commands that measure: a block, the instrument's own error, or simulated servers to try it on."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,15 @@ from tandembench.dataset.manifest import read_spec
 from tandembench.fake_server.command import serve_command
 from tandembench.measure.run import run as measure_block
 from tandembench.servers.lifeline import die_with
+from tandembench.text import as_json
+
+_PARENT = click.option(
+    "--parent",
+    type=int,
+    expose_value=False,
+    callback=lambda _context, _option, parent: None if parent is None else die_with(parent),
+    help="Process id without which this one ends.",
+)
 
 
 @click.command()
@@ -21,15 +28,9 @@ from tandembench.servers.lifeline import die_with
 @click.option("--repetition", required=True, type=click.IntRange(min=1), help="Which block of it.")
 @SESSION
 @click.option("--output", required=True, type=PATH, help="The run file to write.")
-@click.option(
-    "--models",
-    type=PATH,
-    default=Path("resources/models"),
-    show_default=True,
-    help="Folder of model files.",
-)
+@click.option("--models", type=PATH, default=Path("resources/models"), help="Their folder.")
 @click.option("--log", "log_path", required=True, type=PATH, help="Log file, appended to.")
-@click.option("--parent", type=int, help="Process id without which the run ends.")
+@_PARENT
 def run(
     spec_file: Path,
     repetition: int,
@@ -37,11 +38,8 @@ def run(
     output: Path,
     models: Path,
     log_path: Path,
-    parent: int | None,
 ) -> None:
     """Measure one block: what the rule run_block calls."""
-    if parent is not None:
-        die_with(parent)
     measure_block(read_spec(spec_file), repetition, session, output, models, log_path)
 
 
@@ -56,26 +54,23 @@ def run(
 @click.option("--output", type=PATH, help="Calibration file to write, instead of printing.")
 @click.option("--session", default="s1", show_default=True, help="Label, for --output.")
 @click.option("--log", "log_path", type=PATH, help="Log file, appended to.")
-@click.option("--parent", type=int, help="Process id without which the calibration ends.")
+@_PARENT
 def calibrate(
     seconds: float,
     style: str,
     output: Path | None,
     session: str,
     log_path: Path | None,
-    parent: int | None,
 ) -> None:
     """Measure the instrument's own error against a simulated server, beside plain httpx.
 
     Waits until nothing else is measured on this machine. The rule calibrate calls it with --output.
     """
-    if parent is not None:
-        die_with(parent)
     instrument = measure(session, seconds, log_path)
     if output is not None:
         write_instrument(output, instrument)
     elif style == "json":
-        click.echo(json.dumps(asdict(instrument), indent=2))
+        click.echo(as_json(instrument), nl=False)
     else:
         click.echo(as_table(instrument))
 

@@ -18,11 +18,7 @@ from tandembench.report.questions import hypotheses_section
 from tandembench.report.write import write_page, write_pages, write_report
 from tandembench.study.hypotheses import Hypothesis
 
-_HYPOTHESES = click.option(
-    "--file",
-    "hypotheses_file",
-    help="Hypotheses to test; those that the study names if left out.",
-)
+_HYPOTHESES = click.option("--file", "hypotheses_file", help="Hypotheses; else the study's own.")
 
 
 @click.command()

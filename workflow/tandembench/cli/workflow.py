@@ -1,6 +1,5 @@
 """Commands around a study's files: the lock, model files, tables, and what may go."""
 
-import json
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from tandembench.project import load_study, locked_model, open_plan
 from tandembench.servers.fetch import fetch_model as fetch
 from tandembench.servers.lock import live_entry, write_entry
 from tandembench.study.lock import LOCK_FILE
+from tandembench.text import as_json
 
 
 @click.command("fetch-model")
@@ -72,7 +72,7 @@ def prune(study_file: str, session: str, invalid: bool, dry_run: bool, style: st
         files = unnamed(Path(plan.results), plan.named_files())
     gone = files if dry_run else remove(files)
     if style == "json":
-        click.echo(json.dumps({"removed": not dry_run, "files": list(map(str, gone))}, indent=1))
+        click.echo(as_json({"removed": not dry_run, "files": list(map(str, gone))}), nl=False)
         return
     for file in gone:
         click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
@@ -93,4 +93,4 @@ def servers_lock(study_file: str, write: bool) -> None:
     entry = live_entry(study)
     if write:
         write_entry(study.engine, entry, Path(LOCK_FILE))
-    click.echo(json.dumps({study.engine: entry}, indent=2, sort_keys=True))
+    click.echo(as_json({study.engine: entry}), nl=False)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NoReturn
 
 from tandembench.study.check import Fault, fault_at, joined, read_keys
 from tandembench.study.ids import MAX_LENGTH, OF_THE_LOAD, comparison_id, config_id
@@ -86,14 +86,14 @@ def read_study(text: str, where: str, prompts: Prompts = lambda _: ()) -> Study:
 
 def _check_engine(keys: StudyKeys, fault: Fault) -> None:
     """Embedded servers are started here, and those of other engines run already."""
-    if keys.engine != "embedded" and keys.threads_total is not None:
-        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
-    if keys.engine != "embedded" and keys.servers == "in_turn":
-        fix = "list the URLs of your servers there"
-        raise fault(("servers",), "running servers are not started here", fix)
     if keys.engine == "embedded" and not isinstance(keys.servers, str):
         fix = "write together or in_turn, or set engine: ollama or openai"
         raise fault(("servers",), "engine embedded starts its own servers", fix)
+    if keys.engine != "embedded" and keys.servers == "in_turn":
+        fix = "list the URLs of your servers there"
+        raise fault(("servers",), "running servers are not started here", fix)
+    if keys.engine != "embedded" and keys.threads_total is not None:
+        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
 
 
 def _protocol(keys: StudyKeys, fault: Fault) -> str | None:
@@ -145,12 +145,10 @@ class _Entry:
         """A comparison for each combination of the axes that are not compared."""
         keys, axes, line = self.keys, self.axes, self.lines[self.path]
         if axes and keys.id:
-            fix = "leave id out"
-            raise self.fault((*self.path, "id"), "an entry with axes gets generated ids", fix)
+            self.refuse("an entry with axes gets generated ids", "leave id out", "id")
         for name in axes:
             if name in keys.options.model_fields_set | keys.model_fields_set:
-                at = (*self.path, "axes", name)
-                raise self.fault(at, "also set beside the axes", "keep one of the two")
+                self.refuse("also set beside the axes", "keep one of the two", "axes", name)
         for name in keys.compare if "compare" in keys.model_fields_set else ():
             if name not in axes:
                 known = (
@@ -161,9 +159,9 @@ class _Entry:
                 at = (*self.path, "compare")
                 raise self.fault(at, f"'{name}' is not an axis of this entry", known)
         for name in OF_THE_LOAD:
-            if self.study.engine == "openai" and self._key(name) in self.lines:
+            if self.study.engine == "openai" and (*self.path, *self._key(name)) in self.lines:
                 fix = "leave it out, and start the server with it"
-                raise self.fault(self._key(name), "OpenAI's protocol has no word for it", fix)
+                self.refuse("OpenAI's protocol has no word for it", fix, *self._key(name))
         compared = {name: axes[name] for name in axes if name in keys.compare}
         for cell in _cells({name: axes[name] for name in axes if name not in compared}):
             configs = tuple(self.config({**cell, **values}) for values in _cells(compared))
@@ -175,7 +173,7 @@ class _Entry:
                 # room for a number, which tells two of one id apart
                 if len(identifier) > MAX_LENGTH - 3:
                     what = f"the comparison's generated id '{identifier}' is too long"
-                    raise self.fault(self.path, what, "compare fewer axes in one entry")
+                    self.refuse(what, "compare fewer axes in one entry")
             yield Comparison(
                 identifier, self.phase, configs, keys.rounds or self.study.rounds, line
             )
@@ -189,7 +187,7 @@ class _Entry:
         if len(identifier) > MAX_LENGTH:
             what = f"the generated id '{identifier}' is over {MAX_LENGTH} characters"
             fix = "write it as an entry without axes and with an id of its own"
-            raise self.fault(self.path, what, fix)
+            self.refuse(what, fix)
         return ConfigSpec(
             id=identifier,
             scenario=scenario,
@@ -211,8 +209,12 @@ class _Entry:
         topology: Topology = options.pop("topology", self.keys.topology)
         return topology, options
 
-    def _key(self, option: str) -> Path:
-        return (*self.path, "axes" if option in self.axes else "options", option)
+    def _key(self, option: str) -> tuple[str, str]:
+        return "axes" if option in self.axes else "options", option
+
+    def refuse(self, what: str, fix: str, *key: str) -> NoReturn:
+        """Raise the fault of ``key`` in the entry, or of the entry itself."""
+        raise self.fault((*self.path, *key), what, fix)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -222,7 +224,7 @@ class _Entry:
             self._check_agent(name, (*self.path, "agents"))
         if len(set(names)) < len(names):
             fix = "list different agents; two alike are declared under two names"
-            raise self.fault((*self.path, "agents"), "one name twice", fix)
+            self.refuse("one name twice", fix, "agents")
         return names
 
     def _check_agent(self, name: str, path: Path) -> None:
@@ -240,7 +242,7 @@ class _Entry:
                 self._check_tokens(holder.work, (*level, "work", "tokens"))
                 return holder.work
         fix = "add work: {policy: fixed, tokens: 64} to the study, its phase or the config"
-        raise self.fault((*self.path, "work"), "no work policy", fix)
+        self.refuse("no work policy", fix, "work")
 
     def _check_tokens(self, work: Work, path: Path) -> None:
         if isinstance(work.tokens, int):
@@ -267,22 +269,21 @@ class _Entry:
         scenario, n = self.keys.scenario, len(self.names)
         lists = {name: value for name, value in options.items() if isinstance(value, tuple)}
         if scenario != "chimera_homo" and n < 2:
-            at, what = (*self.path, "agents"), f"{scenario} with one agent"
-            raise self.fault(at, what, "name two agents or more")
+            self.refuse(f"{scenario} with one agent", "name two agents or more", "agents")
         if scenario != "chimera_hetero":
             for name in lists:
                 what = f"one value per agent, but {scenario} has one for all"
                 fix = "write one value, or scenario: chimera_hetero"
-                raise self.fault(self._key(name), what, fix)
+                self.refuse(what, fix, *self._key(name))
             return [options if i or scenario == "chimera_homo" else {} for i in range(n)]
         for name, value in lists.items():
             if len(value) != n:
                 what = f"a list of {len(value)} for {n} agents"
-                raise self.fault(self._key(name), what, "write one value per agent")
+                self.refuse(what, "write one value per agent", *self._key(name))
         if all(len(set(value)) == 1 for value in lists.values()):
             what = "chimera_hetero, but all agents have equal options"
             fix = "give an option one value per agent, not all equal, or write chimera_homo"
-            raise self.fault((*self.path, "scenario"), what, fix)
+            self.refuse(what, fix, "scenario")
         return [
             {name: lists[name][i] if name in lists else options[name] for name in options}
             for i in range(n)
@@ -291,13 +292,12 @@ class _Entry:
     def _servers(self, topology: Topology, models: Sequence[str]) -> tuple[str, ...]:
         """The URLs of a config's servers; none if they are started here."""
         wanted = len(self.names) if topology == "dual" else 1
-        at = (*self.path, "topology")
         if self.study.engine == "embedded":
             self._check_threads(wanted)
             if topology != "dual" and len(models) > 1:
                 what = f"{topology} has one server, which holds one model, not "
                 fix = "use topology: dual, or one model"
-                raise self.fault(at, what + " and ".join(models), fix)
+                self.refuse(what + " and ".join(models), fix, "topology")
             return ()
         key = "single" if topology == "serial" else topology
         urls: tuple[str, ...] = getattr(self.study.servers, key, ())
@@ -305,7 +305,7 @@ class _Entry:
             needs = "one URL" if wanted == 1 else f"{wanted} URLs"
             what = f"{topology} needs {needs} here, but servers.{key} has {len(urls)}"
             fix = f"list {wanted} under servers.{key}, such as http://127.0.0.1:11434"
-            raise self.fault(at, what, fix)
+            self.refuse(what, fix, "topology")
         if len(set(urls[:wanted])) < wanted:
             fix = "list the URLs of different servers"
             raise self.fault(("servers", "dual"), "one URL twice is one server, not two", fix)
