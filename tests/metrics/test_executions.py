@@ -19,18 +19,6 @@ from tandembench import metrics
 from tandembench.metrics import Row, Step, Timing, timing
 
 
-def test_timing_sums_steps_and_leaves_out_the_time_between_them() -> None:
-    first = Step(0.5, 1.0, 3.0, 3.25, 9, (1.0, 2.0, 3.0), 20)
-    second = Step(10.0, 10.25, 10.25, 11.0, 1, (10.25,), 30)
-    execution = timing([first, second])
-    assert execution.duration_s == 2.75 + 1.0
-    assert execution.first_token_s == 0.5 + 0.25
-    assert execution.ttft_s == 0.5
-    assert execution.decode_s == 2.0
-    assert (execution.intervals, execution.answer_tokens) == (8, 10)
-    assert metrics.wall([execution, an_execution()]) == 11.0
-
-
 def test_an_answer_of_no_tokens_has_no_negative_interval() -> None:
     assert timing([a_step(tokens=0), a_step(tokens=4)]).intervals == 3
 
@@ -80,10 +68,13 @@ def test_impossible_sums_are_refused(
 
 
 def test_execution_row_by_hand() -> None:
-    # gaps 1, 1, 2 and 0.25; the 6.5 s between the steps is no gap
+    # gaps 1, 1, 2 and 0.25; the time between the steps is no gap, and in no sum
     first = Step(0.5, 1.0, 5.0, 5.25, 9, (1.0, 2.0, 3.0, 5.0), 20)
     second = Step(11.5, 11.75, 12.0, 13.0, 3, (11.75, 12.0), 30)
-    assert metrics.execution_metrics(timing([first, second])) == {
+    execution = timing([first, second])
+    assert execution.intervals == 10
+    assert metrics.wall([execution, an_execution()]) == 13.0
+    assert metrics.execution_metrics(execution) == {
         "duration_s": 6.25,
         "ttft_s": 0.5,
         "first_token_s": 0.75,
@@ -113,12 +104,9 @@ def test_gap_percentiles_of_an_execution_obey_their_floors() -> None:
     assert gaps(64)["gap_max_s"] == 64
 
 
-def test_execution_row_with_its_solo() -> None:
+def test_execution_rows_with_a_solo_and_of_sums_alone() -> None:
     row = metrics.execution_metrics(an_execution(decode=4.5), an_execution(decode=1.0))
     assert (row["solo_s"], row["slowdown"], row["solo_basis"]) == (2.5, 2.4, "paired")
-
-
-def test_sums_alone_do_not_tell_when_a_run_began() -> None:
     assert metrics.execution_metrics(lasting(3.0))["first_token_start_s"] is None
 
 

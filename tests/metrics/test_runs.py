@@ -351,15 +351,6 @@ def test_rows_keep_to_their_schema_and_nothing_is_invented(run: Measured) -> Non
             assert type(row[name]) is kind, name
 
 
-def test_names_carry_their_units_and_descriptions_are_lines() -> None:
-    suffixes = {"s": "_s", "tokens/s": "_tokens_per_s", "s/token": "_per_token_s"}
-    assert {unit for unit, _ in RUN_METRICS.values()} == {*suffixes, "1", "boolean", "string"}
-    for name, (unit, description) in RUN_METRICS.items():
-        assert name.endswith(suffixes.get(unit, "")), name
-        assert description
-        assert "\n" not in description
-
-
 def test_a_run_has_the_weakest_basis_and_no_truth_below_it() -> None:
     paired, odd = an_execution(), an_execution(tokens=6)
     agents = [an_execution()] * 3
