@@ -24,20 +24,15 @@ from tandembench.analysis.intervals import (
     smallest_detectable_difference,
     welch_from_moments,
 )
-from tandembench.analysis.settings import Check, Unapplied, unapplied
-from tandembench.analysis.sides import (
-    NOTHING_MEASURED,
-    Comparison,
-    Observation,
-    observations,
-    paired_difference,
-    paired_ratio,
-)
+from tandembench.analysis.settings import Check, unapplied
+from tandembench.analysis.sides import Observation, observations, paired_difference, paired_ratio
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "not testable"]
 # Whether the text of a hypothesis was there before the data.
 Declared = Literal["before", "after", "not known"]
+# What a publication can be filtered by, and what it calls that.
+_SCOPES = {"config_id": "config", "phase": "phase", "scenario": "scenario"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +79,12 @@ class Result:
     cold: int = 0
     workloads: int = 0
 
+    @property
+    def inside(self) -> bool:
+        """Whether the estimate lies where it was expected."""
+        one = self.hypothesis
+        return self.estimate is not None and one.low <= self.estimate.mean <= one.high
+
 
 class _NotTestableError(Exception):
     """Why a hypothesis says nothing about these data."""
@@ -94,92 +95,107 @@ def judge(
     sources: Mapping[str, Source],
     declared: Mapping[str, Declared],
 ) -> list[Result]:
-    """A result for each hypothesis. ``sources`` hold SELF and the baselines that they name.
+    """A result for each hypothesis, all of them one family.
 
-    ``declared`` is by id. All of them are one family.
+    ``sources`` hold SELF and the baselines that they name; ``declared`` is by id.
     """
     results = [_measured(one, sources, declared[one.id]) for one in hypotheses]
-    confirming, contradicting = (
-        holm([_claim_p(one, inside=inside) for one in results]) for inside in (True, False)
-    )
+    known = [(one, _p(one)) for one in results]
+    families = [
+        holm([p if p is None or one.inside is inside else 1.0 for one, p in known])
+        for inside in (False, True)
+    ]
     return [
-        _judged(result, yes, no)
-        for result, yes, no in zip(results, confirming, contradicting, strict=True)
+        _judged(one, p, families[one.inside][place]) if one.estimate else one
+        for place, (one, p) in enumerate(known)
     ]
 
 
-def _judged(result: Result, confirming: float | None, contradicting: float | None) -> Result:
-    if result.estimate is None:
-        return result
-    inside = _inside(result.hypothesis, result.estimate.mean)
-    p, adjusted = _claim_p(result, inside), confirming if inside else contradicting
-    claim: Verdict = "confirmed" if inside else "contradicted"
-    return replace(
-        result,
-        p=p,
-        adjusted_p=adjusted,
-        alone=claim if p is not None and p < ALPHA else "inconclusive",
-        verdict=claim if adjusted is not None and adjusted < ALPHA else "inconclusive",
+def _judged(one: Result, p: float | None, adjusted_p: float | None) -> Result:
+    claim: Verdict = "confirmed" if one.inside else "contradicted"
+    alone, verdict = (
+        claim if known is not None and known < ALPHA else "inconclusive"
+        for known in (p, adjusted_p)
     )
+    return replace(one, p=p, adjusted_p=adjusted_p, alone=alone, verdict=verdict)
+
+
+def _p(one: Result) -> float | None:
+    """p of the claim that the truth lies on the side of the bounds on which the estimate does.
+
+    Twice the one-sided p against the nearer bound, so that it is below 0.05 exactly where the 95 %
+    interval does not reach that bound. Source: Schuirmann 1987 for the inside.
+    """
+    if one.estimate is None:
+        return None
+    estimate, bounds = one.estimate, [one.hypothesis.low, one.hypothesis.high]
+    if one.hypothesis.compare == "ratio":
+        estimate = logarithm(estimate)
+        bounds = [math.log(bound) if bound > 0 else -math.inf for bound in bounds]
+    ps = [difference_p(estimate, bound) for bound in bounds if math.isfinite(bound)]
+    # Inside, both bounds must be left out; outside, the nearer one is.
+    return max((p for p in ps if p is not None), default=None)
 
 
 def _measured(hypothesis: Hypothesis, sources: Mapping[str, Source], declared: Declared) -> Result:
     """The estimate without a verdict."""
     blank = Result(hypothesis=hypothesis, verdict="not testable", declared=declared)
-    sides = [hypothesis.a] + ([hypothesis.b] if hypothesis.b else [])
+    sides = [(side, sources[side.dataset]) for side in (hypothesis.a, hypothesis.b) if side]
+    with_self = any(side.dataset == SELF for side, _ in sides)
     try:
-        _check_comparable(sides, sources)
-        if any(sources[side.dataset].runs is None for side in sides):
-            return _of_printed(blank, sides, sources)
-        return _of_runs(blank, sides, sources)
+        for _, source in sides:
+            obstacle = source.obstacle or (source.beside_self if with_self else None)
+            if obstacle is not None:
+                raise _NotTestableError(obstacle)
+        printed = any(source.runs is None for _, source in sides)
+        return (_of_printed if printed else _of_runs)(blank, sides)
     except _NotTestableError as reason:
         return replace(blank, reason=str(reason))
 
 
-def _check_comparable(sides: Sequence[Side], sources: Mapping[str, Source]) -> None:
-    with_self = any(side.dataset == SELF for side in sides)
-    for side in sides:
-        source = sources[side.dataset]
-        obstacle = source.obstacle or (source.beside_self if with_self else None)
-        if obstacle is not None:
-            raise _NotTestableError(obstacle)
-
-
-def _of_runs(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]) -> Result:
-    hypothesis = blank.hypothesis
-    frames = [_selected(side, sources[side.dataset]) for side in sides]
+def _of_runs(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
+    hypothesis, metric = blank.hypothesis, blank.hypothesis.metric
+    frames = [_selected(*side) for side in sides]
     warm = [frame[~frame["cold"].fillna(value=False).astype(bool)] for frame in frames]
-    known = [frame.dropna(subset=[hypothesis.metric]) for frame in warm]
-    names = ("a", "b")[: len(sides)]
-    for name, frame, measured in zip(names, frames, known, strict=True):
+    known = [frame.dropna(subset=[metric]) for frame in warm]
+    for name, frame, measured in zip("ab", frames, known, strict=False):
         if frame.empty:
             raise _NotTestableError(f"no valid run of side {name}")
         if measured.empty:
-            raise _NotTestableError(f"no {hypothesis.metric} of side {name}")
+            raise _NotTestableError(f"no {metric} of side {name}")
     workloads: set[str] = set()
     if len(sides) == 2:
-        if sides[0].dataset == sides[1].dataset and set(known[0].index) & set(known[1].index):
+        if sides[0][0].dataset == sides[1][0].dataset and {*known[0].index} & {*known[1].index}:
             raise _NotTestableError("both sides hold the same runs")
         workloads = set(known[0]["workload"].dropna()) & set(known[1]["workload"].dropna())
         if workloads:
             known = [frame[frame["workload"].isin(workloads)] for frame in known]
-    loose = _not_applied(sides, known, sources)
-    observed = [
-        _observations(frame, hypothesis.metric, side.dataset, bool(workloads) or len(sides) == 1)
-        for frame, side in zip(known, sides, strict=True)
-    ]
-    if hypothesis.compare == "ratio" and any(one.value <= 0 for own in observed for one in own):
-        raise _NotTestableError(f"{hypothesis.metric} of 0 or less, which has no ratio")
-    found = _compared(hypothesis, observed)
+    loose = _not_applied(sides, known)
+    by = "workload" if workloads or len(sides) == 1 else "valid"
+    a, *others = (
+        [
+            # Of a session of its own dataset, and by round and work where both did the same.
+            one._replace(session=(side.dataset, one.session))
+            for cell, own in frame.groupby(by, dropna=False)
+            for one in observations(own, metric, cell)
+        ]
+        for (side, _), frame in zip(sides, known, strict=True)
+    )
+    constant = hypothesis.constant or 0.0
+    b: list[Observation] = others[0] if others else [one._replace(value=constant) for one in a]
+    ratio = hypothesis.compare == "ratio"
+    if ratio and any(one.value <= 0 for one in (*a, *b)):
+        raise _NotTestableError(f"{metric} of 0 or less, which has no ratio")
+    found = (paired_ratio if ratio else paired_difference)(a, b)
     if found.interval is None:
-        raise _NotTestableError(found.reason or NOTHING_MEASURED)
+        raise _NotTestableError(str(found.reason))
     return replace(
         blank,
         estimate=found.interval,
         basis=found.basis,
         sessions=found.sessions,
         detectable=found.detectable,
-        unapplied=loose.factors if loose else (),
+        unapplied=loose,
         cold=sum(map(len, frames)) - sum(map(len, warm)),
         workloads=len(workloads),
     )
@@ -195,99 +211,48 @@ def _selected(side: Side, source: Source) -> pd.DataFrame:
 
 
 def _not_applied(
-    sides: Sequence[Side], known: Sequence[pd.DataFrame], sources: Mapping[str, Source]
-) -> Unapplied | None:
+    sides: Sequence[tuple[Side, Source]], known: Sequence[pd.DataFrame]
+) -> tuple[str, ...]:
     """Settings between the sides that do not count; no test if there is nothing else."""
     own = [
-        (sources[side.dataset].checks, set(frame["config_id"]))
-        for side, frame in zip(sides, known, strict=True)
+        (source.checks, set(frame["config_id"]))
+        for (_, source), frame in zip(sides, known, strict=True)
     ]
-    chosen = {"topology"} if any("topology" in side.filters for side in sides) else set()
+    chosen = {"topology"} if any("topology" in side.filters for side, _ in sides) else set()
     found = unapplied(own, chosen)
-    if found is not None and (found.all or not chosen.isdisjoint(found.factors)):
+    if found is None:
+        return ()
+    if found.all or not chosen.isdisjoint(found.factors):
         why = "not applied" if found.reported else "not reported by the servers"
         raise _NotTestableError(f"{why}: {', '.join(found.factors)}")
-    return found
+    return found.factors
 
 
-def _observations(
-    runs: pd.DataFrame, metric: str, dataset: str, by_workload: bool
-) -> list[Observation]:
-    """Values that pair by round, or by round and work; of a session of their own dataset."""
-    cells = runs.groupby("workload", dropna=False) if by_workload else [(None, runs)]
-    return [
-        one._replace(session=(dataset, one.session))
-        for cell, own in cells
-        for one in observations(own, metric, cell)
-    ]
-
-
-def _compared(hypothesis: Hypothesis, observed: Sequence[Sequence[Observation]]) -> Comparison:
-    """Both sides, or the one against its constant, which was then measured wherever it was."""
-    constant = hypothesis.constant or 0.0
-    a, *others = observed
-    b = others[0] if others else [one._replace(value=constant) for one in a]
-    return (paired_ratio if hypothesis.compare == "ratio" else paired_difference)(a, b)
-
-
-def _of_printed(blank: Result, sides: Sequence[Side], sources: Mapping[str, Source]) -> Result:
+def _of_printed(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
     """From moments, at least on one side: repetitions have to be taken for independent."""
     hypothesis = blank.hypothesis
     if hypothesis.compare == "ratio":
         raise _NotTestableError("printed means allow differences only")
-    moments = [_moments(hypothesis, side, sources[side.dataset]) for side in sides]
-    if len(moments) == 1:
-        moments.append((hypothesis.constant or 0.0, 0.0, moments[0][2]))
-    estimate = welch_from_moments(moments[0], moments[1])
-    return replace(
-        blank,
-        estimate=estimate,
-        basis="printed",
-        detectable=smallest_detectable_difference(estimate),
-    )
+    a, *others = (_moments(hypothesis.metric, *side) for side in sides)
+    estimate = welch_from_moments(a, *others or [(hypothesis.constant or 0.0, 0.0, a[2])])
+    detectable = smallest_detectable_difference(estimate)
+    return replace(blank, estimate=estimate, basis="printed", detectable=detectable)
 
 
-def _moments(hypothesis: Hypothesis, side: Side, source: Source) -> Moments:
-    metric = hypothesis.metric
+def _moments(metric: str, side: Side, source: Source) -> Moments:
     if source.runs is not None:
         values = _selected(side, source)[metric].dropna()
         if len(values) < 2:
             raise _NotTestableError(f"no two runs with {metric} to set beside printed means")
         return float(values.mean()), float(values.std()), len(values)
-    scopes = {"config_id": "config", "phase": "phase", "scenario": "scenario"}
-    if len(side.filters) > 1 or not set(side.filters) <= set(scopes):
+    if len(side.filters) > 1 or not set(side.filters) <= set(_SCOPES):
         what = "config, phase or scenario alone"
         raise _NotTestableError(f"{side.dataset} is a publication, which can be filtered by {what}")
     ((scope, subject),) = side.filters.items() or [("overall", "")]
-    found = source.printed.get((scopes.get(scope, scope), subject, metric))
+    found = source.printed.get((_SCOPES.get(scope, scope), subject, metric))
     if found is None:
         raise _NotTestableError(f"{side.dataset} prints no mean, sd and n of {metric} there")
     return found
-
-
-def _inside(hypothesis: Hypothesis, value: float) -> bool:
-    return hypothesis.low <= value <= hypothesis.high
-
-
-def _claim_p(result: Result, inside: bool) -> float | None:
-    """p of the claim that the truth lies inside the region, or outside; 1 if the estimate does not.
-
-    Twice the one-sided p against the nearer bound, so that it is below 0.05 exactly where the 95 %
-    interval does not reach that bound. Source: Schuirmann 1987 for the inside.
-    """
-    hypothesis, estimate = result.hypothesis, result.estimate
-    if estimate is None or estimate.low is None:
-        return None
-    bounds = [hypothesis.low, hypothesis.high]
-    if hypothesis.compare == "ratio":
-        estimate = logarithm(estimate)
-        bounds = [math.log(bound) if bound > 0 else -math.inf for bound in bounds]
-    if _inside(hypothesis, result.estimate.mean if result.estimate else math.nan) is not inside:
-        return 1.0
-    known = [difference_p(estimate, bound) for bound in bounds if math.isfinite(bound)]
-    ps = [p for p in known if p is not None]
-    # Inside, both bounds must be left out; outside, the nearer one is.
-    return max(ps, default=None)
 
 
 def declared(
@@ -301,11 +266,9 @@ def declared(
     invocation, the digests of the hypotheses at its start, by id. Data that were there already,
     as a baseline's, make it "after".
     """
-    sides = [side for side in (hypothesis.a, hypothesis.b) if side]
-    if all(side.dataset != SELF for side in sides):
+    if all(side.dataset != SELF for side in (hypothesis.a, hypothesis.b) if side):
         return "after"
-    stood = notes or {}
-    known = [stood[one].get(hypothesis.id) for one in invocations if one in stood]
+    known = [notes[one].get(hypothesis.id) for one in invocations if notes and one in notes]
     if any(digest != hypothesis.digest for digest in known):
         return "after"
     return "before" if known and len(known) == len(invocations) else "not known"

@@ -7,7 +7,7 @@ each has its own). "1" is the unit of plain ratios and fractions.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,10 @@ from tandembench.analysis.intervals import (
 )
 from tandembench.analysis.numbers import RUN
 
-Tokens = Sequence[tuple[int, int]]
+Floats = NDArray[np.float64]
+Values = Sequence[float] | Floats
+# A pair of lengths for each run.
+Tokens = Sequence[tuple[int, int]] | NDArray[np.int_]
 # "agrees": in the mean and from run to run; "level": in the mean, and the prediction is the same
 # for every run; "mean_only": in the mean, but not from run to run; "differs", "inconclusive": not
 # even in the mean, or not known.
@@ -75,7 +78,7 @@ class Predictions:
     by: str | None
 
 
-def predict_sharing(tokens: Tokens, gain: float) -> list[float]:
+def predict_sharing(tokens: Tokens, gain: float) -> Floats:
     """efficiency_estimate of two that decode at once with gain g, from their answer lengths.
 
     0.5 + t_min/(2 t_min + g (t_max - t_min)), in 1, [0.5, 1]: both decode for 2 t_min/(g r), the
@@ -84,10 +87,10 @@ def predict_sharing(tokens: Tokens, gain: float) -> list[float]:
     """
     lengths = _lengths(tokens)
     short, rest = lengths.min(axis=1), np.abs(lengths[:, 0] - lengths[:, 1])
-    return [float(value) for value in 0.5 + short / (2 * short + gain * rest)]
+    return np.asarray(0.5 + short / (2 * short + gain * rest), dtype=np.float64)
 
 
-def predict_turns(tokens: Tokens, first: Sequence[int]) -> list[float]:
+def predict_turns(tokens: Tokens, first: Sequence[int]) -> Floats:
     """The same for one-at-a-time service: 0.5 + 0.5 t_first/(t_1 + t_2), in 1.
 
     ``first`` is the index (0 or 1) of the agent that was served first: its d is its own, that of
@@ -95,90 +98,76 @@ def predict_turns(tokens: Tokens, first: Sequence[int]) -> list[float]:
     """
     lengths = _lengths(tokens)
     served = lengths[np.arange(len(lengths)), np.asarray(first, int)]
-    return [float(value) for value in 0.5 + 0.5 * served / lengths.sum(axis=1)]
+    return np.asarray(0.5 + 0.5 * served / lengths.sum(axis=1), dtype=np.float64)
 
 
-def _lengths(tokens: Tokens) -> NDArray[np.float64]:
+def _lengths(tokens: Tokens) -> Floats:
     lengths = np.asarray(tokens, float).reshape(-1, 2)
     if not len(lengths) or (lengths < 0).any() or not lengths.any(axis=1).all():
         raise ValueError("a prediction needs runs of two agents with answers")
     return lengths
 
 
-def fitted_gain(
-    tokens: Tokens, measured: Sequence[float], sessions: Sequence[str]
-) -> Interval | None:
+def fitted_gain(tokens: Tokens, measured: Values, sessions: Sequence[str]) -> Interval | None:
     """The g with which ``predict_sharing`` comes nearest to ``measured``, by least squares.
 
     In 1. Its interval is that of nonlinear least squares over the runs, t with n - 1 degrees of
     freedom, or from three sessions on that of the fits of each session. None with under three
     runs, with answers of equal length (which say nothing of g), or where no g in GAINS is best.
     """
-    by_session: dict[str, list[int]] = {}
-    for index, session in enumerate(sessions):
-        by_session.setdefault(session, []).append(index)
-    whole = _fit(tokens, measured)
-    if whole is None or len(by_session) < MIN_SESSIONS:
+    lengths, values, labels = np.asarray(tokens), np.asarray(measured), np.asarray(sessions)
+    whole, names = _fit(lengths, values), dict.fromkeys(sessions)
+    if whole is None or len(names) < MIN_SESSIONS:
         return whole
-    fits = [
-        _fit([tokens[i] for i in own], [measured[i] for i in own]) for own in by_session.values()
-    ]
+    fits = [_fit(lengths[labels == name], values[labels == name]) for name in names]
     known = [fit.mean for fit in fits if fit is not None]
-    return replace(mean_interval(known), basis="sessions") if len(known) == len(fits) else None
+    return mean_interval(known, list(names)) if len(known) == len(fits) else None
 
 
-def _fit(tokens: Tokens, measured: Sequence[float]) -> Interval | None:
-    lengths = _lengths(tokens)
-    short, rest = lengths.min(axis=1), np.abs(lengths[:, 0] - lengths[:, 1])
+def _fit(tokens: Tokens, measured: Values) -> Interval | None:
     n = len(measured)
-    if n < 3 or not (short * rest).any():
+    if n < 3 or not any(min(pair) and pair[0] != pair[1] for pair in tokens):
         return None
-
-    def predicted(_: object, gain: float) -> NDArray[np.float64]:
-        return np.asarray(0.5 + short / (2 * short + gain * rest), dtype=np.float64)
-
     # A grid first: the sum of squares may have more than one valley.
     grid = np.linspace(*GAINS, 80)
-    squares = [float(((predicted(None, gain) - measured) ** 2).sum()) for gain in grid]
+    squares = [((predict_sharing(tokens, gain) - measured) ** 2).sum() for gain in grid]
     best = int(np.argmin(squares))
     if best in (0, len(grid) - 1):
         return None
-    (gain,), ((variance,),) = curve_fit(predicted, short, measured, p0=[grid[best]])
+    (gain,), ((variance,),) = curve_fit(
+        lambda _, gain: predict_sharing(tokens, gain), measured, measured, p0=[grid[best]]
+    )
     half = critical(n - 1) * math.sqrt(variance)
     return Interval(float(gain), float(gain - half), float(gain + half), n)
 
 
 def agreement(
-    predicted: Sequence[float], measured: Sequence[float], sessions: Sequence[str], margin: float
+    predicted: Values, measured: Values, sessions: Sequence[str], margin: float
 ) -> Agreement:
     """Whether a prediction is what was measured.
 
     In the mean: predicted over measured is equivalent to 1 within ``margin``. From run to run: the
     lower 95 % bound of the correlation (Fisher 1921) is above MIN_CORRELATION.
     """
-    ratio = ratio_interval([p / m for p, m in zip(predicted, measured, strict=True)], sessions)
-    correlation = _correlation(predicted, measured)
+    x, y = np.asarray(predicted, float), np.asarray(measured, float)
+    ratio, correlation = ratio_interval((x / y).tolist(), sessions), _correlation(x, y)
     verdict = ratio_verdict(ratio, margin)
     outcome: Outcome = "differs" if verdict in ("better", "worse") else "inconclusive"
     if verdict == "equivalent":
         follows = correlation is not None and (correlation.low or 0) > MIN_CORRELATION
-        outcome = "agrees" if follows else "mean_only"
-        if np.ptp(predicted) == 0:
-            outcome = "level"
+        outcome = "level" if np.ptp(x) == 0 else "agrees" if follows else "mean_only"
     return Agreement(
-        predicted=math.fsum(predicted) / len(predicted),
-        measured=math.fsum(measured) / len(measured),
-        difference=mean_interval(
-            [p - m for p, m in zip(predicted, measured, strict=True)], sessions
-        ),
+        predicted=float(x.mean()),
+        measured=float(y.mean()),
+        difference=mean_interval((x - y).tolist(), sessions),
         ratio=ratio,
         correlation=correlation,
         outcome=outcome,
-        n=len(predicted),
+        n=len(x),
     )
 
 
-def _correlation(x: Sequence[float], y: Sequence[float]) -> Interval | None:
+def _correlation(x: Floats, y: Floats) -> Interval | None:
     # Below this spread both are constant but for the rounding of floats.
     if len(x) < 4 or min(np.ptp(x), np.ptp(y)) < 1e-9:
         return None
@@ -207,7 +196,7 @@ def pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
 
 def predictions(known: pd.DataFrame, margin: float) -> Predictions:
     """What token counts alone say of the estimator, over ``known`` rows of `pairs`."""
-    tokens = list(zip(known["tokens_0"].astype(int), known["tokens_1"].astype(int), strict=True))
+    tokens = known[["tokens_0", "tokens_1"]].to_numpy(dtype=int)
     measured, sessions = known["efficiency_estimate"].to_list(), known["session"].to_list()
     gain = fitted_gain(tokens, measured, sessions)
     predicted = {
@@ -219,9 +208,8 @@ def predictions(known: pd.DataFrame, margin: float) -> Predictions:
     rows = {
         name: agreement(values, measured, sessions, margin) for name, values in predicted.items()
     }
-    finding, by = _finding(rows)
-    means = float(known["tokens_0"].mean()), float(known["tokens_1"].mean())
-    return Predictions(len(known), means, gain, rows, finding, by)
+    means = float(tokens[:, 0].mean()), float(tokens[:, 1].mean())
+    return Predictions(len(known), means, gain, rows, *_finding(rows))
 
 
 def _finding(rows: Mapping[str, Agreement]) -> tuple[Finding, str | None]:

@@ -7,7 +7,7 @@ option as asked, or does not say that it did, no effect of it is estimated.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -75,30 +75,26 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class _Config:
-    """A config that has a valid run: ``alike`` is what must agree, ``values`` are by option."""
-
-    id: str
-    alike: tuple[object, ...]
-    values: Mapping[str, _Value]
-
-
-@dataclass(frozen=True, slots=True)
 class _Varied:
     """An option with its values, the lowest first, in each of the cells that vary it."""
 
     option: str
     values: Sequence[_Value]
     cells: Sequence[_Cell]
-    not_applied: tuple[Check, ...] = ()
 
     def at(self, value: _Value) -> list[str]:
         """The configs that have a value, one for each cell."""
         return [cell[value] for cell in self.cells]
 
+    @property
     def ids(self) -> list[str]:
         """All of the configs."""
         return [config_id for value in self.values for config_id in self.at(value)]
+
+    def not_applied(self, settings: Sequence[Check]) -> tuple[Check, ...]:
+        """What its configs asked for, but did not get or cannot be shown to have got."""
+        loose = (check for check in settings if check.factor == self.option and not check.applied)
+        return tuple(check for check in loose if not set(self.ids).isdisjoint(check.configs))
 
 
 def options(
@@ -113,66 +109,69 @@ def options(
     # First token and decode rate of a run are its agents' means; missing if one's is.
     means = shared.groupby(RUN)[_TIMINGS].mean(skipna=False).reset_index()
     valid = runs[runs["valid"]].merge(means, on=RUN)
-    varied, sides = [*_varied([*_configs(valid, shared)], settings)], served(executions)
-    gains = [[] if one.not_applied else _fits(one, valid, "speedup_true", sides) for one in varied]
+    sides, varied = served(executions), [*_varied(valid, shared)]
+    loose = [one.not_applied(settings) for one in varied]
+    gains = [
+        [] if not_applied else _fits(one, valid, "speedup_true", sides)
+        for one, not_applied in zip(varied, loose, strict=True)
+    ]
     adjusted = iter(holm([fit.p if fit else None for own in gains for fit in own]))
-    return tuple(
-        _option(one, [(fit, next(adjusted)) for fit in own], valid, shared, sides, margin)
-        for one, own in zip(varied, gains, strict=True)
-    )
+    found = []
+    for one, not_applied, own in zip(varied, loose, gains, strict=True):
+        levels = _levels(one, [(fit, next(adjusted)) for fit in own], valid, sides, margin)
+        found.append(_option(one, levels, not_applied, valid, shared))
+    return tuple(found)
 
 
-def _configs(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Config]:
-    """What is known of each config that has a valid run: those with most runs first, then by id."""
-    agents = shared.drop_duplicates(["config_id", "agent_index"]).sort_values("agent_index")
-    counts = valid["config_id"].value_counts().to_dict()
-    for config_id in sorted(counts, key=lambda config_id: (-counts[config_id], config_id)):
-        own = agents[agents["config_id"] == config_id]
-        first = own.iloc[0]
-        alike = [first[name] for name in ("scenario", "topology", "work_policy", "engine")]
-        # The port of a server of our own says nothing: it is another one each time.
-        ports = [] if first["engine"] == "embedded" else ["endpoint"]
-        # Imported runs leave some of these out; NaN would be unlike itself.
-        alike += [
-            None if pd.isna(value) else value
-            for name in ("agent", "max_tokens", "threads", *ports)
-            for value in own[name]
-        ]
-        asked = [
-            json.loads(text) | {"model": model}
-            for text, model in zip(own["options_asked"], own["model"], strict=True)
-        ]
-        values = {
-            name: tuple(json.dumps(one[name]) if name in one else None for one in asked)
-            for name in sorted({name for one in asked for name in one})
-        }
-        yield _Config(str(config_id), tuple(alike), values)
-
-
-def _varied(configs: Sequence[_Config], settings: Sequence[Check]) -> Iterator[_Varied]:
+def _varied(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Varied]:
     """Each option with two values or more, cells that hold the same values together.
 
     So every value of a comparison stands beside the same other options. Of replicates, which
-    agree in every option, the first config counts.
+    agree in every option, the config with most valid runs counts, then the smallest id.
     """
-    names = {name for config in configs for name in config.values}
+    agents = shared.drop_duplicates(["config_id", "agent_index"]).sort_values("agent_index")
+    counts = valid["config_id"].value_counts().to_dict()
+    by_id = {str(name): rows for name, rows in agents.groupby("config_id") if name in counts}
+    configs = [
+        (name, _alike(by_id[name]), _values(by_id[name]))
+        for name in sorted(by_id, key=lambda name: (-counts[name], name))
+    ]
+    names = {option for _, _, values in configs for option in values}
     for option in (*_FIRST, *sorted(names.difference(_FIRST))):
         cells: dict[tuple[object, ...], dict[_Value, str]] = {}
-        for config in configs:
-            nobody = (None,) * len(config.values["model"])
-            rest = tuple((name, value) for name, value in config.values.items() if name != option)
-            cell = cells.setdefault((config.alike, rest), {})
-            cell.setdefault(config.values.get(option, nobody), config.id)
+        for name, alike, values in configs:
+            rest = tuple(item for item in values.items() if item[0] != option)
+            nobody = (None,) * len(values["model"])
+            cells.setdefault((alike, rest), {}).setdefault(values.get(option, nobody), name)
         together: dict[tuple[object, ...], list[_Cell]] = {}
-        for (alike, _), cell in sorted(cells.items(), key=lambda item: str(item[0])):
+        for (same, _), cell in sorted(cells.items(), key=lambda item: str(item[0])):
             if len(cell) > 1:
-                together.setdefault((alike, frozenset(cell)), []).append(cell)
+                together.setdefault((same, frozenset(cell)), []).append(cell)
         for own in together.values():
-            one = _Varied(option, sorted(own[0], key=_rank), own)
-            loose = (check for check in settings if check.factor == option and not check.applied)
-            ids = {*one.ids()}
-            not_applied = tuple(one for one in loose if not ids.isdisjoint(one.configs))
-            yield replace(one, not_applied=not_applied)
+            yield _Varied(option, sorted(own[0], key=_rank), own)
+
+
+def _alike(agents: pd.DataFrame) -> tuple[object, ...]:
+    """What must agree besides options."""
+    first = agents.iloc[0]
+    # The port of a server of our own says nothing: it is another one each time.
+    ports = [] if first["engine"] == "embedded" else ["endpoint"]
+    of_agents = agents[["agent", "max_tokens", "threads", *ports]].to_numpy().ravel().tolist()
+    # Imported runs leave some of these out; NaN would be unlike itself.
+    known = (None if pd.isna(value) else value for value in of_agents)
+    return (*first[["scenario", "topology", "work_policy", "engine"]], *known)
+
+
+def _values(agents: pd.DataFrame) -> dict[str, _Value]:
+    """What each agent was asked for, by option; the model is one."""
+    asked = [
+        json.loads(text) | {"model": model}
+        for text, model in zip(agents["options_asked"], agents["model"], strict=True)
+    ]
+    return {
+        name: tuple(json.dumps(one[name]) if name in one else None for one in asked)
+        for name in sorted({name for one in asked for name in one})
+    }
 
 
 def _fits(
@@ -192,27 +191,20 @@ def _fits(
     ]
 
 
-def _option(
+def _levels(
     one: _Varied,
     gains: Sequence[tuple[Fit | None, float | None]],
     valid: pd.DataFrame,
-    shared: pd.DataFrame,
     sides: Mapping[str, Side],
     margin: float,
-) -> Option:
-    ids = one.ids()
-    own = valid[valid["config_id"].isin(ids)]
-    fixed = bool((own["work_effective"] == "fixed").all())
-    tokens = shared.loc[shared["config_id"].isin(ids), "answer_tokens"].dropna()
-    fits = {
-        name: _fits(one, valid, name, sides)
-        for name in BESIDE
-        if gains and (fixed or name != "wall_s")
-    }
+) -> tuple[Level, ...]:
+    fixed = _fixed(valid[valid["config_id"].isin(one.ids)])
+    metrics = [name for name in BESIDE if gains and (fixed or name != "wall_s")]
+    fits = {name: _fits(one, valid, name, sides) for name in metrics}
     texts = [level_text(value) for value in one.values]
     levels = []
     for place, value in enumerate(one.values):
-        runs = own[own["config_id"].isin(one.at(value))]
+        runs = valid[valid["config_id"].isin(one.at(value))]
         fit, p = gains[place - 1] if place and gains else (None, None)
         beside = {name: of[place - 1] for name, of in fits.items() if place}
         levels.append(
@@ -226,19 +218,36 @@ def _option(
                 beside={name: of.estimate() if of else None for name, of in beside.items()},
             )
         )
+    return tuple(levels)
+
+
+def _option(
+    one: _Varied,
+    levels: tuple[Level, ...],
+    not_applied: tuple[Check, ...],
+    valid: pd.DataFrame,
+    shared: pd.DataFrame,
+) -> Option:
+    own = valid[valid["config_id"].isin(one.ids)]
+    tokens = shared.loc[shared["config_id"].isin(one.ids), "answer_tokens"].dropna()
+    first = own.iloc[0]
     return Option(
         option=one.option,
-        scenario=str(own["scenario"].iloc[0]),
-        topology=str(own["topology"].iloc[0]),
-        work=str(own["work_policy"].iloc[0]),
-        configs=len(ids),
+        scenario=first["scenario"],
+        topology=first["topology"],
+        work=first["work_policy"],
+        configs=len(one.ids),
         cells=len(one.cells),
-        fixed=fixed,
+        fixed=_fixed(own),
         answer_tokens=(int(tokens.min()), int(tokens.max())) if len(tokens) else None,
-        levels=tuple(levels),
-        not_applied=one.not_applied,
-        outcome="not_applied" if one.not_applied else _outcome(levels[1:]),
+        levels=levels,
+        not_applied=not_applied,
+        outcome="not_applied" if not_applied else _outcome(levels[1:]),
     )
+
+
+def _fixed(runs: pd.DataFrame) -> bool:
+    return bool((runs["work_effective"] == "fixed").all())
 
 
 def _outcome(levels: Sequence[Level]) -> Outcome:
@@ -262,12 +271,7 @@ def level_text(value: _Value) -> str:
 
 def _rank(value: _Value) -> list[tuple[float, str]]:
     """Numbers by value, the server's default before them, texts after."""
-    loaded = [None if one is None else json.loads(one) for one in value]
+    loaded = [-math.inf if one is None else json.loads(one) for one in value]
     return [
-        (-math.inf, "")
-        if one is None
-        else (float(one), "")
-        if isinstance(one, int | float)
-        else (math.inf, str(one))
-        for one in loaded
+        (float(one), "") if isinstance(one, int | float) else (math.inf, str(one)) for one in loaded
     ]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from tandembench.analysis.hypotheses import Declared, Result, Source, Verdict, declared, judge
-from tandembench.analysis.intervals import Interval, Moments
+from tandembench.analysis.intervals import Interval
 from tandembench.analysis.settings import checks
 from tandembench.audit.publications import printed_means
-from tandembench.audit.sides import Side as Opened
 from tandembench.audit.sides import open_side
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
@@ -25,20 +24,17 @@ from tandembench.text import as_json
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A hypothesis and what came of it as texts, which are foreign, and its ``result``."""
+    """A hypothesis and what came of it: its ``result``, and that as texts, some of them foreign."""
 
     id: str
     question: str
-    note: str | None
     verdict: Verdict
+    declared: Declared
     a: str
     b: str
-    expected: str
-    n: int
     estimate: str
     detectable: str
     sentence: str
-    declared: Declared
     result: Result
 
 
@@ -87,23 +83,20 @@ def _of_runs(dataset: Dataset) -> Source:
 
 def _opened(name: str, dataset: Dataset, root: Path) -> Source:
     try:
-        opened = open_side(name, root)
+        side = open_side(name, root)
     except TandemError as error:
         if error.exit_code != EXIT_USAGE:
             raise
         return Source(obstacle=f"no baseline {name}")
-    if opened.opened is None or opened.dataset is None:
-        return Source(printed=_printed(opened))
-    found = obstacles(dataset.opened, opened.opened)
-    return replace(_of_runs(opened.dataset), beside_self=found[0] if found else None)
-
-
-def _printed(opened: Opened) -> Mapping[tuple[str, str, str], Moments]:
-    return {
-        key: (values["mean"], values["sd"], int(values["n"]))
-        for key, values in printed_means(opened.printed).items()
-        if values.keys() >= {"mean", "sd", "n"} and values["n"] > 1
-    }
+    if side.opened is None or side.dataset is None:
+        printed = {
+            key: (values["mean"], values["sd"], int(values["n"]))
+            for key, values in printed_means(side.printed).items()
+            if values.keys() >= {"mean", "sd", "n"} and values["n"] > 1
+        }
+        return Source(printed=printed)
+    found = obstacles(dataset.opened, side.opened)
+    return replace(_of_runs(side.dataset), beside_self=found[0] if found else None)
 
 
 def _question(result: Result) -> Question:
@@ -111,16 +104,13 @@ def _question(result: Result) -> Question:
     return Question(
         id=one.id,
         question=one.question,
-        note=one.note,
         verdict=result.verdict,
+        declared=result.declared,
         a=_side(one.a),
         b=_side(one.b) if one.b else _number(one.constant),
-        expected=one.expected,
-        n=result.estimate.n if result.estimate else 0,
         estimate=_bounded(result.estimate),
         detectable=_number(result.detectable),
         sentence=" ".join([_sentence(result), *_remarks(result)]),
-        declared=result.declared,
         result=result,
     )
 
