@@ -14,23 +14,15 @@ from tandembench.analysis.hypotheses import Declared, Result, Source, declared, 
 from tandembench.analysis.settings import Check
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
-RULE = {"more": (1.0, math.inf), "less": (0.0, 1.0)}
-
 
 def runs(
     values: Mapping[str, Sequence[float]], session: str = "s1", **changes: Any
 ) -> pd.DataFrame:
     """Runs by topology, one a round; the metric is antt."""
-    frames = [
-        pd.DataFrame(
-            {
-                "antt": own,
-                "repetition": range(1, len(own) + 1),
-                "topology": topology,
-                "config_id": topology,
-            }
-        )
+    rows = [
+        {"antt": value, "repetition": number, "topology": topology, "config_id": topology}
         for topology, own in values.items()
+        for number, value in enumerate(own, start=1)
     ]
     shared: dict[str, Any] = {
         "session": session,
@@ -42,7 +34,14 @@ def runs(
         "valid": True,
         "cold": False,
     }
-    return pd.concat(frames, ignore_index=True).assign(**{**shared, **changes})
+    return pd.DataFrame(rows).assign(**{**shared, **changes})
+
+
+def together(*frames: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True)
+
+
+DUAL, SINGLE = Side(SELF, {"topology": "dual"}), Side(SELF, {"topology": "single"})
 
 
 def hypothesis(
@@ -50,21 +49,18 @@ def hypothesis(
     low: float = 1.0,
     high: float = math.inf,
     *,
-    a: Mapping[str, str] | Side = {"topology": "dual"},  # noqa: B006 - read only
-    b: Mapping[str, str] | Side | None = {"topology": "single"},  # noqa: B006
+    a: Side = DUAL,
+    b: Side | None = SINGLE,
     constant: float | None = None,
     compare: Any = "ratio",
 ) -> Hypothesis:
-    def side(one: Mapping[str, str] | Side) -> Side:
-        return one if isinstance(one, Side) else Side(SELF, one)
-
     return Hypothesis(
         id=name,
         question="?",
         note=None,
         metric="antt",
-        a=side(a),
-        b=None if b is None or constant is not None else side(b),
+        a=a,
+        b=None if constant is not None else b,
         constant=constant,
         compare=compare,
         low=low,
@@ -75,8 +71,7 @@ def hypothesis(
 
 
 def results(frame: pd.DataFrame, *those: Hypothesis, **source: Any) -> list[Result]:
-    found = judge(those, {SELF: Source(frame, **source)}, {one.id: "before" for one in those})
-    return found
+    return judge(those, {SELF: Source(frame, **source)}, {one.id: "before" for one in those})
 
 
 def result(frame: pd.DataFrame, one: Hypothesis, **source: Any) -> Result:
@@ -84,13 +79,14 @@ def result(frame: pd.DataFrame, one: Hypothesis, **source: Any) -> Result:
 
 
 CLEAR = runs({"dual": [2.0, 2.1, 1.9, 2.0, 2.05], "single": [1.0, 1.02, 0.99, 1.0, 1.01]})
+A, B = (CLEAR.loc[CLEAR["topology"] == name, "antt"].to_numpy() for name in ("dual", "single"))
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (*RULE["more"], "confirmed"),
-        (*RULE["less"], "contradicted"),
+        (1.0, math.inf, "confirmed"),
+        (0.0, 1.0, "contradicted"),
         (1.5, 3.0, "confirmed"),
         (1.5, math.inf, "confirmed"),
         (0, 1.5, "contradicted"),
@@ -104,125 +100,96 @@ def test_a_region_is_confirmed_contradicted_or_neither(
     low: float, high: float, verdict: str
 ) -> None:
     found = result(CLEAR, hypothesis(low=low, high=high))
-    assert found.verdict == verdict
-    assert found.estimate is not None
-    assert found.estimate.n == 5
-    assert found.basis == "within"
+    assert (found.verdict, found.estimate.n, found.basis) == (verdict, 5, "within")
 
 
-def test_ratio_interval_and_p_are_those_of_scipys_paired_t_test_on_logs() -> None:
-    dual, single = (
-        CLEAR.loc[CLEAR["topology"] == t, "antt"].to_numpy() for t in ("dual", "single")
-    )
-    wanted = stats.ttest_rel(np.log(dual), np.log(single))
-    interval = wanted.confidence_interval(0.95)
-    found = result(CLEAR, hypothesis())
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, stats.ttest_rel(np.log(A), np.log(B))),
+        ({"low": 0.0, "compare": "difference"}, stats.ttest_rel(A, B)),
+        ({"constant": 1.9}, stats.ttest_1samp(np.log(A / 1.9), 0.0)),
+        ({"low": 0.0, "constant": 1.9, "compare": "difference"}, stats.ttest_1samp(A - 1.9, 0.0)),
+    ],
+)
+def test_intervals_and_ps_are_those_of_scipys_t_tests(changes: Any, wanted: Any) -> None:
+    found = result(CLEAR, hypothesis(**changes))
+    bounds = wanted.confidence_interval(0.95)
+    low, high = bounds if "compare" in changes else map(math.exp, bounds)
     assert found.p == pytest.approx(wanted.pvalue)
-    assert found.estimate is not None
-    assert found.estimate.low == pytest.approx(math.exp(interval.low))
-    assert found.estimate.high == pytest.approx(math.exp(interval.high))
-
-
-@pytest.mark.parametrize(("constant", "compare"), [(1.9, "ratio"), (1.9, "difference")])
-def test_against_a_constant_it_is_the_one_sample_test(constant: float, compare: str) -> None:
-    values = CLEAR.loc[CLEAR["topology"] == "dual", "antt"].to_numpy()
-    logs = compare == "ratio"
-    wanted = stats.ttest_1samp(np.log(values / constant) if logs else values - constant, 0.0)
-    same = 1.0 if logs else 0.0
-    found = result(CLEAR, hypothesis(low=same, constant=constant, compare=compare))
-    assert found.p == pytest.approx(wanted.pvalue)
-    assert found.estimate is not None
-    assert found.estimate.n == 5
+    assert (found.estimate.low, found.estimate.high) == (pytest.approx(low), pytest.approx(high))
 
 
 @pytest.mark.parametrize("high", [1.05, 1.5])
 def test_a_margin_is_two_one_sided_tests(high: float) -> None:
-    near = runs({"dual": [1.0, 1.03, 0.98, 1.01], "single": [1.0, 1.0, 1.0, 1.0]})
-    logs = np.log(near.loc[near["topology"] == "dual", "antt"])
-    bounds = math.log(high)
-    below = stats.ttest_1samp(logs, -bounds, alternative="greater").pvalue
-    above = stats.ttest_1samp(logs, bounds, alternative="less").pvalue
+    near = runs({"dual": [1.0, 1.03, 0.98, 1.01], "single": [1.0] * 4})
+    logs, bound = np.log(near.loc[near["topology"] == "dual", "antt"]), math.log(high)
+    below = stats.ttest_1samp(logs, -bound, alternative="greater").pvalue
+    above = stats.ttest_1samp(logs, bound, alternative="less").pvalue
     found = result(near, hypothesis(low=1 / high, high=high))
     assert found.p == pytest.approx(2 * max(below, above))
-    assert found.verdict == ("confirmed" if found.p and found.p < 0.05 else "inconclusive")
+    assert found.verdict == ("confirmed" if found.p < 0.05 else "inconclusive")
 
 
 def test_among_many_it_must_hold_by_holm() -> None:
     frame = runs({"dual": [1.12, 1.06, 1.15, 1.04, 1.10, 1.13], "single": [1.0] * 6})
-    those = [hypothesis(f"h{i}", low=low) for i, low in enumerate((0.95, 1.0, 1.02, 1.05, 1.2))]
-    found = results(frame, *those)
-    ps = [one.p for one in found]
-    inside = [
-        one.estimate is not None and one.estimate.mean >= h.low
-        for one, h in zip(found, those, strict=True)
-    ]
-    wanted = multipletests(
-        [p if i else 1.0 for p, i in zip(ps, inside, strict=True)], method="holm"
-    )[1]
-    for one, adjusted, yes in zip(found, wanted, inside, strict=True):
-        if yes:
-            assert one.adjusted_p == pytest.approx(adjusted)
-            assert (one.verdict == "confirmed") == (adjusted < 0.05)
+    lows = (0.95, 1.0, 1.02, 1.05, 1.2)
+    found = results(frame, *(hypothesis(f"h{i}", low=low) for i, low in enumerate(lows)))
+    inside = [one.estimate.mean >= low for one, low in zip(found, lows, strict=True)]
+    assert inside == [True] * 4 + [False]
+    ps = [one.p if yes else 1.0 for one, yes in zip(found, inside, strict=True)]
+    wanted = multipletests(ps, method="holm")[1]
+    assert [one.adjusted_p for one in found[:4]] == pytest.approx(wanted[:4])
+    assert all((one.verdict == "confirmed") == (one.adjusted_p < 0.05) for one in found[:4])
     assert [one.alone for one in found] != [one.verdict for one in found]
 
 
 def test_three_sessions_are_three_values() -> None:
-    frame = pd.concat(
-        [
-            runs({"dual": [factor] * 4, "single": [1.0] * 4}, session)
-            for session, factor in (("s1", 2.0), ("s2", 2.2), ("s3", 1.9))
-        ],
-        ignore_index=True,
-    )
+    factors = (("s1", 2.0), ("s2", 2.2), ("s3", 1.9))
+    own = (runs({"dual": [factor] * 4, "single": [1.0] * 4}, name) for name, factor in factors)
+    frame = together(*own)
     for one in (hypothesis(), hypothesis(constant=1.0)):
         found = result(frame, one)
-        assert found.estimate is not None
         assert (found.estimate.n, found.basis, found.sessions) == (3, "sessions", 3)
 
 
-def test_sides_meet_in_the_work_that_both_did() -> None:
-    both = runs({"dual": [2.0, 2.1, 2.0], "single": [1.0, 1.0, 1.1]})
-    more = runs({"dual": [9.0, 9.1, 9.2]}, workload="w2", config_id="other")
-    found = result(pd.concat([both, more], ignore_index=True), hypothesis())
-    assert found.estimate is not None
-    assert (found.workloads, found.estimate.n) == (1, 3)
-    assert found.estimate.mean < 3
+OTHER_WORK = {"workload": "w2", "config_id": "other"}
+BY_SESSION = [
+    runs({topology: [value]}, f"s{n}", invocation=f"i-{topology}-{n}", workload=work)
+    for n in (1, 2, 3)
+    for topology, value, work in (
+        ("dual", 2.0 + n / 100, "w1"),
+        ("dual", 9.0, "w2"),
+        ("single", 1.0, "w1"),
+    )
+]
 
 
-def test_rounds_pair_within_one_work() -> None:
-    """In round 1 the sides did w1 both, in round 2 other work each."""
-    parts = [
-        runs({"dual": [2.0, 2.2, 2.0], "single": [1.0]}),
-        runs({"dual": [18.0], "single": [9.0, 9.0, 9.5]}, workload="w2", config_id="other"),
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    found = result(frame, hypothesis())
-    assert found.estimate is not None
-    assert (found.workloads, found.estimate.n) == (2, 2)
-    assert found.estimate.mean == pytest.approx(2.0)
-
-
-def test_other_work_is_in_no_session_mean_either() -> None:
-    frames = [
-        runs({topology: [value]}, f"s{n}", invocation=f"i-{topology}-{n}", workload=workload)
-        for n in (1, 2, 3)
-        for topology, value, workload in (
-            ("dual", 2.0 + n / 100, "w1"),
-            ("dual", 9.0, "w2"),
-            ("single", 1.0, "w1"),
-        )
-    ]
-    found = result(pd.concat(frames, ignore_index=True), hypothesis())
-    assert found.estimate is not None
-    assert (found.basis, found.workloads) == ("sessions", 1)
-    assert found.estimate.mean == pytest.approx(2.02, abs=0.001)
-
-
-def test_replicates_of_a_round_are_one_value() -> None:
-    again = runs({"dual": [2.2, 2.1, 1.9, 2.0, 2.05]}, config_id="dual-again")
-    found = result(pd.concat([CLEAR, again], ignore_index=True), hypothesis())
-    assert found.estimate is not None
-    assert found.estimate.n == 5
+@pytest.mark.parametrize(
+    ("frames", "workloads", "n", "mean"),
+    [
+        # only one side did the other work
+        ([CLEAR, runs({"dual": [9.0, 9.1, 9.2]}, **OTHER_WORK)], 1, 5, 2.0),
+        # in round 1 both sides did w1, in round 2 other work each
+        (
+            [
+                runs({"dual": [2.0, 2.2, 2.0], "single": [1.0]}),
+                runs({"dual": [18.0], "single": [9.0, 9.0, 9.5]}, **OTHER_WORK),
+            ],
+            *(2, 2, 2.0),
+        ),
+        # nor is other work in any session's mean
+        (BY_SESSION, 1, 3, 2.02),
+        # replicates of a round are one value
+        ([CLEAR, runs({"dual": [2.2, 2.1, 1.9, 2.0, 2.05]}, config_id="again")], 1, 5, 2.02),
+    ],
+)
+def test_sides_meet_in_the_work_and_the_rounds_that_both_did(
+    frames: list[pd.DataFrame], workloads: int, n: int, mean: float
+) -> None:
+    found = result(together(*frames), hypothesis())
+    assert (found.workloads, found.estimate.n) == (workloads, n)
+    assert found.estimate.mean == pytest.approx(mean, rel=0.01)
 
 
 def test_cold_and_void_runs_are_left_out() -> None:
@@ -230,7 +197,6 @@ def test_cold_and_void_runs_are_left_out() -> None:
     frame.loc[0, ["antt", "cold"]] = [50.0, True]
     frame.loc[1, ["antt", "valid"]] = [50.0, False]
     found = result(frame, hypothesis())
-    assert found.estimate is not None
     assert (found.cold, found.estimate.n) == (1, 3)
     assert found.estimate.mean < 3
 
@@ -238,21 +204,17 @@ def test_cold_and_void_runs_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("frame", "one", "reason"),
     [
-        (CLEAR, hypothesis(a={"topology": "serial"}), "no valid run of side a"),
-        (CLEAR, hypothesis(b={"phase": "none"}), "no valid run of side b"),
+        (CLEAR, hypothesis(a=Side(SELF, {"topology": "serial"})), "no valid run of side a"),
+        (CLEAR, hypothesis(b=Side(SELF, {"phase": "none"})), "no valid run of side b"),
         (CLEAR.assign(antt=None), hypothesis(), "no antt of side a"),
-        (CLEAR, hypothesis(a={}), "both sides hold the same runs"),
+        (CLEAR, hypothesis(a=Side(SELF, {})), "both sides hold the same runs"),
         (CLEAR.assign(antt=-1.0), hypothesis(), "antt of 0 or less, which has no ratio"),
         (
             CLEAR.assign(session=CLEAR["topology"], invocation=CLEAR["topology"]),
             hypothesis(),
             "different sessions",
         ),
-        (
-            CLEAR.assign(repetition=range(len(CLEAR))),
-            hypothesis(),
-            "different rounds",
-        ),
+        (CLEAR.assign(repetition=range(len(CLEAR))), hypothesis(), "different rounds"),
     ],
 )
 def test_what_cannot_be_tested_says_why(frame: pd.DataFrame, one: Hypothesis, reason: str) -> None:
@@ -260,85 +222,75 @@ def test_what_cannot_be_tested_says_why(frame: pd.DataFrame, one: Hypothesis, re
     assert (found.verdict, found.reason, found.estimate) == ("not testable", reason, None)
 
 
-def test_what_was_not_applied_is_not_tested() -> None:
-    def checks(applied: bool | None) -> list[Check]:
-        said = "1 server" if applied is not None else None
-        return [
-            Check("topology", "dual", said, applied, ("dual",)),
-            Check("topology", "single", "1 server; 1 slot each", True, ("single",)),
-            Check("num_gpu", "60", None, None, ("dual",)),
-            Check("num_gpu", "80", None, None, ("single",)),
-        ]
-
-    refused = result(CLEAR, hypothesis(), checks=checks(applied=False))
-    assert refused.reason == "not applied: topology, num_gpu"
-    silent = result(CLEAR, hypothesis(), checks=checks(applied=None))
-    assert silent.reason == "not reported by the servers: topology, num_gpu"
-    alone = result(CLEAR, hypothesis(constant=1.0), checks=checks(applied=False))
-    assert alone.reason == "not applied: topology"
-    fine = result(CLEAR, hypothesis(), checks=checks(applied=True))
-    assert (fine.verdict, fine.unapplied) == ("confirmed", ("num_gpu",))
+@pytest.mark.parametrize(
+    ("applied", "one", "verdict", "reason"),
+    [
+        (False, hypothesis(), "not testable", "not applied: topology, num_gpu"),
+        (None, hypothesis(), "not testable", "not reported by the servers: topology, num_gpu"),
+        (False, hypothesis(constant=1.0), "not testable", "not applied: topology"),
+        (True, hypothesis(), "confirmed", None),
+    ],
+)
+def test_what_was_not_applied_is_not_tested(
+    applied: bool | None, one: Hypothesis, verdict: str, reason: str | None
+) -> None:
+    said = None if applied is None else "1 server"
+    checks = [
+        Check("topology", "dual", said, applied, ("dual",)),
+        Check("topology", "single", "1 server; 1 slot each", True, ("single",)),
+        Check("num_gpu", "60", None, None, ("dual",)),
+        Check("num_gpu", "80", None, None, ("single",)),
+    ]
+    found = result(CLEAR, one, checks=checks)
+    assert (found.verdict, found.reason) == (verdict, reason)
+    assert found.unapplied == (("num_gpu",) if applied else ())
 
 
 PRINTED = {("overall", "", "antt"): (0.72, 0.056, 19), ("phase", "core", "antt"): (0.7, 0.05, 9)}
-OTHER = Side("tr113", {})
 
 
-def against_print(one: Hypothesis, runs: pd.DataFrame = CLEAR) -> Result:
-    sources = {
-        SELF: Source(runs),
-        "tr113": Source(printed=PRINTED),
-        "tr9": Source(obstacle="no baseline tr9"),
-    }
+def against_print(*filters: tuple[str, str], name: str = "tr113", **changes: Any) -> Result:
+    one = hypothesis(low=0.0, b=Side(name, dict(filters)), **{"compare": "difference"} | changes)
+    missing = Source(obstacle="no baseline tr9")
+    sources = {SELF: Source(CLEAR), "tr113": Source(printed=PRINTED), "tr9": missing}
     return judge([one], sources, {one.id: "before"})[0]
 
 
 def test_printed_moments_are_welchs_test() -> None:
-    values = CLEAR.loc[CLEAR["topology"] == "dual", "antt"]
-    wanted = stats.ttest_ind_from_stats(
-        values.mean(), values.std(), 5, 0.72, 0.056, 19, equal_var=False
-    )
-    found = against_print(hypothesis(low=0.0, b=OTHER, compare="difference"))
-    assert found.p == pytest.approx(wanted.pvalue)
+    moments = (A.mean(), A.std(ddof=1), 5, 0.72, 0.056, 19)
+    found = against_print()
+    assert found.p == pytest.approx(stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue)
     assert (found.basis, found.verdict) == ("printed", "confirmed")
-    phase = against_print(
-        hypothesis(low=0.0, b=Side("tr113", {"phase": "core"}), compare="difference")
-    )
-    assert phase.estimate is not None
-    assert phase.estimate.mean == pytest.approx(values.mean() - 0.7)
+    phase = against_print(("phase", "core"))
+    assert phase.estimate.mean == pytest.approx(A.mean() - 0.7)
 
 
 @pytest.mark.parametrize(
-    ("one", "reason"),
+    ("found", "reason"),
     [
-        (hypothesis(b=OTHER), "printed means allow differences only"),
+        (against_print(compare="ratio"), "printed means allow differences only"),
         (
-            hypothesis(b=Side("tr113", {"topology": "dual"}), compare="difference"),
+            against_print(("topology", "dual")),
             "tr113 is a publication, which can be filtered by config, phase or scenario alone",
         ),
-        (
-            hypothesis(b=Side("tr113", {"phase": "two"}), compare="difference"),
-            "tr113 prints no mean, sd and n of antt there",
-        ),
-        (hypothesis(b=Side("tr9", {})), "no baseline tr9"),
+        (against_print(("phase", "two")), "tr113 prints no mean, sd and n of antt there"),
+        (against_print(name="tr9"), "no baseline tr9"),
     ],
 )
-def test_print_does_not_allow_everything(one: Hypothesis, reason: str) -> None:
-    assert against_print(one).reason == reason
+def test_print_does_not_allow_everything(found: Result, reason: str) -> None:
+    assert found.reason == reason
 
 
 def test_a_baseline_of_another_model_is_an_obstacle_only_beside_ones_own_runs() -> None:
-    sources = {
-        SELF: Source(CLEAR),
-        "x": Source(CLEAR, beside_self="other models"),
-        "y": Source(CLEAR, beside_self="other models"),
-    }
-    filters = {"topology": "dual"}
-    mixed = hypothesis(b=Side("x", filters))
-    theirs = hypothesis(a=Side("x", filters), b=Side("y", {"topology": "single"}))
-    assert judge([mixed], sources, {"h": "before"})[0].reason == "other models"
+    theirs = Source(CLEAR, beside_self="other models")
+    sources = {SELF: Source(CLEAR), "x": theirs, "y": theirs}
+    x, y = Side("x", DUAL.filters), Side("y", SINGLE.filters)
     # one session each of two datasets: there is nothing to pair
-    assert judge([theirs], sources, {"h": "before"})[0].reason == "different sessions"
+    for one, reason in (
+        (hypothesis(b=x), "other models"),
+        (hypothesis(a=x, b=y), "different sessions"),
+    ):
+        assert judge([one], sources, {"h": "before"})[0].reason == reason
 
 
 def test_one_value_has_no_verdict() -> None:
@@ -347,26 +299,26 @@ def test_one_value_has_no_verdict() -> None:
 
 
 NOTES = {"i1": {"h": "digest of h"}, "i2": {"h": "digest of h"}, "i3": {"h": "another"}, "i4": {}}
+THEIRS = hypothesis(a=Side("tr113", {}), b=Side("tr114", {}))
 
 
 @pytest.mark.parametrize(
-    ("invocations", "when"),
+    ("one", "invocations", "notes", "when"),
     [
-        (["i1"], "before"),
-        (["i1", "i2"], "before"),
-        (["i1", "i3"], "after"),
-        (["i4"], "after"),
-        (["i1", "unknown"], "not known"),
-        (["unknown", "i3"], "after"),
-        ([""], "not known"),
-        ([], "not known"),
+        (hypothesis(), ["i1"], NOTES, "before"),
+        (hypothesis(), ["i1", "i2"], NOTES, "before"),
+        (hypothesis(), ["i1", "i3"], NOTES, "after"),
+        (hypothesis(), ["i4"], NOTES, "after"),
+        (hypothesis(), ["i1", "unknown"], NOTES, "not known"),
+        (hypothesis(), ["unknown", "i3"], NOTES, "after"),
+        (hypothesis(), [""], NOTES, "not known"),
+        (hypothesis(), [], NOTES, "not known"),
+        (hypothesis(), ["i1"], None, "not known"),
+        # about data that were there already everything is an afterthought
+        (THEIRS, ["i1"], NOTES, "after"),
     ],
 )
-def test_whether_it_stood_before_the_first_block(invocations: list[str], when: Declared) -> None:
-    assert declared(hypothesis(), invocations, NOTES) == when
-
-
-def test_about_data_that_were_there_already_everything_is_afterthought() -> None:
-    theirs = hypothesis(a=OTHER, b=Side("tr114", {}))
-    assert declared(theirs, ["i1"], NOTES) == "after"
-    assert declared(hypothesis(), ["i1"], None) == "not known"
+def test_whether_it_stood_before_the_first_block(
+    one: Hypothesis, invocations: list[str], notes: Any, when: Declared
+) -> None:
+    assert declared(one, invocations, notes) == when

@@ -79,8 +79,6 @@ def test_the_fit_and_its_interval_are_least_squares(gain: float) -> None:
     wanted, covariance = curve_fit(model, lengths, measured, p0=[1.0])
     half = stats.t.ppf(0.975, len(measured) - 1) * math.sqrt(covariance[0, 0])
     found = fitted_gain(tokens, measured, ONE * 40)
-    assert found
-    assert found.low is not None
     assert found.mean == pytest.approx(wanted[0], abs=1e-4)
     assert found.mean - found.low == pytest.approx(half, rel=1e-3)
     assert found.mean == pytest.approx(gain, abs=2 * half)
@@ -91,7 +89,6 @@ def test_from_three_sessions_on_the_gain_is_the_mean_of_their_fits() -> None:
     tokens = [pair for part in parts for pair in part[0]]
     measured = [value for part in parts for value in part[1]]
     found = fitted_gain(tokens, measured, [s for s in ("s1", "s2", "s3") for _ in range(20)])
-    assert found
     assert (found.mean, found.n, found.basis) == (pytest.approx(0.8, abs=1e-4), 3, "sessions")
 
 
@@ -138,7 +135,6 @@ def test_the_correlation_and_its_interval_are_fishers() -> None:
     found = agreement(predicted, measured, ONE * 30, 0.05).correlation
     r = float(np.corrcoef(predicted, measured)[0, 1])
     half = 1.959963984540054 / math.sqrt(30 - 3)
-    assert found
     assert (found.mean, found.low, found.high) == pytest.approx(
         (r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
     )
@@ -170,8 +166,6 @@ def test_a_known_gain_is_found_and_the_estimator_has_measured_lengths(
     tmp_path: Path, gain: float
 ) -> None:
     found = group(tmp_path, natural(gain)).predictions
-    assert found
-    assert found.gain
     assert found.gain.mean == pytest.approx(gain, abs=1e-3)
     assert (found.n, found.finding) == (6, "lengths")
     assert found.by in ("fitted", "share_one")
@@ -191,14 +185,11 @@ def test_with_equal_answers_it_has_measured_no_lengths(
     tmp_path: Path, rows: list[dict[str, Any]], finding: str, by: str | None
 ) -> None:
     found = group(tmp_path, rounds(3, rows)).predictions
-    assert found
     assert (found.finding, found.by, found.gain) == (finding, by, None)
 
 
 def test_loads_are_left_out_of_predictions_and_stand_beside_them(tmp_path: Path) -> None:
     some = group(tmp_path / "some", natural(1.0, cold=1))
-    assert some.predictions
-    assert some.with_cold
     assert (some.predictions.n, some.with_cold.n) == (5, 6)
     assert group(tmp_path / "all", natural(1.0, cold=6)).predictions is None
 
