@@ -157,14 +157,6 @@ def test_prompts_begin_with_the_nonce_inside_the_template() -> None:
     assert example.isdigit()
 
 
-def test_a_comparison_of_one_measures_solos_around_its_run() -> None:
-    attempt = measured(run_spec("dual", rounds=2), House())
-    assert len(runs(attempt)) == 2
-    alone = [one for done in solos(attempt) for one in done.executions]
-    assert sorted(one.agent for one in alone) == ["collector", "insight"]
-    assert {one.mode for one in alone} == {"solo"}
-
-
 # Faults
 
 
@@ -373,17 +365,6 @@ def test_what_another_config_had_loaded_is_loaded_anew_before_the_clock_runs() -
     heard = {config_of(spec, one): one.effective["insight"].num_ctx for one in attempt.done}
     assert (heard["serial"], heard["larger"]) == (4096, 8192)
     assert all(done.memory_bytes for done in attempt.done)
-
-
-def test_a_stream_that_breaks_on_ollama_keeps_its_tokens() -> None:
-    # the first two requests are the warm-up
-    broken = replace(QUICK, fault="error_line", faulty_request=3)
-    spec = run_spec("single", agents=two_agents(model="fake"))
-    attempt, _ = on_fake(spec, "ollama", "generate", broken)
-    (failed,) = [one for one in executions(attempt) if one.error]
-    assert failed.error == "server_error"
-    assert len(failed.steps[-1].chunk_ns) > 0
-    assert len(attempt.again) == 1
 
 
 def test_measuring_imports_nothing_that_it_does_not_need() -> None:
