@@ -69,6 +69,9 @@ def test_the_config_measured_twice_has_a_row_and_slowdowns_are_those_of_the_tabl
     whole = drawn(dataset)
     assert answer_of(whole).twin
     assert len(whole.figures["makespan"].rows) == 5
+    # 4 rounds of two agents, of which one config's second runs are no part
+    concurrent = [row for row in whole.figures["latency"].rows if row[2] == "in the run"]
+    assert {row[3] for row in concurrent if row[0] == "first token"} == {"8"}
     (first, _, _), _ = rendered(dataset)
     texts = {(row[0], row[1]): row[3] for row in table(first, "| | served |")}
     assert len(whole.figures["slowdown"].rows) == 6

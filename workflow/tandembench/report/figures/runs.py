@@ -176,8 +176,12 @@ class _Curve:
 
 def latency(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
     """Cumulative shares of first tokens and, where arrivals are known, of gaps between chunks."""
-    valid = dataset.executions[dataset.executions["valid"]]
-    times = {"first": (valid, "ttft_s"), "gap": (gaps(dataset.tokens, dataset.runs), "gap_s")}
+    # The second runs of twins are there for the controls alone.
+    runs, executions = (
+        table[table["valid"] & ~table["twin"].astype(bool)]
+        for table in (dataset.runs, dataset.executions)
+    )
+    times = {"first": (executions, "ttft_s"), "gap": (gaps(dataset.tokens, runs), "gap_s")}
     shown = {kind: _curves(chosen, *source) for kind, source in times.items()}
     shown = {kind: curves for kind, curves in shown.items() if curves}
     if not shown:
