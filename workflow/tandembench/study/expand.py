@@ -151,13 +151,8 @@ class _Entry:
                 self.refuse("also set beside the axes", "keep one of the two", "axes", name)
         for name in keys.compare if "compare" in keys.model_fields_set else ():
             if name not in axes:
-                known = (
-                    f"its axes: {', '.join(axes)}"
-                    if axes
-                    else "give the entry axes, or leave it out"
-                )
-                at = (*self.path, "compare")
-                raise self.fault(at, f"'{name}' is not an axis of this entry", known)
+                fix = f"its axes: {', '.join(axes) or 'none'}"
+                self.refuse(f"'{name}' is not an axis of this entry", fix, "compare")
         for name in OF_THE_LOAD:
             if self.study.engine == "openai" and (*self.path, *self._key(name)) in self.lines:
                 fix = "leave it out, and start the server with it"
@@ -186,8 +181,7 @@ class _Entry:
         identifier = self.keys.id or config_id(scenario, topology, options, self.axes)
         if len(identifier) > MAX_LENGTH:
             what = f"the generated id '{identifier}' is over {MAX_LENGTH} characters"
-            fix = "write it as an entry without axes and with an id of its own"
-            self.refuse(what, fix)
+            self.refuse(what, "write it as an entry without axes and with an id of its own")
         return ConfigSpec(
             id=identifier,
             scenario=scenario,
@@ -222,9 +216,6 @@ class _Entry:
         names = self.keys.agents or tuple(self.study.agents)[:2]
         for name in names:
             self._check_agent(name, (*self.path, "agents"))
-        if len(set(names)) < len(names):
-            fix = "list different agents; two alike are declared under two names"
-            self.refuse("one name twice", fix, "agents")
         return names
 
     def _check_agent(self, name: str, path: Path) -> None:
@@ -306,9 +297,6 @@ class _Entry:
             what = f"{topology} needs {needs} here, but servers.{key} has {len(urls)}"
             fix = f"list {wanted} under servers.{key}, such as http://127.0.0.1:11434"
             self.refuse(what, fix, "topology")
-        if len(set(urls[:wanted])) < wanted:
-            fix = "list the URLs of different servers"
-            raise self.fault(("servers", "dual"), "one URL twice is one server, not two", fix)
         return urls[:wanted]
 
     def _check_threads(self, servers: int) -> None:
@@ -317,6 +305,4 @@ class _Entry:
         if total % servers:
             what = f"{total} threads do not split evenly over the {servers} servers of the dual "
             what += f"config in line {self.lines[self.path]}"
-            below = total - total % servers
-            fix = f"write {below} or {below + servers}" if below else f"write {servers}"
-            raise self.fault(("threads_total",), what, fix)
+            raise self.fault(("threads_total",), what, f"write a multiple of {servers}")

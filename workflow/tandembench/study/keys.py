@@ -36,7 +36,9 @@ Url = Annotated[
     ),
 ]
 Urls = Annotated[
-    List[Url], Field(min_length=1, max_length=16, description="a list of 1 to 16 URLs")
+    List[Url],
+    Field(min_length=1, max_length=16, description="a list of 1 to 16 URLs, each once"),
+    AfterValidator(different),
 ]
 Template = Annotated[
     str,
@@ -117,7 +119,11 @@ class Entry(Keys):
     scenario: Scenario
     topology: Topology = "dual"
     agents: Maybe[
-        Annotated[List[Name], Field(min_length=1, max_length=16, description="1 to 16 agents")]
+        Annotated[
+            List[Name],
+            Field(min_length=1, max_length=16, description="a list of 1 to 16 agents, each once"),
+            AfterValidator(different),
+        ]
     ] = None
     options: Options = Options()
     axes: Axes = Axes()
