@@ -127,14 +127,11 @@ def _hypothesis(
         raise fault((*at, "constant"), "a ratio to 0 or less", fix)
     low, high, expected = _bounds(keys, (*at, "expect"), fault)
     return Hypothesis(
+        **keys.model_dump(include={"question", "note", "metric", "compare"}),
         id=name,
-        question=keys.question,
-        note=keys.note,
-        metric=keys.metric,
         a=_side(keys.a),
         b=_side(keys.b) if keys.b else None,
         constant=None if keys.constant is None else float(keys.constant),
-        compare=keys.compare,
         low=low,
         high=high,
         expected=expected,

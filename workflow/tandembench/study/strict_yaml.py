@@ -53,9 +53,8 @@ def _check_events(text: str, where: str) -> None:
     depth = 0
     for event in YAML(typ="rt").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        found = _trap(event, depth)
-        if found:
-            raise _fault(found[0], event.start_mark, where, found[1])
+        if trap := _trap(event, depth):
+            raise _fault(trap[0], event.start_mark, where, trap[1])
 
 
 def _trap(event: Any, depth: int) -> tuple[str, str] | None:  # noqa: ANN401, PLR0911 - any event
