@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +14,9 @@ _LOCK = Path(tempfile.gettempdir()) / "tandembench-measure.lock"
 def exclusive(label: str, tell: Callable[[str], None], lock: Path = _LOCK) -> Iterator[None]:
     """Wait until no other measurement runs on this machine, then keep others out.
 
-    The kernel drops the lock when the process dies, however it dies. ``label`` is what others
-    read while they wait; ``tell`` hears whom this one waits for.
+    The kernel drops the lock when the process dies, however it dies, and wakes who waits: a library
+    that polls would disturb what is measured. ``label`` is what others read while they wait;
+    ``tell`` hears whom this one waits for.
     """
     descriptor = _open(lock)
     try:
@@ -35,7 +35,7 @@ def exclusive(label: str, tell: Callable[[str], None], lock: Path = _LOCK) -> It
 
 
 def _open(lock: Path) -> int:
-    flags = os.O_CLOEXEC | (os.O_NOFOLLOW if sys.platform != "win32" else 0)
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(lock, flags | os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
