@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.answer import answers
-from tandembench.dataset.load import Dataset
-from tandembench.dataset.opened import OpenDataset
+from tandembench.dataset.load import Dataset, OpenDataset
 from tandembench.report.details import details
 from tandembench.report.figures.draw import draw
 from tandembench.report.front import front

@@ -25,6 +25,6 @@ def shared(*names: str) -> Path:
 
 def imported(folder: Path, report: str) -> Dataset:
     """The runs of ``report`` as a baseline under ``folder``."""
-    made, _, _ = import_runs(LAYOUTS[report], shared("chimeraforge", report), report, None, folder)
+    made, _ = import_runs(LAYOUTS[report], shared("chimeraforge", report), report, None, folder)
     assert verify(made) == 5
     return load_dataset(made.folder)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tandembench.dataset.descriptor import field_of, file_hash, read_descriptor, seal
 from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS, Column
-from tandembench.tables.parquet import read_rows, write_table
+from tandembench.tables.parquet import read_table, write_table
 
 ORDER = Column("order", "text", "", "order of the executions in the block")
 # Columns that the first version did not know.
@@ -48,7 +48,7 @@ def as_first_form(folder: Path) -> Path:
             continue
         gone = _LATER | ({"position"} if table == "runs" else set())
         columns = [column for column in _TABLES[table] if column.name not in gone]
-        rows = [_row(row) for row in read_rows(folder / resource["path"])]
+        rows = [_row(row) for row in read_table(folder / resource["path"]).to_pylist()]
         write_table(folder / resource["path"], table, columns, rows)
         fields = [field_of(column) for column in columns]
         for field in fields:

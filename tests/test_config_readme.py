@@ -4,18 +4,15 @@ import re
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 from study_texts import HEAD, REPOSITORY, read
 
+from tandembench.dataset.importers import csv_mapping
 from tandembench.study import hypotheses, keys, lock
 from tandembench.study.check import Keys
 
 README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
-MAPPING: dict[str, Any] = YAML(typ="safe").load(
-    REPOSITORY / "workflow/schemas/csv_mapping.schema.yaml"
-)
 # The tables of keys, in the order of the manual, and the model that each describes.
-TABLES: list[tuple[str, type[Keys] | dict[str, Any]]] = [
+TABLES: list[tuple[str, type[Keys]]] = [
     ("Study", keys.StudyKeys),
     ("Agents", keys.AgentKeys),
     ("Phases", keys.Phase),
@@ -23,9 +20,9 @@ TABLES: list[tuple[str, type[Keys] | dict[str, Any]]] = [
     ("Options", keys.Options),
     ("Work", keys.Work),
     ("Servers", keys.Servers),
-    ("Runs from a CSV file", MAPPING),
-    ("Runs from a CSV file", MAPPING["properties"]["run"]),
-    ("Runs from a CSV file", MAPPING["$defs"]["agent"]),
+    ("Runs from a CSV file", csv_mapping.CsvMapping),
+    ("Runs from a CSV file", csv_mapping.Run),
+    ("Runs from a CSV file", csv_mapping.Agent),
     ("Lock", lock.Lock),
     ("Lock", lock.Embedded),
     ("Lock", lock.ModelFile),
@@ -88,8 +85,8 @@ def test_the_manual_lists_the_keys_of_the_models_with_their_defaults_and_ranges(
     assert [heading for heading, _ in listed] == [heading for heading, _ in TABLES]
     checked = 0
     for (heading, rows), (_, model) in zip(listed, TABLES, strict=True):
-        schema = model if isinstance(model, dict) else model.model_json_schema()
-        definitions = (MAPPING if isinstance(model, dict) else schema).get("$defs", {})
+        schema = model.model_json_schema()
+        definitions = schema.get("$defs", {})
         assert [row["key"] for row in rows] == [f"`{name}`" for name in schema["properties"]]
         marked = {row["key"].strip("`") for row in rows if row.get("default") == "required"}
         # an agent of a CSV file may have what it needs from every_agent

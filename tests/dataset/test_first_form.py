@@ -9,8 +9,7 @@ from first_form import as_first_form
 from raw_blocks import block, failed, rounds, where, write_dataset
 
 from tandembench.dataset.baseline import freeze, verify
-from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.dataset.opened import column_names, open_dataset, read_part
+from tandembench.dataset.load import Dataset, column_names, load_dataset, open_dataset, read_part
 from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS, TELEMETRY, TOKENS
 
 KEY = ["session", "comparison", "repetition", "attempt", "config_id", "twin"]

@@ -151,18 +151,15 @@ def test_printed_values_follow_from_runs_in_a_store_as_from_those_in_a_folder(
 ) -> None:
     monkeypatch.chdir(repository)
     freeze(study, "mine", None, place.address)
-    contents = [
-        json.loads(said("diff", *sides, "--format", "json", code=1))["content"]
-        for sides in (
-            ("tr114", str(study)),
-            ("tr114", place.named("mine")),
-            (place.named("mine"), "tr114"),
-        )
+    sides = [
+        ("tr114", str(study)),
+        ("tr114", place.named("mine")),
+        (place.named("mine"), "tr114"),
     ]
-    labels = [content.pop("runs") for content in contents]
-    assert labels == [str(study), *[f"{place.shown}/mine@1.0.0"] * 2]
-    assert contents[0]["rows"]
-    assert contents[1:] == contents[:1] * 2
+    told = [json.loads(said("diff", *pair, "--format", "json", code=1)) for pair in sides]
+    rows = [one["found"]["checked"]["rows"] for one in told]
+    assert rows[0]
+    assert rows[1:] == rows[:1] * 2
 
 
 def test_damage_is_named_by_object(study: Path, tmp_path: Path, place: Place) -> None:

@@ -27,7 +27,7 @@ from tandembench.diff.metrics import Change
 from tandembench.diff.rows import Changes
 from tandembench.report.diff_page import as_text
 from tandembench.tables.columns import STUDY_RUNS
-from tandembench.tables.parquet import read_rows, write_table
+from tandembench.tables.parquet import read_table, write_table
 
 HOSTILE = "a | b\n# Verdict: <script>alert(1)</script> [x](http://evil)"
 
@@ -109,7 +109,7 @@ def test_another_day_alone_says_nothing_sure(tmp_path: Path) -> None:
 
 def test_the_same_blocks_read_anew_are_paired(tmp_path: Path) -> None:
     one, other = dataset(tmp_path, "one"), tmp_path / "other"
-    rows = read_rows(Path(one, "runs.parquet"))
+    rows = read_table(Path(one, "runs.parquet")).to_pylist()
     for row in rows:
         row["antt"] *= 1.5
     shutil.copytree(one, other)

@@ -14,7 +14,7 @@ from raw_blocks import START
 
 from tandembench.analysis.sides import observations, paired_ratio
 from tandembench.dataset.descriptor import file_hash, seal
-from tandembench.dataset.opened import OpenDataset, open_dataset
+from tandembench.dataset.load import OpenDataset, open_dataset
 from tandembench.diff.metrics import metric_changes
 from tandembench.diff.rows import Changes, changes, match, read_both
 from tandembench.errors import TandemError

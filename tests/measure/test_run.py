@@ -24,7 +24,7 @@ from tandembench.measure.run import run
 from tandembench.servers.fake import fake_process
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import RunSpec
-from tandembench.tables.parquet import read_file, read_rows
+from tandembench.tables.parquet import note_of, read_table
 
 FAKE_LOCK = {"version": "0.0.0-fake", "models": {"fake": None}}
 
@@ -51,7 +51,7 @@ def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_p
     log = (tmp_path / "block.log").read_text()
     assert "dual collector concurrent: 40 tokens" in log
     assert "by-topology r1" in ended.stderr.splitlines()[-1]
-    rows = read_rows(tmp_path / "block.parquet")
+    rows = read_table(tmp_path / "block.parquet").to_pylist()
     # a round that others disturb is there twice
     assert len(runs_of(rows)) in (4, 8)
     cores = len(os.sched_getaffinity(0))
@@ -83,7 +83,7 @@ def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_p
     assert shared["serial"] == shared["single"] != shared["dual"]
     assert len({row["workload"] for row in rows}) == 1
     assert len({row["content"] for row in rows}) == 3
-    note = read_file(tmp_path / "block.parquet")[1]
+    note = note_of(read_table(tmp_path / "block.parquet"))
     assert note["spec"] == json.loads(spec.to_json()) | {"repetition": 1}
     assert os.uname().nodename not in json.dumps(note["machine"])
 
@@ -113,7 +113,7 @@ def on_fakes(urls: dict[str, str], *topologies: str, **changes: Any) -> RunSpec:
 
 def rows_of(spec: RunSpec, tmp_path: Path) -> list[dict[str, Any]]:
     run(spec, 1, "s1", tmp_path / "b.parquet", tmp_path, tmp_path / "log")
-    return read_rows(tmp_path / "b.parquet")
+    return read_table(tmp_path / "b.parquet").to_pylist()
 
 
 def runs_of(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
@@ -193,7 +193,7 @@ def test_a_server_that_never_starts_is_a_result_for_every_attempt(tmp_path: Path
     lock = EMBEDDED | {"models": {MODEL: digest}}
     ended = done(run_spec("single", retries=2, lock=lock), tmp_path, tmp_path)
     assert ended.returncode == 0, ended.stderr
-    rows = read_rows(tmp_path / "block.parquet")
+    rows = read_table(tmp_path / "block.parquet").to_pylist()
     assert [row["attempt"] for row in rows] == [1, 1, 2, 2, 3, 3]
     assert {row["error"] for row in rows} == {"server_start"}
     assert {row["block_s"] for row in rows} == {None}

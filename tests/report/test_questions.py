@@ -13,7 +13,7 @@ from tandembench.analysis.hypotheses import Result
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.invocation import note
+from tandembench.dataset.manifest import note
 from tandembench.project import load_hypotheses
 from tandembench.report.questions import hypotheses_section
 from tandembench.report.render import harmless

@@ -53,8 +53,6 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py")
 ANALYSING_CODE = (
     "metrics.py",
-    "analysis/intervals.py",
-    "analysis/overlap.py",
     "calibrate/record.py",
     "dataset",
     "tables",

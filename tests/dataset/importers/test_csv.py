@@ -1,22 +1,74 @@
-"""Anyone's runs from CSV: kept to the last digit, and nothing made up."""
+"""Anyone's runs from CSV: kept to the last digit; a fault is one line with its place."""
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner
-from csv_files import LONG, SHORT, TEXT, WIDE, imported
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tandembench.cli import main
-from tandembench.dataset.importers.csv_cells import Row
+from tandembench.dataset.baseline import import_runs, verify
+from tandembench.dataset.importers import read
+from tandembench.dataset.importers.csv_cells import Line
+from tandembench.dataset.importers.csv_mapping import Time
+from tandembench.dataset.importers.tables import rows
+from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.errors import EXIT_CORRUPT, EXIT_USAGE, TandemError
+
+MANUAL = Path(__file__).parents[3].joinpath("config/README.md").read_text(encoding="utf-8")
+# The manual's two files with their mappings, and a short one.
+WIDE, LONG = zip(
+    re.findall(r"```csv\n(.*?)```", MANUAL, flags=re.DOTALL),
+    re.findall(r"```yaml\n(rows: .*?)```", MANUAL, flags=re.DOTALL),
+    strict=True,
+)
+SHORT = """\
+rows: run
+run:
+  config: {column: name}
+  scenario: chimera_homo
+  topology: dual
+  engine: vllm
+  session: {column: day}
+  wall: {column: wall, unit: us}
+  started_at: "2026-03-01T10:00+01:00"
+every_agent:
+  model: small
+  options: {num_ctx: {column: ctx}, temperature: 0.8}
+agents:
+  one: {duration: {column: d, unit: us}, tokens: {column: n}, load: {column: load, unit: ns}}
+"""
+TEXT = """\
+name,day,wall,d,n,load,ctx
+a,mon,900,800,5,0,512
+a,mon,901,801,,1,512
+"b ""1"", x",Tue,902,802,6,6e8,
+"""
+
+
+def imported(tmp_path: Path, text: str | bytes, mapping: str) -> Dataset:
+    """The dataset that comes of it; TandemError only if nothing was written."""
+    file, by = tmp_path / "runs.csv", tmp_path / "mapping.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    by.write_text(mapping, encoding="utf-8")
+    root = tmp_path / "baselines"
+    try:
+        made, _ = import_runs("csv", file, "theirs", None, root, by)
+    except TandemError:
+        assert not root.exists(), "something was written"
+        raise
+    verify(made)
+    return load_dataset(made.folder)
 
 
 def test_a_row_can_be_a_run(tmp_path: Path) -> None:
-    found = imported(tmp_path, *WIDE)
-    runs, executions = found.runs, found.executions
+    dataset = imported(tmp_path, *WIDE)
+    runs, executions = dataset.runs, dataset.executions
     assert runs["config_id"].to_list() == ["fast", "fast"]
     assert runs["repetition"].to_list() == [1, 2]
     assert runs["wall_s"].to_list() == [8.4321, 8.2504]
@@ -34,12 +86,12 @@ def test_a_row_can_be_a_run(tmp_path: Path) -> None:
     assert executions[["first_token_s", "decode_s", "server_decode_s"]].isna().all(axis=None)
     assert runs[["imbalance_token", "cold", "speedup_true"]].isna().all(axis=None)
     assert set(runs["solo_basis"]) == {"none"}
-    assert found.descriptor["study"]["engine"] == "ollama"
+    assert dataset.descriptor["study"]["engine"] == "ollama"
 
 
 def test_a_row_can_be_one_agent_in_a_run(tmp_path: Path) -> None:
-    found = imported(tmp_path, *LONG)
-    runs = found.runs.set_index("config_id")
+    dataset = imported(tmp_path, *LONG)
+    runs = dataset.runs.set_index("config_id")
     assert runs["topology"].to_dict() == {"two-servers": "dual", "one-server": "single"}
     assert runs["repetition"].to_list() == [1, 1]
     assert runs["wall_s"].to_dict() == {"two-servers": 8.4321, "one-server": 12.71}
@@ -47,23 +99,22 @@ def test_a_row_can_be_one_agent_in_a_run(tmp_path: Path) -> None:
     assert runs["started_at"]["two-servers"].isoformat() == "2026-03-01T10:00:00.250000+00:00"
     parts = runs.filter(regex="imbalance_(token|rate|first_token|rest)").sum(axis=1)
     assert parts.to_list() == pytest.approx(runs["imbalance_loss"].to_list(), abs=1e-12)
-    own = found.executions.set_index(["config_id", "agent"]).loc["one-server"]
-    assert own["ttft_s"].to_dict() == {"collector": 0.33, "insight": 4.4}
+    agents = dataset.executions.set_index(["config_id", "agent"]).loc["one-server"]
+    assert agents["ttft_s"].to_dict() == {"collector": 0.33, "insight": 4.4}
     # from each one's first token to its end, from one start
-    assert own["overlap_s"].to_dict() == pytest.approx({"collector": 3.62, "insight": 3.62})
-
-
-def test_agents_after_each_other_share_no_loss(tmp_path: Path) -> None:
-    text = LONG[0].replace("12,71", "20,75")
-    found = imported(tmp_path, text, LONG[1].replace("server: single", "server: serial"))
-    run = found.runs.set_index("config_id").loc["one-server"]
+    assert agents["overlap_s"].to_dict() == pytest.approx({"collector": 3.62, "insight": 3.62})
+    # agents after each other share no loss
+    (tmp_path / "serial").mkdir()
+    mapping = LONG[1].replace("server: single", "server: serial")
+    dataset = imported(tmp_path / "serial", LONG[0].replace("12,71", "20,75"), mapping)
+    run = dataset.runs.set_index("config_id").loc["one-server"]
     assert (run["topology"], run["imbalance_loss"]) == ("serial", 0.0)
     assert run["orchestration_loss"] == pytest.approx((20.75 - 20.72) / (2 * 20.75))
 
 
 def test_what_the_file_does_not_tell_is_counted_constant_or_null(tmp_path: Path) -> None:
-    found = imported(tmp_path, TEXT, SHORT)
-    runs = found.runs
+    dataset = imported(tmp_path, TEXT, SHORT)
+    runs = dataset.runs
     assert runs["repetition"].to_list() == [1, 2, 1]
     assert runs["session"].to_list() == ["mon", "mon", "tue"]
     assert runs["config_id"].to_list() == ["a", "a", "b-1-x"]
@@ -72,7 +123,7 @@ def test_what_the_file_does_not_tell_is_counted_constant_or_null(tmp_path: Path)
     assert runs["wall_s"].to_list() == [900e-6, 901e-6, 902e-6]
     assert runs["answer_tokens"].isna().to_list() == [False, True, False]
     assert runs["aggregate_tokens_per_s"].isna().to_list() == [False, True, False]
-    options = [json.loads(text) for text in found.executions["options_asked"]]
+    options = [json.loads(text) for text in dataset.executions["options_asked"]]
     assert options == [{"num_ctx": 512, "temperature": 0.8}] * 2 + [{"temperature": 0.8}]
     assert {start.isoformat() for start in runs["started_at"]} == {"2026-03-01T09:00:00+00:00"}
 
@@ -85,10 +136,9 @@ NUMBERS = st.from_regex(
 @given(number=NUMBERS, unit=st.sampled_from(["s", "ms", "us", "ns"]))
 def test_no_digit_is_lost_on_the_way_to_seconds(number: str, unit: str) -> None:
     exact = Fraction(number) / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    if exact > 10**8:
-        return
-    row = Row(Path("x.csv"), 2, {"c": number}, ".")
-    assert row.seconds({"column": "c", "unit": unit}) == float(exact)
+    if exact <= 10**8:
+        line = Line(Path("x.csv"), 2, {"c": number}, ".")
+        assert line.seconds(Time.model_validate({"column": "c", "unit": unit})) == float(exact)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +167,135 @@ def test_how_it_is_written_makes_no_difference(tmp_path: Path, text: str, mappin
     assert one.executions.equals(other.executions)
 
 
+# What is wrong with a file: what to change in that of the manual, and where the fault is.
+BAD_FILES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", ": "),
+    "blank": ("\n\n", ": "),
+    "no rows": (WIDE[0].splitlines()[0], ": "),
+    "a column missing": (WIDE[0].replace("a_ms", "a_s"), ":1: no column 'a_ms'"),
+    "another separator": (WIDE[0].replace(",", ";"), ":1: no column 'a_ms'; check the separator"),
+    "a column twice": (WIDE[0].replace("host", "rep"), ":1: column 'rep'"),
+    "ragged": (WIDE[0].replace(",desk-7", "", 1), ":2: 8 cells"),
+    "too many cells": (WIDE[0] + "x," * 9 + "y\n", ":4: 10 cells"),
+    "not UTF-8": (WIDE[0].replace("desk-7", "b\xfcro").encode("latin-1"), ":2: not UTF-8"),
+    "UTF-16": (WIDE[0].encode("utf-16"), ":1: not UTF-8"),
+    "an open quote": (WIDE[0] + '"x', ":4: no CSV"),
+    **{
+        text: (WIDE[0].replace("7991.25", f'"{text}"'), ":2: column 'a_ms'")
+        for text in ("NaN", "inf", "1e999", "-1", "0.0", "", "7_991", "7,991.25", "x")
+    },
+    "half a token": (WIDE[0].replace("398", "398.5"), ":2: column 'a_tokens': '398.5'"),
+    "a time without zone": (WIDE[0].replace("00Z", "00"), ":2: '2026-03-01T10:00:00'"),
+    "no time": (WIDE[0].replace("2026-03-01T10:00:00Z", ""), ":2: no time"),
+    "long ago": (WIDE[0].replace("2026", "1926"), ":2: '1926-03-01T10:00:00Z'"),
+    "twice": (WIDE[0].replace("fast,2", "fast,1"), ":3: repetition 1 of fast"),
+    "one name for two": (WIDE[0].replace("fast,2", "Fast,2"), ":3: another name of fast"),
+    "no name": (WIDE[0].replace("fast", "--"), ":2: '--'"),
+    "a path for a name": (WIDE[0].replace("fast", "../" * 40 + "a" * 70), ":2: '../"),
+    "repetition 0": (WIDE[0].replace("fast,1", "fast,0"), ":2: repetition 0"),
+    "s for ms": (WIDE[0].replace("8432.1", "8.4321"), ":2: a wall time of 0.0084321 s"),
+    "ms for s": (WIDE[0].replace("8432.1", "8432100"), ":2: a wall time of 8432.1 s"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_one_line_and_no_baseline(
+    tmp_path: Path, text: str | bytes, words: str
+) -> None:
+    with pytest.raises(TandemError) as caught:
+        imported(tmp_path, text, WIDE[1])
+    assert str(caught.value).startswith(f"{tmp_path}/runs.csv{words}")
+    assert str(caught.value).endswith("; nothing was imported")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == EXIT_CORRUPT
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("0;B;12", "0;C;12", ":5: agent 'C'"),
+        ("0;B;12", "0;A;12", ":5: agent 'collector' of this run stands in line 4"),
+        ("0;B;12,71", "0;B;12,72", ":5: another wall than in line 4"),
+        ("one server;0;B", "one server;;B", ":5: repetition missing; they count from 0"),
+        ("12,71", "12.71", ":4: column 'wall': '12.71'"),
+        ("12,7;4,4;8,2", "12,7;4,4;82", ":4: first token and decoding of insight"),
+        ("two servers", "three", ":2: 'three' is no topology; translate it"),
+    ],
+)
+def test_rows_of_a_run_must_fit_together(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(TandemError) as caught:
+        imported(tmp_path, LONG[0].replace(old, new), LONG[1])
+    assert str(caught.value).startswith(f"{tmp_path}/runs.csv{words}")
+
+
+def test_a_config_is_one_config(tmp_path: Path) -> None:
+    with pytest.raises(TandemError, match=r"runs.csv:3: another list of agents.* of a "):
+        imported(tmp_path, TEXT.replace("1,512", "1,1024"), SHORT)
+    without = "".join(f"{line}\n" for line in LONG[0].splitlines()[:-1])
+    more = without + "one server;1;A;9;8;0,3;7;398;1\none server;1;B;9;8;0,3;7;398;1\n"
+    with pytest.raises(TandemError, match=r"runs.csv:5: another list of agents.* of one-server"):
+        imported(tmp_path, more, LONG[1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("engine:", "engin:", ":7: run.engin: unknown key; did you mean 'engine'?"),
+        ("  wall: {column: wall_ms, unit: ms}\n", "", ":2: run: key 'wall' is missing"),
+        ("wall_ms, unit: ms", "wall_ms, unit: min", ":8: run.wall.unit: "),
+        ("wall_ms, unit: ms", "wall_ms", ":8: run.wall: key 'unit' is missing"),
+        ("topology: dual", "topology: triple", ":6: run.topology: "),
+        ("chimera_homo", "mine", ":5: run.scenario: "),
+        ("duration: {column: a_ms, unit: ms}, ", "", ":12: agents.collector: no duration"),
+        ('model: "gemma3:latest", ', "", ":12: agents.collector: no model"),
+        ("b_ms", "a_ms", ":13: agents.insight: duration"),
+        ("rows: run", "rows: execution", ":2: run: key 'agent' is missing"),
+        ("rows: run", "rows: block", ":1: rows: "),
+        ("{column: started}", "2026-03-01", ":9: 2026-03-01 is a date"),
+        ("num_ctx: 2048", "num_ctx: big", ":10: every_agent.options.num_ctx: "),
+        ("num_ctx: 2048", "num_ctx: 1.0", ":10: every_agent.options.num_ctx: "),
+        ("rows: run", 'rows: run\ndecimal: ","', ":2: decimal: "),
+        ("rows: run", "rows: [run", ":2: no valid YAML"),
+        ("insight:", "../x:", ":13: agents.../x: "),
+    ],
+)
+def test_a_bad_mapping_is_one_line_with_its_place(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in WIDE[1]
+    with pytest.raises(TandemError) as caught:
+        imported(tmp_path, WIDE[0], WIDE[1].replace(old, new))
+    assert str(caught.value).startswith(f"{tmp_path}/mapping.yaml{words}")
+    assert caught.value.exit_code == EXIT_USAGE
+
+
+JUNK = ("", ",", ";", "nan", "-1", "0", "1e300", "9" * 50, '"', "\n", "\0", "é", "../x", "{", "}")
+JUNK += ("9999-12-31T23:59:59Z", "null", "&a", "*a", "|", "column", "unit: s", "'", "[", ":")
+
+
+def test_whatever_is_damaged_is_one_line_or_runs(tmp_path: Path) -> None:
+    random = Random(5)  # noqa: S311 - damage, no secret
+    file, by = tmp_path / "runs.csv", tmp_path / "mapping.yaml"
+    good = 0
+    for _ in range(150):
+        texts = list(random.choice([WIDE, LONG, (TEXT, SHORT)]))
+        damaged = random.randrange(2)
+        for _ in range(random.randint(1, 3)):
+            at = random.randrange(len(texts[damaged]))
+            text = texts[damaged]
+            rest = at + random.choice([0, 1, 3, 8])
+            texts[damaged] = text[:at] + random.choice(JUNK) + text[rest:]
+        file.write_text(texts[0], encoding="utf-8")
+        by.write_text(texts[1], encoding="utf-8")
+        try:
+            rows(read("csv", file, by))
+        except TandemError as error:
+            good += "\n" not in str(error) and str(error).startswith(str(tmp_path))
+        else:
+            good += 1
+    assert good == 150
+
+
 def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -130,21 +309,21 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     by = ("--mapping", "by.yaml", "--name")
     text = said("runs.csv", *by, "mine")
     assert text.startswith("mine@1.0.0: resources/baselines/mine/1.0.0\nruns 2, executions 4, ")
-    assert "left out: 2 x column 'host' (not in the mapping)\n" in text
-    assert "note: first_token is missing in 4 of 4 executions: no parts of imbalance_loss." in text
-    found = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
-    assert (found["baseline"], found["runs"], found["executions"]) == ("mine@1.1.0", 2, 4)
-    assert found["left_out"] == {"column 'host' (not in the mapping)": 2}
-    assert found["efficiency_estimate"]["mean"] == pytest.approx(0.979681, abs=1e-6)
+    assert "left out: 2 x column 'host'" in text
+    assert "note: first_token is missing in 4 of 4 executions." in text
+    told = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
+    assert (told["baseline"], told["runs"], told["executions"]) == ("mine@1.1.0", 2, 4)
+    assert list(told["left_out"].values()) == [2]
+    assert told["efficiency_estimate"]["mean"] == pytest.approx(0.979681, abs=1e-6)
     for file in Path("resources/baselines/mine/1.0.0").iterdir():
         assert b"desk-7" not in file.read_bytes()
     done = CliRunner().invoke(main, ["diff", "mine@1.0.0", "mine@1.1.0"])
     assert done.exit_code == 0, done.output
 
-    assert "csv needs --mapping; config/README.md shows one" in said("x", "--name", "x", code=2)
-    assert "gone.csv: no such file; name the CSV file" in said("gone.csv", *by, "x", code=2)
+    assert "csv needs --mapping" in said("x", "--name", "x", code=2)
+    assert "gone.csv: no such file" in said("gone.csv", *by, "x", code=2)
     told = said("runs.csv", "--mapping", "gone.yaml", "--name", "x", code=2)
-    assert told.startswith("tandembench: gone.yaml: no such file; name the mapping file, or ")
+    assert told.startswith("tandembench: gone.yaml: no such file")
     assert "'../x' is no name" in said("runs.csv", *by, "../x", code=2)
     assert [folder.name for folder in Path("resources/baselines").iterdir()] == ["mine"]
     assert not Path("resources/x").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
-from tandembench.dataset.opened import OpenDataset, open_dataset
+from tandembench.dataset.load import OpenDataset, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store
 from tandembench.dataset.versions import ROOT, locate
 from tandembench.errors import EXIT_CORRUPT, TandemError

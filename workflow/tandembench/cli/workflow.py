@@ -5,10 +5,9 @@ from pathlib import Path
 import click
 
 from tandembench.cli import PATH, SESSION, styles
-from tandembench.dataset.aggregate import aggregate_phase
+from tandembench.dataset.aggregate import aggregate_phase, failed_blocks
 from tandembench.dataset.build import build_dataset
-from tandembench.dataset.manifest import drop_others
-from tandembench.dataset.prune import failed_blocks, remove, unnamed
+from tandembench.dataset.manifest import drop_others, remove, unnamed
 from tandembench.project import load_study, locked_model, open_plan
 from tandembench.servers.fetch import fetch_model as fetch
 from tandembench.servers.lock import live_entry, write_entry

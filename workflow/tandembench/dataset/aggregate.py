@@ -1,7 +1,7 @@
 """Run files of one phase -> its tables: runs, executions, telemetry, tokens."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from tandembench.tables.columns import (
 )
 from tandembench.tables.parquet import note_of, read_table, write_table, write_tables
 
-_KEYS = [column.name for column in KEYS]
+_OF = [*(column.name for column in KEYS), "mode", "agent"]
 
 
 def aggregate_phase(
@@ -37,7 +37,7 @@ def aggregate_phase(
     runs: list[Row] = []
     executions: list[Row] = []
     telemetry, tokens = [], []
-    machines: list[Row] = []
+    machines: list[Mapping[str, object]] = []
     codes: set[str] = set()
     for name in manifest["run_files"]:
         table = read_table(Path(name))
@@ -50,8 +50,8 @@ def aggregate_phase(
         if machine not in machines:
             machines.append(machine)
         codes.add(note["spec"]["code"])
-        telemetry.append(telemetry_table(table, phase))
-        tokens.append(token_table(table, phase))
+        telemetry.append(_telemetry(table, phase))
+        tokens.append(_tokens(table, phase))
         of_block = block_rows(table.drop_columns(["telemetry"]).to_pylist(), phase)
         runs += of_block[0]
         executions += of_block[1]
@@ -62,47 +62,46 @@ def aggregate_phase(
     write_table(runs_file, f"runs of phase {phase}", RUNS, runs, origin)
 
 
-def telemetry_table(raw: pa.Table, phase: str) -> pa.Table:
+def failed_blocks(run_files: Iterable[str]) -> list[Path]:
+    """The run files in which a config has no valid run; what is not measured yet is left out."""
+
+    def failed(run_file: Path) -> bool:
+        runs, _ = block_rows(read_table(run_file).to_pylist(), "")
+        configs = {run["config_id"] for run in runs}
+        return configs > {run["config_id"] for run in runs if run["valid"]}
+
+    return sorted(file for file in map(Path, run_files) if file.is_file() and failed(file))
+
+
+def _telemetry(raw: pa.Table, phase: str) -> pa.Table:
     """The samples in a run file, one row each; their agent is null in runs, which are of all."""
     nested = raw["telemetry"].combine_chunks()
     samples = pc.list_flatten(nested)
-    of = raw.select([*_KEYS, "mode", "agent"]).take(pc.list_parent_indices(nested))
-    solo = pc.equal(of["mode"], "solo")
-    agent = pc.if_else(solo, of["agent"], pa.scalar(None, pa.string()))
-    given = {"phase": _constant(phase, len(samples)), "agent": agent}
-    return _table(arrow_schema(TELEMETRY, ""), of, given, samples)
+    of = raw.select(_OF).take(pc.list_parent_indices(nested))
+    agent = pc.if_else(pc.equal(of["mode"], "solo"), of["agent"], pa.scalar(None, pa.string()))
+    columns = {field.name: pc.struct_field(samples, field.name) for field in samples.type}
+    columns |= {name: of[name] for name in _OF}
+    columns |= {"phase": pa.repeat(phase, len(samples)), "agent": agent}
+    return _table(arrow_schema(TELEMETRY, ""), columns)
 
 
-def token_table(raw: pa.Table, phase: str) -> pa.Table:
+def _tokens(raw: pa.Table, phase: str) -> pa.Table:
     """The chunks in a run file, one row each; of failed executions too."""
     nested = raw["steps"].combine_chunks()
     chunks = pc.struct_field(pc.list_flatten(nested), "chunk_ns")
     row_of_step = np.asarray(pc.list_parent_indices(nested))
     step_of_chunk = np.asarray(pc.list_parent_indices(chunks))
     row = row_of_step[step_of_chunk]
-    of = raw.select([*_KEYS, "mode", "agent"]).take(pa.array(row))
-    given = {
-        "phase": _constant(phase, len(row)),
+    of = raw.select(_OF).take(pa.array(row))
+    columns = {name: of[name] for name in _OF} | {
+        "phase": pa.repeat(phase, len(row)),
         # Rows rise, so that what stands before the first of a row is what to count from.
         "step": pa.array(step_of_chunk - np.searchsorted(row_of_step, row), pa.int64()),
         "chunk": pa.array(np.arange(len(row)) - np.searchsorted(row, row), pa.int64()),
         "t_ns": pc.list_flatten(chunks),
     }
-    return _table(arrow_schema(TOKENS, ""), of, given)
+    return _table(arrow_schema(TOKENS, ""), columns)
 
 
-def _table(
-    schema: pa.Schema, of: pa.Table, given: dict[str, Any], samples: pa.StructArray | None = None
-) -> pa.Table:
-    """Columns by name: those that are ``given``, then those ``of`` a row, else of its samples."""
-
-    def column(name: str) -> Any:  # noqa: ANN401 - an array, chunked or not
-        if name in given:
-            return given[name]
-        return of[name] if name in of.column_names else pc.struct_field(samples, name)
-
-    return pa.table([column(name) for name in schema.names], schema=schema)
-
-
-def _constant(text: str, n: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text), n)
+def _table(schema: pa.Schema, columns: Mapping[str, pa.Array]) -> pa.Table:
+    return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -8,34 +8,45 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from tandembench.dataset.build import write_dataset
 from tandembench.dataset.descriptor import (
     NAME,
+    Json,
     check_hash,
     check_resource,
     file_hash,
     read_descriptor,
     seal,
-    write_descriptor,
 )
 from tandembench.dataset.importers import read
+from tandembench.dataset.importers.source import Imported
 from tandembench.dataset.importers.tables import rows
-from tandembench.dataset.opened import check_tables, open_dataset
-from tandembench.dataset.rates import rates
-from tandembench.dataset.stores import is_address, open_store, put
-from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, next_version
+from tandembench.dataset.load import check_tables, open_dataset
+from tandembench.dataset.stores import fetch, is_address, open_store, put, stored
+from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, find, next_version
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.tables.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
-from tandembench.tables.parquet import write_table
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
+from tandembench.tables.parquet import as_table
 from tandembench.text import sanitise
 
 # Writes the files of a baseline into a folder, under the version that it will have.
 Build = Callable[[Path, str], None]
 Root = Path | str
 _LICENCE = re.compile(r"https?://\S{1,200}|[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
+
+
+class Verified(TypedDict):
+    """What reading a baseline came to: ``tables`` that are as frozen, or a fault with its exit."""
+
+    baseline: str
+    tables: int | None
+    fault: str | None
+    exit_code: int
 
 
 def publish(name: str, version: str | None, build: Build, root: Root = ROOT) -> Baseline:
@@ -56,29 +67,46 @@ def publish(name: str, version: str | None, build: Build, root: Root = ROOT) -> 
     try:
         while True:
             chosen = version or next_version(baselines(Path(root), name))
-            if _placed(partial, parent / chosen, lambda: build(partial, chosen)):  # noqa: B023 - called at once
+            build(partial, chosen)
+            if _placed(partial, parent / chosen):
                 return Baseline(name, chosen, parent / chosen)
             if version is not None:
                 fix = "a baseline never changes: give another --version"
                 what, where = f"{name}@{version} exists", str(parent / chosen)
                 raise TandemError(what, where=where, fix=fix)
+    except OSError as error:
+        raise _unwritable(parent, error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _placed(partial: Path, target: Path, build: Callable[[], None]) -> bool:
-    """Whether what ``build`` made in ``partial`` is now ``target``, on disk; not if that exists."""
+def _placed(partial: Path, target: Path) -> bool:
+    """Whether ``partial`` is now ``target``, and on disk; not if that exists."""
+    partial.chmod(0o755)
+    for path in (*(file for file in partial.iterdir() if file.is_file()), partial):
+        _sync(path)
     try:
-        build()
-        partial.chmod(0o755)
-        _sync(partial)
         partial.rename(target)  # refuses a folder that holds anything
-        _sync(target.parent)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return False
-        raise _unwritable(target, error) from None
+        raise
+    _sync(target.parent)
     return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> TandemError:
+    what = f"cannot write ({error.strerror or error})"
+    fix = "free some space or make the folder writable; nothing was changed"
+    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT)
 
 
 def freeze(
@@ -89,7 +117,13 @@ def freeze(
     ``licence``: an identifier such as CC-BY-4.0, or a URL; without it that of the dataset's own
     descriptor, if it has one.
     """
-    licences = {} if licence is None else {"licenses": [_licence(licence)]}
+    changes: dict[str, object] = {"name": name, "kind": "runs"}
+    if licence is not None:
+        if not _LICENCE.fullmatch(licence):
+            fix = "an SPDX identifier such as CC-BY-4.0, or the URL of its text"
+            what = f"'{sanitise(licence, 40)}' is no licence"
+            raise TandemError(what, where="--licence", fix=fix)
+        changes["licenses"] = [{"path" if licence.startswith("http") else "name": licence}]
     dataset = open_dataset(folder)
     check_tables(dataset)
 
@@ -98,19 +132,10 @@ def freeze(
             source, copy = folder / resource["path"], target / resource["path"]
             shutil.copyfile(source, copy)
             with copy.open("rb") as file:
-                check_hash(file_hash(file), resource, str(source))
-        about = {"name": name, "version": chosen, "kind": "runs"}
-        seal(target, {**dataset.descriptor, **licences, **about})
+                check_hash(file_hash(file), resource["hash"], source)
+        seal(target, {**dataset.descriptor, **changes, "version": chosen})
 
     return publish(name, version, build, root)
-
-
-def _licence(text: str) -> dict[str, str]:
-    """As a Data Package has it."""
-    if not _LICENCE.fullmatch(text):
-        fix = "an SPDX identifier such as CC-BY-4.0, or the URL of its text"
-        raise TandemError(f"'{sanitise(text, 40)}' is no licence", where="--licence", fix=fix)
-    return {"path": text} if text.startswith("http") else {"name": text}
 
 
 def import_runs(
@@ -120,44 +145,93 @@ def import_runs(
     version: str | None,
     root: Root = ROOT,
     mapping: Path | None = None,
-) -> tuple[Baseline, Mapping[str, int], tuple[str, ...]]:
-    """Another project's results as a baseline; with what was left out, and notes.
+) -> tuple[Baseline, Imported]:
+    """Another project's results as a baseline, and what was imported.
 
     ``mapping`` says what the columns of a CSV file are; folders have none.
     """
     check_name(name, version)
     imported = read(layout, source, mapping)
     runs, executions, phases = rows(imported)
-
-    def build(target: Path, chosen: str) -> None:
-        write_table(target / "runs.parquet", "runs", STUDY_RUNS, runs)
-        write_table(target / "executions.parquet", "executions", EXECUTIONS, executions)
-        write_table(target / "telemetry.parquet", "telemetry", TELEMETRY, [])
-        write_table(target / "tokens.parquet", "tokens", TOKENS, [])
-        write_table(target / "rates.parquet", "rates", RATES, rates(runs, executions))
-        manifest: dict[str, Any] = {
-            "study": name,
-            "title": f"{name}, imported ({layout})",
-            "session": runs[0]["session"],
-            "repetitions": max(run["repetition"] for run in runs),
+    tables = {
+        "runs": [as_table(STUDY_RUNS, runs)],
+        "executions": [as_table(EXECUTIONS, executions)],
+    }
+    is_csv = layout == "csv"
+    about = {
+        "name": name,
+        "title": f"{name}, imported ({layout})",
+        "kind": "runs",
+        "notes": list(imported.notes),
+        "sources": [
+            {"title": "a CSV file" if is_csv else f"result folders in the layout {layout}"}
+        ],
+        "study": {
+            "session": imported.runs[0].session,
+            "repetitions": max(run.repetition for run in imported.runs),
             # Of a table nobody knows in which order it was measured.
-            "order": None if layout == "csv" else "by_config",
+            "order": None if is_csv else "by_config",
             "seed": None,
             "margin": 0.05,
             "reference": "serial",
-            "engine": ", ".join(sorted({run["engine"] for run in runs})),
-            "phases": phases,
-            "analysing_code": None,
-        }
-        origin: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
-        write_descriptor(target, manifest, runs, executions, origin)
-        about = {"version": chosen, "kind": "runs", "notes": list(imported.notes)}
-        kind = "a CSV file" if layout == "csv" else f"result folders in the layout {layout}"
-        sources = [{"title": kind}]
-        seal(target, {**read_descriptor(target), **about, "sources": sources})
+            "engine": ", ".join(sorted({run.engine for run in imported.runs})),
+            "phases": [
+                {"name": phase, "title": f"Phase {phase}", "configs": configs}
+                for phase, configs in phases.items()
+            ],
+        },
+        "instrument": None,
+        "declared": None,
+    }
+    origin: dict[str, object] = {"machines": [], "measuring_code": [], "analysing_code": None}
 
-    baseline = publish(name, version, build, root)
-    return baseline, imported.skipped, imported.notes
+    def build(target: Path, chosen: str) -> None:
+        write_dataset(target, tables, {**about, "version": chosen}, origin)
+
+    return publish(name, version, build, root), imported
+
+
+def known(root: Root) -> list[Baseline]:
+    """All baselines at ``root``."""
+    return stored(open_store(str(root))) if is_address(str(root)) else baselines(Path(root))
+
+
+@contextmanager
+def _local(text: str, root: Root, tables: bool = True) -> Iterator[Baseline]:
+    """A baseline in a local folder: its own, or a checked copy for as long as the body runs."""
+    if not is_address(str(root)):
+        yield find(text, Path(root))
+        return
+    with tempfile.TemporaryDirectory(prefix="tandembench-") as folder:
+        yield fetch(open_store(str(root)), text, Path(folder), lambda _: tables)
+
+
+def described(text: str, root: Root) -> Json:
+    """The descriptor of the baseline ``name`` or ``name@version``, without its table schemas."""
+    with _local(text, root, tables=False) as one:
+        content = read_descriptor(one.folder)
+    for resource in content["resources"]:
+        resource.pop("schema", None)
+    return content
+
+
+def as_text(content: Json) -> str:
+    """A descriptor for people: a line for each thing that it tells."""
+    licences = [one.get("name") or one.get("path") for one in content.get("licenses", ())]
+    models = content.get("fingerprints", {}).get("models", ())
+    facts = {
+        "kind": content.get("kind"),
+        "created": content.get("created"),
+        "licence": ", ".join(map(str, licences)) or "none stated",
+        "sources": "; ".join(str(one.get("title")) for one in content.get("sources", ())),
+        "models": ", ".join(str(one["model"]) for one in models),
+        "tables": ", ".join(
+            f"{one['name']} ({one.get('bytes', 0)} bytes)" for one in content["resources"]
+        ),
+    }
+    lines = [f"{content['name']}@{content.get('version')}: {content.get('title')}"]
+    lines += [f"{name:8} {value}" for name, value in facts.items() if value]
+    return "\n".join(sanitise(line, 400) for line in lines)
 
 
 def verify(baseline: Baseline) -> int:
@@ -166,8 +240,7 @@ def verify(baseline: Baseline) -> int:
     TandemError (exit 3) names the first file that is not what was frozen.
     """
     if not (baseline.folder / NAME).is_file():
-        fix = "copy the baseline again"
-        where = str(baseline.folder / NAME)
+        where, fix = str(baseline.folder / NAME), "copy the baseline again"
         raise TandemError("missing", where=where, fix=fix, exit_code=EXIT_CORRUPT)
     content = read_descriptor(baseline.folder)
     if content.get("kind") == "published":
@@ -178,16 +251,15 @@ def verify(baseline: Baseline) -> int:
     return len(content["resources"])
 
 
-def _sync(folder: Path) -> None:
-    for path in (*(file for file in folder.iterdir() if file.is_file()), folder):
-        descriptor = os.open(path, os.O_RDONLY)
+def verify_all(texts: Sequence[str], root: Root) -> list[Verified]:
+    """What reading each of the baselines ``texts`` at ``root`` came to."""
+
+    def verified(text: str) -> Verified:
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with _local(text, root) as one:
+                return Verified(baseline=one.label, tables=verify(one), fault=None, exit_code=0)
+        except TandemError as error:
+            fault = str(error)
+            return Verified(baseline=text, tables=None, fault=fault, exit_code=error.exit_code)
 
-
-def _unwritable(path: Path, error: OSError) -> TandemError:
-    what = f"cannot write ({error.strerror or error})"
-    fix = "free some space or make the folder writable; nothing was changed"
-    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT)
+    return [verified(text) for text in texts]

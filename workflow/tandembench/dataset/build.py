@@ -1,120 +1,159 @@
 """Phases of a study -> its dataset: tables and the descriptor that vouches for them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tandembench.calibrate.record import read_instruments
-from tandembench.dataset.blocks import Row
-from tandembench.dataset.descriptor import OF_EXECUTIONS, write_descriptor
-from tandembench.dataset.manifest import read_manifest
-from tandembench.dataset.rates import COLUMNS, rates
-from tandembench.invocation import declarations
+from tandembench.dataset.descriptor import PROFILE, SCHEMA_VERSION, Json, resource_of, seal
+from tandembench.dataset.manifest import declarations, read_manifest
+from tandembench.dataset.rates import rates
 from tandembench.tables.columns import (
     EXECUTIONS,
+    KEYS,
     RATES,
     STUDY_RUNS,
     TELEMETRY,
     TOKENS,
     Column,
+    arrow_schema,
 )
-from tandembench.tables.parquet import read_file, read_table, write_table, write_tables
+from tandembench.tables.parquet import note_of, read_table, write_tables
 
-# Tables that a dataset takes over from its phases as they are.
-_JOINED: Mapping[str, Sequence[Column]] = {
-    "executions": EXECUTIONS,
-    "telemetry": TELEMETRY,
-    "tokens": TOKENS,
+_KEYS = tuple(column.name for column in KEYS)
+# The tables of a dataset, each with what its rows are told apart by. Telemetry has no key: a
+# solo's agent would be part of it, and is null in a run.
+_TABLES: Mapping[str, tuple[Sequence[Column], Sequence[str]]] = {
+    "runs": (STUDY_RUNS, _KEYS),
+    "executions": (EXECUTIONS, (*_KEYS, "agent", "mode")),
+    "telemetry": (TELEMETRY, ()),
+    "tokens": (TOKENS, (*_KEYS, "agent", "mode", "chunk")),
+    "rates": (RATES, ()),
 }
+# What a manifest holds of how the dataset is made; all the rest says what was asked.
+_NOT_OF_STUDY = {"study", "title", "analysing_code", "run_files", "calibrations"}
+_NOT_OF_PHASES = {"manifest", "tables"}
 
 
 def build_dataset(manifest_file: Path, folder: Path) -> None:
     """Join the phases that the study's manifest names into the dataset at ``folder``."""
     manifest = read_manifest(manifest_file)
     phases = [phase["tables"] for phase in manifest["phases"]]
-    runs: list[Row] = []
-    origin: dict[str, list[Any]] = {"machines": [], "measuring_code": []}
-    for tables in phases:
-        of_phase, note = read_file(Path(f"{tables}.parquet"))
-        runs += of_phase
-        for key, values in note.items():
+    of_phases = [read_table(Path(f"{tables}.parquet")) for tables in phases]
+    origin: dict[str, list[object]] = {"machines": [], "measuring_code": []}
+    for table in of_phases:
+        for key, values in note_of(table).items():
             origin[key] += [value for value in values if value not in origin[key]]
-    runs = with_makespan_ratio(runs, manifest["reference"])
-    write_table(folder / "runs.parquet", "runs", STUDY_RUNS, runs)
-    joined = {
-        table: [read_table(Path(f"{tables}.{table}.parquet")) for tables in phases]
-        for table in _JOINED
-    }
-    for table, columns in _JOINED.items():
-        write_tables(folder / f"{table}.parquet", table, columns, joined[table])
-    executions = _rows(joined["executions"], [*COLUMNS, *OF_EXECUTIONS])
-    write_table(folder / "rates.parquet", "rates from overlap", RATES, rates(runs, executions))
+    tables = {"runs": [_runs(of_phases, manifest["reference"])]}
+    for name in ("executions", "telemetry", "tokens"):
+        tables[name] = [read_table(Path(f"{place}.{name}.parquet")) for place in phases]
     instruments = read_instruments(manifest["calibrations"])
-    instrument = {name: asdict(one) for name, one in instruments.items()} or None
-    noted, used = declarations(manifest_file.parent), {run["invocation"] for run in runs}
-    declared = {name: noted[name] for name in sorted(noted.keys() & used)}
-    write_descriptor(folder, manifest, runs, executions, origin, instrument, declared)
-
-
-def _rows(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Row]:
-    wanted = list(dict.fromkeys(names))
-    return [row for table in tables for row in table.select(wanted).to_pylist()]
-
-
-def with_makespan_ratio(runs: Sequence[Mapping[str, Any]], reference: str) -> list[Row]:
-    """The runs with makespan_ratio against the ``reference`` topology, paired by round.
-
-    Null without a comparable run of the comparison's reference config, doing the same work, in the
-    same attempt at the round, and where the work was not fixed: a shorter answer is no faster
-    server. A twin, too, stands against the first run of the reference.
-    """
-    references = reference_configs(runs, reference)
-    walls = {
-        _round(run): run["wall_s"]
-        for run in runs
-        if comparable(run) and not run["twin"] and references.get(_work(run)) == run["config_id"]
+    asked = {key: value for key, value in manifest.items() if key not in _NOT_OF_STUDY}
+    asked["phases"] = [
+        {key: value for key, value in phase.items() if key not in _NOT_OF_PHASES}
+        for phase in manifest["phases"]
+    ]
+    noted = declarations(manifest_file.parent)
+    used = set(pc.unique(tables["runs"][0]["invocation"]).to_pylist())
+    about = {
+        "name": manifest["study"],
+        "title": manifest["title"],
+        "sources": [{"title": f"runs of the study {manifest['study']}, measured by tandem-bench"}],
+        "study": asked,
+        "instrument": {name: asdict(one) for name, one in instruments.items()} or None,
+        "declared": {name: noted[name] for name in sorted(noted.keys() & used)},
     }
-    rows = []
-    for run in runs:
-        wall_s = walls.get(_round(run)) if comparable(run) else None
-        added: Row = {"reference_config_id": None, "makespan_ratio": None}
-        if wall_s is not None:
-            added["reference_config_id"] = references[_work(run)]
-            added["makespan_ratio"] = wall_s / run["wall_s"]
-        rows.append({**run, **added})
-    return rows
+    write_dataset(folder, tables, about, {**origin, "analysing_code": manifest["analysing_code"]})
 
 
-def reference_configs(
-    runs: Sequence[Mapping[str, Any]], reference: str
-) -> dict[tuple[Any, Any], str]:
-    """One reference config for each (comparison, workload).
+def write_dataset(
+    folder: Path,
+    tables: Mapping[str, Sequence[pa.Table]],
+    about: Mapping[str, object],
+    origin: Mapping[str, object],
+) -> None:
+    """Write ``tables`` and their rates from overlap to ``folder``, and the descriptor of all.
 
-    Of several the one with most comparable runs, then the smallest id.
+    A table that is not given is empty. Times come from the data, so that the same rows give the
+    same bytes. ``about`` is what the descriptor says beside the tables, ``origin`` the fingerprints
+    of machines and code.
     """
-    counts = Counter(
-        (*_work(run), run["config_id"])
-        for run in runs
-        if run["topology"] == reference and comparable(run)
+    runs, executions = (pa.concat_tables(tables[name]) for name in ("runs", "executions"))
+    every = {**tables, "rates": [rates(runs, executions)]}
+    titles = {"rates": "rates from overlap"}
+    for name, (columns, _) in _TABLES.items():
+        path = folder / f"{name}.parquet"
+        write_tables(path, titles.get(name, name), columns, every.get(name, ()))
+    created = pc.max(runs["started_at"]).as_py()
+    boots = {boot for boot in pc.unique(runs["boot_id"]).to_pylist() if boot}
+    content = {
+        "$schema": PROFILE,
+        "schema_version": SCHEMA_VERSION,
+        **about,
+        **({"created": created.isoformat()} if created else {}),
+        "resources": [
+            resource_of(folder / f"{name}.parquet", columns, keys)
+            for name, (columns, keys) in _TABLES.items()
+        ],
+        "fingerprints": {
+            **origin,
+            "servers": _identities(executions, "engine", "engine_version"),
+            "models": _identities(executions, "model", "model_digest"),
+            "boots": sorted(boots),
+        },
+    }
+    seal(folder, content)
+
+
+def _identities(executions: pa.Table, name: str, identity: str) -> list[Json]:
+    """What was measured, with its distinct identities; null where no execution learned one.
+
+    An execution that failed may know none, which says nothing where another one does.
+    """
+    distinct = executions.group_by([name, identity]).aggregate([]).to_pylist()
+    known = {row[name] for row in distinct if row[identity] is not None}
+    kept = [row for row in distinct if row[identity] is not None or row[name] not in known]
+    return sorted(kept, key=lambda row: str((row[name], row[identity])))
+
+
+def _runs(phases: Sequence[pa.Table], reference: str) -> pa.Table:
+    """The runs of all phases, with the columns that only the whole study can say."""
+    runs = pa.concat_tables(phases)
+    frame = runs.select([*_KEYS, "workload", "topology", "valid", "work_effective", "wall_s"])
+    ratios = makespan_ratios(frame.to_pandas(), reference)
+    schema = arrow_schema(STUDY_RUNS, "")
+    columns = dict(zip(runs.column_names, runs.columns, strict=True))
+    for name in schema.names:
+        if name not in columns:
+            values = ratios[name] if name in ratios else [None] * len(runs)
+            columns[name] = pa.array(values, schema.field(name).type, from_pandas=True)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def makespan_ratios(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """reference_config_id and makespan_ratio of each run, against the ``reference`` topology.
+
+    Runs are paired by round. Null without a comparable run of the comparison's reference config,
+    doing the same work, in the same attempt at the round, and where the work was not fixed: a
+    shorter answer is no faster server. A twin, too, stands against the first run of the reference.
+    Of several reference configs of one work the one with most comparable runs counts, then the
+    smallest id.
+    """
+    work = ["comparison", "workload"]
+    pairing = ["session", "repetition", "round", "attempt", *work]
+    # Only wall times of fixed work may stand beside each other.
+    comparable = runs["valid"].astype(bool) & runs["work_effective"].eq("fixed")
+    references = runs[comparable & runs["topology"].eq(reference)]
+    configs = references.groupby([*work, "config_id"], dropna=False).size().reset_index(name="n")
+    chosen = configs.sort_values(["n", "config_id"], ascending=[False, True]).drop_duplicates(work)
+    first = references[~references["twin"].astype(bool)].merge(chosen, on=[*work, "config_id"])
+    walls = first[[*pairing, "config_id", "wall_s"]].rename(
+        columns={"config_id": "reference_config_id", "wall_s": "reference_wall_s"}
     )
-    chosen: dict[tuple[Any, Any], str] = {}
-    for *work, config_id in sorted(counts, key=lambda key: (-counts[key], *key)):
-        chosen.setdefault((work[0], work[1]), config_id)
-    return chosen
-
-
-def comparable(run: Mapping[str, Any]) -> bool:
-    """Whether a run's wall time may stand beside that of another topology."""
-    return bool(run["valid"]) and run["work_effective"] == "fixed"
-
-
-def _work(run: Mapping[str, Any]) -> tuple[Any, Any]:
-    return run["comparison"], run["workload"]
-
-
-def _round(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    return run["session"], run["repetition"], run["round"], run["attempt"], *_work(run)
+    paired = runs[[*pairing, "wall_s"]].merge(walls, on=pairing, how="left").set_index(runs.index)
+    paired["makespan_ratio"] = paired["reference_wall_s"] / paired["wall_s"]
+    return paired[["reference_config_id", "makespan_ratio"]].where(comparable)

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import click
 
+from tandembench.dataset.baseline import as_text, described, import_runs, known, verify_all
+from tandembench.dataset.baseline import freeze as freeze_dataset
+from tandembench.dataset.importers import summary
+from tandembench.dataset.load import load_dataset
+from tandembench.dataset.versions import locate
 from tandembench.errors import TandemError
 
 _PATH = click.Path(path_type=Path)
@@ -17,6 +22,8 @@ _ROOT = click.option(
     " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws.",
 )
 _STYLE = click.option("--format", "style", type=click.Choice(["text", "json"]), default="text")
+_NAME = click.option("--name", required=True, help="Name of the baseline.")
+_VERSION = click.option("--version", "number", help="Its version; the next one if left out.")
 
 
 @click.group()
@@ -27,8 +34,8 @@ def baseline() -> None:
 @baseline.command("import")
 @click.argument("layout")
 @click.argument("source", type=_PATH)
-@click.option("--name", required=True, help="Name of the baseline.")
-@click.option("--version", "number", help="Its version; the next one if left out.")
+@_NAME
+@_VERSION
 @click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
 @_STYLE
 def import_(
@@ -39,23 +46,20 @@ def import_(
     LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
     (a file, see config/README.md). Says what was imported, and what was left out and why.
     """
-    from tandembench.dataset.baseline import import_runs  # noqa: PLC0415 - one room per command
-    from tandembench.dataset.importers.summary import as_text, summary  # noqa: PLC0415
-    from tandembench.dataset.load import load_dataset  # noqa: PLC0415
 
-    made, skipped, notes = import_runs(layout, source, name, number, mapping=mapping)
-    shown = summary(load_dataset(made.folder), skipped, notes)
+    made, imported = import_runs(layout, source, name, number, mapping=mapping)
+    shown = summary.summary(load_dataset(made.folder), imported)
     if style == "json":
         named = {"baseline": made.label, "folder": str(made.folder), **shown}
         click.echo(json.dumps(named, indent=1))
     else:
-        click.echo(f"{made.label}: {made.folder}\n{as_text(shown)}", nl=False)
+        click.echo(f"{made.label}: {made.folder}\n{summary.as_text(shown)}")
 
 
 @baseline.command()
 @click.argument("dataset")
-@click.option("--name", required=True, help="Name of the baseline.")
-@click.option("--version", "number", help="Its version; the next one if left out.")
+@_NAME
+@_VERSION
 @click.option(
     "--licence",
     help="Licence of the data, such as CC-BY-4.0, or a URL; the dataset's own if left out.",
@@ -66,10 +70,8 @@ def freeze(
     dataset: str, name: str, number: str | None, licence: str | None, root: str, style: str
 ) -> None:
     """Freeze DATASET: results/study, a dataset's folder, or a baseline of runs to copy."""
-    from tandembench.dataset.baseline import freeze as make  # noqa: PLC0415
-    from tandembench.dataset.versions import locate  # noqa: PLC0415
 
-    made = make(locate(dataset)[0], name, number, root, licence)
+    made = freeze_dataset(locate(dataset)[0], name, number, root, licence)
     made_as = {"baseline": made.label, "folder": str(made.folder)}
     click.echo(json.dumps(made_as) if style == "json" else f"{made.label}: {made.folder}")
 
@@ -79,7 +81,6 @@ def freeze(
 @_STYLE
 def list_all(root: str, style: str) -> None:
     """List all baselines, a line each."""
-    from tandembench.dataset.catalogue import known  # noqa: PLC0415
 
     shown = known(root)
     if style == "json":
@@ -87,8 +88,8 @@ def list_all(root: str, style: str) -> None:
             {"name": one.name, "version": one.version, "folder": str(one.folder)} for one in shown
         ]
         click.echo(json.dumps(rows, indent=1))
-    for one in shown if style == "text" else ():
-        click.echo(one.label)
+    else:
+        click.echo("".join(f"{one.label}\n" for one in shown), nl=False)
 
 
 @baseline.command()
@@ -97,7 +98,6 @@ def list_all(root: str, style: str) -> None:
 @_STYLE
 def show(name: str, root: str, style: str) -> None:
     """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas."""
-    from tandembench.dataset.catalogue import as_text, described  # noqa: PLC0415
 
     shown = described(name, root)
     click.echo(json.dumps(shown, indent=2, sort_keys=True) if style == "json" else as_text(shown))
@@ -110,11 +110,10 @@ def show(name: str, root: str, style: str) -> None:
 @_STYLE
 def verify(names: tuple[str, ...], every: bool, root: str, style: str) -> None:
     """Check that the baselines NAMES (NAME or NAME@VERSION) are what was frozen."""
-    from tandembench.dataset.catalogue import known, verified  # noqa: PLC0415
 
     if not names and not every:
         raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
-    shown = verified([one.label for one in known(root)] if every else names, root)
+    shown = verify_all([one.label for one in known(root)] if every else names, root)
     if style == "json":
         click.echo(json.dumps(shown, indent=1))
     for one in shown if style == "text" else ():
@@ -122,4 +121,4 @@ def verify(names: tuple[str, ...], every: bool, root: str, style: str) -> None:
             click.echo(f"{one['baseline']}: {one['tables']} tables as they were frozen")
         else:
             click.echo(f"tandembench: {one['fault']}", err=True)
-    sys.exit(max(one.get("exit_code", 0) for one in shown) if shown else 0)
+    sys.exit(max((one["exit_code"] for one in shown), default=0))

@@ -1,15 +1,23 @@
-"""What the workflow writes down for its commands: RunSpecs, and manifests of what tables hold."""
+"""What the workflow writes down for its commands, and which files of the past a study has left.
+
+RunSpecs, manifests of what tables hold, and a list of invocations: a line when one starts, which
+also holds the digests of the hypotheses as they stood then, and one when it ends.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.files import read_text, replacing
 from tandembench.study.spec import RunSpec
 
+_INVOCATIONS = "invocations.ndjson"
 _MADE_BY = "run snakemake, which writes it"
+# What a study's results hold under names with digests, which a changed study no longer uses.
+_KEPT = ("runs/*/*.parquet", "specs/*.json", "phases/*", "manifest.*.json", "dataset.*.made")
 
 
 def write_texts(texts: Mapping[str, str]) -> None:
@@ -43,6 +51,43 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return content
 
 
+def note(
+    results: str,
+    invocation: str,
+    session: str,
+    event: Literal["start", "done", "stopped"],
+    hypotheses: Mapping[str, str] | None = None,
+) -> None:
+    """Append a line to the study's list of invocations; a killed one has a start and no end.
+
+    ``hypotheses`` are their digests by id, as they stand at the start.
+    """
+    line = {"invocation": invocation, "session": session, "event": event}
+    line["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    stand = {} if hypotheses is None else {"hypotheses": dict(hypotheses)}
+    path = Path(results, _INVOCATIONS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**line, **stand}, sort_keys=True) + "\n")
+
+
+def declarations(results: Path) -> dict[str, dict[str, str]]:
+    """Digests of the hypotheses by invocation, as they stood at its start.
+
+    An invocation that noted none is missing: what stood then is not known.
+    """
+    path = results / _INVOCATIONS
+    by_invocation: dict[str, dict[str, str]] = {}
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            line = json.loads(text)
+            digests = {str(key): str(value) for key, value in line["hypotheses"].items()}
+            by_invocation.setdefault(str(line["invocation"]), digests)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # an end, an older line, or one that a kill cut off
+    return by_invocation
+
+
 def drop_others(path: Path) -> None:
     """Delete what earlier manifests of the study left beside that at ``path``.
 
@@ -56,6 +101,28 @@ def drop_others(path: Path) -> None:
     others += [file for file in results.glob("phases/*") if not file.name.startswith(named)]
     for file in others:
         file.unlink(missing_ok=True)
+
+
+def unnamed(results: Path, named: Iterable[str]) -> list[Path]:
+    """Files below ``results`` that are not among ``named``, and the logs of run files that are not.
+
+    Only files of which a study says the names count; what else lies there is not its own.
+    """
+    current = {Path(file) for file in named}
+    stale = [file for pattern in _KEPT for file in results.glob(pattern) if file not in current]
+    logs = [results / "logs" / file.parent.name / f"{file.stem}.log" for file in stale]
+    return sorted([*stale, *(log for log in logs if log.is_file())])
+
+
+def remove(files: Iterable[Path]) -> Iterator[Path]:
+    """Delete ``files``, and give each that is gone; TandemError (exit 4) names one that stays."""
+    for file in files:
+        try:
+            file.unlink()
+        except OSError as error:
+            what, fix = f"cannot be removed ({error.strerror})", "make its folder writable"
+            raise TandemError(what, where=str(file), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
+        yield file
 
 
 def _corrupt(what: str, path: Path) -> TandemError:

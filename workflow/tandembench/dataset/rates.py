@@ -1,71 +1,94 @@
-"""Rates from overlap: what agents decode beside each other and alone, by scenario and topology."""
+"""Rates from overlap: what agents decode beside each other and alone, by scenario and topology.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+For runs without solos: what one agent gets while another decodes too, against what it gets alone.
+"""
 
-from tandembench.analysis.overlap import overlap_rates
-from tandembench.tables.columns import KEYS
+import math
+from collections.abc import Hashable, Sequence
 
-Row = dict[str, Any]
-_KEY = tuple(column.name for column in KEYS)
-# What this module reads of executions.
-COLUMNS = (
-    *_KEY,
-    *("mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"),
-)
+import numpy as np
+import pyarrow as pa
+from scipy.special import stdtrit
+
+from tandembench.tables.columns import KEYS, RATES
+from tandembench.tables.parquet import as_table
+
+_KEY = [column.name for column in KEYS]
 
 
-def rates(runs: Sequence[Mapping[str, Any]], executions: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The rows of the table ``rates``: each topology, then its scenarios.
+def rates(runs: pa.Table, executions: pa.Table) -> pa.Table:
+    """The table ``rates``: each topology, then its scenarios.
 
     From valid runs of two agents in which no model was loaded, where stamps tell who decoded
     when. A group that cannot tell the two rates apart has no row.
     """
-    warm = {_key(run) for run in runs if run["valid"] and not run["cold"] and run["n_agents"] == 2}
-    known = [
-        row
-        for row in executions
-        if row["mode"] == "concurrent" and _key(row) in warm
-        if row["overlap_s"] is not None and row["answer_tokens"] is not None
-    ]
+    of_runs = runs.select([*_KEY, "valid", "cold", "n_agents"]).to_pandas()
+    warm = of_runs[of_runs["valid"] & of_runs["cold"].ne(True) & of_runs["n_agents"].eq(2)]
+    names = ["mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"]
+    known = executions.select([*_KEY, *names]).to_pandas().merge(warm[_KEY], on=_KEY)
+    known = known[known["mode"] == "concurrent"].dropna(subset=["overlap_s", "answer_tokens"])
     table = []
-    for topology, scenario in _groups(known):
-        group = [
-            row
-            for row in known
-            if row["topology"] == topology and scenario in (None, row["scenario"])
-        ]
-        fitted = overlap_rates(
-            [max(row["answer_tokens"] - row["n_steps"], 0) for row in group],
-            [row["overlap_s"] for row in group],
-            [row["alone_s"] for row in group],
-            [_key(row) for row in group],
-        )
-        if fitted is None:
-            continue
-        row: Row = {
-            "scenario": scenario,
-            "topology": topology,
-            "runs": fitted.runs,
-            "alone_share": fitted.alone_share,
-        }
-        for name, interval in (
-            ("shared_tokens_per_s", fitted.shared),
-            ("solo_tokens_per_s", fitted.solo),
-            ("gain_overlap", fitted.gain),
-        ):
-            row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-        table.append(row)
-    return table
+    for topology, of_topology in known.groupby("topology"):
+        for scenario, group in [(None, of_topology), *of_topology.groupby("scenario")]:
+            fitted = overlap_rates(
+                (group["answer_tokens"] - group["n_steps"]).clip(lower=0).to_list(),
+                group["overlap_s"].to_list(),
+                group["alone_s"].to_list(),
+                group.groupby(_KEY, sort=False).ngroup().to_list(),
+            )
+            if fitted:
+                table.append({"scenario": scenario, "topology": topology, **fitted})
+    return as_table(RATES, table)
 
 
-def _groups(executions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
-    groups: list[tuple[str, str | None]] = []
-    for topology in sorted({row["topology"] for row in executions}):
-        scenarios = {row["scenario"] for row in executions if row["topology"] == topology}
-        groups += [(topology, None), *((topology, scenario) for scenario in sorted(scenarios))]
-    return groups
+def overlap_rates(
+    intervals: Sequence[float],
+    overlap_s: Sequence[float],
+    alone_s: Sequence[float],
+    run: Sequence[Hashable],
+) -> dict[str, float] | None:
+    """Least squares of tokens - 1 = r_shared * overlap + r_solo * alone, over executions.
 
-
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _KEY)
+    The columns of ``rates`` that are numbers: both rates in tokens/s and gain_overlap = 2 r_shared
+    / r_solo, each with its 95 % interval. ``run`` names the run of each execution: the agents of
+    one are not independent, so that the covariance is that of clusters (Liang & Zeger 1986,
+    small-sample factor G/(G-1)), t with G - 1 degrees of freedom. The gain's interval is that of
+    its logarithm by the delta method. A rate that depends on anything else (options, answer
+    length, drift) is averaged over. None with fewer than three runs, or where they do not show
+    that both rates are above 0: agents hardly ever decoded alone, or together.
+    """
+    x = np.column_stack([np.asarray(overlap_s, float), np.asarray(alone_s, float)])
+    y = np.asarray(intervals, float)
+    groups = {name: number for number, name in enumerate(dict.fromkeys(run))}
+    g = len(groups)
+    if g < 3 or np.linalg.matrix_rank(x) < 2:
+        return None
+    bread = np.linalg.inv(x.T @ x)
+    fitted = bread @ x.T @ y
+    if not (fitted > 0).all():
+        return None
+    scores = np.zeros((g, 2))
+    np.add.at(scores, [groups[name] for name in run], x * (y - x @ fitted)[:, None])
+    covariance = bread @ (scores.T @ scores) @ bread * g / (g - 1)
+    critical = float(stdtrit(g - 1, (1 + 0.95) / 2))
+    # Rounding can leave a variance of nothing a hair below 0.
+    halves = critical * np.sqrt(np.maximum(np.diag(covariance), 0))
+    if (fitted - halves <= 0).any():
+        return None
+    shared, solo = float(fitted[0]), float(fitted[1])
+    slope = np.array([1 / shared, -1 / solo])
+    half = critical * math.sqrt(max(float(slope @ covariance @ slope), 0.0))
+    gain = 2 * shared / solo
+    return {
+        "runs": g,
+        "alone_share": float(x[:, 1].sum() / x.sum()),
+        "shared_tokens_per_s": shared,
+        "shared_tokens_per_s_low": shared - float(halves[0]),
+        "shared_tokens_per_s_high": shared + float(halves[0]),
+        "solo_tokens_per_s": solo,
+        "solo_tokens_per_s_low": solo - float(halves[1]),
+        "solo_tokens_per_s_high": solo + float(halves[1]),
+        "gain_overlap": gain,
+        "gain_overlap_low": gain * math.exp(-half),
+        "gain_overlap_high": gain * math.exp(half),
+    }

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -36,6 +35,7 @@ from tandembench.text import sanitise
 # How long to wait for another writer of the same version, seconds.
 PATIENCE_S = 30.0
 _CLAIM = ".claim-"
+_AGAIN = "copy the baseline to the store again"
 # What AWS's client says -> what a user reads. Its own words may hold what is nobody's business.
 _SAYINGS = {
     "NO_SUCH_BUCKET": "no such bucket",
@@ -100,10 +100,13 @@ def fetch(
     """
     one = pick(text, stored(store), store.shown)
     copy = Path(tempfile.mkdtemp(dir=folder))
-    descriptor = _get(store, one, NAME, copy)
-    for resource in descriptor["resources"]:
+    shown = _get(store, f"{one.folder}/{NAME}", copy / NAME)
+    for resource in parse_descriptor((copy / NAME).read_bytes(), shown)["resources"]:
         if wanted(resource["name"]):
-            _get(store, one, resource["path"], copy, resource)
+            path = copy / resource["path"]
+            shown = _get(store, f"{one.folder}/{path.name}", path)
+            with path.open("rb") as file:
+                check_hash(file_hash(file), resource["hash"], shown)
     return Baseline(one.name, one.version, copy)
 
 
@@ -167,7 +170,7 @@ def _upload(store: Store, one: Baseline, folder: Path) -> None:
         with _explained(store, path), store.files.open_input_stream(path) as back:
             digest = file_hash(back)
         with (folder / name).open("rb") as file:
-            check_hash(digest, {"hash": file_hash(file)}, _shown(store, path))
+            check_hash(digest, file_hash(file), _shown(store, path))
 
 
 def _write(store: Store, path: str, content: Path | bytes) -> None:
@@ -182,25 +185,17 @@ def _write(store: Store, path: str, content: Path | bytes) -> None:
                     shutil.copyfileobj(file, target, 2**20)
 
 
-def _get(
-    store: Store, one: Baseline, name: str, folder: Path, resource: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Copy one object and check it, by ``resource`` or as a descriptor, which is returned."""
-    path, copy = f"{one.folder}/{name}", folder / name
+def _get(store: Store, path: str, copy: Path) -> str:
+    """Copy one object, and how it is shown."""
     shown = _shown(store, path)
     with _explained(store, path):
         try:
             source = store.files.open_input_stream(path, compression=None)
         except FileNotFoundError:
-            fix = "copy the baseline to the store again"
-            raise TandemError("missing", where=shown, fix=fix, exit_code=EXIT_CORRUPT) from None
+            raise TandemError("missing", where=shown, fix=_AGAIN, exit_code=EXIT_CORRUPT) from None
         with source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
-    if resource is None:
-        return parse_descriptor(copy.read_bytes(), shown)
-    with copy.open("rb") as file:
-        check_hash(file_hash(file), resource, shown)
-    return {}
+    return shown
 
 
 def _objects(store: Store, place: str) -> list[str]:
@@ -226,9 +221,8 @@ def _explained(store: Store, path: str) -> Iterator[None]:
         code = re.search(r"AWS Error ([A-Z_]+)", str(error))
         if code and code[1] == "VALIDATION":
             # The client checks what it gets against the store's own checksum.
-            what, fix = "not the bytes that were stored", "copy the baseline to the store again"
-            where = _shown(store, path)
-            raise TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT) from None
+            what, where = "not the bytes that were stored", _shown(store, path)
+            raise TandemError(what, where=where, fix=_AGAIN, exit_code=EXIT_CORRUPT) from None
         said = _SAYINGS.get(code[1], f"store error {code[1]}") if code else ""
         what = said or f"cannot be used ({os.strerror(getattr(error, 'errno', None) or 5)})"
         fix = (

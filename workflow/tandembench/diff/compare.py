@@ -8,7 +8,7 @@ import numpy as np
 
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.sides import Side
-from tandembench.dataset.opened import OpenDataset, column_names, definitions
+from tandembench.dataset.load import OpenDataset, column_names, definitions
 from tandembench.diff.metrics import Change, metric_changes
 from tandembench.diff.rows import Changes, changes, codes, match, read_both
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval, Moments, difference_family, exponential
 from tandembench.analysis.sides import DIFFERENT_ROUNDS, DIFFERENT_SESSIONS, difference
-from tandembench.dataset.opened import OpenDataset, column_names
+from tandembench.dataset.load import OpenDataset, column_names
 from tandembench.diff.rows import (
     Bools,
     Codes,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tandembench.dataset.opened import OpenDataset, column_names, read_part
+from tandembench.dataset.load import OpenDataset, column_names, read_part
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.tables.columns import KEYS
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tandembench.analysis.answer import answers
 from tandembench.analysis.findings import Answer
-from tandembench.dataset.load import load_table
-from tandembench.dataset.opened import open_dataset
+from tandembench.dataset.load import load_table, open_dataset
 from tandembench.errors import TandemError
 from tandembench.report.answer_json import as_values
 from tandembench.report.said import said

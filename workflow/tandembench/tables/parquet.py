@@ -30,8 +30,8 @@ def write_table(
     path: Path,
     title: str,
     columns: Sequence[Column],
-    rows: Sequence[Mapping[str, Any]],
-    note: Mapping[str, Any] | None = None,
+    rows: Sequence[Mapping[str, object]],
+    note: Mapping[str, object] | None = None,
 ) -> None:
     """Write ``rows`` (a missing key is null) to ``path``, which appears whole or not at all.
 
@@ -40,7 +40,7 @@ def write_table(
     write_tables(path, title, columns, [as_table(columns, rows)], note)
 
 
-def as_table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def as_table(columns: Sequence[Column], rows: Sequence[Mapping[str, object]]) -> pa.Table:
     """``rows`` (a missing key is null) as a table in memory, far smaller than they are."""
     schema = arrow_schema(columns, "")
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
@@ -51,7 +51,7 @@ def write_tables(
     title: str,
     columns: Sequence[Column],
     tables: Sequence[pa.Table],
-    note: Mapping[str, Any] | None = None,
+    note: Mapping[str, object] | None = None,
 ) -> None:
     """Write ``tables``, all of these columns, as one table in the same way."""
     schema = arrow_schema(columns, title)
@@ -120,17 +120,6 @@ def note_of(table: pa.Table) -> dict[str, Any]:
     """The JSON note in the metadata of a table that was read whole; empty if it has none."""
     note: dict[str, Any] = json.loads(table.schema.metadata.get(_NOTE_KEY, b"{}"))
     return note
-
-
-def read_file(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of a table as dicts, and its note."""
-    table = read_table(path)
-    return table.to_pylist(), note_of(table)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table as dicts."""
-    return read_file(path)[0]
 
 
 def read_columns(path: Path, names: Sequence[str], coded: bool = False) -> pa.Table:

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tandembench.dataset.importers import chimeraforge_python, chimeraforge_rust, csv_runs
-from tandembench.dataset.importers.source import Imported, check_runs, unreadable
+from tandembench.dataset.importers import chimeraforge, csv_runs
+from tandembench.dataset.importers.source import Imported, bad, unreadable
 from tandembench.errors import TandemError
 from tandembench.text import sanitise
 
 # Layouts of folders; a file has one of its own, which its mapping tells.
 _FOLDERS: Mapping[str, Callable[[Path], Imported]] = {
-    "chimeraforge-rust": chimeraforge_rust.read,
-    "chimeraforge-python": chimeraforge_python.read,
+    "chimeraforge-rust": chimeraforge.read_rust,
+    "chimeraforge-python": chimeraforge.read_python,
 }
 
 
@@ -37,5 +37,11 @@ def read(layout: str, source: Path, mapping: Path | None = None) -> Imported:
     if not imported.runs:
         fix = f"name the folder that holds results in the layout {layout}"
         raise TandemError("no run in it", where=str(source), fix=fix)
-    check_runs(imported.runs, source)
+    seen = set()
+    for run in imported.runs:
+        key = run.place, run.repetition
+        if key in seen:
+            what = f"repetition {run.repetition} of '{sanitise(run.place, 80)}' is there twice"
+            raise bad(source, what)
+        seen.add(key)
     return imported

@@ -1,113 +1,173 @@
 """The mapping file of a CSV import: which column is what, in which unit, and what holds for all."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from ruamel.yaml import YAML
+from pydantic import BaseModel, Field
 
 from tandembench.files import read_text
-from tandembench.study.check import fault_at
-from tandembench.study.ids import SCENARIO_SHORT
-from tandembench.study.json_schema import check
-from tandembench.study.strict_yaml import parse
-from tandembench.tables.columns import TOPOLOGIES
+from tandembench.study.check import NAME, Keys, Maybe, Name, fault_at, read_keys
+from tandembench.study.spec import Scenario, Topology
 
-_SCHEMA = Path(__file__).parents[3] / "schemas/csv_mapping.schema.yaml"
-_SEPARATORS = {"tab": "\t"}
-# A constant, or {column: NAME} with what is to be known of the column.
-Source = Any
-KNOWN = {"scenario": tuple(SCENARIO_SHORT), "topology": TOPOLOGIES}
+Unit = Literal["s", "ms", "us", "ns"]
+_Cell = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-@dataclass(frozen=True, slots=True)
-class CsvMapping:
-    """``run`` and ``agents`` say where their values come from; agents have what every one has.
+class Column(Keys):
+    """{column: NAME}, with the name of a column as in the file's first line."""
 
-    ``by_run``: a row is a run, with columns for each agent; else it is one agent in a run.
-    """
+    column: _Cell
 
-    by_run: bool
-    separator: str
-    decimal: str
-    run: Mapping[str, Source]
-    agents: Mapping[str, Mapping[str, Source]]
+
+class Words(Column):
+    """{column: NAME}, with values: {...} where its texts mean something else."""
+
+    values: Maybe[Annotated[dict[str, _Cell], Field(min_length=1)]] = None
+
+
+class Time(Column):
+    """{column: NAME, unit: s, ms, us or ns}."""
+
+    unit: Unit
+
+
+class Moment(Column):
+    """{column: NAME}, with a unit if it counts from 1970, or a zone if its times name none."""
+
+    unit: Maybe[Unit] = None
+    zone: Annotated[
+        str, Field(pattern="^[+-][0-9]{2}:[0-9]{2}$", description="a zone such as '+00:00'")
+    ] = ""
+
+
+class Repetition(Column):
+    """{column: NAME}, or {column: NAME, first: 0} if they count from 0."""
+
+    first: Annotated[int, Field(ge=0, le=1)] = 1
+
+
+# What a value comes from: a constant for all, or a column.
+Text = _Cell | Words
+Begin = _Cell | Moment
+Whole = int | Column
+Number = float | Column
+
+
+class Options(Keys):
+    """Model options; None where the file does not tell."""
+
+    num_gpu: Maybe[Whole] = None
+    num_ctx: Maybe[Whole] = None
+    temperature: Maybe[Number] = None
+    top_p: Maybe[Number] = None
+    top_k: Maybe[Whole] = None
+    min_p: Maybe[Number] = None
+    repeat_penalty: Maybe[Number] = None
+    num_predict: Maybe[Whole] = None
+
+
+class Agent(Keys):
+    """Where the values of an execution come from; None where the file does not tell."""
+
+    model: Maybe[Text] = None
+    duration: Maybe[Time] = None
+    started_at: Maybe[Begin] = None
+    first_token: Maybe[Time] = None
+    decode: Maybe[Time] = None
+    prompt: Maybe[Time] = None
+    load: Maybe[Time] = None
+    tokens: Maybe[Column] = None
+    calls: Annotated[int, Field(ge=1, le=1000)] | Column = 1
+    options: Options = Options()
+
+
+class Run(Keys):
+    """Where the values of a run come from."""
+
+    config: Text
+    scenario: Scenario | Words
+    topology: Topology | Words
+    engine: Text
+    phase: Text = "all"
+    session: Text = "s1"
+    repetition: Maybe[Repetition] = None
+    wall: Time
+    started_at: Begin
+    agent: Maybe[Words] = None
+
+
+class CsvMapping(Keys):
+    """``rows``: a row is a run, with columns for each agent, or one agent's execution in a run."""
+
+    rows: Literal["run", "execution"]
+    separator: Literal[",", ";", "tab"] = ","
+    decimal: Literal[".", ","] = "."
+    run: Run
+    every_agent: Agent = Agent()
+    agents: Annotated[
+        dict[Name, Agent],
+        Field(min_length=1, max_length=16, description=f"1 to 16 agents by name: {NAME}"),
+    ]
 
     def columns(self) -> set[str]:
         """All columns that it names."""
-        return {*_columns(self.run), *_columns(self.agents)}
+        return set(_columns(self))
 
 
 def read_mapping(path: Path) -> CsvMapping:
-    """The mapping at ``path``; TandemError names file, line and key of what is wrong in it."""
+    """The mapping at ``path``; its agents have what every one has, their own keys before that.
+
+    TandemError names file, line and key of what is wrong in it.
+    """
     where = str(path)
     text = read_text(path, "name the mapping file, or write one as config/README.md shows")
-    values, lines = parse(text, where)
-    read = check(values, lines, _schema(), where)
-    agents = {
-        name: _merged(read.get("every_agent", {}), agent) for name, agent in read["agents"].items()
-    }
-    fault = _run_fault(read) or _agent_fault(read["rows"] == "run", agents)
+    mapping, lines = read_keys(CsvMapping, text, where)
+    every = mapping.every_agent
+    agents = {}
+    for name, agent in mapping.agents.items():
+        options = every.options.model_copy(update=_given(agent.options))
+        agents[name] = every.model_copy(update={**_given(agent), "options": options})
+    mapping = mapping.model_copy(update={"agents": agents})
+    fault = _fault(mapping)
     if fault:
         raise fault_at(*fault, lines, where)
-    separator = _SEPARATORS.get(read["separator"], read["separator"])
-    return CsvMapping(read["rows"] == "run", separator, read["decimal"], read["run"], agents)
+    return mapping
 
 
-def _merged(every: Mapping[str, Source], agent: Mapping[str, Source]) -> dict[str, Source]:
-    """What one agent's values come from: its own word counts before everyone's."""
-    options = {**every.get("options", {}), **agent.get("options", {})}
-    return {**every, **agent, "options": options}
-
-
-# Where in the mapping a fault is, what it is, and what to do.
-Fault = tuple[tuple[str | int, ...], str, str]
-
-
-def _run_fault(read: Mapping[str, Any]) -> Fault | None:
-    """What the schema cannot say of the file as a whole and of ``run``."""
-    run = read["run"]
-    if read["separator"] == read["decimal"]:
+def _fault(mapping: CsvMapping) -> tuple[tuple[str, ...], str, str] | None:
+    """What keys say together that cannot be: where in the file, what, and what to do."""
+    run = mapping.run
+    if mapping.separator == mapping.decimal:
         return ("decimal",), "',' stands between columns already", "write decimal: '.'"
-    if read["rows"] == "run" and "agent" in run:
+    if mapping.rows == "run" and run.agent:
         return ("run", "agent"), "a row is a run, with all its agents", "leave it out"
-    for key in ("agent", "repetition"):
-        if read["rows"] == "execution" and key not in run:
+    for key, given in (("agent", run.agent), ("repetition", run.repetition)):
+        if mapping.rows == "execution" and not given:
             what = f"key '{key}' is missing: it tells which rows are one run"
             return ("run",), what, f"add {key}: {{column: NAME}}"
-    for key, known in KNOWN.items():
-        if isinstance(run[key], str) and run[key] not in known:
-            return ("run", key), f"'{run[key]}' is none", f"one of: {', '.join(known)}"
-    return None
-
-
-def _agent_fault(by_run: bool, agents: Mapping[str, Mapping[str, Source]]) -> Fault | None:
-    """What the schema cannot say of the agents."""
     taken: dict[str, str] = {}
-    for name, agent in agents.items():
-        for key, fix in (("duration", "{column: NAME, unit: s}"), ("model", "its name")):
-            if key not in agent:
-                what = f"no {key}, here or in every_agent"
-                return ("agents", name), what, f"add {key}: {fix}"
-        column = agent["duration"]["column"]
-        if by_run and column in taken:
+    for name, agent in mapping.agents.items():
+        if agent.duration is None or agent.model is None:
+            key = "model" if agent.duration else "duration"
+            return ("agents", name), f"no {key}, here or in every_agent", f"add {key}"
+        column = agent.duration.column
+        if mapping.rows == "run" and column in taken:
             what = f"duration is in the same column as that of {taken[column]}"
             return ("agents", name), what, "name a column for each agent, or write rows: execution"
         taken[column] = name
     return None
 
 
-def _columns(source: Source) -> Iterator[str]:
-    if isinstance(source, Mapping) and isinstance(source.get("column"), str):
-        yield source["column"]
-    elif isinstance(source, Mapping):
-        for value in source.values():
-            yield from _columns(value)
+def _given(part: Keys) -> dict[str, object]:
+    """What was written for it."""
+    return {name: getattr(part, name) for name in part.model_fields_set}
 
 
-@cache
-def _schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe").load(_SCHEMA)
-    return loaded
+def _columns(value: object) -> Iterator[str]:
+    if isinstance(value, Column):
+        yield value.column
+    inner = dict(value) if isinstance(value, BaseModel) else value
+    if isinstance(inner, dict):
+        for one in inner.values():
+            yield from _columns(one)

@@ -1,259 +1,234 @@
 """Anyone's runs from a CSV file, by a mapping file: a row is a run, or one agent in a run."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast, get_args
 
-from tandembench.dataset.importers.csv_cells import Row, read_rows
-from tandembench.dataset.importers.csv_mapping import KNOWN, CsvMapping, Source, read_mapping
-from tandembench.dataset.importers.source import Imported, SourceAgent, SourceRun, utc
+from tandembench.dataset.importers.csv_cells import Line, read_lines
+from tandembench.dataset.importers.csv_mapping import (
+    Agent,
+    CsvMapping,
+    Text,
+    read_mapping,
+)
+from tandembench.dataset.importers.source import MOST, Imported, SourceAgent, SourceRun, utc
 from tandembench.dataset.versions import is_name
-from tandembench.study.spec import Topology
+from tandembench.study.spec import Scenario, Topology
 from tandembench.text import sanitise
 
 _WHOLE = ("num_gpu", "num_ctx", "top_k", "num_predict")
+# What one config has only one of, in words.
+_CONTENT = {"place": "name", **{name: name for name in ("phase", "scenario", "topology", "engine")}}
 # Two clocks and rounding make a part longer than its whole, but not by more than this.
 _SLACK, _SLACK_S = 1.05, 0.05
 # Nobody waits so much longer than the agents took.
 _LONGEST_WAIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A run with the line that it was first seen in."""
-
-    row: Row
-    run: SourceRun
+# (session, config, repetition)
+_Key = tuple[str, str, int]
 
 
 def read(path: Path, mapping_file: Path) -> Imported:
     """All runs in the file at ``path``; TandemError names the line that cannot be one."""
     mapping = read_mapping(mapping_file)
-    rows, header = read_rows(path, mapping)
-    listed = _wide(rows, mapping) if mapping.by_run else _long(rows, mapping)
-    for one in listed:
-        _check_times(one)
-    _check_keys(listed)
-    _check_configs(listed)
+    lines, header = read_lines(path, mapping)
+    told = [
+        [(line, _run(line, mapping, key, agents)) for line in of_run]
+        for key, of_run in _by_run(lines, mapping).items()
+        if (agents := _agents(of_run, mapping))
+    ]
+    for of_run in told:
+        _check_times(*of_run[0])
+    _check_same([one for of_run in told for one in of_run])
+    # A run of several lines began when the first of them did.
+    runs = tuple(min((run for _, run in of_run), key=lambda run: run.started_at) for of_run in told)
     skipped = {
-        f"column '{sanitise(name, 40)}' (not in the mapping)": len(rows)
+        f"column '{sanitise(name, 40)}' (not in the mapping)": len(lines)
         for name in header
         if name not in mapping.columns()
     }
-    return Imported(tuple(one.run for one in listed), skipped, _notes(listed, mapping))
+    return Imported(runs, skipped, _notes(runs, mapping))
 
 
-def _wide(rows: Iterable[Row], mapping: CsvMapping) -> list[_Listed]:
-    """A run a row; without a column of repetitions, rows of a config are counted."""
-    counted: dict[tuple[str, str], int] = {}
-    listed = []
-    for row in rows:
-        agents = [_agent(row, name, source) for name, source in mapping.agents.items()]
-        session, config = _identity(row, mapping.run)
-        counted[session, config] = counted.get((session, config), 0) + 1
-        listed.append(_Listed(row, _run(row, mapping.run, agents, counted[session, config])))
-    return listed
+def _by_run(lines: Iterable[Line], mapping: CsvMapping) -> dict[_Key, list[Line]]:
+    """The lines of each run: one of its own, or one for each agent.
+
+    Without a column of repetitions, the lines of a config are counted.
+    """
+    counted: Counter[tuple[str, str]] = Counter()
+    runs: dict[_Key, list[Line]] = {}
+    for line in lines:
+        session, config = (
+            _name(line, line.text(source)) for source in (mapping.run.session, mapping.run.config)
+        )
+        counted[session, config] += 1
+        repetition = counted[session, config]
+        if source := mapping.run.repetition:
+            number = line.whole(source)
+            if number is None or number < source.first:
+                what = f"repetition {'missing' if number is None else number}"
+                fix = "correct it, or write first: 0 into the mapping"
+                raise line.bad(f"{what}; they count from {source.first}", fix)
+            repetition = number - source.first + 1
+        of_run = runs.setdefault((session, config, repetition), [])
+        if of_run and mapping.rows == "run":
+            what = f"repetition {repetition} of {config} is there already, in line"
+            raise line.bad(f"{what} {of_run[0].number}")
+        of_run.append(line)
+    return runs
 
 
-def _long(rows: Iterable[Row], mapping: CsvMapping) -> list[_Listed]:
-    """Rows of one session, config and repetition are the agents of one run."""
-    together: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        key = (*_identity(row, mapping.run), _repetition(row, mapping.run["repetition"]))
-        together.setdefault(key, []).append(row)
-    return [_joined(these, mapping) for these in together.values()]
-
-
-def _joined(rows: Sequence[Row], mapping: CsvMapping) -> _Listed:
-    """One run of its rows, which must say the same of it; it began when the first one did."""
-    by_agent: dict[str, Row] = {}
-    for row in rows:
-        name = row.text(mapping.run["agent"])
+def _agents(lines: Sequence[Line], mapping: CsvMapping) -> tuple[SourceAgent, ...]:
+    """The agents of a run, each of its own line or all of one, in the mapping's order."""
+    by_agent = {} if mapping.run.agent else dict.fromkeys(mapping.agents, lines[0])
+    for line in lines if mapping.run.agent else ():
+        name = line.text(cast(Text, mapping.run.agent))
         if name not in mapping.agents:
             fix = f"agents of the mapping: {', '.join(mapping.agents)}"
-            raise row.bad(f"agent '{name}' is not in the mapping", fix)
-        if name in by_agent:
-            line = by_agent[name].line
-            raise row.bad(f"agent '{name}' of this run stands in line {line} already")
-        by_agent[name] = row
-    named = [(by_agent[name], name) for name in mapping.agents if name in by_agent]
-    agents = [_agent(row, name, mapping.agents[name]) for row, name in named]
-    runs = [_run(row, mapping.run, agents, None) for row in rows]
-    first = min(runs, key=lambda run: run.started_at)
-    for row, run in zip(rows, runs, strict=True):
-        for key in ("wall_s", "phase", "scenario", "topology", "engine"):
-            if getattr(run, key) != getattr(runs[0], key):
-                what = f"another {key.removesuffix('_s')} than in line {rows[0].line}, of one run"
-                raise row.bad(what)
-    return _Listed(rows[0], first)
-
-
-def _identity(row: Row, source: Mapping[str, Source]) -> tuple[str, str]:
-    """(session, config), as the file calls them."""
-    return row.text(source.get("session", "s1")), row.text(source["config"])
-
-
-def _repetition(row: Row, source: Mapping[str, Any]) -> int:
-    first = int(source.get("first", 1))
-    number = row.count(source)
-    if number is None or number < first:
-        what = f"repetition {'missing' if number is None else number}; they count from {first}"
-        raise row.bad(what, "mend it, or write first: 0 into the mapping")
-    return number - first + 1
-
-
-def _run(
-    row: Row, source: Mapping[str, Source], agents: Sequence[SourceAgent], counted: int | None
-) -> SourceRun:
-    session, config = _identity(row, source)
-    began_ns = row.moment(source["started_at"])
-    started_at = None if began_ns is None else utc(began_ns)
-    if started_at is None:
-        raise row.bad("no time at which the run began")
-    scenario, topology = (_known(row, key, source[key]) for key in KNOWN)
-    repetition = source.get("repetition")
-    return SourceRun(
-        place=config,
-        phase=_name(row, row.text(source.get("phase", "all"))),
-        scenario=scenario,
-        repetition=_repetition(row, repetition) if repetition else counted or 0,
-        wall_s=cast(float, row.seconds(source["wall"], required=True)),
-        started_at=started_at,
-        agents=tuple(agents),
-        session=_name(row, session),
-        engine=row.text(source["engine"]),
-        config_id=_name(row, config),
-        topology=cast(Topology, topology),
+            raise line.bad(f"agent '{name}' is not in the mapping", fix)
+        if other := by_agent.get(name):
+            raise line.bad(f"agent '{name}' of this run stands in line {other.number} already")
+        by_agent[name] = line
+    return tuple(
+        _agent(by_agent[name], name, source)
+        for name, source in mapping.agents.items()
+        if name in by_agent
     )
 
 
-def _known(row: Row, key: str, source: Source) -> str:
-    """A word of the study's vocabulary."""
-    text = row.text(source)
-    if text not in KNOWN[key]:
-        fix = f"translate it in the mapping, values: {{...}}, to one of {', '.join(KNOWN[key])}"
-        raise row.bad(f"'{text}' is no {key}", fix)
-    return text
-
-
-def _name(row: Row, text: str) -> str:
-    """A text as a name: what a name cannot hold becomes "-"."""
-    name = text if is_name(text) else re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if not is_name(name):
-        raise row.bad(f"'{text[:80]}' makes no name", "shorten it, to letters and digits")
-    return name
-
-
-def _agent(row: Row, name: str, source: Mapping[str, Source]) -> SourceAgent:
-    duration_s = cast(float, row.seconds(source["duration"], required=True))
-    first_token_s = row.seconds(source.get("first_token"))
-    calls = row.count(source.get("calls", 1))
+def _agent(line: Line, name: str, source: Agent) -> SourceAgent:
+    # Every agent of a mapping that was read has both.
+    duration_s, model = line.time(source.duration), line.text(source.model)  # type: ignore[arg-type]
+    first_token_s = line.seconds(source.first_token)
+    calls = line.whole(source.calls)
     if not calls:
-        raise row.bad(f"no LLM call of {name}")
-    started_ns = row.moment(source.get("started_at"))
-    options = {option: row.option(of, option in _WHOLE) for option, of in source["options"].items()}
+        raise line.bad(f"no LLM call of {name}")
+    started_ns = line.moment(source.started_at)
+    options = {
+        option: line.whole(of, -MOST) if option in _WHOLE else line.real(of)
+        for option, of in source.options
+    }
     return SourceAgent(
         name=name,
-        model=row.text(source["model"]),
+        model=model,
         options={option: value for option, value in options.items() if value is not None},
-        endpoint=None,
         duration_s=duration_s,
         first_token_s=first_token_s,
         ttft_s=first_token_s if calls == 1 else None,
-        decode_s=row.seconds(source.get("decode")),
-        prompt_s=row.seconds(source.get("prompt")),
-        load_s=row.seconds(source.get("load")),
-        server_decode_s=None,
-        answer_tokens=row.count(source.get("tokens")),
+        decode_s=line.seconds(source.decode),
+        prompt_s=line.seconds(source.prompt),
+        load_s=line.seconds(source.load),
+        answer_tokens=line.whole(source.tokens),
         calls=calls,
         ended_ns=None if started_ns is None else started_ns + round(duration_s * 1e9),
     )
 
 
-def _check_times(listed: _Listed) -> None:
+def _run(line: Line, mapping: CsvMapping, key: _Key, agents: tuple[SourceAgent, ...]) -> SourceRun:
+    """What a line says of its run."""
+    source = mapping.run
+    began_ns = line.moment(source.started_at)
+    started_at = None if began_ns is None else utc(began_ns)
+    if started_at is None:
+        raise line.bad("no time at which the run began")
+    return SourceRun(
+        place=line.text(source.config),
+        phase=_name(line, line.text(source.phase)),
+        scenario=_known(line, "scenario", source.scenario, get_args(Scenario)),
+        repetition=key[2],
+        wall_s=line.time(source.wall),
+        started_at=started_at,
+        agents=agents,
+        session=key[0],
+        engine=line.text(source.engine),
+        config_id=key[1],
+        topology=cast(Topology, _known(line, "topology", source.topology, get_args(Topology))),
+    )
+
+
+def _known(line: Line, key: str, source: Text, words: Sequence[str]) -> str:
+    """A word of the study's vocabulary."""
+    text = line.text(source)
+    if text not in words:
+        fix = f"translate it in the mapping, values: {{...}}, to one of {', '.join(words)}"
+        raise line.bad(f"'{text}' is no {key}", fix)
+    return text
+
+
+def _name(line: Line, text: str) -> str:
+    """A text as a name: what a name cannot hold becomes "-"."""
+    name = text if is_name(text) else re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if not is_name(name):
+        raise line.bad(f"'{text[:80]}' makes no name", "shorten it, to letters and digits")
+    return name
+
+
+def _check_times(line: Line, run: SourceRun) -> None:
     """Parts that are longer than their whole, and waits beyond reason, are in wrong units."""
-    row, run = listed.row, listed.run
-    fix = "are the mapping's units right?"
+    fix = "check the units in the mapping"
     for agent in run.agents:
         parts = (agent.first_token_s or 0.0) + (agent.decode_s or 0.0)
         if parts > _SLACK * agent.duration_s + _SLACK_S:
             what = f"first token and decoding of {agent.name} take {parts:g} s of its"
-            raise row.bad(f"{what} {agent.duration_s:g} s", fix)
+            raise line.bad(f"{what} {agent.duration_s:g} s", fix)
     durations = [agent.duration_s for agent in run.agents]
     least = sum(durations) if run.topology == "serial" else max(durations)
-    if least > _SLACK * run.wall_s + _SLACK_S:
-        raise row.bad(f"a wall time of {run.wall_s:g} s for agents that take {least:g} s", fix)
-    if run.wall_s > _LONGEST_WAIT * sum(durations) + _SLACK_S:
-        what = f"a wall time of {run.wall_s:g} s for agents that take {sum(durations):g} s in all"
-        raise row.bad(what, fix)
+    most = _LONGEST_WAIT * sum(durations)
+    if least > _SLACK * run.wall_s + _SLACK_S or run.wall_s > most + _SLACK_S:
+        took = " and ".join(f"{duration:g}" for duration in durations)
+        raise line.bad(f"a wall time of {run.wall_s:g} s for agents that take {took} s", fix)
 
 
-def _check_keys(listed: Sequence[_Listed]) -> None:
-    """No two runs are the same repetition, and no two configs get one name."""
-    seen: dict[tuple[Any, ...], _Listed] = {}
-    called: dict[str | None, str] = {}
-    for one in listed:
-        run = one.run
+def _check_same(told: Iterable[tuple[Line, SourceRun]]) -> None:
+    """Lines of one run say the same of it, and what has one config's name is one config."""
+    first: dict[object, tuple[Line, SourceRun]] = {}
+    for line, run in told:
         key = run.session, run.config_id, run.repetition
-        other = called.setdefault(run.config_id, run.place)
-        if other != run.place:
-            what = f"configs '{other[:60]}' and '{run.place[:60]}' would both be {run.config_id}"
-            raise one.row.bad(what)
-        if key in seen:
-            what = f"repetition {run.repetition} of {run.config_id} is there already, in line"
-            raise one.row.bad(f"{what} {seen[key].row.line}")
-        seen[key] = one
+        other, of_run = first.setdefault(key, (line, run))
+        if run.wall_s != of_run.wall_s:
+            raise line.bad(f"another wall than in line {other.number}, of one run")
+        other, of_config = first.setdefault(run.config_id, (line, run))
+        changed = [
+            word
+            for name, word in _CONTENT.items()
+            if getattr(run, name) != getattr(of_config, name)
+        ]
+        if _of_agents(run) != _of_agents(of_config):
+            changed.append("list of agents, models and options")
+        if changed:
+            raise line.bad(f"another {changed[0]} of {run.config_id} than in line {other.number}")
 
 
-def _check_configs(listed: Sequence[_Listed]) -> None:
-    """What stands under one config's name is one config."""
-    first: dict[str | None, _Listed] = {}
-    for one in listed:
-        other = first.setdefault(one.run.config_id, one)
-        for what, these, others in zip(
-            ("phase", "scenario", "topology", "engine", "agents, models or options"),
-            _content(one.run),
-            _content(other.run),
-            strict=True,
-        ):
-            if these != others:
-                said = f"{one.run.config_id} has another {what} than in line {other.row.line}"
-                raise one.row.bad(said.replace("another agents", "other agents"))
+def _of_agents(run: SourceRun) -> list[object]:
+    return [(agent.name, agent.model, agent.options) for agent in run.agents]
 
 
-def _content(run: SourceRun) -> tuple[object, ...]:
-    agents = [(agent.name, agent.model, agent.options) for agent in run.agents]
-    return run.phase, run.scenario, run.topology, run.engine, agents
-
-
-def _notes(listed: Sequence[_Listed], mapping: CsvMapping) -> tuple[str, ...]:
+def _notes(runs: Sequence[SourceRun], mapping: CsvMapping) -> tuple[str, ...]:
     """How what was kept is to be read."""
-    runs = [one.run for one in listed]
     agents = [agent for run in runs for agent in run.agents]
     notes = [
-        "Durations, wall times and counts are the file's: only the decimal point of times was"
-        " moved, to seconds. Nothing of it was measured here."
+        "Durations, wall times and counts are those of the file; times were converted to seconds"
+        " without loss. Nothing was measured here."
     ]
     lacking = {
-        "tokens": ("answer_tokens", "tokens/s"),
-        "first_token": ("first_token_s", "parts of imbalance_loss"),
-        "decode": ("decode_s", "parts of imbalance_loss and no throughput_delta"),
-        "load": ("load_s", "cold"),
-        "started_at": ("ended_ns", "rates from overlap"),
+        "answer_tokens": ("tokens", "There are no tokens per second"),
+        "first_token_s": ("first_token", "There is no split of imbalance_loss"),
+        "decode_s": ("decode", "There are no split of imbalance_loss and no throughput_delta"),
+        "load_s": ("load", "Whether a run was cold is not known"),
+        "ended_ns": ("started_at", "There are no rates from overlap"),
     }
-    for name, (field, without) in lacking.items():
+    for field, (key, without) in lacking.items():
         n = sum(getattr(agent, field) is None for agent in agents)
         if n:
-            notes.append(f"{name} is missing in {n} of {len(agents)} executions: no {without}.")
-    if isinstance(mapping.run["started_at"], str):
-        notes.append("All runs have the mapping's start time: their order is not known.")
-    renamed = sorted({run.place for run in runs if run.place != run.config_id})
+            notes.append(f"{key} is missing in {n} of {len(agents)} executions. {without} there.")
+    if isinstance(mapping.run.started_at, str):
+        notes.append("All runs have the mapping's start time. Their order is not known.")
+    renamed = {run.place: run.config_id for run in runs if run.place != run.config_id}
     if renamed:
-        example = next(run for run in runs if run.place == renamed[0])
+        place = min(renamed)
         notes.append(
-            f"{len(renamed)} configs were given names that can be one:"
-            f" '{renamed[0][:60]}' is {example.config_id}."
+            f"{len(renamed)} names of configs cannot be ids and were changed:"
+            f" '{place[:60]}' is {renamed[place]}."
         )
     return tuple(notes)

@@ -1,18 +1,11 @@
 """Imported runs -> the rows of an ordinary dataset. What a source does not tell is null."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from tandembench.dataset.importers.source import (
-    Imported,
-    SourceAgent,
-    SourceRun,
-    config_ids,
-    kept,
-)
+from tandembench.dataset.importers.source import Imported, SourceAgent, SourceRun, bad, config_ids
 from tandembench.dataset.versions import is_name
-from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.metrics import (
     IMBALANCE_PARTS,
     Timing,
@@ -23,19 +16,16 @@ from tandembench.metrics import (
 )
 from tandembench.study.spec import digest
 
-Row = dict[str, Any]
+Row = dict[str, object]
 # A load takes longer than this, a warm Ollama's bookkeeping does not: as where blocks are measured.
 COLD_LOAD_S = 0.5
-# What needs decode_s, which not every source has.
-_OF_DECODING = (*IMBALANCE_PARTS, "throughput_delta_tokens_per_s")
 # What is null where a source does not tell something of every agent of a run, or of an execution.
 _RUN_NEEDS: Mapping[str, Sequence[str]] = {
     "first_token_s": IMBALANCE_PARTS,
-    "decode_s": _OF_DECODING,
+    "decode_s": (*IMBALANCE_PARTS, "throughput_delta_tokens_per_s"),
     "answer_tokens": (
-        *_OF_DECODING,
-        "aggregate_tokens_per_s",
-        "makespan_per_token_s",
+        *IMBALANCE_PARTS,
+        *("throughput_delta_tokens_per_s", "aggregate_tokens_per_s", "makespan_per_token_s"),
         "answer_tokens",
     ),
 }
@@ -46,27 +36,24 @@ _EXECUTION_NEEDS: Mapping[str, Sequence[str]] = {
 }
 
 
-def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]]:
-    """(runs, executions, phases) of what was imported; phases as a descriptor lists them.
+def rows(imported: Imported) -> tuple[list[Row], list[Row], dict[str, list[str]]]:
+    """(runs, executions, configs by phase) of what was imported.
 
     TandemError (exit 3) for a config whose options make no id.
     """
     ids = config_ids(imported.runs)
     for place, config_id in ids.items():
         if not is_name(config_id):
-            fix = "mend its options or take it out; nothing was imported"
-            what = f"'{config_id[:80]}' is no id of a config"
-            raise TandemError(what, where=place, fix=fix, exit_code=EXIT_CORRUPT)
+            raise bad(place, f"'{config_id[:80]}' is no id of a config", "correct its options")
     runs: list[Row] = []
     executions: list[Row] = []
-    phases: dict[str, list[str]] = {}
+    phases: dict[str, dict[str, None]] = {}
     for run in imported.runs:
         config_id = ids[run.place]
-        listed = phases.setdefault(run.phase, [])
-        if config_id not in listed:
-            listed.append(config_id)
+        phases.setdefault(run.phase, {})[config_id] = None
         shared = _shared(run, config_id)
         timings = [_timing(agent) for agent in run.agents]
+        runs.append(shared | _run(run, timings))
         together = zip(
             run.agents, timings, _overlaps(run.agents), _first_tokens(run.agents), strict=True
         )
@@ -74,12 +61,7 @@ def rows(imported: Imported) -> tuple[list[Row], list[Row], list[dict[str, Any]]
             shared | _execution(index, agent, timing) | overlap | first_token
             for index, (agent, timing, overlap, first_token) in enumerate(together)
         ]
-        runs.append(shared | _run(run, timings))
-    listing = [
-        {"name": name, "title": f"Phase {name}", "configs": configs}
-        for name, configs in phases.items()
-    ]
-    return runs, executions, listing
+    return runs, executions, {phase: list(configs) for phase, configs in phases.items()}
 
 
 def _shared(run: SourceRun, config_id: str) -> Row:
@@ -99,12 +81,12 @@ def _shared(run: SourceRun, config_id: str) -> Row:
         "topology": topology,
         "n_agents": len(run.agents),
         "work_policy": "natural",
+        "work_effective": "natural",
         "engine": run.engine,
         "workload": workload,
         "content": digest([workload, topology]),
         "started_at": run.started_at,
         "valid": True,
-        "reason": None,
     }
 
 
@@ -139,8 +121,7 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
     together = len(starts) == len(run.agents) > 1 and not serial
     return {
         **run_metrics(timings, [None] * len(timings), run.wall_s, serial=serial),
-        "cold": _any_cold([agent.load_s for agent in run.agents]),
-        "work_effective": "natural",
+        "cold": _any_cold(run.agents),
         "contention_source": run.contention,
         "answer_tokens": sum(timing.answer_tokens for timing in timings),
         "start_skew_s": (max(starts) - min(starts)) / 1e9 if together else None,
@@ -148,22 +129,23 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
     }
 
 
-def _any_cold(loads: Sequence[float | None]) -> bool | None:
-    known = [load for load in loads if load is not None]
-    return any(load > COLD_LOAD_S for load in known) if len(known) == len(loads) else None
+def _any_cold(agents: Sequence[SourceAgent]) -> bool | None:
+    known = [agent.load_s for agent in agents if agent.load_s is not None]
+    return any(load > COLD_LOAD_S for load in known) if len(known) == len(agents) else None
 
 
 def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
+    # The name of another machine is nobody's business.
+    local = re.fullmatch(r"https?://(127\.0\.0\.1|\[::1\])(:\d+)?", agent.endpoint or "")
     return {
         "agent": agent.name,
         "agent_index": index,
         "mode": "concurrent",
-        "endpoint": kept(agent.endpoint),
+        "endpoint": agent.endpoint if local else None,
         "model": agent.model,
         "options_asked": json.dumps(dict(agent.options), sort_keys=True),
-        "work_effective": "natural",
         "clock": "source",
-        "cold": _any_cold([agent.load_s]),
+        "cold": _any_cold([agent]),
         "n_steps": agent.calls,
         "load_s": agent.load_s,
         "prompt_s": agent.prompt_s,
@@ -180,12 +162,20 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
     """
     # Seconds since the last end: Unix time in ns has more digits than a float keeps.
     base = max((agent.ended_ns for agent in agents if agent.ended_ns is not None), default=0)
-    windows = [_window(agent, base) for agent in agents]
-    known = [window for window in windows if window is not None]
-    if len(known) < len(agents) or len(agents) < 2:
-        return [{"overlap_s": None, "alone_s": None} for _ in agents]
-    shares = decode_overlap([[window] for window in known])
+    windows = [window for agent in agents if (window := _window(agent, base))]
+    if len(windows) < len(agents) or len(agents) < 2:
+        return [{} for _ in agents]
+    shares = decode_overlap([[window] for window in windows])
     return [{"overlap_s": beside, "alone_s": alone} for beside, alone in shares]
+
+
+def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:
+    if agent.started_ns is None or agent.ended_ns is None or agent.ttft_s is None:
+        return None
+    if agent.calls != 1:
+        return None
+    begin = (agent.started_ns - base) / 1e9 + agent.ttft_s
+    return begin, max(begin, (agent.ended_ns - base) / 1e9)
 
 
 def _first_tokens(agents: Sequence[SourceAgent]) -> list[Row]:
@@ -206,12 +196,3 @@ def _first_tokens(agents: Sequence[SourceAgent]) -> list[Row]:
         {"first_token_start_s": first, "service_order": place}
         for first, place in zip(first_s, service_order(first_s), strict=True)
     ]
-
-
-def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:
-    if agent.started_ns is None or agent.ended_ns is None or agent.ttft_s is None:
-        return None
-    if agent.calls != 1:
-        return None
-    begin = (agent.started_ns - base) / 1e9 + agent.ttft_s
-    return begin, max(begin, (agent.ended_ns - base) / 1e9)

@@ -1,0 +1,417 @@
+"""Result folders of Chimeraforge's runners: what is kept; bad input is one line and no baseline."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from tandembench.cli import main
+from tandembench.dataset.baseline import import_runs
+from tandembench.dataset.importers import read
+from tandembench.dataset.importers.source import unix_ns
+from tandembench.dataset.importers.tables import rows
+from tandembench.dataset.load import Dataset, load_dataset
+from tandembench.dataset.rates import rates
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
+from tandembench.tables.parquet import as_table
+
+Json = dict[str, Any]
+RUST, PYTHON = "chimeraforge-rust", "chimeraforge-python"
+CALLS = ("collector", "result", "individual_runs")
+
+
+def agent(port: int, seconds: float, **options: Any) -> Json:
+    """An agent as the Rust runner writes it, with one call."""
+    call = {
+        "ttft_ms": 250.0,
+        "total_duration_ms": 1000 * seconds,
+        "eval_duration_ms": 1000 * seconds - 300,
+        "prompt_eval_duration_ms": 20.0,
+        "load_duration_ms": 100.0,
+        "tokens_generated": 100,
+    }
+    return {
+        "config": {"base_url": f"http://localhost:{port}", "model": "m:latest", "options": options},
+        "execution_time_s": seconds,
+        "result": {"individual_runs": [call], "timestamp": "2025-11-13T02:00:17.960590100Z"},
+    }
+
+
+def metrics(**changes: Any) -> Json:
+    """A run of the Rust runner."""
+    return {
+        "collector": agent(11434, 4.0, num_gpu=80, num_ctx=512),
+        "insight": agent(11435, 5.0, num_gpu=80, num_ctx=512),
+        "scenario": "chimera_homo",
+        "run_number": 1,
+        "summary": {"concurrent_wall_time_s": 5.0, "resource_contention_detected": False},
+    } | changes
+
+
+def python_metrics(**changes: Any) -> Json:
+    """A run of the Python runner, two calls an agent."""
+    sums = {"total_requests": 2, "average_ttft_ms": 250.0, "total_tokens_generated": 300}
+    agents = {
+        name: {"model": "m:latest", "configuration": options, "aggregate_metrics": sums}
+        for name, options in (("collector", {}), ("insight", {"num_gpu": 60, "num_ctx": 512}))
+    }
+    summary = {
+        "concurrent_wall_time": 5.5,
+        "resource_contention_detected": False,
+        "collector_ollama_url": "http://localhost:11434",
+        "insight_ollama_url": "http://localhost:11435",
+        # of TR110's, these are the collector's and the insight agent's in every scenario
+        "baseline_duration": 4.0,
+        "chimera_duration": 5.0,
+    }
+    times = {"collector_execution_time": 4.0, "insight_execution_time": 5.0}
+    return {**agents, **times, "summary": summary} | changes
+
+
+def write(root: Path, place: str, content: Json | None = None) -> Path:
+    path = root / place / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics() if content is None else content))
+    return path
+
+
+def write_log(root: Path, *tests: tuple[int, str]) -> None:
+    results = [
+        {"test_id": test, "scenario": scenario, "start_time": f"2025-10-09T22:11:{test:02}.5"}
+        for test, scenario in tests
+    ]
+    (root / "test_execution_log.json").write_text(json.dumps({"test_results": results}))
+
+
+def imported(tmp_path: Path, layout: str = RUST) -> Dataset:
+    made, _ = import_runs(layout, tmp_path / "in", "x", None, tmp_path / "b")
+    return load_dataset(made.folder)
+
+
+def one_run(tmp_path: Path, content: Json) -> Dataset:
+    write(tmp_path / "in", "homo/run_1", content)
+    return imported(tmp_path)
+
+
+def refused(source: Path, root: Path, layout: str = RUST) -> str:
+    with pytest.raises(TandemError) as caught:
+        import_runs(layout, source, "x", None, root)
+    assert not root.exists(), "something was written"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# What is kept
+
+
+def test_folders_say_phase_and_repetition(tmp_path: Path) -> None:
+    for place in (
+        "homo_gpu80_ctx512/run_3/run_1",
+        "homo_gpu80_ctx512/run_4",
+        "runtime-tokio-default/chimera_homo_gpu80_ctx512/run_2/run_1",
+        "runtime-async_std/chimera_homo_gpu80_ctx512/run_1/run_1",
+    ):
+        write(tmp_path / "in", place)
+    runs = imported(tmp_path).runs
+    columns = (runs[name] for name in ("phase", "config_id", "repetition"))
+    assert sorted(zip(*columns, strict=True)) == [
+        ("all", "homo-g80-c512", 3),
+        ("all", "homo-g80-c512", 4),
+        ("runtime-async-std", "runtime-async-std-homo-g80-c512", 1),
+        ("runtime-tokio-default", "runtime-tokio-default-homo-g80-c512", 2),
+    ]
+
+
+def test_options_are_those_of_the_file_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    wide = {"temperature": 0.800000011920929, "repeat_penalty": 1.0499999523162842}
+    content = metrics(
+        collector=agent(11434, 4.0),
+        insight=agent(11435, 5.0, num_gpu=80, num_ctx=2048, top_k=None, **wide),
+        scenario="baseline_vs_chimera",
+    )
+    write(tmp_path / "in", "phase3/baseline-vs-chimera/gpu60_ctx512/run_1", content)
+    dataset = imported(tmp_path)
+    assert dataset.runs["config_id"].to_list() == ["validation-bvc-g80-c2048"]
+    assert [json.loads(text) for text in dataset.executions["options_asked"]] == [
+        {},
+        {"num_gpu": 80, "num_ctx": 2048, "temperature": 0.8, "repeat_penalty": 1.05},
+    ]
+
+
+@pytest.mark.parametrize("flag", [True, False, None])
+def test_two_calls_of_an_agent_are_one_execution(tmp_path: Path, flag: bool | None) -> None:
+    content = metrics()
+    calls = content["collector"]["result"]["individual_runs"]
+    calls.append({**calls[0], "ttft_ms": 150.0, "tokens_generated": 51, "eval_duration_ms": 99.5})
+    # a tenth of a nanosecond, and the sources' own flag and delta, which are not asked
+    content["collector"]["result"]["timestamp"] = "2025-11-13T02:00:17.9605901007Z"
+    content["summary"] |= {"resource_contention_detected": flag, "throughput_delta": 99.0}
+    dataset = one_run(tmp_path, content)
+    row = dataset.executions.set_index("agent").loc["collector"]
+    assert (row["n_steps"], row["answer_tokens"], row["duration_s"]) == (2, 151, 4.0)
+    assert row["ttft_s"] == 0.25
+    assert row["first_token_s"] == pytest.approx(0.4)
+    assert row["decode_s"] == pytest.approx(3.7995)
+    assert row["decode_rate_tokens_per_s"] == pytest.approx(149 / 3.7995)
+    # which of the two decoded when is not known
+    assert dataset.executions["overlap_s"].isna().all()
+    run = dataset.runs.iloc[0]
+    assert not run["contention_speedup_rule"]
+    assert run["throughput_delta_tokens_per_s"] == pytest.approx(99 / 4.7 - 149 / 3.7995)
+    kept = run["contention_source"]
+    assert pd.isna(kept) if flag is None else bool(kept) is flag
+
+
+def test_servers_are_told_apart_and_not_named(tmp_path: Path) -> None:
+    content = metrics()
+    for name, port in (("collector", 11434), ("insight", 11435)):
+        content[name]["config"]["base_url"] = f"http://me:key@desk-7.example:{port}"
+        content[name]["result"]["system_info"] = {"hostname": "desk-7"}
+    dataset = one_run(tmp_path / "far", content)
+    assert dataset.runs["topology"].to_list() == ["dual"]
+    assert dataset.executions["endpoint"].isna().all()
+    for file in dataset.opened.folder.iterdir():
+        assert b"desk-7" not in file.read_bytes()
+    # one URL in two spellings is one server
+    content = metrics(insight=agent(11434, 5.0))
+    content["insight"]["config"]["base_url"] = "http://127.0.0.1:11434/"
+    dataset = one_run(tmp_path / "near", content)
+    assert dataset.runs["topology"].to_list() == ["single"]
+    assert set(dataset.executions["endpoint"]) == {"http://127.0.0.1:11434"}
+
+
+def test_two_agents_decode_beside_each_other_over_the_full_hour(tmp_path: Path) -> None:
+    early, late = agent(11434, 4.0), agent(11435, 6.0)
+    early["result"]["timestamp"] = "2025-11-13T01:59:59.000000000Z"
+    late["result"]["timestamp"] = "2025-11-13T02:00:01.000000000Z"
+    dataset = one_run(tmp_path, metrics(collector=early, insight=late))
+    # Both begin at 01:59:55 and have their first token after 0.25 s.
+    table = dataset.executions.set_index("agent")
+    assert table["overlap_s"].to_dict() == pytest.approx({"collector": 3.75, "insight": 3.75})
+    assert table["alone_s"].to_dict() == pytest.approx({"collector": 0.0, "insight": 2.0})
+
+
+def test_the_log_alone_names_the_scenario_of_the_python_runners_tests(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    for place in ("phase_1_test_001/run_1", "phase_1_test_001/run_2", "phase_3_test_007/run_1"):
+        write(root, place, python_metrics())
+    write_log(root, (1, "baseline_vs_chimera"), (7, "chimera_hetero"), (9, "chimera_homo"))
+    (root / "phase_1_test_001/summary.json").write_text("{}")
+    dataset = imported(tmp_path, PYTHON)
+    runs = dataset.runs.set_index(["config_id", "repetition"])
+    assert runs["scenario"].to_dict() == {
+        ("bvc-g60-c512", 1): "baseline_vs_chimera",
+        ("bvc-g60-c512", 2): "baseline_vs_chimera",
+        ("validation-hetero-gdefaultx60-cdefaultx512", 1): "chimera_hetero",
+    }
+    # the second run of a test began when the first had ended
+    starts = runs["started_at"].sort_index()
+    assert (starts.iloc[1] - starts.iloc[0]).total_seconds() == 5.5
+    row = dataset.executions[dataset.executions["agent"] == "collector"].iloc[0]
+    assert (row["duration_s"], row["answer_tokens"], row["n_steps"]) == (4.0, 300, 2)
+    assert row["first_token_s"] == 0.5  # the mean, times two calls
+    assert dataset.runs["imbalance_token"].isna().all()
+
+
+def test_stamps_are_read_to_the_nanosecond() -> None:
+    assert unix_ns("1970-01-01T00:00:01.2Z") == 1_200_000_000
+    assert unix_ns("1970-01-01T00:00:01.1234567899Z") == 1_123_456_789
+    assert unix_ns("1970-01-01T00:00:01+00:00") == 1_000_000_000
+    assert unix_ns("1970-01-01T00:00:01") is None
+    assert unix_ns("1970-13-01T00:00:01Z") is None
+
+
+# What is refused
+
+
+def changed(*keys: str | int, to: Any) -> str:
+    content = metrics()
+    place: Any = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = to
+    return json.dumps(content)
+
+
+DAMAGED: dict[str, tuple[str, str]] = {
+    "half": (json.dumps(metrics())[:300], "Invalid JSON"),
+    "not an object": ("[]", ""),
+    "NaN": (json.dumps(metrics()).replace("250.0", "NaN"), f"'{'.'.join(CALLS)}.0.ttft_ms'"),
+    "infinite": (
+        json.dumps(metrics()).replace('"execution_time_s": 4.0', '"execution_time_s": 1e999'),
+        "'collector.execution_time_s'",
+    ),
+    "a metric missing": (changed("summary", to={}), "'summary.concurrent_wall_time_s'"),
+    "another scenario": (changed("scenario", to="else"), "'scenario'"),
+    **{
+        f"a time of {value!s:.20}": (
+            changed("insight", "execution_time_s", to=value),
+            "'insight.execution_time_s'",
+        )
+        for value in (0, -1, 5e9, 10**400, "4", True)
+    },
+    "no flag": (
+        changed("summary", "resource_contention_detected", to="yes"),
+        "'summary.resource_contention_detected'",
+    ),
+    "no call": (changed(*CALLS, to=[]), f"'{'.'.join(CALLS)}'"),
+    "many tokens": (
+        changed(*CALLS, 0, "tokens_generated", to=10**20),
+        f"'{'.'.join(CALLS)}.0.tokens_generated'",
+    ),
+    "half a token": (
+        changed(*CALLS, 0, "tokens_generated", to=1.5),
+        f"'{'.'.join(CALLS)}.0.tokens_generated'",
+    ),
+    "an option that is a path": (
+        changed("insight", "config", "options", "num_ctx", to="../x"),
+        "'insight.config.options.num_ctx'",
+    ),
+    "before 1970": (
+        changed("insight", "result", "timestamp", to="0001-01-01T00:00:00Z"),
+        "'insight.result.timestamp'",
+    ),
+    "begun before 1970": (
+        changed("insight", "result", "timestamp", to="1970-01-01T00:00:00Z"),
+        "an agent that started before 1970",
+    ),
+    "no time": (changed("insight", "result", "timestamp", to="noon"), "'insight.result.timestamp'"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_run_is_named(tmp_path: Path, text: str, words: str) -> None:
+    write(tmp_path / "in", "homo/run_1")
+    path = write(tmp_path / "in", "homo/run_2")
+    path.write_text(text)
+    assert refused(tmp_path / "in", tmp_path / "b").startswith(f"{path}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("{", "test_execution_log.json: Invalid JSON"),
+        ('{"test_results": 3}', "test_execution_log.json: 'test_results'"),
+        ('{"test_results": []}', "metrics.json: test_execution_log.json has no test 1"),
+        ('{"test_results": [{"test_id": 1, "scenario": "else"}]}', "'test_results.0.scenario'"),
+        (
+            '{"test_results": [{"test_id": 1, "scenario": "chimera_homo",'
+            ' "start_time": "2025-10-09T22:11Z"}]}',
+            "'test_results.0.start_time'",
+        ),
+    ],
+    ids=["half", "no list", "no test", "no scenario", "a zone"],
+)
+def test_a_log_that_does_not_say_what_it_must(tmp_path: Path, log: str, words: str) -> None:
+    write(tmp_path / "in", "phase_1_test_001/run_1", python_metrics())
+    (tmp_path / "in/test_execution_log.json").write_text(log)
+    assert words in refused(tmp_path / "in", tmp_path / "b", PYTHON)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("insight_execution_time", -1),
+        ("collector_execution_time", None),
+        ("summary", {}),
+        ("insight", {}),
+    ],
+)
+def test_a_damaged_run_of_the_python_runner_is_named(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    path = write(tmp_path / "in", "phase_1_test_001/run_1", python_metrics(**{key: value}))
+    write_log(tmp_path / "in", (1, "chimera_homo"))
+    assert refused(tmp_path / "in", tmp_path / "b", PYTHON).startswith(f"{path}: '{key}")
+
+
+def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert "no run in it" in refused(tmp_path / "in", tmp_path / "b")
+    assert "no such folder" in refused(tmp_path / "gone", tmp_path / "b")
+    assert "no test_execution_log.json" in refused(tmp_path / "in", tmp_path / "b", PYTHON)
+    assert "no layout 'else'" in refused(tmp_path / "in", tmp_path / "b", "else")
+    # TR116 keeps roll-ups alone
+    (tmp_path / "in/summary.json").write_text("{}")
+    assert "no run in it" in refused(tmp_path / "in", tmp_path / "b")
+    write(tmp_path / "in", "homo/other_1")
+    assert "not in a folder run_N" in refused(tmp_path / "in", tmp_path / "b")
+    for name in ("run_1", "run_01"):
+        write(tmp_path / "twice", f"homo/{name}")
+    told = refused(tmp_path / "twice", tmp_path / "b")
+    assert told.startswith(f"{tmp_path}/twice: repetition 1 of 'homo'")
+
+
+def test_a_folder_that_hides_its_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", "homo/run_1")
+    write(tmp_path / "in", "hetero/run_1")
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("hetero"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    # root, who runs the tests in places, is refused nothing
+    monkeypatch.setattr(os, "scandir", refuse)
+    told = refused(tmp_path / "in", tmp_path / "b")
+    assert told.startswith(f"{tmp_path}/in/hetero: cannot be read (Permission denied); ")
+
+
+def test_the_command_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["baseline", "import", RUST, "in", "--name", "mine"]
+    path = write(Path("in"), "homo/run_1")
+    Path("in/homo/summary.json").write_text("{}")
+    path.with_name("combined_report.md").write_text("# words")
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "mine@1.0.0: resources/baselines/mine/1.0.0"
+    assert "left out: 1 x not a run (.md)" in lines
+    assert "left out: 1 x roll-up of a config (summary.json): made from its runs" in lines
+    path.write_text("{")
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == EXIT_CORRUPT
+    assert done.stderr.count("\n") == 1
+
+
+JUNK = (None, True, -1, 0, 1e9, 10**400, "", "../x", [], {}, float("inf"), [0, 0])
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all values in a JSON tree, branches too."""
+    inner: Any = ()
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = [path] if path else []
+    for key, one in inner:
+        found += places(one, (*path, key))
+    return found
+
+
+def test_whatever_stands_anywhere_is_one_line_or_a_dataset(tmp_path: Path) -> None:
+    path = write(tmp_path, "homo/run_1")
+    refusals = 0
+    for place in places(metrics()):
+        for junk in JUNK:
+            path.write_text(changed(*place, to=junk))
+            try:
+                runs, executions, _ = rows(read(RUST, tmp_path))
+            except TandemError as error:
+                refusals += 1
+                line = str(error)
+            else:
+                line = f"{path}: read"
+                rates(as_table(STUDY_RUNS, runs), as_table(EXECUTIONS, executions))
+            assert line.startswith(f"{path}: "), (place, junk)
+            assert "\n" not in line, (place, junk)
+    assert 100 < refusals < len(places(metrics())) * len(JUNK)

@@ -1,0 +1,318 @@
+"""The result folders of Chimeraforge's two runners: metrics.json per run.
+
+Rust (TR113, TR114, TR115): ``.../run_N/metrics.json`` or ``.../run_N/run_1/metrics.json``, where
+the outer N counts. Python (TR110): ``phase_P_test_TTT/run_N/metrics.json``, with sums over the
+calls of each agent; which scenario a test is, and when it ran, only ``test_execution_log.json``
+says, in local time without a zone. Source: the authors' public folders and their README.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+)
+
+from tandembench.dataset.importers.source import (
+    LONGEST_S,
+    MOST,
+    OPTIONS,
+    RUNTIME,
+    Imported,
+    SourceAgent,
+    SourceRun,
+    bad,
+    files_below,
+    unix_ns,
+    unreadable,
+    utc,
+)
+from tandembench.errors import TandemError
+from tandembench.study.spec import Scenario
+from tandembench.text import sanitise
+
+LOG = "test_execution_log.json"
+_PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
+
+
+def _known(options: object) -> object:
+    """The options that are the study's too, without those that are null."""
+    if not isinstance(options, dict):
+        return options
+    return {name: options[name] for name in OPTIONS if options.get(name) is not None}
+
+
+def _number(value: object) -> float:
+    """0.8 for 0.800000011920929: the runners widen their 32 bits. Whole numbers stay whole."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
+        raise ValueError("Input should be a number in range")
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _ended_ns(stamp: object) -> int:
+    ns = unix_ns(stamp) if isinstance(stamp, str) else None
+    if ns is None or utc(ns) is None:
+        raise ValueError("Input should be an ISO 8601 time with a zone, from 1970 to 2200")
+    return ns
+
+
+def _local(stamp: object) -> datetime:
+    start = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+    if start is None or start.tzinfo or not 1970 <= start.year < 2200:
+        raise ValueError("Input should be a local time without a zone, from 1970 to 2200")
+    return start.replace(tzinfo=UTC)
+
+
+def _url(url: str) -> str:
+    """In one spelling."""
+    return sanitise(url.rstrip("/").replace("//localhost", "//127.0.0.1"), 200)
+
+
+def _at(*keys: str) -> Any:  # noqa: ANN401 - pydantic's fields are of any type
+    return Field(validation_alias=AliasPath(*keys))
+
+
+_Text = Annotated[str, AfterValidator(lambda text: sanitise(text, 200))]
+_Url = Annotated[str, AfterValidator(_url)]
+_Options = Annotated[dict[str, Annotated[float, PlainValidator(_number)]], BeforeValidator(_known)]
+_Count = Annotated[int, Field(ge=0, le=MOST)]
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_S)]
+# In ms in the file, in s from here on.
+_Milliseconds = Annotated[
+    float, Field(ge=0, le=LONGEST_S * 1e3), AfterValidator(lambda ms: ms * 1e-3)
+]
+_Flag = Annotated[bool | None, _at("summary", "resource_contention_detected")]
+
+
+class _Json(BaseModel):
+    """What is read of a file's object; its other keys are left alone."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Call(_Json):
+    ttft_s: _Milliseconds = _at("ttft_ms")
+    decode_s: _Milliseconds = _at("eval_duration_ms")
+    prompt_s: _Milliseconds = _at("prompt_eval_duration_ms")
+    load_s: _Milliseconds = _at("load_duration_ms")
+    tokens: _Count = _at("tokens_generated")
+
+
+class _RustAgent(_Json):
+    model: _Text = _at("config", "model")
+    options: _Options = _at("config", "options")
+    endpoint: _Url = _at("config", "base_url")
+    duration_s: _Seconds = _at("execution_time_s")
+    calls: Annotated[list[_Call], Field(min_length=1)] = _at("result", "individual_runs")
+    ended_ns: Annotated[int, PlainValidator(_ended_ns)] = _at("result", "timestamp")
+
+
+class _RustRun(_Json):
+    scenario: Scenario
+    collector: _RustAgent
+    insight: _RustAgent
+    wall_s: _Seconds = _at("summary", "concurrent_wall_time_s")
+    contention: _Flag = None
+
+
+class _PythonAgent(_Json):
+    model: _Text
+    options: _Options = _at("configuration")
+    calls: _Count = _at("aggregate_metrics", "total_requests")
+    ttft_s: _Milliseconds = _at("aggregate_metrics", "average_ttft_ms")
+    tokens: _Count = _at("aggregate_metrics", "total_tokens_generated")
+
+
+class _PythonRun(_Json):
+    collector: _PythonAgent
+    insight: _PythonAgent
+    collector_s: _Seconds = _at("collector_execution_time")
+    insight_s: _Seconds = _at("insight_execution_time")
+    collector_url: _Url = _at("summary", "collector_ollama_url")
+    insight_url: _Url = _at("summary", "insight_ollama_url")
+    wall_s: _Seconds = _at("summary", "concurrent_wall_time")
+    contention: _Flag = None
+
+
+class _Test(_Json):
+    test_id: _Count
+    scenario: Scenario
+    start_time: Annotated[datetime, PlainValidator(_local)]
+
+
+class _Log(_Json):
+    test_results: list[_Test]
+
+
+_Content = TypeVar("_Content", bound=_Json)
+
+
+def _read(path: Path, kind: type[_Content]) -> _Content:
+    """A JSON file; TandemError (exit 3) names what in it is missing or wrong."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(key) for key in first["loc"] if key != "[key]")
+        what = first["msg"].removeprefix("Value error, ")
+        if first["type"] not in ("missing", "json_invalid"):
+            what += f", not {json.dumps(first['input'], default=str)}"
+        raise bad(path, sanitise(f"'{place}': {what}" if place else what)) from None
+
+
+def read_rust(root: Path) -> Imported:
+    """All runs below ``root``. TandemError names a run that is damaged."""
+    runs = []
+    skipped: Counter[str] = Counter()
+    for path in files_below(root):
+        if path.name == "metrics.json":
+            runs.append(_rust_run(root, path))
+        elif path.name == "summary.json":
+            skipped["roll-up of a config (summary.json): made from its runs"] += 1
+        else:
+            skipped[f"not a run ({path.suffix or path.name})"] += 1
+    notes = (
+        "The duration of each agent and the wall time are those of the source.",
+        "decode_s is the server's decode time. Prompt tokens were not counted. An agent's start is"
+        " its end less its duration.",
+        "contention_source is the source's own flag, whatever its report says that it means.",
+        "Prompts, labels, system_info with the host name, run_number, and what was computed from"
+        " the rest (aggregate_metrics, rates, deltas) were left out of each run.",
+    )
+    return Imported(tuple(runs), skipped, notes)
+
+
+def _rust_run(root: Path, path: Path) -> SourceRun:
+    run = _read(path, _RustRun)
+    folders = path.relative_to(root).parts[:-1]
+    numbered = [i for i, part in enumerate(folders) if re.fullmatch(r"run_\d+", part)]
+    if not numbered:
+        raise bad(path, "not in a folder run_N")
+    place, number = folders[: numbered[0]], folders[numbered[0]]
+    agents = _rust_agent("collector", run.collector), _rust_agent("insight", run.insight)
+    started_at = utc(min(agent.started_ns or 0 for agent in agents))
+    if started_at is None:
+        raise bad(path, "an agent that started before 1970")
+    return SourceRun(
+        place="/".join(place),
+        phase=next(filter(None, map(_rust_phase, folders)), "all"),
+        scenario=run.scenario,
+        repetition=int(number.removeprefix("run_")),
+        wall_s=run.wall_s,
+        started_at=started_at,
+        agents=agents,
+        contention=run.contention,
+    )
+
+
+def _rust_phase(folder: str) -> str | None:
+    if folder.startswith(RUNTIME):
+        return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
+    return _PHASES.get(folder)
+
+
+def _rust_agent(name: str, agent: _RustAgent) -> SourceAgent:
+    decode_s = sum(call.decode_s for call in agent.calls)
+    return SourceAgent(
+        name=name,
+        model=agent.model,
+        options=agent.options,
+        endpoint=agent.endpoint,
+        duration_s=agent.duration_s,
+        first_token_s=sum(call.ttft_s for call in agent.calls),
+        ttft_s=agent.calls[0].ttft_s,
+        decode_s=decode_s,
+        prompt_s=sum(call.prompt_s for call in agent.calls),
+        load_s=sum(call.load_s for call in agent.calls),
+        server_decode_s=decode_s,
+        answer_tokens=sum(call.tokens for call in agent.calls),
+        calls=len(agent.calls),
+        ended_ns=agent.ended_ns,
+    )
+
+
+def read_python(root: Path) -> Imported:
+    """All runs below ``root``. TandemError names a run that is damaged, or a missing log."""
+    if not (root / LOG).is_file():
+        what = f"no {LOG}, the only place that names the scenario of each test"
+        raise TandemError(what, where=str(root), fix="name the folder of results with it")
+    tests = {test.test_id: test for test in _read(root / LOG, _Log).test_results}
+    runs = []
+    skipped: Counter[str] = Counter()
+    for path in files_below(root):
+        match = re.fullmatch(
+            r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
+        )
+        if match:
+            phase, test, number = map(int, match.groups())
+            if test not in tests:
+                raise bad(path, f"{LOG} has no test {test}")
+            runs.append(_python_run(path, phase, number, tests[test]))
+        elif path.suffix == ".json":
+            skipped[f"no run ({path.name}): made from the runs, or about them"] += 1
+        else:
+            skipped[f"not a run ({path.suffix or path.name})"] += 1
+    notes = (
+        "Agents report sums and means over their calls. The wait for first tokens is known as a"
+        " sum, not for the first call, and decoding is not separate from the rest.",
+        "Start times are local times without a zone, taken for UTC. Those within a test follow"
+        " from the wall times of its runs. They tell the order, not the time of day.",
+        "contention_source is the source's own flag, whatever its report says that it means.",
+        "Chimera's constants and citations, fields that were never filled, and what was computed"
+        " from the rest (rates, deltas, 95th percentiles of two values) were left out.",
+    )
+    return Imported(tuple(_in_time(runs)), skipped, notes)
+
+
+def _python_run(path: Path, phase: int, number: int, test: _Test) -> SourceRun:
+    run = _read(path, _PythonRun)
+    return SourceRun(
+        place=f"phase_{phase}_test_{test.test_id:03d}",
+        phase=_PHASES.get(f"phase{phase}", f"phase{phase}"),
+        scenario=test.scenario,
+        repetition=number,
+        wall_s=run.wall_s,
+        started_at=test.start_time,
+        agents=(
+            _python_agent("collector", run.collector, run.collector_s, run.collector_url),
+            _python_agent("insight", run.insight, run.insight_s, run.insight_url),
+        ),
+        contention=run.contention,
+    )
+
+
+def _python_agent(name: str, agent: _PythonAgent, duration_s: float, url: str) -> SourceAgent:
+    return SourceAgent(
+        name=name,
+        model=agent.model,
+        options=agent.options,
+        endpoint=url,
+        duration_s=duration_s,
+        first_token_s=agent.ttft_s * agent.calls,
+        ttft_s=agent.ttft_s if agent.calls == 1 else None,
+        answer_tokens=agent.tokens,
+        calls=agent.calls,
+    )
+
+
+def _in_time(runs: list[SourceRun]) -> Iterator[SourceRun]:
+    """Runs of a test one after the other, from the test's start on."""
+    elapsed: Counter[str] = Counter()
+    for run in sorted(runs, key=lambda run: (run.place, run.repetition)):
+        yield replace(run, started_at=run.started_at + timedelta(microseconds=elapsed[run.place]))
+        elapsed[run.place] += round(run.wall_s * 1e6)
