@@ -17,8 +17,7 @@ from typing import Any
 from tandembench.calibrate.clients import Seen
 from tandembench.calibrate.record import Spread
 from tandembench.calibrate.session import SCHEDULES, errors_of
-from tandembench.fake_server import StreamLog, read_log
-from tandembench.servers.fake import fake_process
+from tandembench.fake_server import StreamLog, fake_process, read_log
 
 _TIMEOUT_S = 300
 

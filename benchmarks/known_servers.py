@@ -24,10 +24,9 @@ from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
 from tandembench.dataset.load import load_dataset
 from tandembench.dataset.manifest import write_texts
-from tandembench.fake_server import Behaviour
+from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import run as run_command
 from tandembench.project import open_plan
-from tandembench.servers.fake import fake_process
 from tandembench.study.plan import TABLES, Plan
 
 REPOSITORY = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ import click
 
 from tandembench.dataset.blocks import Row, block_rows
 from tandembench.errors import TandemError
-from tandembench.fake_server import Behaviour
+from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import execution
 from tandembench.measure.bench import Bench
 from tandembench.measure.block import Attempt, measure_block
@@ -27,9 +27,7 @@ from tandembench.measure.exclusive import exclusive
 from tandembench.measure.plan import planned_rounds
 from tandembench.measure.rows import turn_rows
 from tandembench.project import open_plan
-from tandembench.servers.deployment import Deployment, deployments
-from tandembench.servers.fake import fake_process
-from tandembench.servers.model import Server, Standing
+from tandembench.servers.deployment import Deployment, Server, Standing, deployments
 from tandembench.study.spec import ANSWER, RunSpec
 from tandembench.wire import Call, StreamRecord, open_client, stream
 
@@ -121,7 +119,7 @@ def blocks_without_and_with_pause() -> tuple[Row, Row]:
     """The same block twice; in the second all agents pause for PAUSE_S before their second step."""
 
     async def with_a_pause(call: Call, *more: Any) -> StreamRecord:  # noqa: ANN401 - handed on
-        if b"w0 " in call.request.content:  # the second step, which tells the answer of the first
+        if b"w0 " in call.body:  # the second step, which tells the answer of the first
             end = time.monotonic() + PAUSE_S
             await asyncio.sleep(PAUSE_S - SPIN_S)
             while time.monotonic() < end:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ollama_standin import VERSION, digest_of
 from raw_blocks import calibration
+from raw_servers import digest_of
 from ruamel.yaml import YAML
 
+from tandembench.fake_server.server import VERSION
 from tandembench.project import open_plan
 
 # What the workflow is asked for: these rules make nothing themselves.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from raw_servers import QUICK, Script, listening, relays
 from ruamel.yaml import YAML
 
 from tandembench.fake_server import Behaviour, serving
 from tandembench.fake_server.server import FakeServer
 from tandembench.measure.bench import Bench
 from tandembench.measure.plan import Round, planned_rounds
-from tandembench.servers.deployment import Deployment, deployments
-from tandembench.servers.model import Server, ServerFault, Standing
+from tandembench.servers.deployment import Deployment, Server, ServerFault, Standing, deployments
 from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec
 from tandembench.wire import Client
 
@@ -25,8 +25,6 @@ EMBEDDED = {
     "default_num_ctx": _LOCK["default_num_ctx"],
     "models": {MODEL: _LOCK["models"][MODEL]["sha256"]},
 }
-# Quick, and it does not watch the clock in the test's own process.
-QUICK = Behaviour(first_token_s=0.002, gap_s=0.001, jitter_s=0.0, spin_s=0.0)
 
 
 def an_agent(
@@ -85,7 +83,8 @@ class House:
     """Fake servers for deployments, in this event loop; ``events`` tells what opened and closed.
 
     ``lost`` are keys that cannot be had. ``pid`` is every server's; None: it is not known.
-    ``behaviour`` is that of all servers of a key.
+    ``behaviour`` is that of all servers of a key; ``script`` (see ``relays``) says what they answer
+    instead.
     """
 
     behaviour: Callable[[str], Behaviour] = lambda _: QUICK
@@ -93,6 +92,7 @@ class House:
     pid: int | None = None
     events: list[str] = field(default_factory=list)
     servers: dict[str, list[FakeServer]] = field(default_factory=dict)
+    script: Callable[[str], Script | None] = lambda _: None
 
     @asynccontextmanager
     async def open(self, wanted: Sequence[Deployment]) -> AsyncIterator[Mapping[str, Standing]]:
@@ -109,11 +109,13 @@ class House:
                     )
                     for one in place.settings
                 ]
+                urls = [one.url for one in servers]
+                if script := self.script(place.key):
+                    relayed = [listening(relays(url, script, [])) for url in urls]
+                    urls = [await stack.enter_async_context(one) for one in relayed]
                 standing[place.key] = [
-                    Server(
-                        i, "embedded", one.url, "fake", {MODEL: "d"}, slots=s.slots, pid=self.pid
-                    )
-                    for i, (one, s) in enumerate(zip(servers, place.settings, strict=True))
+                    Server(i, "embedded", url, "fake", {MODEL: "d"}, slots=s.slots, pid=self.pid)
+                    for i, (url, s) in enumerate(zip(urls, place.settings, strict=True))
                 ]
             yield standing
             self.events += [f"close {place.key}" for place in wanted]

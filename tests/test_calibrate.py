@@ -47,7 +47,6 @@ def sent(*at_us: int, arrived_us: int | None = 0) -> StreamLog:
         read_ns=70 * US,
         sent_ns=[at * US for at in at_us],
         end_ns=at_us[-1] * US,
-        complete=True,
     )
 
 
@@ -206,8 +205,8 @@ def test_the_command_writes_a_calibration_that_a_dataset_takes(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("where", "error"),
     [
-        ("tandembench.servers.fake.listen", OSError(errno.EADDRNOTAVAIL, "no port")),
-        ("tandembench.servers.fake.dump", OSError(errno.EAGAIN, "no process")),
+        ("tandembench.fake_server.process.listen", OSError(errno.EADDRNOTAVAIL, "no port")),
+        ("tandembench.fake_server.process.subprocess.Popen", OSError(errno.EAGAIN, "no process")),
     ],
     ids=["port", "process"],
 )

@@ -57,8 +57,3 @@ def test_a_pause_between_steps_is_orchestration_and_nothing_else() -> None:
         assert abs(float(row["work_imbalance"] or 0)) < 0.02
 
     one_of_three(check)
-
-
-def test_a_failed_stream_has_no_metrics() -> None:
-    with pytest.raises(RuntimeError, match="streams failed"):
-        measured(two_agents(5, 5), Behaviour(fault="error_line", faulty_request=2))

@@ -11,6 +11,7 @@ from itertools import chain, pairwise, repeat
 from pathlib import Path
 
 import pytest
+from raw_servers import RESET_LLAMA, WAIT, Request, Script, faked, nth
 from run_specs import (
     QUICK,
     TOPOLOGIES,
@@ -22,7 +23,7 @@ from run_specs import (
     two_agents,
 )
 
-from tandembench.fake_server import Behaviour, serving
+from tandembench.fake_server import Behaviour
 from tandembench.measure import bench as bench_module
 from tandembench.measure import machine
 from tandembench.measure.bench import Done
@@ -163,8 +164,8 @@ def test_prompts_begin_with_the_nonce_inside_the_template() -> None:
 def test_a_failed_stream_voids_its_run_alone_and_keeps_what_came() -> None:
     spec = run_spec(*TOPOLOGIES, rounds=3)
     parallel = deployments(spec, cores=2)[2].key
-    broken = replace(QUICK, fault="reset", faulty_request=4)  # from 0, with the warm-up
-    attempt = measured(spec, House(lambda key: broken if key == parallel else QUICK))
+    house = House(script=lambda key: nth(4, RESET_LLAMA) if key == parallel else None)
+    attempt = measured(spec, house)
     failed = [one for one in attempt.done if one.failed]
     assert [config_of(spec, one) for one in failed] == ["single_parallel"]
     (stream,) = (one for one in failed[0].executions if one.error)
@@ -181,8 +182,8 @@ def test_a_failed_stream_voids_its_run_alone_and_keeps_what_came() -> None:
 def test_a_run_that_fails_twice_in_a_row_is_not_tried_again_in_its_attempt() -> None:
     spec = run_spec("serial", "dual", rounds=4, idle_s=0.05)
     lost = deployments(spec, cores=2)[1].key
-    silent = replace(QUICK, fault="no_headers")
-    attempt = measured(spec, House(lambda key: silent if key == lost else QUICK))
+    house = House(script=lambda key: (lambda *_: [WAIT]) if key == lost else None)
+    attempt = measured(spec, house)
     reasons = [
         done.fault.reason if done.fault else done.executions[0].error
         for done in runs(attempt)
@@ -311,25 +312,30 @@ def test_a_second_step_reads_the_answer_of_the_first(model_file: Path, tmp_path:
 
 
 def on_fake(
-    spec: RunSpec, engine: str, protocol: str | None, behaviour: Behaviour = QUICK
+    spec: RunSpec,
+    engine: str,
+    protocol: str | None,
+    behaviour: Behaviour = QUICK,
+    script: Script | None = None,
 ) -> tuple[Attempt, set[str]]:
     """A block of ``spec`` on one running server for all configs, and the paths that it saw."""
 
     async def measure() -> tuple[Attempt, set[str]]:
-        async with serving(behaviour) as server, open_client() as client:
+        requests: list[Request] = []
+        async with faked(behaviour, script, requests) as url, open_client() as client:
             asked = replace(
                 spec,
                 engine=engine,
                 protocol=protocol,
-                lock=await lock_entry(engine, client, [server.url], ["fake"]),
-                configs=tuple(replace(one, servers=(server.url,)) for one in spec.configs),
+                lock=await lock_entry(engine, client, [url], ["fake"]),
+                configs=tuple(replace(one, servers=(url,)) for one in spec.configs),
             )
             bench = a_bench(asked, client, House())
             bench.open_servers = lambda wanted: open_servers(
                 asked, Path(), client, sys.stderr, wanted
             )
             attempt = await measure_block(bench, rounds_of(asked), iter(()))
-            return attempt, {one.path for one in server.streams}
+            return attempt, {one.path for one in requests}
 
     return asyncio.run(asyncio.wait_for(measure(), 60))
 
@@ -340,7 +346,7 @@ def on_fake(
 def test_a_block_is_asked_for_in_the_protocol_of_its_spec(engine: str, protocol: str) -> None:
     spec = run_spec("serial", "single", agents=two_agents(model="fake"))
     attempt, paths = on_fake(spec, engine, protocol)
-    assert paths == {DRIVERS[engine, protocol].PATH}
+    assert paths == {DRIVERS[engine, protocol].path}
     assert {one.error for one in executions(attempt)} == {None}
     assert all(s.final.answer_tokens == 6 for one in executions(attempt) for s in one.steps)
     assert attempt.done[0].effective["insight"].num_ctx
@@ -349,7 +355,7 @@ def test_a_block_is_asked_for_in_the_protocol_of_its_spec(engine: str, protocol:
     assert len({server.url for done in attempt.done for server in done.servers}) == 1
     # where a prompt cache cannot be off, nobody asks the same
     nonces = [one.nonce for one in executions(attempt)]
-    if not DRIVERS[engine, protocol].PROMPT_CACHE_CAN_BE_OFF:
+    if not DRIVERS[engine, protocol].prompt_cache_can_be_off:
         assert len(set(nonces)) == len(nonces)
 
 

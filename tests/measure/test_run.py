@@ -15,13 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
-from run_specs import EMBEDDED, MODEL, QUICK, run_spec, two_agents
+from raw_servers import RESET, Script, faked_thread, nth, whole
+from run_specs import EMBEDDED, MODEL, run_spec, two_agents
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.fake_server import Behaviour
 from tandembench.measure import run as run_module
 from tandembench.measure.run import run
-from tandembench.servers.fake import fake_process
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import RunSpec
 from tandembench.tables.parquet import note_of, read_table
@@ -92,10 +91,13 @@ def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_p
 
 
 @contextmanager
-def fake_servers(**behaviours: Behaviour) -> Iterator[dict[str, str]]:
-    """Running servers in processes of their own, by name."""
+def fake_servers(**scripts: Script | None) -> Iterator[dict[str, str]]:
+    """Running servers by name, some of whose answers are those of a script."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(fake_process(one)) for name, one in behaviours.items()}
+        yield {
+            name: stack.enter_context(faked_thread(script=script))
+            for name, script in scripts.items()
+        }
 
 
 def on_fakes(urls: dict[str, str], *topologies: str, **changes: Any) -> RunSpec:
@@ -123,8 +125,7 @@ def runs_of(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
 
 def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Path) -> None:
     # one request to the second server: one warm-up, then a run a round or two
-    broken = replace(QUICK, fault="reset", faulty_request=3)
-    with fake_servers(one=QUICK, dual=QUICK, second=broken) as urls:
+    with fake_servers(one=None, dual=None, second=nth(3, [RESET])) as urls:
         rows = rows_of(on_fakes(urls, "serial", "single", "dual", rounds=3), tmp_path)
     (failed,) = (row for row in rows if row["error"])
     assert (failed["config_id"], failed["error"], failed["attempt"]) == ("dual", "reset", 1)
@@ -141,7 +142,7 @@ def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Pat
 
 
 def test_what_goes_on_failing_is_a_result_after_the_last_attempt(tmp_path: Path) -> None:
-    with fake_servers(one=QUICK, dual=QUICK, second=replace(QUICK, fault="empty")) as urls:
+    with fake_servers(one=None, dual=None, second=lambda *_: [whole(b"")]) as urls:
         rows = rows_of(on_fakes(urls, "serial", "dual", retries=2), tmp_path)
     dual = [row for row in rows if row["config_id"] == "dual" and row["agent"] == "insight"]
     assert {row["error"] for row in dual} == {"empty"}
@@ -163,7 +164,7 @@ def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result
             yield standing
 
     monkeypatch.setattr(run_module, "open_servers", once)
-    with fake_servers(one=replace(QUICK, fault="reset", faulty_request=2)) as urls:
+    with fake_servers(one=nth(2, [RESET])) as urls:
         rows = rows_of(on_fakes(urls, "serial", "single"), tmp_path)
     assert len(opened) == 2
     assert {row["attempt"] for row in rows} == {1}
@@ -174,7 +175,7 @@ def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result
 
 
 def test_running_servers_that_are_others_or_gone_stop_the_study(tmp_path: Path) -> None:
-    with fake_servers(one=QUICK) as urls:
+    with fake_servers(one=None) as urls:
         spec = on_fakes(urls, "serial", "single")
         with pytest.raises(TandemError) as other:
             rows_of(replace(spec, lock={**FAKE_LOCK, "version": "1.0"}), tmp_path)

@@ -22,7 +22,7 @@ from tandembench.measure.machine import Sample
 from tandembench.measure.plan import Turn
 from tandembench.measure.sampler import INTERVAL_S, open_gpus
 from tandembench.measure.telemetry import by_position, telemetry
-from tandembench.servers.model import Server
+from tandembench.servers.deployment import Server
 from tandembench.wire import Final, StreamRecord
 
 SECOND = 10**9

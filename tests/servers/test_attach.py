@@ -1,74 +1,307 @@
-"""What attaching does alike for both engines: who is not there, or is something else."""
+"""Attaching to running servers: the right ones with the right models, or one clear line."""
 
 import asyncio
+import json
 import socket
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ollama_standin import Handler, listening, read_request
+from raw_servers import (
+    CLOSING,
+    OLLAMA,
+    QUICK,
+    Handler,
+    Request,
+    call,
+    listening,
+    request,
+    run,
+    says,
+    serves,
+    whole,
+)
+from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, listen, serving
-from tandembench.servers.attach import attach
-from tandembench.servers.deployment import Deployment
+from tandembench.servers.attach import attach, normalised
+from tandembench.servers.deployment import (
+    Deployment,
+    Effective,
+    Server,
+    ServerFault,
+    deployments,
+)
+from tandembench.servers.embedded import running
 from tandembench.servers.lock import lock_entry
-from tandembench.wire import open_client
+from tandembench.servers.open import ASKERS, effective, memory_bytes
+from tandembench.study.lock import Ollama, OpenAI
+from tandembench.wire import DRIVERS, Ask, StreamRecord, ask_json, open_client
+from tandembench.wire.key import API_KEY
 
 ENGINES = pytest.mark.parametrize("engine", ["ollama", "openai"])
-HTML = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>It works!</html>"
+Replies = Mapping[str, Any]
+TINY, Q8 = "7" * 64, "8" * 64
+MODEL = "org/Model-1"
 
 
-Wanted = tuple[Deployment, str, dict[str, Any]]
+def ollama(version: str = "0.12.10", ps: Sequence[Any] = (), **digests: str) -> Replies:
+    """The answers of an Ollama with these models; without any, with "tiny" and "tiny:q8"."""
+    names = {name.replace("__", ":"): digest for name, digest in digests.items()}
+    tags = [
+        {"name": name, "digest": digest}
+        for name, digest in (names or {"tiny:latest": TINY, "tiny:q8": Q8}).items()
+    ]
+    return {
+        "/api/version": {"version": version},
+        "/api/tags": {"models": tags},
+        "/api/ps": {"models": ps},
+    }
 
 
-def wanted(engine: str, urls: list[str], lock: dict[str, Any] | None = None) -> Wanted:
-    """What is attached to: servers of the model "fake", and their lock entry."""
-    place = Deployment("k", urls=tuple(urls), models=(("fake",),) * len(urls))
-    return place, engine, lock or {"version": "1", "models": {"fake": "0" * 12}}
+def openai(*models: Any, **places: Any) -> Replies:
+    """The answers of a server of OpenAI's protocol; ``version`` and ``props`` if it has them."""
+    replies = {f"/{path}": answer for path, answer in places.items()}
+    return replies | {"/v1/models": {"data": list(models or ({"id": MODEL, "object": "model"},))}}
 
 
-async def refused(asked: Wanted) -> str:
+def lock(version: str | None = "0.12.10", **models: str | None) -> dict[str, Any]:
+    return {"version": version, "models": models or {"tiny": TINY, "tiny:q8": Q8}}
+
+
+def attached(
+    engine: str,
+    servers: Sequence[Replies | Handler],
+    locked: Mapping[str, Any],
+    *models: str,
+    heads: list[Request] | None = None,
+) -> list[Server]:
+    """What attaching to these servers comes to; ``models`` of each, by default those locked."""
+
+    async def measure() -> list[Server]:
+        async with AsyncExitStack() as stack:
+            handlers = (serves(s, heads) if isinstance(s, Mapping) else s for s in servers)
+            urls = [await stack.enter_async_context(listening(one)) for one in handlers]
+            asked = tuple(models or locked["models"])
+            shares = tuple((one,) for one in asked) if len(urls) > 1 else (asked,)
+            place = Deployment("k", urls=tuple(urls), models=shares)
+            client = await stack.enter_async_context(open_client(keyed=True))
+            try:
+                return await attach(place, engine, ASKERS[engine], locked, client)
+            except TandemError as error:
+                error.args = (str(error), urls)
+                raise
+
+    return run(measure())
+
+
+def refusal(
+    engine: str, servers: Sequence[Replies | Handler], locked: Mapping[str, Any], *models: str
+) -> str:
     """The line of the error that stops attaching."""
-    async with open_client() as client:
-        with pytest.raises(TandemError) as caught:
-            await attach(*asked, client)
+    with pytest.raises(TandemError) as caught:
+        attached(engine, servers, locked, *models)
     assert caught.value.exit_code == EXIT_ENVIRONMENT
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    line, urls = caught.value.args
+    assert "\n" not in line
+    for number, url in enumerate(urls):
+        line = line.replace(url, f"server {number}")
+    return line
 
 
-def says(data: bytes) -> Handler:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(data)
-        await writer.drain()
-
-    return handle
+# Who is there
 
 
-@ENGINES
+def test_one_ollama_for_all_agents_or_one_for_each() -> None:
+    (server,) = attached("ollama", [ollama()], lock(), "tiny", "tiny:q8")
+    assert (server.engine, server.version, server.index) == ("ollama", "0.12.10", 0)
+    assert server.model_digests == {"tiny": TINY, "tiny:q8": Q8}
+
+    dual = attached("ollama", [ollama(), ollama()], lock(), "tiny", "tiny:q8")
+    assert [one.index for one in dual] == [0, 1]
+    assert len({one.url for one in dual}) == 2
+    assert [list(one.model_digests) for one in dual] == [["tiny"], ["tiny:q8"]]
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny:latest", "Tiny", "hf.co/someone/other"])
+def test_an_ollama_name_without_tag_is_the_latest(name: str) -> None:
+    there = ollama(tiny__latest=TINY, **{"hf.co/someone/other__latest": Q8})
+    digest = Q8 if "/" in name else TINY
+    (server,) = attached("ollama", [there], lock(**{name: digest}))
+    assert server.model_digests == {name: digest}
+
+
+@pytest.mark.parametrize("spelled", [TINY, f"sha256:{TINY}", TINY[:12]])
+def test_the_lock_may_spell_a_digest_as_ollama_does(spelled: str) -> None:
+    (server,) = attached("ollama", [ollama()], lock(tiny=spelled))
+    assert server.model_digests == {"tiny": TINY}
+
+
+LLAMA_PROPS = {
+    "build_info": "b7000-abc",
+    "total_slots": 2,
+    "default_generation_settings": {"n_ctx": 512},
+}
+
+
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("there", "version", "digest", "heard"),
     [
-        (HTML, "the answer is not JSON"),
-        (b"SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", "no answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "the answer is not a JSON object"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", "status 302"),
+        (openai(), None, None, Effective()),
+        (
+            openai({"id": MODEL, "max_model_len": 8192}, version={"version": "0.11.0"}),
+            "0.11.0",
+            None,
+            Effective(num_ctx=8192),
+        ),
+        (openai(props=LLAMA_PROPS), "b7000-abc", None, Effective(num_ctx=512, slots=2)),
+        (openai({"id": MODEL, "digest": "sha256:abc"}), None, "sha256:abc", Effective()),
+        # what is no answer says nothing
+        *(
+            (openai(props=odd, version=odd), None, None, Effective())
+            for odd in (
+                {"default_generation_settings": None, "total_slots": "2", "build_info": 7},
+                {"error": "Unexpected endpoint or method. (GET /props)"},
+                {"default_generation_settings": {"n_ctx": 0}, "total_slots": -1, "build_info": ""},
+            )
+        ),
     ],
-    ids=["html", "ssh", "json", "redirect"],
+    ids=["silent", "vllm", "llama-server", "digest", "odd", "error", "empty"],
 )
-def test_what_is_no_such_server_is_one_line_with_its_url(
-    engine: str, data: bytes, words: str
+def test_a_server_of_openais_protocol_is_what_it_says(
+    there: Replies, version: str | None, digest: str | None, heard: Effective
 ) -> None:
-    async def attempt() -> tuple[str, str]:
-        async with listening(says(data)) as url:
-            return url, await refused(wanted(engine, [url]))
+    locked = lock(version, **{MODEL: digest})
+    (server,) = attached("openai", [there], locked)
+    assert (server.version, server.model_digests) == (version, {MODEL: digest})
 
-    url, line = asyncio.run(asyncio.wait_for(attempt(), 10))
+    async def look() -> Effective:
+        async with listening(serves(there)) as url, open_client() as client:
+            return await effective(client, Server(0, "openai", url, None, {}), MODEL)
 
-    assert line.startswith(url)
+    assert run(look()) == heard
+
+
+def test_every_question_carries_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(API_KEY, "secret")
+    seen: list[Request] = []
+    attached("openai", [openai()], lock(None, **{MODEL: None}), heads=seen)
+    assert len(seen) >= 2
+    assert all("Authorization: Bearer secret\r\n" in one.head for one in seen)
+
+
+# What stops a study
+
+
+VERSIONS = "the server's version is {}, but config/servers.lock.yaml says {}"
+
+
+@pytest.mark.parametrize(
+    ("engine", "there", "locked", "words"),
+    [
+        ("ollama", ollama("0.13.0"), lock(), VERSIONS.format("0.13.0", "0.12.10")),
+        (
+            "ollama",
+            ollama(tiny__latest="f" * 64),
+            lock(tiny=TINY),
+            f"tiny is {'f' * 64}, but config/servers.lock.yaml says {TINY}",
+        ),
+        (
+            "ollama",
+            ollama(beta__latest="1", alpha__7b="2"),
+            lock(tiny=TINY),
+            "no model 'tiny' (models there: alpha:7b, beta:latest)",
+        ),
+        ("ollama", ollama() | {"/api/tags": {"models": []}}, lock(), "(models there: none)"),
+        (
+            "ollama",
+            ollama()
+            | {
+                "/api/tags": {"models": [{"name": "tiny", "remote_host": "https://ollama.com:443"}]}
+            },
+            lock(tiny=TINY),
+            "'tiny:latest' runs on https://ollama.com:443, not here",
+        ),
+        ("ollama", {"/props": {"total_slots": 1}}, lock(), "this is a llama-server, not Ollama"),
+        ("ollama", {"/api/version": {"name": "x"}}, lock(), "names no version"),
+        ("ollama", {"/api/version": {"version": "1"}}, lock(), "status 404"),
+        ("ollama", ollama() | {"/api/tags": {"models": None}}, lock(), "no list of models"),
+        ("ollama", ollama() | {"/api/tags": {"models": [1]}}, lock(), "no list of models"),
+        (
+            "ollama",
+            ollama() | {"/api/tags": {"models": [{"name": "tiny"}]}},
+            lock(tiny=TINY),
+            "no digest of 'tiny:latest'",
+        ),
+        (
+            "openai",
+            openai(version={"version": "0.12.0"}),
+            lock("0.11.0", **{MODEL: None}),
+            VERSIONS.format("0.12.0", "0.11.0"),
+        ),
+        (
+            "openai",
+            openai(),
+            lock("0.11.0", **{MODEL: None}),
+            VERSIONS.format("not known", "0.11.0"),
+        ),
+        (
+            "openai",
+            openai(version={"version": "0.12.0"}),
+            lock(None, **{MODEL: None}),
+            VERSIONS.format("0.12.0", "not known"),
+        ),
+        *(
+            (
+                "openai",
+                openai({"id": MODEL, "digest": live}),
+                lock(None, **{MODEL: pinned}),
+                f"is {live or 'not known'}, but config/servers.lock.yaml says "
+                f"{pinned or 'not known'}",
+            )
+            for live, pinned in (("sha256:abc", "sha256:abd"), ("abc", None), (None, "abc"))
+        ),
+        (
+            "openai",
+            openai({"id": "beta"}, {"id": "alpha\u202e"}),
+            lock(None, **{MODEL: None}),
+            f"no model '{MODEL}' (models there: alpha , beta)",
+        ),
+        ("openai", {"/v1/models": {"models": []}}, lock(None), "no list of models"),
+        ("openai", {"/v1/models": {"data": None}}, lock(None), "no list of models"),
+        ("openai", {"/v1/models": {"data": ["a"]}}, lock(None), "no list of models"),
+        ("openai", ollama(), lock(None), "/v1/models: status 404"),
+        *(
+            (engine, says(said), lock(), words)
+            for engine in ("ollama", "openai")
+            for said, words in (
+                (CLOSING + b"<html>It works!</html>", "the answer is not JSON"),
+                (b"SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", "no answer"),
+                (whole(b"[]"), "the answer is not a JSON object"),
+                (whole(b"", "302 Found", "Location: /login\r\n"), "status 302"),
+            )
+        ),
+    ],
+)
+def test_another_server_than_the_locked_one_is_one_line_with_its_url(
+    engine: str, there: Replies | Handler, locked: Mapping[str, Any], words: str
+) -> None:
+    line = refusal(engine, [there], locked)
+    assert line.startswith("server 0")
     assert words in line
+
+
+def test_a_missing_model_is_pulled_by_the_command_that_the_error_gives() -> None:
+    there, locked = ollama(beta__latest="1"), lock(tiny=TINY)
+    assert " ollama pull tiny" in refusal("ollama", [there], locked)
+
+
+def test_the_second_server_is_checked_too() -> None:
+    assert refusal("ollama", [ollama(), ollama("0.13.0")], lock()).startswith("server 1: ")
 
 
 @ENGINES
@@ -77,46 +310,238 @@ def test_nobody_there_is_told_within_two_seconds(engine: str) -> None:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         start = time.monotonic()
-        line = asyncio.run(refused(wanted(engine, [url])))
-
-    assert line.startswith(url)
+        with pytest.raises(TandemError, match=f"^{url}"):
+            run(locked_by(engine, [url], "tiny"))
     assert time.monotonic() - start < 2
 
 
 @ENGINES
-def test_a_server_on_ipv6_alone_attaches(engine: str) -> None:
-    async def measure() -> tuple[str, str]:
-        try:
-            listener = listen("::1")
-        except OSError:
-            pytest.skip("no IPv6 loopback")
-        async with serving(Behaviour(), listener) as server, open_client() as client:
-            entry = await lock_entry(engine, client, [server.url], ["fake"])
-            (found,) = await attach(*wanted(engine, [server.url], entry), client)
-            return server.url, found.url
+@pytest.mark.parametrize("other", ["localhost", "box.invalid"])
+def test_two_names_of_one_server_are_no_dual(
+    engine: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
 
-    asked, found = asyncio.run(measure())
+    def aliased(host: str | bytes, *rest: Any, **more: Any) -> Any:
+        return resolve("127.0.0.1" if "box" in str(host) else host, *rest, **more)
 
-    assert asked == found
-    assert found.startswith("http://[::1]:")
-
-
-@ENGINES
-def test_two_names_of_one_server_are_no_dual(engine: str) -> None:
-    async def attempt() -> str:
+    async def attempt() -> None:
         async with serving(Behaviour()) as server, open_client() as client:
-            entry = await lock_entry(engine, client, [server.url], ["fake"])
-            urls = [server.url, server.url.replace("127.0.0.1", "localhost")]
-            return await refused(wanted(engine, urls, entry))
+            urls = (server.url, server.url.replace("127.0.0.1", other))
+            entry = await lock_entry(engine, client, urls, ["fake"])
+            place = Deployment("k", urls=urls, models=(("fake",),) * 2)
+            await attach(place, engine, ASKERS[engine], entry, client)
 
-    assert "are one server, but topology dual needs one per agent" in asyncio.run(attempt())
+    monkeypatch.setattr(socket, "getaddrinfo", aliased)
+    with pytest.raises(TandemError, match="are one server, but topology dual needs one per agent"):
+        run(attempt())
+
+
+@pytest.mark.parametrize(
+    ("url", "spelled"),
+    [
+        ("http://localhost:11434/", "http://127.0.0.1:11434"),
+        ("http://LOCALHOST:11434", "http://127.0.0.1:11434"),
+        ("http://0.0.0.0:11434", "http://127.0.0.1:11434"),
+        ("http://[::]:11434", "http://[::1]:11434"),
+        ("http://box", "http://box:80"),
+        ("https://Box.example", "https://box.example:443"),
+    ],
+)
+def test_urls_have_one_spelling(url: str, spelled: str) -> None:
+    assert normalised(url) == spelled
+    assert normalised(spelled) == spelled
+
+
+@pytest.mark.parametrize(
+    "url", ["box:11434", "ftp://box", "http://", "http://box:99999", "http://["]
+)
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(TandemError, match="not a server's URL"):
+        normalised(url)
+
+
+# What Ollama applies
+
+
+@pytest.mark.parametrize(
+    ("loaded", "heard", "memory"),
+    [
+        ([], Effective(), None),
+        ([{"name": "tiny:q8", "size": 9}], Effective(), 9),
+        ([{"name": "tiny:latest"}], Effective(), None),
+        (
+            [{"name": "tiny:latest", "context_length": 0, "size": 0, "size_vram": 0}],
+            Effective(size_vram_bytes=0),
+            None,
+        ),
+        (
+            [{"name": "tiny:latest", "context_length": "4096", "size": -1, "size_vram": None}],
+            Effective(),
+            None,
+        ),
+        (
+            [{"name": "tiny:latest", "context_length": 2048, "size": 10, "size_vram": 5}]
+            + [{"name": "tiny:q8", "size": 9}],
+            Effective(num_ctx=2048, size_bytes=10, size_vram_bytes=5),
+            19,
+        ),
+    ],
+)
+def test_effective_and_memory_are_what_ollama_says_is_loaded(
+    loaded: list[Any], heard: Effective, memory: int | None
+) -> None:
+    async def look() -> tuple[Effective, int | None]:
+        async with listening(serves(ollama(ps=loaded))) as url, open_client() as client:
+            server = Server(0, "ollama", url, "0.12.10", {})
+            return await effective(client, server, "tiny"), await memory_bytes(client, [server])
+
+    assert run(look()) == (heard, memory)
+
+
+def test_what_a_request_loads_is_effective_after_it() -> None:
+    async def look() -> list[Effective]:
+        async with serving(QUICK) as server, open_client() as client:
+            there = Server(0, "ollama", server.url, None, {})
+            seen = [await effective(client, there, "tiny")]
+            for num_ctx in (512, 8192):
+                await call(server.url, body=request(OLLAMA, num_ctx=num_ctx))
+                seen.append(await effective(client, there, "tiny"))
+            return seen
+
+    # a small context is raised, as Ollama does
+    assert [one.num_ctx for one in run(look())] == [None, 2048, 8192]
+
+
+# Lock entries
+
+
+async def locked_by(engine: str, urls: Sequence[str], *models: str) -> Any:
+    async with open_client() as client:
+        return await lock_entry(engine, client, urls, models)
+
+
+def locking(engine: str, servers: Sequence[Replies], *models: str) -> Any:
+    """The lock entry of these servers."""
+
+    async def measure() -> Any:
+        async with AsyncExitStack() as stack:
+            urls = [await stack.enter_async_context(listening(serves(one))) for one in servers]
+            return await locked_by(engine, [*urls, *urls[:1]], *models)
+
+    return run(measure())
+
+
+@pytest.mark.parametrize(
+    ("engine", "servers", "models", "entry"),
+    [
+        ("ollama", [ollama(), ollama()], ("tiny:q8", "tiny", "tiny"), lock()),
+        # a model may be on one of the servers only
+        ("ollama", [ollama(tiny__latest=TINY), ollama(tiny__q8=Q8)], ("tiny", "tiny:q8"), lock()),
+        (
+            "openai",
+            [openai(version={"version": "0.11.0"})],
+            (MODEL, MODEL),
+            lock("0.11.0", **{MODEL: None}),
+        ),
+        ("openai", [openai()], (MODEL,), lock(None, **{MODEL: None})),
+    ],
+)
+def test_a_lock_entry_fits_its_schema_and_what_attaches(
+    engine: str, servers: Sequence[Replies], models: Sequence[str], entry: dict[str, Any]
+) -> None:
+    assert locking(engine, servers, *models) == entry
+    (Ollama if engine == "ollama" else OpenAI).model_validate(entry)
+    if len(servers) == 1:
+        attached(engine, servers, entry)
+
+
+@pytest.mark.parametrize(
+    ("engine", "servers", "words"),
+    [
+        (
+            "ollama",
+            [ollama(), ollama("0.13.0")],
+            "the server's version is not the same: 0.12.10 at http",
+        ),
+        ("ollama", [ollama(), ollama(tiny__latest="f" * 64)], f"tiny is not the same: {TINY} at"),
+        ("ollama", [ollama(other__latest=TINY)], "no model 'tiny'"),
+        (
+            "openai",
+            [openai({"id": "tiny"}), openai({"id": "tiny"}, version={"version": "2"})],
+            "the server's version is not the same: not known at http",
+        ),
+    ],
+)
+def test_servers_that_disagree_or_lack_the_model_cannot_be_locked(
+    engine: str, servers: Sequence[Replies], words: str
+) -> None:
+    with pytest.raises(TandemError) as caught:
+        locking(engine, servers, "tiny")
+    assert words in str(caught.value)
 
 
 @ENGINES
 def test_no_server_cannot_be_locked(engine: str) -> None:
-    async def attempt() -> None:
-        async with open_client() as client:
-            await lock_entry(engine, client, [], ["fake"])
-
     with pytest.raises(TandemError, match="no server is named"):
-        asyncio.run(attempt())
+        run(locked_by(engine, [], "tiny"))
+
+
+# Servers that really answer
+
+
+@ENGINES
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_fake_server_attaches(engine: str, host: str) -> None:
+    async def measure() -> tuple[str, Server]:
+        try:
+            listener = listen(host)
+        except OSError:
+            pytest.skip("no IPv6 loopback")
+        async with serving(Behaviour(), listener) as server, open_client() as client:
+            entry = await lock_entry(engine, client, [server.url], ["fake"])
+            place = Deployment("k", urls=(server.url,), models=(("fake",),))
+            (there,) = await attach(place, engine, ASKERS[engine], entry, client)
+            return server.url, there
+
+    url, server = run(measure())
+    assert (server.url, server.version) == (url, "0.0.0-fake")
+    assert (server.model_digests["fake"] is None) == (engine == "openai")
+
+
+@pytest.mark.parametrize("protocol", ["chat", "completions"])
+def test_a_real_llama_server_is_measured_over_openais_protocol(
+    protocol: str, model_file: Path, tmp_path: Path
+) -> None:
+    driver = DRIVERS["openai", protocol]
+
+    async def measure(url: str) -> tuple[Server, Effective, StreamRecord]:
+        async with open_client() as client:
+            (listed,) = (await ask_json(client, f"{url}/v1/models"))["data"]
+            model = listed["id"]
+            entry = await lock_entry("openai", client, [url], [model])
+            place = Deployment("k", urls=(url,), models=((model,),))
+            (server,) = await attach(place, "openai", ASKERS["openai"], entry, client)
+            ask = Ask(model, "Count to ten.", {"temperature": 0.8, "top_k": 40}, 1, 24, fixed=True)
+            record = await call(url, driver, 60, 60, json.dumps(driver.body(ask)).encode())
+            return server, await effective(client, server, model), record
+
+    places = deployments(run_spec("single"), cores=2)
+    with (
+        (tmp_path / "log").open("w") as log,
+        running(places, EMBEDDED, model_file.parent, log) as standing,
+    ):
+        embedded = standing[places[0].key]
+        assert not isinstance(embedded, ServerFault)
+        server, heard, record = asyncio.run(measure(embedded[0].url))
+
+    assert server.version is not None
+    assert (heard.num_ctx, heard.slots) == (512, 1)
+    assert (record.error, record.detail) == (None, "")
+    # exactly as many as asked for, past the model's own end
+    assert (record.final.answer_tokens, record.final.stop_reason) == (24, "length")
+    assert record.final.prompt_tokens is not None
+    assert record.final.decode_s is not None
+    # pieces hold whole letters, so that there may be fewer than tokens; a role is none
+    assert 1 < len(record.chunk_ns) <= 24
+    assert '"usage"' in record.raw_final

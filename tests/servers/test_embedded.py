@@ -19,9 +19,15 @@ import pytest
 from run_specs import EMBEDDED, MODEL, TOPOLOGIES, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers.deployment import Deployment, deployments
+from tandembench.servers.deployment import (
+    Deployment,
+    Effective,
+    Server,
+    ServerFault,
+    Standing,
+    deployments,
+)
 from tandembench.servers.embedded import effective, running
-from tandembench.servers.model import Effective, Server, ServerFault, Standing
 from tandembench.servers.open import memory_bytes
 from tandembench.wire import open_client
 

@@ -3,14 +3,14 @@ by the lock alone."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from checkouts import simulated_checkout, snakemake
-from ollama_standin import standin_thread
+from raw_servers import QUICK, Request, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/crowd.yaml"
@@ -35,14 +35,14 @@ phases:
 """
 # Warm-up, solos and the run: both agents ask once in each.
 REQUESTS_OF_A_BLOCK = 6
-Requests = list[dict[str, Any]]
+Requests = list[Request]
 
 
 @pytest.fixture
 def checkout(repository: Path, tmp_path: Path) -> Iterator[tuple[Path, Requests]]:
     """A checkout of the study, and the requests that its server has seen."""
     requests: Requests = []
-    with standin_thread(requests=requests, token_s=0.01) as url:
+    with faked_thread(behaviour=replace(QUICK, gap_s=0.01), requests=requests) as url:
         yield (
             simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url)),
             requests,
@@ -66,7 +66,7 @@ def assert_apart(folder: Path, requests: Requests) -> None:
     spans = sorted(zip(blocks["started_at"].min(), blocks["ended_at"].max(), strict=True))
     for (_, ended), (following, _) in pairwise(spans):
         assert following >= ended
-    seen = [ask["options"]["num_ctx"] for ask in requests]
+    seen = [one.json["options"]["num_ctx"] for one in requests]
     assert len(seen) == 4 * REQUESTS_OF_A_BLOCK
     for first in range(0, len(seen), REQUESTS_OF_A_BLOCK):
         assert len(set(seen[first : first + REQUESTS_OF_A_BLOCK])) == 1, seen

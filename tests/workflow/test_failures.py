@@ -4,12 +4,11 @@ import re
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from checkouts import command, command_said, simulated_checkout, snakemake
-from ollama_standin import standin_thread
+from raw_servers import OOM, RESET_AFTER_THREE, Parts, Request, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 # The README's example, so that its commands can be tried as they stand there.
@@ -51,22 +50,23 @@ def run_files(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_a_config_that_fails_is_told_and_the_others_are_measured(
     repository: Path, tmp_path: Path
 ) -> None:
-    requests: list[dict[str, Any]] = []
+    requests: list[Request] = []
 
-    def fault(n: int) -> str | None:
-        num_ctx = requests[n]["options"]["num_ctx"]
+    def script(n: int, request: Request) -> Parts | None:
+        num_ctx = request.json["options"]["num_ctx"]
         if num_ctx == BROKEN_CTX:
-            return "oom"
+            return [OOM]
         # Two warm-ups, then the first execution: only that one breaks off.
-        of_shaky = [ask for ask in requests[: n + 1] if ask["options"]["num_ctx"] == SHAKY_CTX]
-        return "reset" if num_ctx == SHAKY_CTX and len(of_shaky) == 3 else None
+        of_shaky = [one for one in requests[: n + 1] if one.json["options"]["num_ctx"] == SHAKY_CTX]
+        breaks = num_ctx == SHAKY_CTX and len(of_shaky) == 3
+        return RESET_AFTER_THREE if breaks else None
 
     configs = (
         CONFIG.format("broken", "single", BROKEN_CTX)
         + CONFIG.format("shaky", "single", SHAKY_CTX)
         + CONFIG.format("sound", "single", 2048)
     )
-    with standin_thread(requests=requests, fault=fault) as one:
+    with faked_thread(requests=requests, script=script) as one:
         study = STUDY.format(repetitions=2, one=one, other="http://127.0.0.1:9") + configs
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         told = snakemake(folder, FILE)  # a failure is a result: it ends well
@@ -97,7 +97,7 @@ def test_a_topology_that_fails_leaves_the_others_of_its_block(
     entry = (
         "      - {scenario: chimera_homo, axes: {topology: [serial, single, dual]}, rounds: 2}\n"
     )
-    with standin_thread() as one, standin_thread(fault="oom") as other:
+    with faked_thread() as one, faked_thread(script=lambda *_: [OOM]) as other:
         study = STUDY.format(repetitions=1, one=one, other=other) + entry
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         snakemake(folder, FILE, "--until", "dataset")
@@ -114,7 +114,7 @@ def test_a_server_that_is_gone_stops_the_study_and_the_same_command_finishes_it(
     port = free_port()
     gone = f"http://127.0.0.1:{port}"
     configs = CONFIG.format("here", "single", 2048) + CONFIG.format("there", "dual", 2048)
-    with standin_thread() as one:
+    with faked_thread() as one:
         study = STUDY.format(repetitions=1, one=one, other=gone) + configs
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         told = command_said(folder, GO, ok=False)
@@ -124,7 +124,7 @@ def test_a_server_that_is_gone_stops_the_study_and_the_same_command_finishes_it(
         assert "Traceback" not in told
         kept = run_files(folder)
         assert [name.split(".")[0] for name in kept] == ["here"]
-        with standin_thread(port=port):
+        with faked_thread(port=port):
             command_said(folder, GO)
     assert run_files(folder).items() > kept.items()
     runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")
@@ -135,7 +135,7 @@ def test_a_stale_lock_is_explained_and_the_readmes_command_mends_it(
     repository: Path, tmp_path: Path
 ) -> None:
     configs = CONFIG.format("here", "single", 2048)
-    with standin_thread() as one:
+    with faked_thread() as one:
         study = STUDY.format(repetitions=2, one=one, other="http://127.0.0.1:9") + configs
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         with command(folder, GO) as workflow:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 from checkouts import command, command_said, simulated_checkout
-from ollama_standin import standin_thread
+from raw_servers import QUICK, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 # As the README has them, so that they can be tried as they stand there.
@@ -53,7 +54,7 @@ def served(
 ) -> Iterator[tuple[Path, list[Any], float]]:
     """A checkout to copy, the requests to its server, and how long its whole study takes, in s."""
     requests: list[Any] = []
-    with standin_thread(requests=requests, token_s=0.02) as url:
+    with faked_thread(behaviour=replace(QUICK, gap_s=0.02), requests=requests) as url:
         folder = tmp_path_factory.mktemp("checkout")
         simulated_checkout(repository, folder, FILE, STUDY.format(url))
         whole = copied(folder, tmp_path_factory.mktemp("whole") / "checkout")

@@ -1,11 +1,13 @@
-"""A study on running Ollama servers, from the lock to the report, with stand-ins as servers."""
+"""A study on running Ollama servers, from the lock to the report, with fake servers."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from checkouts import calibrated, copy_checkout, snakemake, tandembench
-from ollama_standin import digest_of, standin_thread
+from raw_servers import digest_of, faked_thread
+
+from tandembench.fake_server.server import VERSION
 
 FILE = "config/attached.yaml"
 STUDY = """\
@@ -36,7 +38,7 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
 
 
 def test_from_the_lock_to_the_report(checkout: Path) -> None:
-    with standin_thread() as one, standin_thread() as other:
+    with faked_thread() as one, faked_thread() as other:
         (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
         unlocked = snakemake(checkout, FILE, "--dry-run", ok=False).splitlines()[-1]
         assert "run: tandembench servers lock config/attached.yaml --write" in unlocked
@@ -49,7 +51,7 @@ def test_from_the_lock_to_the_report(checkout: Path) -> None:
     assert executions["valid"].all(), executions["reason"].unique()
     assert set(executions["model_digest"]) == {digest_of("tiny:latest")}
     assert set(executions["engine"]) == {"ollama"}
-    # the stand-in, like Ollama, raises a small context
+    # the fake server, like Ollama, raises a small context
     assert set(executions["num_ctx_effective"]) == {2048}
     dual = executions[executions["topology"] == "dual"]
     assert set(dual["endpoint"]) == {one, other}
@@ -66,19 +68,19 @@ def test_from_the_lock_to_the_report(checkout: Path) -> None:
 def test_another_server_than_the_locked_one_stops_the_study_with_both_values(
     checkout: Path,
 ) -> None:
-    with standin_thread() as one, standin_thread() as other:
+    with faked_thread() as one, faked_thread() as other:
         (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
         tandembench(checkout, "servers", "lock", FILE, "--write")
         lock = checkout / "config/servers.lock.yaml"
         text = lock.read_text(encoding="utf-8")
-        lock.write_text(text.replace("0.12.10", "0.11.0"), encoding="utf-8")
+        lock.write_text(text.replace(VERSION, "0.11.0"), encoding="utf-8")
         said = snakemake(checkout, FILE, ok=False)
-    assert "the server's version is 0.12.10, but config/servers.lock.yaml says 0.11.0" in said
+    assert f"the server's version is {VERSION}, but config/servers.lock.yaml says 0.11.0" in said
     assert not list(checkout.glob("results/attached/runs/*/*.parquet"))
 
 
 def test_a_server_that_is_not_there_stops_the_study_and_names_its_url(checkout: Path) -> None:
-    with standin_thread() as one, standin_thread() as other:
+    with faked_thread() as one, faked_thread() as other:
         (checkout / FILE).write_text(STUDY.format(one, other), encoding="utf-8")
         tandembench(checkout, "servers", "lock", FILE, "--write")
     said = snakemake(checkout, FILE, ok=False)

@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from checkouts import calibrated, copy_checkout, snakemake, tandembench
 
-from tandembench.fake_server import Behaviour
-from tandembench.servers.fake import fake_process
+from tandembench.fake_server import Behaviour, fake_process
 
 FILE = "config/attached.yaml"
 STUDY = """\

@@ -1,11 +1,12 @@
 """What a person sees of `snakemake --quiet all`, which make calls: progress, answer and faults."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from checkouts import command, command_said, simulated_checkout
-from ollama_standin import standin_thread
+from raw_servers import QUICK, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/small.yaml"
@@ -36,7 +37,7 @@ def last_log(folder: Path) -> str:
 def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
     repository: Path, tmp_path: Path
 ) -> None:
-    with standin_thread() as url:
+    with faked_thread() as url:
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
         told = command_said(folder, f"{GO} --until dataset")
     lines = told.splitlines()
@@ -49,7 +50,7 @@ def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
 
 
 def test_a_step_that_fails_says_why_and_names_its_log(repository: Path, tmp_path: Path) -> None:
-    with standin_thread() as url:
+    with faked_thread() as url:
         study = STUDY.format(url)
     folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
     _, *lines = command_said(folder, GO, ok=False).splitlines()
@@ -76,7 +77,7 @@ def test_a_mistake_in_the_study_is_one_line(repository: Path, tmp_path: Path) ->
 
 
 def test_a_locked_folder_is_explained(repository: Path, tmp_path: Path) -> None:
-    with standin_thread(token_s=0.2) as url:
+    with faked_thread(behaviour=replace(QUICK, gap_s=0.2)) as url:
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
         with command(folder, GO) as workflow:
             assert workflow.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from checkouts import edit, planned, simulated_checkout, snakemake
-from ollama_standin import digest_of, standin_thread
+from raw_servers import digest_of, faked_thread
 
 FILE = "config/small.yaml"
 STUDY = """\
@@ -235,7 +235,7 @@ def measured(
     simulated: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """The small study, measured, in a checkout of its own; its servers stay up."""
-    with standin_thread() as one, standin_thread() as other:
+    with faked_thread() as one, faked_thread() as other:
         target = tmp_path_factory.mktemp("checkout")
         folder = simulated_checkout(repository, target, FILE, STUDY.format(one, other))
         snakemake(folder, FILE)

@@ -31,13 +31,11 @@ INERT = frozenset(
     {
         "measure/exclusive.py",
         "measure/progress.py",
-        "servers/fake.py",
         "servers/fetch.py",
         "servers/lock.py",
     }
 )
 OF_ENGINES: Mapping[str, frozenset[str]] = {
-    "servers/address.py": frozenset({"ollama", "openai"}),
     "servers/attach.py": frozenset({"ollama", "openai"}),
     "servers/embedded.py": frozenset({"embedded"}),
     "servers/llama_process.py": frozenset({"embedded"}),
@@ -45,9 +43,7 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
     "servers/openai.py": frozenset({"openai"}),
     "wire/llama.py": frozenset({"embedded", "openai"}),
     "wire/ollama.py": frozenset({"ollama"}),
-    "wire/ollama_chat.py": frozenset({"ollama"}),
     "wire/openai.py": frozenset({"openai"}),
-    "wire/openai_completions.py": frozenset({"openai"}),
 }
 # What a calibration depends on; nothing in a study does.
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py")

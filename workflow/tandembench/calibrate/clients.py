@@ -15,7 +15,7 @@ import httpx
 from tandembench.wire import DRIVERS, Call, open_client, stream
 
 _DRIVER = DRIVERS["ollama", "generate"]
-PATH = _DRIVER.PATH
+PATH = _DRIVER.path
 _DEADLINE_S = 60.0
 _IDLE_S = 20.0
 

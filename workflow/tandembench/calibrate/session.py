@@ -22,10 +22,9 @@ from pathlib import Path
 from tandembench.calibrate.clients import SUBJECTS, Opener, Seen, Subject
 from tandembench.calibrate.record import Figures, Instrument, Spread
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.fake_server import Behaviour, StreamLog, read_log
+from tandembench.fake_server import Behaviour, StreamLog, fake_process, read_log
 from tandembench.measure.machine import fingerprint, no_collection
 from tandembench.metrics import percentile
-from tandembench.servers.fake import fake_process
 
 SCHEDULES: Mapping[str, Behaviour] = {
     "exact": Behaviour(first_token_s=0.05, tokens=20, gap_s=0.01, jitter_s=0.002, slots=32),

@@ -9,7 +9,7 @@ from tandembench.calibrate.command import as_table, measure
 from tandembench.calibrate.record import write_instrument
 from tandembench.cli import PATH, SESSION, styles
 from tandembench.dataset.manifest import read_spec
-from tandembench.fake_server.command import serve_command
+from tandembench.fake_server.process import serve_command
 from tandembench.measure.run import run as measure_block
 from tandembench.servers.lifeline import die_with
 from tandembench.text import as_json
@@ -92,11 +92,8 @@ def calibrate(
 @click.option("--shared-rate", type=float, help="Tokens/s of one stream alone; instead of gaps.")
 @click.option("--gain", default=1.0, show_default=True, help="Streams at once make gain * rate.")
 @click.option("--slots", default=4, show_default=True, help="Requests that run at once.")
-@click.option("--max-queue", default=512, show_default=True, help="Requests that may wait.")
 @click.option("--load-ms", default=50.0, show_default=True, help="Time to (re)load, Ollama only.")
 @click.option("--num-ctx", default=4096, show_default=True, help="Default context.")
-@click.option("--fault", help="What every answer ends in; an unknown name lists them.")
-@click.option("--faulty-request", type=int, help="Only this request (from 0) meets the fault.")
 @click.option("--log", "log_path", type=PATH, help="Log of sends to write, NDJSON.")
 def fake_server(host: str, port: int, log_path: Path | None, **settings: Any) -> None:  # noqa: ANN401 - handed on
     """Serve simulated answers on an exact schedule, and log every send: a test instrument.

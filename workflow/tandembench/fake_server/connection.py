@@ -15,16 +15,11 @@ from dataclasses import dataclass
 
 from tandembench.fake_server.behaviour import SIMULATED
 
-_READ_BYTES = 1 << 16
 _MAX_REQUEST_BYTES = 1 << 26
 # Linux, asm-generic/socket.h; Python 3.11 does not name it. The kernel adds a timespec to reads.
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("qq")
 _LATEST_ARRIVAL_NS = 1_000_000_000
-
-
-class BadRequest(Exception):
-    """Bytes that are no HTTP request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +40,24 @@ def ask_for_stamps(listener: socket.socket) -> None:
 
 
 class Connection:
-    """Reads all the time, so that a client that leaves is noticed at once."""
+    """Reads all the time, so that a client that leaves is noticed at once: ``on_close``."""
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, sock: socket.socket, on_close: Callable[[], object]) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock
-        self.on_close: Callable[[], object] = lambda: None
-        self._loop = loop
+        self._sock = sock
+        self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
         self._buffer = b""
-        self._closed = False
         self._more = asyncio.Event()
         self._arrived_ns: int | None = None
         self._read_ns = 0
-        loop.add_reader(sock, self._read)
+        self._loop.add_reader(sock, self._read)
 
     def _read(self) -> None:
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(_READ_BYTES, 64)
-        except (BlockingIOError, InterruptedError):
+            data, ancillary, _, _ = self._sock.recvmsg(1 << 16, 64)
+        except BlockingIOError:
             return
         except OSError:
             data, ancillary = b"", []
@@ -72,66 +66,49 @@ class Connection:
         self._buffer += data
         self._more.set()
         if not data or len(self._buffer) > _MAX_REQUEST_BYTES:
-            self._closed = True
-            self._loop.remove_reader(self.sock)
-            self.on_close()
+            self._loop.remove_reader(self._sock)
+            self._on_close()
 
     async def request(self) -> Request | None:
-        """The next request; None when the client has closed."""
+        """The next request; None if what came is no HTTP."""
         while b"\r\n\r\n" not in self._buffer:
-            if not await self._grow():
-                return None
-        head, _, rest = self._buffer.partition(b"\r\n\r\n")
-        first = re.match(rb"([A-Z]+) (\S+) HTTP/1\.[01]\r?$", head, re.MULTILINE)
+            await self._grow()
+        head, _, body = self._buffer.partition(b"\r\n\r\n")
+        first = re.match(rb"([A-Z]+) ([^ ?]+)\S* HTTP/1\.[01]\r?$", head, re.MULTILINE)
         if first is None:
-            raise BadRequest
+            return None
         length = re.search(rb"\ncontent-length: *(\d+)", head, re.IGNORECASE)
-        size = int(length[1]) if length else 0
-        while len(rest) < size:
-            if not await self._grow():
-                return None
-            rest = self._buffer.partition(b"\r\n\r\n")[2]
-        self._buffer = rest[size:]
-        path = first[2].decode("latin-1").partition("?")[0]
-        return Request(
-            first[1].decode(), path, rest[:size], self._arrived_ns, read_ns=self._read_ns
-        )
+        end = len(self._buffer) - len(body) + (int(length[1]) if length else 0)
+        while len(self._buffer) < end:
+            await self._grow()
+        body, self._buffer = self._buffer[len(head) + 4 : end], self._buffer[end:]
+        method, path = first[1].decode(), first[2].decode("latin-1")
+        return Request(method, path, body, self._arrived_ns, self._read_ns)
 
-    async def _grow(self) -> bool:
+    async def _grow(self) -> None:
         self._more.clear()
-        if self._closed:
-            return False
         await self._more.wait()
-        return not self._closed
 
-    async def send(self, data: bytes) -> tuple[int, int]:
-        """Send ``data``; the clock just before, and just after the system took (most of) it."""
+    async def send(self, data: bytes) -> int:
+        """Send ``data``; the clock just before."""
         before = time.monotonic_ns()
         try:
-            sent = self.sock.send(data)
-            after = time.monotonic_ns()
-        except (BlockingIOError, InterruptedError):
-            sent, after = 0, 0
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
         if sent < len(data):
-            await self._loop.sock_sendall(self.sock, data[sent:])
-            after = after or time.monotonic_ns()
-        return before, after
+            await self._loop.sock_sendall(self._sock, data[sent:])
+        return before
 
-    async def answer(self, status: str, kind: str, body: str) -> None:
+    async def answer(self, status: str, body: str, kind: str = "application/json") -> None:
         """A whole answer at once."""
         data = body.encode()
-        moved = "Location: http://127.0.0.1:9/elsewhere\r\n" if status.startswith("3") else ""
-        length = f"{moved}Content-Length: {len(data)}\r\n\r\n"
-        await self.send(head(status, kind) + length.encode() + data)
+        await self.send(head(status, kind) + b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
 
-    def close(self, reset: bool = False) -> None:
-        """Close it; with ``reset`` by a TCP reset, before which what was sent still arrives."""
-        if self.sock.fileno() < 0:
-            return
-        self._loop.remove_reader(self.sock)
-        if reset:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+    def close(self) -> None:
+        """Close it."""
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
 
 
 def head(status: str, kind: str) -> bytes:

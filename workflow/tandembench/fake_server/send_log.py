@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tandembench.fake_server.behaviour import SIMULATED, Behaviour, dump
+from tandembench.fake_server.behaviour import SIMULATED, Behaviour
 
 PROMPT_CHARACTERS = 64
 
@@ -13,11 +13,11 @@ PROMPT_CHARACTERS = 64
 class StreamLog:
     """One request to generate; times are CLOCK_MONOTONIC, nanoseconds.
 
-    ``arrived_ns``: the request's last bytes reached this machine's TCP (the kernel's receive
-    stamp), or None where the kernel gives none; ``read_ns``: the process read them. ``due_ns``,
-    ``sent_ns``, ``sent_after_ns``: each token's schedule, and the clock just before and just after
-    its ``send``. ``end_ns``, ``end_after_ns``: the same of the message that ends the answer.
-    ``complete``: all of it was sent. ``prompt``: its first 64 characters, to know the request by.
+    ``request``: its number, from 0. ``prompt``: its first 64 characters, to know it by.
+    ``arrived_ns``: its last bytes reached this machine's TCP (the kernel's receive stamp), or None
+    where the kernel gives none; ``read_ns``: the process read them. ``due_ns``, ``sent_ns``: each
+    token's schedule, and the clock just before its ``send``. ``end_ns``: the same of the message
+    that ends the answer; None if it was not sent.
     """
 
     request: int
@@ -27,11 +27,7 @@ class StreamLog:
     read_ns: int
     due_ns: list[int] = field(default_factory=list)
     sent_ns: list[int] = field(default_factory=list)
-    sent_after_ns: list[int] = field(default_factory=list)
     end_ns: int | None = None
-    end_after_ns: int | None = None
-    fault: str | None = None
-    complete: bool = False
 
     @property
     def begun_ns(self) -> int:
@@ -40,27 +36,20 @@ class StreamLog:
 
 
 class SendLog:
-    """Keeps the streams' logs; with a file, writes them as NDJSON while no stream is running."""
+    """Keeps the streams' logs; with a file, writes them as NDJSON when no token waits for it."""
 
     def __init__(self, behaviour: Behaviour, path: Path | None = None) -> None:
         self.streams: list[StreamLog] = []
-        self._file = None if path is None else path.open("w", encoding="utf-8")
         self._written = 0
-        if self._file is not None:
-            head = {"simulated": True, "server": SIMULATED, "clock": "CLOCK_MONOTONIC"}
-            settings = json.loads(dump(behaviour))
-            self._file.write(json.dumps(head | {"behaviour": settings}) + "\n")
-            self._file.flush()
+        self._file = None if path is None else path.open("w", encoding="utf-8")
+        head = {"simulated": True, "server": SIMULATED, "clock": "CLOCK_MONOTONIC"}
+        self._put(head | {"behaviour": asdict(behaviour)})
 
     def write(self) -> None:
-        """Bring the file up to date; called when no token waits for it."""
-        if self._file is None or self._written == len(self.streams):
-            return
+        """Bring the file up to date."""
         for stream in self.streams[self._written :]:
-            line = json.dumps({"simulated": True} | asdict(stream), separators=(",", ":"))
-            self._file.write(line + "\n")
+            self._put({"simulated": True} | asdict(stream))
         self._written = len(self.streams)
-        self._file.flush()
 
     def close(self) -> None:
         """Write what is left."""
@@ -68,13 +57,12 @@ class SendLog:
         if self._file is not None:
             self._file.close()
 
+    def _put(self, entry: dict[str, object]) -> None:
+        if self._file is not None:
+            print(json.dumps(entry, separators=(",", ":")), file=self._file, flush=True)
+
 
 def read_log(path: Path) -> list[StreamLog]:
     """The streams of a log file, in the order in which they ended."""
-    _, *lines = path.read_text(encoding="utf-8").splitlines()
-    streams = []
-    for line in lines:
-        stream = json.loads(line)
-        del stream["simulated"]
-        streams.append(StreamLog(**stream))
-    return streams
+    _, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [StreamLog(**{k: v for k, v in line.items() if k != "simulated"}) for line in lines]

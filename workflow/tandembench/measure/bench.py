@@ -11,8 +11,15 @@ from tandembench.errors import TandemError
 from tandembench.measure.execution import Execution, Prepared, encode, release
 from tandembench.measure.machine import Others
 from tandembench.measure.plan import Turn, ask_number
-from tandembench.servers.deployment import Deployment, load_key, server_index
-from tandembench.servers.model import Effective, Server, ServerFault, Standing
+from tandembench.servers.deployment import (
+    Deployment,
+    Effective,
+    Server,
+    ServerFault,
+    Standing,
+    load_key,
+    server_index,
+)
 from tandembench.servers.open import effective, memory_bytes
 from tandembench.study.spec import DISTURBED_CORES, AgentSpec, ConfigSpec, RunSpec
 from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, stream
@@ -205,13 +212,13 @@ class Bench:
         for agent in agents:
             for prompt in agent.prompts:
                 self._templated[server.url, prompt] = await self._driver.templated(
-                    self.client, server.url, agent.model, f"{_NONCE}\n{prompt}"
+                    self.client, server.url, f"{_NONCE}\n{prompt}"
                 )
 
     async def _ask(self, server: Server, agent: AgentSpec) -> None:
         """A short request. If it fails, so will the ones that count."""
         ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, fixed=True)
-        url = server.url + self._driver.PATH
+        url = server.url + self._driver.path
         call = Call(self.client, url, encode(self._driver, ask), self.spec.idle_s)
         await stream(call, self._driver.event, self.spec.deadline_s)
 
@@ -234,7 +241,7 @@ class Bench:
         # All configs of a round, and their solos, ask the very same, unless a prompt cache would
         # answer the second.
         apart = (config.id, turn.twin, turn.solo is None, self.attempt)
-        salt = () if self._driver.PROMPT_CACHE_CAN_BE_OFF else apart
+        salt = () if self._driver.prompt_cache_can_be_off else apart
         drawn = ask_number(self.spec, self.repetition, number, agent.name, salt)
         nonce = f"{drawn % 10**12:012d}"
         server = servers[server_index(config, index)]
@@ -249,7 +256,7 @@ class Bench:
             )
             for prompt in agent.prompts
         )
-        url = server.url + self._driver.PATH
+        url = server.url + self._driver.path
         first = Call(self.client, url, encode(self._driver, asks[0]), self.spec.idle_s)
         return Prepared(agent.name, url, nonce, asks, first)
 

@@ -11,7 +11,7 @@ from itertools import islice
 from tandembench.measure.bench import Bench, Done
 from tandembench.measure.machine import no_collection
 from tandembench.measure.plan import Round
-from tandembench.servers.model import ServerFault
+from tandembench.servers.deployment import ServerFault
 
 # A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
 _GIVE_UP = 2

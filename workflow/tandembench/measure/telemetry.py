@@ -14,7 +14,7 @@ from typing import IO
 
 from tandembench.measure.bench import Done
 from tandembench.measure.machine import Sample
-from tandembench.servers.model import Server
+from tandembench.servers.deployment import Server
 
 _STOP_TIMEOUT_S = 10.0
 

@@ -1,110 +1,143 @@
 """Attaches to running servers, and checks that they are the locked ones."""
 
+import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
-from tandembench.errors import TandemError
-from tandembench.servers import ollama, openai
-from tandembench.servers.address import check_distinct, normalised, unusable
-from tandembench.servers.deployment import Deployment
-from tandembench.servers.model import Effective, Server
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.servers.deployment import Deployment, Server
 from tandembench.text import sanitise
-from tandembench.wire import Client
+from tandembench.wire import Client, Json
 
+ANSWER_TIMEOUT_S = 2.0
 _LOCK_FILE = "config/servers.lock.yaml"
 _RELOCK = "install that again, or lock on purpose: tandembench servers lock STUDY"
+_PORTS = {"http": 80, "https": 443}
+# A server that listens everywhere is reached here. localhost may be ::1 first, where Ollama does
+# not listen by default: it is settled once, and the address is what rows record.
+_LOOPBACK = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-class Instance(Protocol):
-    """A running server that was asked who it is; ``version`` is None if it does not say."""
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A running server that was asked who it is; ``version`` is None if it does not say.
 
-    @property
-    def url(self) -> str:
-        """Where it is."""
+    ``digests`` maps models to what identifies their weights, None if it does not say, or to why
+    they cannot be measured. ``full_name`` is the name of a model there. ``advice`` says, with
+    ``{model}``, how a missing one is got.
+    """
 
-    @property
-    def version(self) -> str | None:
-        """What it says that it is."""
+    url: str
+    version: str | None
+    digests: Mapping[str, str | TandemError | None]
+    advice: str
+    full_name: Callable[[str], str] = str
 
     def has(self, model: str) -> bool:
-        """Whether it can serve ``model``."""
+        """Whether it has ``model``."""
+        return self.full_name(model) in self.digests
 
     def digest(self, model: str) -> str | None:
-        """What identifies the weights, None if it does not say; TandemError without ``model``."""
+        """What identifies the weights of ``model``; TandemError if it cannot be measured there."""
+        if not self.has(model):
+            names = sanitise(", ".join(sorted(self.digests)), 400) or "none"
+            what = f"no model '{model}' (models there: {names})"
+            raise unusable(what, self.url, self.advice.format(model=model))
+        digest = self.digests[self.full_name(model)]
+        if isinstance(digest, TandemError):
+            raise digest
+        return digest
 
 
-_INSTANCE: Mapping[str, Callable[[Client, str], Awaitable[Instance]]] = {
-    "ollama": ollama.instance,
-    "openai": openai.instance,
-}
-_EFFECTIVE: Mapping[str, Callable[[Client, Server, str], Awaitable[Effective]]] = {
-    "ollama": ollama.effective,
-    "openai": openai.effective,
-}
+Asker = Callable[[Client, str], Awaitable[Instance]]
 
 
 async def attach(
-    deployment: Deployment, engine: str, lock: Mapping[str, Any], client: Client
+    deployment: Deployment, engine: str, ask: Asker, lock: Mapping[str, Any], client: Client
 ) -> list[Server]:
-    """The servers of ``deployment``, in the order of its URLs.
+    """The servers of ``deployment``, in the order of its URLs; ``ask`` is the engine's.
 
     TandemError (exit 4) if one does not answer, is no server of the engine, lacks a model, is not
     the one that the lock entry pins, or is the same as another one.
     """
-    servers = []
+    servers: list[Server] = []
+    places: dict[tuple[str, int], str] = {}
     for index, (url, models) in enumerate(zip(deployment.urls, deployment.models, strict=True)):
-        instance = await ask_instance(engine, client, url)
-        digests = {model: instance.digest(model) for model in models}
-        _check_locked(instance, digests, lock)
-        servers.append(
-            Server(
-                index=index,
-                engine=engine,
-                url=instance.url,
-                version=instance.version,
-                model_digests=digests,
-            )
-        )
-    await check_distinct([server.url for server in servers])
+        there = await ask(client, normalised(url))
+        digests = {model: there.digest(model) for model in models}
+        _check_locked(there, digests, lock)
+        for place in await _addresses(there.url) if len(deployment.urls) > 1 else ():
+            if place in places:
+                raise unusable(
+                    f"{places[place]} and {there.url} are one server, but topology dual needs one "
+                    "per agent",
+                    "servers.dual",
+                    "start another, such as: OLLAMA_HOST=127.0.0.1:11435 ollama serve",
+                )
+            places[place] = there.url
+        servers.append(Server(index, engine, there.url, there.version, digests))
     return servers
 
 
-async def ask_instance(engine: str, client: Client, url: str) -> Instance:
-    """Who is at ``url``; TandemError if it is no server of ``engine``."""
-    return await _INSTANCE[engine](client, normalised(url))
+def normalised(url: str) -> str:
+    """One spelling for one address: ``http://localhost:11434/`` is ``http://127.0.0.1:11434``."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        host, port = None, 0
+    if not host:
+        raise unusable("not a server's URL", url, "write it like http://127.0.0.1:11434")
+    host = _LOOPBACK.get(host, host)
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def effective(client: Client, server: Server, model: str) -> Effective:
-    """What ``server`` says that it applies to ``model``, once it is loaded."""
-    return await _EFFECTIVE[server.engine](client, server, model)
-
-
-async def memory_bytes(client: Client, server: Server) -> int | None:
-    """The memory that ``server`` says its models take; None if it does not say."""
-    return await ollama.memory_bytes(client, server) if server.engine == "ollama" else None
+async def _addresses(url: str) -> set[tuple[str, int]]:
+    parts, loop = urlsplit(url), asyncio.get_running_loop()
+    try:
+        entries = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise unusable(f"the name cannot be resolved ({error})", url, "write its address") from None
+    return {(str(at[0]), int(at[1])) for *_, at in entries}
 
 
 def _check_locked(
-    instance: Instance, digests: Mapping[str, str | None], lock: Mapping[str, Any]
+    there: Instance, digests: Mapping[str, str | None], lock: Mapping[str, Any]
 ) -> None:
-    if instance.version != lock["version"]:
-        raise _mismatch("the server's version", instance.version, lock["version"], instance.url)
-    for model, digest in digests.items():
-        locked = lock["models"][model]
-        # `ollama list` shows the first twelve digits, and so may the lock.
-        if (digest is None) != (locked is None) or not _bare(digest).startswith(_bare(locked)):
-            raise _mismatch(model, digest, locked, instance.url)
-
-
-def _bare(digest: str | None) -> str:
-    return (digest or "").removeprefix("sha256:")
-
-
-def _mismatch(what: str, live: str | None, locked: str | None, url: str) -> TandemError:
-    said = f"{what} is {shown(live)}, but {_LOCK_FILE} says {shown(locked)}"
-    return unusable(said, url, _RELOCK)
+    # `ollama list` shows the first twelve digits of a digest, and so may the lock.
+    live = {"the server's version": (there.version, lock["version"], False)}
+    live |= {model: (digest, lock["models"][model], True) for model, digest in digests.items()}
+    for what, (value, locked, may_be_short) in live.items():
+        same = value == locked
+        if may_be_short and value and locked:
+            same = value.removeprefix("sha256:").startswith(locked.removeprefix("sha256:"))
+        if not same:
+            said = f"{what} is {shown(value)}, but {_LOCK_FILE} says {shown(locked)}"
+            raise unusable(said, there.url, _RELOCK)
 
 
 def shown(value: str | None) -> str:
     """A version or digest as an error shows it."""
     return "not known" if value is None else sanitise(value)
+
+
+def unusable(what: str, where: str, fix: str) -> TandemError:
+    """The error of servers that cannot be measured as they are."""
+    return TandemError(what, where=where, fix=fix, exit_code=EXIT_ENVIRONMENT)
+
+
+def listed(answer: Json, name: str, where: str, fix: str) -> list[Json]:
+    """The list of models under ``name`` in an answer; TandemError if it is none."""
+    entries = answer.get(name)
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        raise unusable("no list of models", where, fix)
+    return entries
+
+
+def whole(entry: Json, name: str) -> int | None:
+    """The whole number, 0 or more, under ``name``; None if there is none."""
+    value = entry.get(name)
+    return value if type(value) is int and value >= 0 else None

@@ -1,6 +1,6 @@
-"""Which servers a config needs, and which configs of a block can share them. Pure."""
+"""Which servers a config needs, which configs of a block share them, and what a server is. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec, digest
@@ -39,17 +39,68 @@ class Deployment:
         return replace(self, key=f"{self.key}-twin") if self.settings else self
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One running server. ``model_digests`` maps model names to what identifies their weights.
+
+    ``version``, digests, ``slots``, ``threads``, ``wait_policy`` and ``pid`` are None where the
+    engine does not tell.
+    """
+
+    index: int
+    engine: str
+    url: str
+    version: str | None
+    model_digests: Mapping[str, str | None]
+    slots: int | None = None
+    threads: int | None = None
+    wait_policy: str | None = None
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What a server says that it applies to a loaded model, whatever it was asked for.
+
+    ``num_ctx`` in tokens a slot; ``size_vram_bytes`` of ``size_bytes`` are on a GPU.
+    """
+
+    num_ctx: int | None = None
+    slots: int | None = None
+    size_bytes: int | None = None
+    size_vram_bytes: int | None = None
+
+
+class ServerFault(Exception):
+    """A server that cannot be measured now; ``reason`` is the stable code of the result."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+# What became of a deployment: its servers, or why it has none.
+Standing = Sequence[Server] | ServerFault
+
+
 def deployments(spec: RunSpec, cores: int) -> tuple[Deployment, ...]:
     """The deployment of each config of ``spec``, in their order.
 
-    ``cores`` are what this process may use; they decide where the study names no threads.
+    ``cores`` are what this process may use; they decide where the study names no threads. Of
+    running servers each must have what any config asks of it.
     """
-    if spec.engine != "embedded":
-        return _attached(spec)
-    settings = [layout(spec, config, cores) for config in spec.configs]
+    if spec.engine == "embedded":
+        layouts = [layout(spec, config, cores) for config in spec.configs]
+        return tuple(Deployment(digest([asdict(s) for s in one]), settings=one) for one in layouts)
+    wanted: dict[tuple[str, ...], list[dict[str, None]]] = {}
+    for config in spec.configs:
+        models = wanted.setdefault(config.servers, [{} for _ in config.servers])
+        for index, agent in enumerate(config.agents):
+            models[server_index(config, index)][agent.model] = None
     return tuple(
-        Deployment(digest([asdict(one) for one in of_config]), settings=of_config)
-        for of_config in settings
+        Deployment(digest(urls), urls=urls, models=tuple(map(tuple, wanted[urls])))
+        for urls in (config.servers for config in spec.configs)
     )
 
 
@@ -68,11 +119,13 @@ def layout(spec: RunSpec, config: ConfigSpec, cores: int) -> tuple[Settings, ...
 
     ``dual`` gives each of N servers total/N threads; every other topology gives all of them to
     its one server, with N slots for ``single_parallel`` and one slot else. The total is the
-    study's ``threads_total``, else what ``cores`` allow. A shared server holds the largest
-    context and the most layers that any of its agents asks for.
+    study's ``threads_total``, else the cores, one of more than two left to the client, as far as
+    they split evenly. A shared server holds the largest context and the most layers that any of
+    its agents asks for.
     """
     agents = config.agents
-    total = spec.threads_total or _default_threads(cores, len(agents))
+    free = cores - 1 if cores > 2 else cores
+    total = spec.threads_total or free - free % len(agents) or free
     shares = [(agent,) for agent in agents] if config.topology == "dual" else [agents]
     threads = max(1, total // len(shares))
     # Threads that outnumber the cores must sleep at once: to spin is a collapse there.
@@ -88,29 +141,4 @@ def layout(spec: RunSpec, config: ConfigSpec, cores: int) -> tuple[Settings, ...
             wait_policy="passive" if passive else "brief",
         )
         for share in shares
-    )
-
-
-def _default_threads(cores: int, agents: int) -> int:
-    """The cores, one of more than two left to the client, and a multiple of the agents.
-
-    What does not split evenly would be hardware that dual does not get and a shared server does.
-    """
-    free = cores - 1 if cores > 2 else cores
-    return free - free % agents or free
-
-
-def _attached(spec: RunSpec) -> tuple[Deployment, ...]:
-    """One deployment for each list of URLs; a server there must have what any config asks of it."""
-
-    def models(urls: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        wanted: list[dict[str, None]] = [{} for _ in urls]
-        for config in spec.configs:
-            for index, agent in enumerate(config.agents if config.servers == urls else ()):
-                wanted[server_index(config, index)][agent.model] = None
-        return tuple(map(tuple, wanted))
-
-    return tuple(
-        Deployment(digest(config.servers), urls=config.servers, models=models(config.servers))
-        for config in spec.configs
     )

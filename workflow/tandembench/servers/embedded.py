@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
-from tandembench.servers.deployment import Deployment, Settings
-from tandembench.servers.model import Effective, Server, ServerFault, Standing
+from tandembench.servers.deployment import (
+    Deployment,
+    Effective,
+    Server,
+    ServerFault,
+    Settings,
+    Standing,
+)
 from tandembench.wire import Client, ask_json
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
 _PROGRAM = "tandembench.servers.llama_process"
 # How compute threads wait for each other. OpenMP's default spins for milliseconds: as fast as
 # `brief` on an idle machine, but beside one busy foreign process two threads on two cores fell
@@ -29,41 +35,6 @@ _PROGRAM = "tandembench.servers.llama_process"
 _WAITING = {"brief": {"GOMP_SPINCOUNT": "1000"}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 _THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_")
 Process = subprocess.Popen[bytes]
-
-
-def check_installed(lock: Mapping[str, Any], models: Path) -> None:
-    """TandemError unless the locked engine is installed and every model file is there."""
-    installed, locked = version("xllamacpp"), lock["version"]
-    if installed != locked:
-        raise _mismatch("xllamacpp", installed, locked, "install requirements.lock")
-    for model in lock["models"]:
-        path = model_file(models, model)
-        if not path.is_file():
-            raise TandemError(
-                "no model file",
-                where=str(path),
-                fix="run snakemake, which fetches it",
-                exit_code=EXIT_ENVIRONMENT,
-            )
-
-
-def check_models(lock: Mapping[str, Any], models: Path) -> dict[str, str]:
-    """The SHA-256 of each locked model file; TandemError with both values on a mismatch."""
-    digests = {}
-    for model, pinned in lock["models"].items():
-        path = model_file(models, model)
-        known = path.stat()
-        digests[model] = _sha256(path, known.st_mtime_ns, known.st_size)
-        if digests[model] != pinned:
-            raise _mismatch(f"SHA-256 of {path}", digests[model], pinned, "delete the file")
-    return digests
-
-
-@cache
-def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
-    """Of a file that is still the same, once a process: it takes a tenth of a second."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_file(models: Path, model: str) -> Path:
@@ -78,18 +49,47 @@ def running(
     """All servers of ``wanted``, by key; stopped on the way out, whatever happened inside.
 
     They start at the same time. Where one does not come up, its deployment's fault stands in
-    place of its servers. What they write goes to ``log``.
+    place of its servers. What they write goes to ``log``. TandemError unless the locked engine
+    and models are here.
     """
-    check_installed(lock, models)
+    _check_locked("xllamacpp", version("xllamacpp"), lock["version"], "install requirements.lock")
+    files = {model: model_file(models, model) for model in lock["models"]}
+    for path in files.values():
+        if not path.is_file():
+            raise TandemError(
+                "no model file",
+                where=str(path),
+                fix="run snakemake, which fetches it",
+                exit_code=EXIT_ENVIRONMENT,
+            )
     started: dict[str, list[Process]] = {one.key: [] for one in wanted}
     try:
         for one in wanted:
             _start_all(one, models, log, started[one.key])
         # Hashed while the servers load: it takes as long as they do.
-        digests = check_models(lock, models)
-        yield {one.key: _standing(one, started[one.key], digests) for one in wanted}
+        for model, path in files.items():
+            digest = _sha256(path, path.stat().st_mtime_ns)
+            _check_locked(f"SHA-256 of {path}", digest, lock["models"][model], "delete the file")
+        yield {one.key: _standing(one, started[one.key], lock["models"]) for one in wanted}
     finally:
         _stop([process for processes in started.values() for process in processes])
+
+
+@cache
+def _sha256(path: Path, _mtime_ns: int) -> str:
+    """Of a file that is still the same, once a process: it takes a tenth of a second."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_locked(what: str, live: str, locked: str, fix: str) -> None:
+    if live != locked:
+        raise TandemError(
+            f"{what} is {live}, but config/servers.lock.yaml says {locked}",
+            where="servers",
+            fix=f"{fix}, or change the lock on purpose",
+            exit_code=EXIT_ENVIRONMENT,
+        )
 
 
 def _start_all(
@@ -136,15 +136,6 @@ async def effective(client: Client, server: Server) -> Effective:
     )
 
 
-def _mismatch(what: str, live: str, locked: str, fix: str) -> TandemError:
-    return TandemError(
-        f"{what} is {live}, but config/servers.lock.yaml says {locked}",
-        where="servers",
-        fix=f"{fix}, or change the lock on purpose",
-        exit_code=EXIT_ENVIRONMENT,
-    )
-
-
 def _start(settings: Settings, model: Path, log: IO[str]) -> Process:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_THREAD_VARIABLES)}
     environment |= _WAITING[settings.wait_policy]
@@ -159,17 +150,17 @@ def _start(settings: Settings, model: Path, log: IO[str]) -> Process:
 
 
 def _await_url(process: Process) -> str:
-    output = process.stdout
-    if output is None:
-        raise ValueError("started without a pipe")
+    """What the server prints when it is ready; ServerFault if that does not come."""
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    output = process.stdout.fileno()
     # A binary, unbuffered readline would block past the timeout; select does not.
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     said = b""
     while not said.endswith(b"\n"):
         ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
-        data = os.read(output.fileno(), 4096) if ready else b""
+        data = os.read(output, 4096) if ready else b""
         if not data:
-            how = f"exit {process.wait()}" if ready else f"silent for {START_TIMEOUT_S:g} s"
+            how = f"exit {process.wait()}" if ready else f"silent for {_START_TIMEOUT_S:g} s"
             raise ServerFault("server_start", f"embedded server did not start ({how})")
         said += data
     return said.decode().strip()
@@ -180,9 +171,7 @@ def _stop(processes: Sequence[Process]) -> None:
         process.terminate()
     for process in processes:
         try:
-            process.wait(STOP_TIMEOUT_S)
+            process.communicate(timeout=_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            process.communicate()

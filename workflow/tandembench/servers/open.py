@@ -8,11 +8,14 @@ from typing import IO
 import psutil
 
 from tandembench.errors import TandemError
-from tandembench.servers import attach, embedded
-from tandembench.servers.deployment import Deployment
-from tandembench.servers.model import Effective, Server, Standing
+from tandembench.servers import embedded, ollama, openai
+from tandembench.servers.attach import Asker, attach
+from tandembench.servers.deployment import Deployment, Effective, Server, Standing
 from tandembench.study.spec import RunSpec
 from tandembench.wire import Client
+
+# Who is there, by the engines whose servers run already.
+ASKERS: Mapping[str, Asker] = {"ollama": ollama.instance, "openai": openai.instance}
 
 
 @asynccontextmanager
@@ -24,18 +27,21 @@ async def open_servers(
     A deployment that cannot be had comes as its ServerFault. TandemError (exit 4) if a live
     server is not the one that the spec's lock entry pins, or running servers cannot be reached.
     """
-    if spec.engine != "embedded":
-        yield {one.key: await attach.attach(one, spec.engine, spec.lock, client) for one in wanted}
-        return
-    with embedded.running(wanted, spec.lock, models, log) as servers:
-        yield servers
+    if spec.engine == "embedded":
+        with embedded.running(wanted, spec.lock, models, log) as servers:
+            yield servers
+    else:
+        ask = ASKERS[spec.engine]
+        yield {one.key: await attach(one, spec.engine, ask, spec.lock, client) for one in wanted}
 
 
 async def effective(client: Client, server: Server, model: str) -> Effective:
     """What ``server`` says that it applies to ``model``, once it is loaded."""
-    if server.engine != "embedded":
-        return await attach.effective(client, server, model)
-    return await embedded.effective(client, server)
+    if server.engine == "embedded":
+        return await embedded.effective(client, server)
+    if server.engine == "ollama":
+        return await ollama.effective(client, server, model)
+    return await openai.effective(client, server, model)
 
 
 async def memory_bytes(client: Client, servers: Sequence[Server]) -> int | None:
@@ -49,8 +55,8 @@ async def memory_bytes(client: Client, servers: Sequence[Server]) -> int | None:
         with suppress(psutil.Error, TandemError):
             if server.pid is not None:
                 held = psutil.Process(server.pid).memory_info().rss
-            elif server.engine != "embedded":
-                held = await attach.memory_bytes(client, server)
+            elif server.engine == "ollama":
+                held = await ollama.memory_bytes(client, server)
         if held is None:
             return None
         total += held

@@ -1,8 +1,14 @@
-"""What one LLM call leaves behind, whatever protocol it was made over."""
+"""What one LLM call is before it is put into a protocol's words, and what it leaves behind."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+# A JSON object of another program: any shape may come.
+Json = dict[str, Any]
+# Keeps out infinity and what no column holds.
+_MAX_NUMBER = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +22,7 @@ class Ask:
 
     model: str
     prompt: str
-    options: Mapping[str, Any]
+    options: Mapping[str, float]
     seed: int
     max_tokens: int
     fixed: bool
@@ -27,7 +33,8 @@ class Final:
     """What the server itself says of a finished stream; None where it is silent.
 
     Durations are the server's, in seconds; ``decode_s`` starts after the first token.
-    ``settings`` are the sampling options as the server says that it applied them.
+    ``settings`` are the sampling options as the server says that it applied them. ValueError for
+    what is no such number.
     """
 
     prompt_tokens: int | None = None
@@ -37,16 +44,24 @@ class Final:
     load_s: float | None = None
     prompt_s: float | None = None
     decode_s: float | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        counts = (self.prompt_tokens, self.answer_tokens, self.cached_tokens)
+        numbers = (*counts, self.load_s, self.prompt_s, self.decode_s)
+        # A comparison with NaN is false.
+        if not all(number is None or 0 <= number < _MAX_NUMBER for number in numbers):
+            raise ValueError("a number that is none")
+        if not {type(count) for count in counts} <= {int, type(None)}:
+            raise ValueError("a count that is not whole")
+        if self.stop_reason is not None and not re.fullmatch("[a-z_]{1,32}", self.stop_reason):
+            raise ValueError("a stop reason that is no code")
 
     def joined(self, later: "Final") -> "Final":
         """This and what the server said ``later``, which holds where both say something."""
-        names = [one.name for one in fields(self)]
-        told = {name: getattr(later, name) for name in names if getattr(later, name) is not None}
-        settings = {**self.settings, **later.settings}
-        return Final(
-            **{name: getattr(self, name) for name in names} | told | {"settings": settings}
-        )
+        said = {one.name: getattr(later, one.name) for one in fields(self)}
+        known = {name: value for name, value in said.items() if value is not None}
+        return replace(self, **known | {"settings": {**self.settings, **later.settings}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 """The sockets under httpcore: what arrived, when, and by which clock.
 
-A room of its own beside the client since it is about kernels and event loops, not about streams of
-tokens; of httpcore it knows the network backend's interface, of httpx nothing. Source of the
-kernel's part: Documentation/networking/timestamping.rst.
+Source of the kernel's part: Documentation/networking/timestamping.rst.
 """
 
 import asyncio
@@ -13,7 +11,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import httpcore
 
@@ -50,10 +47,15 @@ class Untrusted(httpcore.ConnectError):
 
 
 class Backend(httpcore.AsyncNetworkBackend):
-    """Opens the connection of one request and keeps it in ``inbox``; ``clock`` stamps it."""
+    """Opens the connection of one request and keeps it in ``inbox``.
 
-    def __init__(self, clock: str) -> None:
-        self._clock = clock
+    ``stamped`` has the kernel stamp what arrives. Under TLS (``secure``) it cannot: what TLS
+    unpacks is stamped when it is unpacked.
+    """
+
+    def __init__(self, stamped: bool, secure: bool) -> None:
+        self._stamped = stamped and not secure
+        self._kind = _TlsInbox if secure else _PlainInbox
         self.inbox: Inbox | None = None
 
     async def connect_tcp(
@@ -62,24 +64,15 @@ class Backend(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of ``host`` that takes the connection, once."""
-        if self.inbox is not None:
-            return self.inbox
-        try:
-            async with asyncio.timeout(timeout):
-                sock = await _connect(host, port, stamped=self._clock == KERNEL)
-                try:
-                    if self._clock == KERNEL:
-                        self.inbox = _KernelInbox(sock)
-                    else:
-                        self.inbox = await _LoopInbox.take_over(sock)
-                except BaseException:
-                    sock.close()
-                    raise
-        except TimeoutError:
-            raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from None
+        if self.inbox is None:
+            try:
+                async with asyncio.timeout(timeout):
+                    self.inbox = self._kind(await _connect(host, port, self._stamped))
+            except TimeoutError:
+                raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from None
         return self.inbox
 
 
@@ -143,11 +136,12 @@ class Inbox(httpcore.AsyncNetworkStream):
     tokens a second half of the CPU time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self.request_ns = 0
         self.read_index = -1
         self.first = b""
         self.patient = False
+        self._sock = sock
         self._reads: list[tuple[int, int]] = []
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -155,7 +149,7 @@ class Inbox(httpcore.AsyncNetworkStream):
         self._end: Exception | None = None
         self._at_end = False
         self._loop = asyncio.get_running_loop()
-        self._reader: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()
         self._woken_ns = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._offset_ns = realtime_offset_ns()
@@ -167,31 +161,23 @@ class Inbox(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The bytes of the next read, b"" at the end. An HTTP parser takes as many as there are."""
         if not self._waiting and not self._at_end:
-            await self._more(timeout)
-        if self._waiting:
-            self.read_index += 1
-            data = self._waiting.popleft()
-            self._waiting_bytes -= len(data)
-            if self._paused and not self._waiting:
-                self._paused = False
-                self._resume()
-            return data
-        if self._end is not None:
-            raise httpcore.ReadError(str(self._end)) from self._end
-        return b""
-
-    async def _more(self, timeout: float | None) -> None:
-        """Wait until bytes are there, or the end."""
-        self._reader = reader = self._loop.create_future()
-        limit = None if timeout is None else self._loop.call_later(timeout, _resolve, reader)
-        try:
-            await reader
-        finally:
-            self._reader = None
-            if limit is not None:
-                limit.cancel()
-        if not self._waiting and not self._at_end:
-            raise httpcore.ReadTimeout(f"nothing within {timeout:g} s")
+            self._news.clear()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._news.wait()
+            except TimeoutError:
+                raise httpcore.ReadTimeout(f"nothing within {timeout:g} s") from None
+        if not self._waiting:
+            if self._end is not None:
+                raise httpcore.ReadError(str(self._end)) from self._end
+            return b""
+        self.read_index += 1
+        data = self._waiting.popleft()
+        self._waiting_bytes -= len(data)
+        if self._paused and not self._waiting:
+            self._paused = False
+            self._resume()
+        return data
 
     def _arrived(self, data: bytes, real_ns: int) -> None:
         """Take in the bytes of one read; ``real_ns`` is the kernel's stamp, 0 for none."""
@@ -226,8 +212,7 @@ class Inbox(httpcore.AsyncNetworkStream):
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if self._reader is not None:
-            _resolve(self._reader)
+        self._news.set()
 
     def _pause(self) -> None:
         raise NotImplementedError
@@ -236,12 +221,11 @@ class Inbox(httpcore.AsyncNetworkStream):
         raise NotImplementedError
 
 
-class _KernelInbox(Inbox):
-    """A socket of our own, whose reads bring the kernel's stamp with them."""
+class _PlainInbox(Inbox):
+    """A socket of our own, whose reads bring the kernel's stamp with them if it was asked to."""
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__()
-        self._sock = sock
+        super().__init__(sock)
         self._resume()
 
     def _receive(self) -> None:
@@ -250,12 +234,10 @@ class _KernelInbox(Inbox):
         except BlockingIOError:
             return
         except OSError as fault:
-            self._pause()
-            self._ended(fault)
+            self._stop(fault)
             return
         if not data:
-            self._pause()
-            self._ended(None)
+            self._stop(None)
             return
         real_ns = 0
         for _, kind, value in ancillary:
@@ -263,6 +245,10 @@ class _KernelInbox(Inbox):
                 seconds, nanoseconds, *_ = _TIMES.unpack(value)
                 real_ns = seconds * 1_000_000_000 + nanoseconds
         self._arrived(data, real_ns)
+
+    def _stop(self, fault: OSError | None) -> None:
+        self._pause()
+        self._ended(fault)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``; the stamp is taken as its last part goes out."""
@@ -275,19 +261,16 @@ class _KernelInbox(Inbox):
                         rest = rest[self._sock.send(rest) :]
                         self.request_ns = now_ns
                     except BlockingIOError:
-                        await self._writable()
+                        room = asyncio.Event()
+                        self._loop.add_writer(self._sock, room.set)
+                        try:
+                            await room.wait()
+                        finally:
+                            self._loop.remove_writer(self._sock)
         except TimeoutError:
             raise httpcore.WriteTimeout(f"not sent within {timeout:g} s") from None
         except OSError as fault:
             raise httpcore.WriteError(str(fault)) from fault
-
-    async def _writable(self) -> None:
-        room = self._loop.create_future()
-        self._loop.add_writer(self._sock, _resolve, room)
-        try:
-            await room
-        finally:
-            self._loop.remove_writer(self._sock)
 
     async def aclose(self) -> None:
         """Close, and let the server see it at once."""
@@ -304,19 +287,10 @@ class _KernelInbox(Inbox):
         self._loop.add_reader(self._sock, self._receive)
 
 
-class _LoopInbox(Inbox, asyncio.Protocol):
-    """A transport of the event loop's, on any system and under TLS; stamped in data_received."""
+class _TlsInbox(Inbox, asyncio.Protocol):
+    """A connection under TLS, which the event loop unpacks; stamped in data_received."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._transport: asyncio.Transport
-        self._drained: asyncio.Future[None] | None = None
-
-    @classmethod
-    async def take_over(cls, sock: socket.socket) -> "_LoopInbox":
-        """The inbox of a connected socket."""
-        _, inbox = await asyncio.get_running_loop().create_connection(cls, sock=sock)
-        return inbox
+    _transport: asyncio.Transport | None = None
 
     async def start_tls(
         self,
@@ -325,28 +299,22 @@ class _LoopInbox(Inbox, asyncio.Protocol):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Go on under TLS. Untrusted says what was wrong with the server's certificate."""
+        self._room = asyncio.Event()
         try:
             async with asyncio.timeout(timeout):
-                secured = await self._loop.start_tls(
-                    self._transport, self, ssl_context, server_hostname=server_hostname
+                self._transport, _ = await self._loop.create_connection(
+                    lambda: self, sock=self._sock, ssl=ssl_context, server_hostname=server_hostname
                 )
         except TimeoutError:
-            await self.aclose()
             raise httpcore.ConnectTimeout(f"no TLS within {timeout:g} s") from None
         except OSError as fault:
-            await self.aclose()
             raise Untrusted(str(fault)) from fault
-        except BaseException:
-            await self.aclose()
-            raise
-        assert secured is not None  # noqa: S101 - None only if the loop closed the transport
-        self._transport = secured
-        return self
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of asyncio.Protocol."""
-        self._transport = transport  # type: ignore[assignment]
+        finally:
+            if self._transport is None:
+                await self.aclose()
         self._transport.set_write_buffer_limits(high=0)
+        self._room.set()
+        return self
 
     def data_received(self, data: bytes) -> None:
         """Part of asyncio.Protocol."""
@@ -355,52 +323,50 @@ class _LoopInbox(Inbox, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol."""
         self._ended(exc)
-        self.resume_writing()
+        self._room.set()
 
     def pause_writing(self) -> None:
         """Part of asyncio.Protocol."""
-        self._drained = self._loop.create_future()
+        self._room.clear()
 
     def resume_writing(self) -> None:
         """Part of asyncio.Protocol."""
-        if self._drained is not None:
-            _resolve(self._drained)
-            self._drained = None
+        self._room.set()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``; the stamp is taken as it, or its last part, goes out."""
         if not buffer:
             return
-        if self._at_end:
+        if self._transport is None or self._at_end:
             raise httpcore.WriteError(str(self._end or "the server has closed the connection"))
         self.request_ns = time.monotonic_ns()
         self._transport.write(buffer)
-        if self._drained is not None:
+        if not self._room.is_set():
             try:
-                await asyncio.wait_for(self._drained, timeout)
+                await asyncio.wait_for(self._room.wait(), timeout)
             except TimeoutError:
                 raise httpcore.WriteTimeout(f"not sent within {timeout:g} s") from None
             self.request_ns = time.monotonic_ns()
 
     async def aclose(self) -> None:
         """Close, and let the server see it at once."""
-        self._transport.abort()
+        if self._transport is None:
+            self._sock.close()
+        else:
+            self._transport.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next turn
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's interface
+    def get_extra_info(self, info: str) -> object:
         """What httpcore asks for: the TLS object, to see which HTTP was agreed upon."""
-        return self._transport.get_extra_info(info)
+        return self._transport and self._transport.get_extra_info(info)
 
     def _pause(self) -> None:
-        self._transport.pause_reading()
+        if self._transport:
+            self._transport.pause_reading()
 
     def _resume(self) -> None:
-        self._transport.resume_reading()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        if self._transport:
+            self._transport.resume_reading()
 
 
 def _ask_for_stamps(sock: socket.socket) -> None:
@@ -411,7 +377,16 @@ async def _connect(host: str, port: int, stamped: bool) -> socket.socket:
     """A connected socket; every address of ``host`` is tried in turn."""
     loop = asyncio.get_running_loop()
     failure: OSError | None = None
-    for family, kind, protocol, _, address in await _addresses(host, port):
+    try:
+        # An address needs no look-up, which asyncio would make in another thread.
+        numeric = socket.AI_NUMERICHOST
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
+    except OSError:
+        try:
+            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as fault:
+            raise Unresolved(str(fault)) from fault
+    for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
@@ -419,25 +394,11 @@ async def _connect(host: str, port: int, stamped: bool) -> socket.socket:
             if stamped:
                 _ask_for_stamps(sock)
             await loop.sock_connect(sock, address)
-        except OSError as fault:
+        except BaseException as fault:
             sock.close()
+            if not isinstance(fault, OSError):
+                raise
             failure = fault
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise httpcore.ConnectError(str(failure))
-
-
-async def _addresses(host: str, port: int) -> list[Any]:
-    try:
-        # An address needs no look-up, which asyncio would make in another thread.
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        pass
-    loop = asyncio.get_running_loop()
-    try:
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as fault:
-        raise Unresolved(str(fault)) from fault

@@ -1,0 +1,238 @@
+"""The words of each protocol, line by line; no server."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tandembench.wire import DRIVERS, Ask, Driver, Event, Final
+
+LLAMA = DRIVERS["embedded", None]
+GENERATE, OLLAMA_CHAT = DRIVERS["ollama", "generate"], DRIVERS["ollama", "chat"]
+CHAT, COMPLETIONS = DRIVERS["openai", "chat"], DRIVERS["openai", "completions"]
+EACH = pytest.mark.parametrize("driver", DRIVERS.values(), ids=lambda driver: driver.path)
+SAMPLING = {"temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.0}
+LOADING = {"num_gpu": 99, "num_ctx": 512}
+PROMPT, MESSAGES = {"prompt": "hello"}, {"messages": [{"role": "user", "content": "hello"}]}
+OPENAI = {
+    "model": "org/Model-1",
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "seed": 7,
+    "max_tokens": 64,
+}
+LLAMA_SENT = {"stream": True, "cache_prompt": False, "seed": 7, "n_predict": 64}
+
+
+def body(driver: Driver, fixed: bool = False, **options: Any) -> Any:
+    return driver.body(Ask("org/Model-1", "hello", options, seed=7, max_tokens=64, fixed=fixed))
+
+
+def line(**message: Any) -> bytes:
+    return json.dumps(message).encode()
+
+
+def data(**message: Any) -> bytes:
+    return b"data: " + line(**message)
+
+
+def delta(**words: Any) -> bytes:
+    return data(choices=[{"index": 0, "delta": words, "finish_reason": None}], usage=None)
+
+
+def chat(done: bool = False, **words: Any) -> bytes:
+    return line(message={"role": "assistant", **words}, done=done)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_requests_carry_the_options_that_are_set_under_the_servers_names(fixed: bool) -> None:
+    all_set = SAMPLING | {"repeat_penalty": 1.1} | LOADING
+    for driver, said in ((GENERATE, PROMPT), (OLLAMA_CHAT, MESSAGES)):
+        known = {"seed": 7, "num_predict": 64}
+        shared = {"model": "org/Model-1", "stream": True} | said
+        assert body(driver, fixed, **all_set) == shared | {"options": all_set | known}
+        assert body(driver, fixed, other=1) == shared | {"options": known}
+    sent = LLAMA_SENT | PROMPT | {"ignore_eos": fixed}
+    assert body(LLAMA, fixed, **all_set) == sent | SAMPLING | {"repeat_penalty": 1.1}
+    assert body(LLAMA, fixed) == sent
+    for driver, said in ((CHAT, MESSAGES), (COMPLETIONS, PROMPT)):
+        sent = said | OPENAI | ({"ignore_eos": True} if fixed else {})
+        # llama-server and LM Studio know one name of the penalty, vLLM and SGLang the other
+        penalties = {"repeat_penalty": 1.1, "repetition_penalty": 1.1}
+        assert body(driver, fixed, **all_set) == sent | SAMPLING | penalties
+        assert body(driver, fixed) == sent
+
+
+OLLAMA_END = {
+    "done": True,
+    "done_reason": "stop",
+    "context": [1, 2, 3],
+    "total_duration": 4_648_158_584,
+    "load_duration": 4_071_084,
+    "prompt_eval_count": 36,
+    "prompt_eval_duration": 439_038_000,
+    "eval_count": 180,
+    "eval_duration": 4_196_918_000,
+}
+OLLAMA_FINAL = Final(36, 180, None, "stop", 0.004071084, 0.439038, 4.196918)
+LLAMA_END = {
+    "content": "",
+    "stop": True,
+    "stop_type": "limit",
+    "tokens_predicted": 64,
+    "tokens_evaluated": 120,
+    "generation_settings": {"temperature": 0.800000011920929, "top_k": 40, "n_predict": 64},
+    "timings": {"cache_n": 0, "prompt_n": 120, "prompt_ms": 80.5, "predicted_ms": 900.25},
+}
+LLAMA_FINAL = Final(120, 64, 0, "length", None, 0.0805, 0.90025, {"temperature": 0.8, "top_k": 40})
+USAGE = {"prompt_tokens": 36, "completion_tokens": 180, "total_tokens": 216}
+TIMINGS = {"cache_n": 3, "prompt_n": 33, "prompt_ms": 80.5, "predicted_ms": 900.25}
+
+
+def left_out(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in OLLAMA_END.items() if name not in names}
+
+
+def finish(reason: str | None, **words: Any) -> bytes:
+    return data(choices=[{"index": 0, "delta": words, "text": "", "finish_reason": reason}])
+
+
+@pytest.mark.parametrize(
+    ("driver", "said", "event"),
+    [
+        (GENERATE, line(model="gemma3", response="The", done=False), Event("The")),
+        # a thinking token is waited for and counted like any other
+        (GENERATE, line(thinking="Hm", done=False), Event("Hm")),
+        (GENERATE, line(response="", thinking="Hm", done=False), Event("Hm")),
+        (GENERATE, line(response="The", thinking="so.", done=False), Event("so.The")),
+        (GENERATE, line(**OLLAMA_END), Event(final=OLLAMA_FINAL, ends=True)),
+        (GENERATE, line(**OLLAMA_END, response="."), Event(".", OLLAMA_FINAL, ends=True)),
+        # what is left out beside a total is zero, but no prompt is empty
+        (
+            GENERATE,
+            line(
+                **left_out("load_duration", "prompt_eval_duration", "eval_duration", "eval_count")
+            ),
+            Event(final=Final(36, 0, None, "stop", 0.0, 0.0, 0.0), ends=True),
+        ),
+        (
+            GENERATE,
+            line(**left_out("prompt_eval_count")),
+            Event(final=replace(OLLAMA_FINAL, prompt_tokens=None), ends=True),
+        ),
+        # without a total the server does not measure
+        (GENERATE, line(done=True), Event(final=Final(), ends=True)),
+        (GENERATE, line(error="it broke"), Event(error="it broke")),
+        (GENERATE, line(**OLLAMA_END, error={"code": 1}), Event(error="{'code': 1}")),
+        (OLLAMA_CHAT, chat(content="The"), Event("The")),
+        (OLLAMA_CHAT, chat(content="", thinking="Hm"), Event("Hm")),
+        (OLLAMA_CHAT, chat(content="The", thinking="so."), Event("so.The")),
+        (OLLAMA_CHAT, chat(content=""), Event("")),
+        (OLLAMA_CHAT, line(**OLLAMA_END), Event(final=OLLAMA_FINAL, ends=True)),
+        (OLLAMA_CHAT, line(error="it broke"), Event(error="it broke")),
+        (LLAMA, data(content="The", stop=False), Event("The")),
+        (LLAMA, data(**LLAMA_END), Event(final=LLAMA_FINAL, ends=True)),
+        (LLAMA, data(stop=True), Event(final=Final(), ends=True)),
+        *(
+            (
+                LLAMA,
+                data(stop=True, stop_type=kind),
+                Event(final=Final(stop_reason=name), ends=True),
+            )
+            for kind, name in (("eos", "stop"), ("word", "stop"), ("none", "none"))
+        ),
+        (CHAT, delta(content="The"), Event("The")),
+        (COMPLETIONS, data(choices=[{"text": "The"}]), Event("The")),
+        # a role is no token
+        (CHAT, delta(role="assistant", content=None), Event("")),
+        (CHAT, delta(role="assistant"), Event("")),
+        (CHAT, delta(), Event("")),
+        # thinking has two names, and some servers send both
+        (CHAT, delta(reasoning_content="Hm"), Event("Hm")),
+        (CHAT, delta(reasoning="Hm", content=None), Event("Hm")),
+        (CHAT, delta(reasoning="Hm", reasoning_content="Hm"), Event("Hm")),
+        (CHAT, delta(reasoning="so.", content="The"), Event("so.The")),
+        (CHAT, delta(reasoning=None, reasoning_content=None, content="The"), Event("The")),
+        (CHAT, data(error=None, choices=[{"delta": {"content": "a"}}]), Event("a")),
+        (CHAT, finish("", content="a"), Event("a")),
+        (CHAT, finish("abort"), Event(error="finish_reason abort")),
+        (CHAT, finish("error"), Event(error="finish_reason error")),
+        (
+            CHAT,
+            data(choices=[], usage=USAGE, timings=TIMINGS),
+            Event(final=Final(36, 180, 3, None, None, 0.0805, 0.90025)),
+        ),
+        *(
+            case
+            for driver in (CHAT, COMPLETIONS)
+            for case in (
+                (driver, finish("stop"), Event(final=Final(stop_reason="stop"))),
+                (driver, finish("length"), Event(final=Final(stop_reason="length"))),
+                (
+                    driver,
+                    data(usage=USAGE | {"prompt_tokens_details": {"cached_tokens": 16}}),
+                    Event(final=Final(36, 180, 16)),
+                ),
+                (
+                    driver,
+                    data(choices=[], usage=USAGE | {"prompt_tokens_details": None}),
+                    Event(final=Final(36, 180)),
+                ),
+                (driver, b"data: [DONE]", Event(ends=True)),
+                (driver, b"data:[DONE]\r", Event(ends=True)),
+            )
+        ),
+    ],
+)
+def test_a_line_says(driver: Driver, said: bytes, event: Event) -> None:
+    assert driver.event(said) == event
+
+
+@EACH
+@pytest.mark.parametrize("silent", [b"", b"\r", b"  ", b": ping - 2026", b"event: chunk", b"id: 7"])
+def test_blank_lines_and_what_events_have_besides_data_say_nothing(
+    driver: Driver, silent: bytes
+) -> None:
+    if not silent.strip() or driver not in (GENERATE, OLLAMA_CHAT):
+        assert driver.event(silent) is None
+
+
+@pytest.mark.parametrize("driver", [LLAMA, CHAT, COMPLETIONS], ids=lambda driver: driver.path)
+@pytest.mark.parametrize(
+    "said",
+    [
+        data(error={"message": "it broke", "code": 500}),
+        data(error="it broke"),
+        b'error: {"message":"it broke"}',
+        data(object="error", message="it broke", code=400),
+    ],
+)
+def test_an_error_in_the_stream_is_the_servers_error(driver: Driver, said: bytes) -> None:
+    if driver is LLAMA and b"object" in said:
+        return
+    event = driver.event(said)
+    assert event is not None
+    assert event.error is not None
+    assert "it broke" in event.error
+
+
+@EACH
+@pytest.mark.parametrize(
+    "unreadable",
+    [b'{"respo', b"[1]", b'"text"', b"<html>", b"SSH-2.0-x", b'{"response":"\xff"}']
+    + [b"data: {", b"data: [1]", b"data: null", b"data:", b"data: DONE", b'data: {"a":"\xff"}']
+    + [b"dat: {}"],
+)
+def test_what_is_no_line_of_the_protocol_is_a_value_error(
+    driver: Driver, unreadable: bytes
+) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the kinds are the client's matter
+        driver.event(unreadable)
+
+
+@EACH
+def test_lines_of_the_other_format_are_a_value_error(driver: Driver) -> None:
+    other = b"data: {}" if driver in (GENERATE, OLLAMA_CHAT) else b"{}"
+    with pytest.raises(ValueError):  # noqa: PT011
+        driver.event(other)
