@@ -23,8 +23,7 @@ from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
 from tandembench.dataset.load import Dataset
 from tandembench.diff.compare import Fingerprint, Measurements, OfPrintAndRuns, OfRuns
-from tandembench.diff.metrics import Change
-from tandembench.diff.rows import Changes
+from tandembench.diff.runs import Change, Changes
 from tandembench.report.diff_page import as_text
 from tandembench.tables.columns import STUDY_RUNS
 from tandembench.tables.parquet import read_table, write_table

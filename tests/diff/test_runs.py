@@ -15,8 +15,7 @@ from raw_blocks import START
 from tandembench.analysis.sides import observations, paired_ratio
 from tandembench.dataset.descriptor import file_hash, seal
 from tandembench.dataset.load import OpenDataset, open_dataset
-from tandembench.diff.metrics import metric_changes
-from tandembench.diff.rows import Changes, changes, match, read_both
+from tandembench.diff.runs import Changes, changes, frames, match, metric_changes
 from tandembench.errors import TandemError
 from tandembench.tables.columns import KEYS, STUDY_RUNS
 from tandembench.tables.parquet import write_table
@@ -131,7 +130,7 @@ def test_a_text_that_is_no_id_is_corrupt_wherever_it_stands(tmp_path: Path, colu
     rows = [run(1, 1), run(1, 2, **{column: "<script>"})]
     left = opened(tmp_path / "a", rows)
     with pytest.raises(TandemError, match=f"is no id of a {column}") as caught:
-        read_both(left, left, [column])
+        frames(left, left, [column])
     assert caught.value.exit_code == 3
 
 

@@ -141,9 +141,9 @@ def paired_difference(
 
 
 def difference(
-    subject: Mapping[Hashable, float],
-    reference: Mapping[Hashable, float],
-    pairs: Mapping[Hashable, Moments],
+    subject: Mapping[Any, float],
+    reference: Mapping[Any, float],
+    pairs: Mapping[Any, Moments],
     reason: str,
 ) -> Comparison:
     """The difference of two sides by the means of their sessions, and of their pairs in each.

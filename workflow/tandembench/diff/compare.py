@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.sides import Side
 from tandembench.dataset.load import OpenDataset, column_names, definitions
-from tandembench.diff.metrics import Change, metric_changes
-from tandembench.diff.rows import Changes, changes, codes, match, read_both
+from tandembench.diff.runs import Change, Changes, changes, frames, match, metric_changes
 
 if TYPE_CHECKING:
     from tandembench.audit.published import AgainstRuns
@@ -166,16 +163,13 @@ def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
 
 def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
     """The configs of both whose work policy is another in each."""
-    sides = read_both(a, b, ["config_id", "work_policy"])
-    n = sides[0].num_rows
-    configs, names = codes([side["config_id"] for side in sides])
-    policies, kinds = codes([side["work_policy"] for side in sides])
-    there = np.zeros((2, len(names), len(kinds)), dtype=np.bool_)
-    for side, rows in enumerate((slice(n), slice(n, None))):
-        there[side, configs[rows], policies[rows]] = True
-    held = there.any(axis=2).all(axis=0)
-    other = (there[0] != there[1]).any(axis=1)
-    return sorted(names[code] for code in np.flatnonzero(held & other))
+    runs, n = frames(a, b, ["config_id", "work_policy"])
+    policies = [
+        own.groupby("config_id", observed=True)["work_policy"].agg(frozenset)
+        for own in (runs[:n], runs[n:])
+    ]
+    both = policies[0].index.intersection(policies[1].index)
+    return [str(name) for name in sorted(both) if policies[0][name] != policies[1][name]]
 
 
 def _fingerprints(a: OpenDataset, b: OpenDataset) -> tuple[Fingerprint, ...]:
@@ -192,10 +186,9 @@ def _fingerprint(name: str, a: object, b: object) -> Fingerprint:
 
 def _topologies(a: OpenDataset, b: OpenDataset) -> Fingerprint:
     """Which topologies the sides hold: a scenario of one side may be of another than the other."""
-    sides = read_both(a, b, ["topology"])
-    names = [sorted(codes([side["topology"]])[1]) for side in sides]
-    texts = [", ".join(map(str, own)) for own in names]
-    return Fingerprint("topologies", texts[0], texts[1], names[0] == names[1])
+    runs, n = frames(a, b, ["topology"])
+    texts = [", ".join(sorted(own["topology"].unique())) for own in (runs[:n], runs[n:])]
+    return Fingerprint("topologies", texts[0], texts[1], texts[0] == texts[1])
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ from tandembench.audit.sides import Side, open_side
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, baselines, find
 from tandembench.diff.compare import compare_runs
-from tandembench.diff.metrics import Change
+from tandembench.diff.runs import Change
 from tandembench.errors import TandemError
 
 # Rows of one baseline: the most different configs, all scenarios.
