@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from tandembench.analysis.drift import drift_slope
 from tandembench.analysis.hypotheses import Source, judge
-from tandembench.analysis.steady import steadiness
+from tandembench.analysis.steady import drift_slope, steadiness
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Random = np.random.Generator

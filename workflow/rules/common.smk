@@ -103,7 +103,7 @@ DIFFING_CODE = [
             "tandembench/analysis/intervals.py",
             "tandembench/analysis/sides.py",
             "tandembench/text.py",
-            "tandembench/report/diff_*.py",
+            "tandembench/report/diff_page.py",
             "tandembench/report/formats.py",
             "tandembench/report/render.py",
             "templates/diff.md.j2",

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tandembench.analysis.drift import drift_slope
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval, exponential, ratio_verdict
-from tandembench.analysis.steady import State, steadiness
+from tandembench.analysis.steady import State, drift_slope, steadiness
 
 # Values that are tested for levels; more of them are averaged first.
 _MOST = 2000

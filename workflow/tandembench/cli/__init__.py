@@ -18,7 +18,7 @@ COMMANDS = {
     "calibrate": ("cli.measuring", "Measure the instrument's own error."),
     "claims": ("report.claims", "Check what a published report claims against its data."),
     "dataset": ("cli.workflow", "Join the phases of a study into a dataset."),
-    "diff": ("report.diff_command", "Say what differs between two datasets."),
+    "diff": ("report.diff_page", "Say what differs between two datasets."),
     "fake-server": ("cli.measuring", "Serve simulated answers on an exact schedule."),
     "fetch-model": ("cli.workflow", "Fetch a model file that the lock pins."),
     "hypotheses": ("cli.reports", "Test what was expected of a dataset."),

@@ -1,15 +1,22 @@
-"""A difference as Markdown, as one HTML file, or as JSON."""
+"""A difference as Markdown, as one HTML file or as JSON; and the command that makes it."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import Literal, get_args
+
+import click
 
 from tandembench.analysis.findings import Verdict
 from tandembench.audit.publications import Both
 from tandembench.audit.published import AgainstRuns, Checked
-from tandembench.diff.compare import Difference, OfPrints, OfRuns
+from tandembench.audit.sides import open_both
+from tandembench.diff.compare import Difference, OfPrints, OfRuns, compare
+from tandembench.errors import EXIT_DIFFERENT, TandemError
+from tandembench.files import replacing
 from tandembench.report.formats import number, percent
 from tandembench.report.render import render
 from tandembench.text import as_json
@@ -23,9 +30,64 @@ _NUMBERS = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _MOST, _MOST_OF_PAGE = 40, 400
 
 
-def style_of(output: Path | None) -> Style:
-    """What a file's name asks for: HTML, JSON or else Markdown."""
-    return "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(get_args(Style)),
+    help="By the name of --output if left out: .html, .json, else Markdown.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File to write; printed if left out."
+)
+@click.option(
+    "--margin", type=click.FloatRange(0, 0.5, min_open=True), help="Ratio - 1 that matters."
+)
+@click.option("--force", is_flag=True, help="Compare what is not comparable, marked so.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["different", "worse"]),
+    default="different",
+    help="Which differences exit with 1.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 if they differ or do not compare.")
+def diff(
+    a: str,
+    b: str,
+    style: Style | None,
+    output: Path | None,
+    margin: float | None,
+    force: bool,
+    fail_on: str,
+    exit_zero: bool,
+) -> None:
+    """What differs between A and B, and whether it matters.
+
+    Each is a baseline (tr114, tr114@1.0.0), a study (results/study) or a dataset's folder; or a
+    baseline in an object store (s3://bucket/prefix/tr114@1.0.0?region=...). Exit code 0 if they
+    are the same, 1 if they differ (with --fail-on worse: only if B is worse), 2 if they cannot be
+    compared.
+    """
+    with TemporaryDirectory(prefix="tandembench-") as copies:
+        left, right = open_both(a, b, Path(copies))
+        found = compare(left, right, margin, force)
+    if style is None:
+        style = "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
+    text = as_text(found, left.label, right.label, style)
+    if output:
+        with replacing(output) as partial:
+            partial.write_text(text, encoding="utf-8")
+    else:
+        click.echo(text, nl=False)
+    if exit_zero:
+        return
+    if found.obstacles and not force:
+        fix = "compare what is alike, or --force"
+        raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
+    if found.worse if fail_on == "worse" else not found.same:
+        sys.exit(EXIT_DIFFERENT)
 
 
 def as_text(found: Difference, a: str, b: str, style: Style) -> str:
