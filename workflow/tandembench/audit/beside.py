@@ -9,13 +9,13 @@ from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import (
     Interval,
     critical,
+    difference_verdict,
     mean_interval,
     moments,
     session_means,
     welch_from_moments,
 )
 from tandembench.analysis.rounding import agrees
-from tandembench.analysis.verdicts import difference_verdict
 from tandembench.audit.publications import printed_means
 from tandembench.audit.published import checks
 from tandembench.audit.sides import Cell, Side

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tandembench.analysis.family import ALPHA
+from tandembench.analysis.intervals import ALPHA
 from tandembench.analysis.rounding import Relation, agrees
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
 from tandembench.audit.evaluate import Context, Found, Undecided, evaluate, interval, is_sampled

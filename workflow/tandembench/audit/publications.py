@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from tandembench.analysis.findings import Verdict
-from tandembench.analysis.intervals import Interval, Moments, welch_from_moments
-from tandembench.analysis.verdicts import difference_verdict
+from tandembench.analysis.intervals import Interval, Moments, difference_verdict, welch_from_moments
 from tandembench.audit.sides import Cell
 
 SCOPES = ("overall", "phase", "scenario", "level", "config")
