@@ -52,12 +52,6 @@ def test_the_fastest_topology_is_named() -> None:
     assert one.next is None or one.next.config_id != "dual"
 
 
-def test_two_that_may_be_as_fast_are_named_together() -> None:
-    one = answered(measured({"serial": 1.0, "single_parallel": 1.3, "dual": 1.3}))
-    assert one.outcome == "among"
-    assert {one.best, *one.rivals} == {"single_parallel", "dual"}
-
-
 def test_all_equivalent() -> None:
     one = answered(measured({"serial": 1.0, "single": 1.0}))
     assert (one.outcome, one.best, one.next) == ("equivalent", None, None)
@@ -127,12 +121,6 @@ def test_rows_say_what_each_config_costs() -> None:
         one.row("no-such")
 
 
-def test_first_tokens_are_told_by_who_was_served_first() -> None:
-    """Which agent that is changes from round to round."""
-    first = answered(measured()).row("single").first_token_s
-    assert first == pytest.approx((0.4, 0.7))
-
-
 def test_solos_and_twins_are_no_first_tokens_of_a_run() -> None:
     runs, agents = tables(measured())
     others = pd.concat(
@@ -184,14 +172,6 @@ def test_counts_of_what_was_measured() -> None:
     assert (one.rounds, one.used, one.disturbed) == (48, 46, 2)
     assert (one.blocks, one.sessions) == (12, 2)
     assert one.measuring_s == pytest.approx(12 * 30.0)
-
-
-def test_disturbed_rounds_do_not_decide_where_others_can() -> None:
-    disturbed = np.arange(24) % 3 == 0
-    table = measured({"serial": 1.0, "dual": 1.0}, disturbed=disturbed)
-    table.logs.loc[disturbed, "serial"] -= 0.8
-    one = answered(table, ATTACHED)
-    assert one.outcome == "equivalent"
 
 
 def test_states_of_the_machine_stand_with_the_answer() -> None:

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runs_tables import SIDES, some_rounds
-from statsmodels.stats.multitest import multipletests
 from timings import unhurried
 
 from tandembench.analysis.compare import (
     Compared,
     compare,
-    holm,
     level_fit,
     pair_fit,
     verdict,
@@ -46,33 +44,30 @@ def outcome(ratios: Mapping[str, float], **changes: float) -> Compared:
     return compare(measured(ratios, **changes), "serial", MARGIN, PLAIN)  # type: ignore[arg-type]
 
 
-def test_the_fastest_is_named_and_the_others_are_shown_to_be_slower() -> None:
-    found = outcome({"serial": 1.0, "single": 1.0, "dual": 1.2})
-    assert (found.outcome, found.best, found.rivals) == ("fastest", "dual", ())
-    verdicts = {one.subject: one.verdict for one in found.against}
-    assert verdicts == {"single": "equivalent", "dual": "better"}
+@pytest.mark.parametrize(
+    ("ratios", "outcome_", "best", "rivals"),
+    [
+        ({"single": 1.0, "dual": 1.2}, "fastest", "dual", ()),
+        # what may be as fast as the best is its rival
+        ({"single_parallel": 1.19, "dual": 1.2}, "among", "dual", ("single_parallel",)),
+        # the reference is best where others are only slower
+        ({"single": 0.8, "dual": 1.0}, "among", "serial", ("dual",)),
+        ({"single": 0.8}, "fastest", "serial", ()),
+        ({"single": 1.01, "dual": 0.99}, "equivalent", None, ()),
+    ],
+)
+def test_what_a_comparison_comes_to(
+    ratios: dict[str, float], outcome_: str, best: str | None, rivals: tuple[str, ...]
+) -> None:
+    found = outcome({"serial": 1.0, **ratios})
+    assert (found.outcome, found.best, found.rivals) == (outcome_, best, rivals)
 
 
-def test_what_may_be_as_fast_as_the_best_is_a_rival() -> None:
-    found = outcome({"serial": 1.0, "single_parallel": 1.19, "dual": 1.2})
-    assert (found.outcome, found.best) == ("among", "dual")
-    assert found.rivals == ("single_parallel",)
-
-
-def test_the_reference_is_best_where_others_are_only_slower() -> None:
-    found = outcome({"serial": 1.0, "single": 0.8, "dual": 1.0})
-    assert (found.outcome, found.best, found.rivals) == ("among", "serial", ("dual",))
-    assert outcome({"serial": 1.0, "single": 0.8}).outcome == "fastest"
-
-
-def test_all_within_the_margin_are_equivalent() -> None:
-    found = outcome({"serial": 1.0, "single": 1.01, "dual": 0.99})
-    assert (found.outcome, found.best, found.rivals) == ("equivalent", None, ())
-
-
-def test_too_few_or_too_noisy_rounds_leave_it_open() -> None:
+def test_too_noisy_rounds_leave_it_open_and_no_other_config_is_no_comparison() -> None:
     found = outcome({"serial": 1.0, "single": 1.0, "dual": 1.02}, sd=0.2)
     assert (found.outcome, found.best) == ("inconclusive", None)
+    assert outcome({"serial": 1.0}).outcome == "not_measured"
+    assert outcome({"single": 1.0, "dual": 1.0}).outcome == "not_measured"
 
 
 def test_rounds_that_never_hold_both_measure_nothing() -> None:
@@ -207,17 +202,6 @@ def test_twins_count_for_like_pairs_and_for_no_others() -> None:
     twin = compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], wilder)]).against  # type: ignore[list-item]
     assert twin[0].spread > 2 * plain[0].spread  # type: ignore[operator]
     assert twin[1].spread == plain[1].spread
-
-
-@unhurried
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_holm(ps: list[float]) -> None:
-    assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1])
-
-
-def test_holm_passes_over_what_is_not_known() -> None:
-    assert holm([None, 0.01, None, 0.04]) == [None, pytest.approx(0.02), None, pytest.approx(0.04)]
-    assert holm([]) == []
 
 
 def a_fit(log: float, error: float) -> Fit:

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from runs_tables import SIDES, executions, some_rounds, tables
 
-from tandembench.analysis.answer import answer
 from tandembench.analysis.criteria import criteria
 
 MARGIN = 0.05
@@ -33,14 +32,6 @@ def test_each_declared_criterion_is_judged() -> None:
     assert said["first_token"] == ("fastest", "dual")
     assert said["memory"] == ("fastest", "serial")
     assert said["fairness"][1] is None
-
-
-def test_declaring_criteria_costs_the_primary_question_nothing() -> None:
-    runs, agents = measured()
-    one = answer(runs, agents, MARGIN, "serial")
-    for declared in (["memory"], ["memory", "first_token", "fairness"]):
-        criteria(runs, agents, declared, MARGIN, "serial")  # type: ignore[arg-type]
-        assert answer(runs, agents, MARGIN, "serial") == one
 
 
 def test_criteria_pay_for_each_other() -> None:

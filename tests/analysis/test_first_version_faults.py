@@ -63,17 +63,6 @@ def test_2_the_primary_question_pays_for_no_other() -> None:
     assert one == answer(runs, agents, MARGIN, "serial")
 
 
-def test_2_the_twin_is_used() -> None:
-    """It was measured, and dropped."""
-    table = measured(blocks=6)
-    again = table.logs["serial"] + np.random.default_rng(2).normal(0, 0.02, len(table.logs))
-    runs, agents = tables(table, twins={"serial": again})
-    one = answer(runs, agents, MARGIN, "serial")
-    assert one.twin is not None
-    assert one.twin.verdict == "equivalent"
-    assert controls(runs, [one], MARGIN)[0].result == "passed"
-
-
 def test_3_three_rounds_of_three_configs_can_decide() -> None:
     """However large the difference: no order of nine cells was rare enough to be believed."""
     table = some_rounds(

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timings import unhurried
 
-from tandembench.analysis.levels import Allowance, Fit, Variance, fit
+from tandembench.analysis.levels import (
+    Allowance,
+    Fit,
+    Side,
+    Variance,
+    allowance,
+    behaves_like,
+    fit,
+)
 
 NOTHING = Allowance(0.0, 0.0)
 # As two started deployments with unlike threads have it.
@@ -212,3 +220,29 @@ def test_the_detectable_ratio_is_found_in_four_of_five() -> None:
         assert one is not None
         seen += one.p < 0.05 and one.log > 0
     assert 0.76 < seen / 2000 < 0.84
+
+
+ONE_SLOT, TWO_SLOTS = Side("a", (2,), started=True), Side("b", (2,), started=True)
+TWO_SERVERS = Side("c", (1, 1), started=True)
+RUNNING = [Side(url, (), started=False) for url in ("http://a", "http://b", "http://c")]
+
+
+def test_what_is_known_beforehand_is_what_two_sides_do_not_share() -> None:
+    """A deployment is one start and one set of states; running servers have no start."""
+    for pair in ((ONE_SLOT, ONE_SLOT), (RUNNING[0], RUNNING[1])):
+        assert (allowance(*pair).start, allowance(*pair).sitting) == (0.0, 0.0)
+    both = allowance(ONE_SLOT, TWO_SLOTS)
+    one = allowance(ONE_SLOT, Side("d", (2,), started=False))
+    assert 0 < one.start < both.start
+    assert math.isclose(both.start, math.sqrt(2) * one.start)
+    # unlike threads have states of their own
+    assert allowance(ONE_SLOT, TWO_SERVERS).sitting > 4 * both.sitting > 0
+
+
+def test_pairs_behave_alike_by_their_threads_and_by_sharing_a_deployment() -> None:
+    assert behaves_like(ONE_SLOT, TWO_SERVERS) == behaves_like(TWO_SERVERS, TWO_SLOTS)
+    assert behaves_like(ONE_SLOT, TWO_SLOTS) != behaves_like(ONE_SLOT, TWO_SERVERS)
+    assert behaves_like(ONE_SLOT, TWO_SLOTS) != behaves_like(ONE_SLOT, ONE_SLOT)
+    # of servers whose threads are not known nothing is expected
+    kinds = {behaves_like(RUNNING[0], other) for other in (*RUNNING[1:], TWO_SLOTS)}
+    assert len(kinds) == 3

@@ -52,10 +52,6 @@ def test_each_key_of_a_round_keeps_runs_apart(key: str) -> None:
     assert read.logs.notna().sum(axis=1).tolist() == [1] * 24
 
 
-def test_an_unknown_invocation_keeps_its_runs() -> None:
-    assert wall_rounds(runs(invocation=None)).logs.notna().all(axis=None)
-
-
 def test_twins_and_invalid_runs_and_unknown_values_are_left_out() -> None:
     twins = {"dual": np.full(12, -3.0)}
     table, _ = tables(some_rounds(LOGS), twins=twins)
@@ -65,16 +61,6 @@ def test_twins_and_invalid_runs_and_unknown_values_are_left_out() -> None:
         broken = table.copy()
         broken.loc[first_dual, name] = value
         assert wall_rounds(broken).logs["dual"].isna().sum() == 1
-
-
-def test_nothing_valid_is_no_round() -> None:
-    read = wall_rounds(runs(valid=False))
-    assert len(read.logs) == 0
-    assert read.undisturbed() is read
-
-
-def test_without_clocks_every_round_began_at_once() -> None:
-    assert wall_rounds(runs(started_at=pd.NaT)).seconds.tolist() == [0.0] * 12
 
 
 def test_one_disturbed_run_disturbs_its_round() -> None:
@@ -115,7 +101,12 @@ def test_twins_pair_with_the_first_run_of_the_same_config_and_round() -> None:
     assert {*read.logs.columns} == {"first", "twin"}
     assert (read.logs["twin"] - read.logs["first"]).tolist() == pytest.approx([0.1] * 4 + [0.2] * 4)
     assert len(set(read.blocks)) == 2
-
-
-def test_without_twins_there_is_nothing_to_pair() -> None:
     assert len(twin_rounds(runs(), "wall_s").logs) == 0
+
+
+def test_what_is_not_known_of_runs() -> None:
+    assert wall_rounds(runs(invocation=None)).logs.notna().all(axis=None)
+    assert wall_rounds(runs(started_at=pd.NaT)).seconds.tolist() == [0.0] * 12
+    nothing = wall_rounds(runs(valid=False))
+    assert len(nothing.logs) == 0
+    assert nothing.undisturbed() is nothing

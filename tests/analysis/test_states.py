@@ -49,9 +49,17 @@ def test_the_intervals_in_each_state_hold_what_is_true_there() -> None:
     assert 0.88 < np.mean(held) <= 0.99
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_machine_of_one_speed_has_no_states(seed: int) -> None:
-    assert states(machine(shift=0.0, sd=0.03, seed=seed)[0], "dual", "serial") is None
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"shift": 0.0, "sd": 0.03, "seed": seed} for seed in range(20)),
+        {"shift": 0.04, "sd": 0.003},  # close together
+        {"n": 100, "share": 0.1},  # rare
+        {"n": 11},  # too few
+    ],
+)
+def test_a_machine_without_two_clear_speeds_has_no_states(changes: dict[str, float]) -> None:
+    assert states(machine(**changes)[0], "dual", "serial") is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,18 +83,6 @@ def test_stalls_do_not_hide_the_states() -> None:
     found = states(table, "dual", "serial")
     assert found is not None
     assert found.modes[1].makespan_s == pytest.approx(1.47, rel=0.01)
-
-
-def test_two_speeds_close_together_are_none_that_anyone_minds() -> None:
-    assert states(machine(shift=0.04, sd=0.003)[0], "dual", "serial") is None
-
-
-def test_a_rare_state_is_none() -> None:
-    assert states(machine(n=100, share=0.1)[0], "dual", "serial") is None
-
-
-def test_eleven_rounds_are_too_few() -> None:
-    assert states(machine(n=11)[0], "dual", "serial") is None
 
 
 def test_a_config_of_one_speed_does_not_share_the_others_states() -> None:
