@@ -21,8 +21,7 @@ from tandembench.dataset.blocks import Row, block_rows
 from tandembench.errors import TandemError
 from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import execution
-from tandembench.measure.bench import Bench
-from tandembench.measure.block import Attempt, measure_block
+from tandembench.measure.block import Attempt, Bench, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.plan import planned_rounds
 from tandembench.measure.rows import turn_rows

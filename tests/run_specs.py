@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tandembench.fake_server import Behaviour, serving
 from tandembench.fake_server.server import FakeServer
-from tandembench.measure.bench import Bench
+from tandembench.measure.block import Bench
 from tandembench.measure.plan import Round, planned_rounds
 from tandembench.servers.deployment import Deployment, Server, ServerFault, Standing, deployments
 from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec

@@ -24,10 +24,9 @@ from run_specs import (
 )
 
 from tandembench.fake_server import Behaviour
-from tandembench.measure import bench as bench_module
+from tandembench.measure import block as block_module
 from tandembench.measure import machine
-from tandembench.measure.bench import Done
-from tandembench.measure.block import Attempt, measure_block
+from tandembench.measure.block import Attempt, Done, measure_block
 from tandembench.measure.execution import Execution
 from tandembench.measure.plan import Round, Turn
 from tandembench.servers.deployment import deployments
@@ -253,7 +252,7 @@ def test_disturbed_rounds_are_repeated(
 ) -> None:
     spec = run_spec("serial", "single", rounds=2)  # three runs a round, no solos
     watcher = Scripted(cores)
-    monkeypatch.setattr(bench_module, "Others", lambda _: watcher)
+    monkeypatch.setattr(block_module, "Others", lambda _: watcher)
     attempt = measured(spec, House(pid=1), spare=(3, 4))
     assert [one.round for one in attempt.done] == [number for number in rounds for _ in range(3)]
     assert attempt.again == ()

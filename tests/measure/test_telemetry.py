@@ -16,7 +16,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from tandembench.measure.bench import Done
+from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
 from tandembench.measure.machine import Sample
 from tandembench.measure.plan import Turn

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict
 
-from tandembench.measure.bench import Done
+from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
 from tandembench.measure.machine import boot_id
 from tandembench.servers.deployment import server_index

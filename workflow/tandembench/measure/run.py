@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tandembench.errors import TandemError
-from tandembench.measure.bench import Bench, Done
-from tandembench.measure.block import Attempt, measure_block
+from tandembench.measure.block import Attempt, Bench, Done, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import Sample, fingerprint
 from tandembench.measure.plan import Round, planned_rounds

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from tandembench.measure.bench import Done
+from tandembench.measure.block import Done
 from tandembench.measure.machine import Sample
 from tandembench.servers.deployment import Server
 
