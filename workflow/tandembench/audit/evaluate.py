@@ -11,7 +11,14 @@ import pandas as pd
 
 from tandembench.analysis.intervals import critical
 from tandembench.analysis.ranking import no_level_differs
-from tandembench.audit.expressions import Expression, Operation, Printed, Statistic, parts
+from tandembench.audit.expressions import (
+    Expression,
+    Operation,
+    Printed,
+    Statistic,
+    Unreadable,
+    parts,
+)
 from tandembench.audit.figures import Figure
 from tandembench.audit.rows import (
     COUNTS,
@@ -22,10 +29,8 @@ from tandembench.audit.rows import (
     grouped,
     number,
     select,
-    unit_of,
 )
 from tandembench.audit.tables import Source
-from tandembench.errors import TandemError
 
 # Facts about the runs that were given; without groups, so are the single runs at both ends.
 _EXACT = (*COUNTS, "only", "highest", "lowest")
@@ -71,8 +76,8 @@ class Context:
     rows: dict[Statistic, Rows] = field(default_factory=dict)
 
 
-def evaluate(expression: Expression, context: Context, where: str) -> Found:
-    """What ``expression`` gives; Undecided if nothing, TandemError at ``where`` if it is wrong."""
+def evaluate(expression: Expression, context: Context) -> Found:
+    """What ``expression`` gives; Undecided if nothing, Unreadable if it asks for what is not."""
     match expression:
         case float():
             return Found(f"{expression:.6g}", expression, expression)
@@ -80,18 +85,18 @@ def evaluate(expression: Expression, context: Context, where: str) -> Found:
             figure = context.figures.get((claim, label))
             if figure is None:
                 what = f"claim '{claim}' prints no figure there"
-                raise TandemError(what, where=where, fix="refer to a value that is printed")
+                raise Unreadable(what, "refer to a value that is printed")
             low, high = figure.low - figure.unit / 2, figure.high + figure.unit / 2
             return Found(figure.text, low, high, figure.measured_in, figure.of)
         case Operation(name, operands):
-            return _operate(name, [evaluate(one, context, where) for one in operands], where)
+            return _operate(name, [evaluate(one, context) for one in operands])
     try:
-        return _statistic(expression, context, where)
+        return _statistic(expression, context)
     except NoValues as why:
         raise Undecided("unsupported", str(why)) from None
     except (TypeError, ValueError):
         what = f"{_words(expression)} takes numbers for text, or text for numbers"
-        raise TandemError(what, where=where, fix="check the column and the conditions") from None
+        raise Unreadable(what, "check the column and the conditions") from None
 
 
 def interval(expression: Expression, context: Context, value: float) -> Span | None:
@@ -137,17 +142,16 @@ def _drawn(expression: Expression, context: Context, draw: int) -> float:
             rows = context.rows[expression]
             repeats = None if expression.table == "printed" else rows.drawn(draw)
             return sum(number(expression, rows, repeats) or (math.nan, math.nan)) / 2
-    found = evaluate(expression, context, "")
+    found = evaluate(expression, context)
     return (found.low + found.high) / 2
 
 
-def _statistic(wanted: Statistic, context: Context, where: str) -> Found:
+def _statistic(wanted: Statistic, context: Context) -> Found:
     table, label = context.sources.get(wanted.source, Source()).table(wanted.table)
     if table is None:
         what = "the published table" if wanted.table == "printed" else "the runs"
         raise Undecided("not_checkable", f"needs {what} of {wanted.source}")
-    unit = unit_of(wanted, table, where)
-    rows = context.rows[wanted] = select(wanted, table, where)
+    rows = context.rows[wanted] = select(wanted, table)
     place = f"{label}: {', '.join(map(str, wanted.where)) or 'all'}"
     groups = f"{len(rows.names)} {wanted.by}, " if wanted.by else ""
     n = "" if wanted.name == "rows" else f", {groups}n = {len(rows.at)}"
@@ -165,14 +169,14 @@ def _statistic(wanted: Statistic, context: Context, where: str) -> Found:
     if wanted.name in ("count", "share"):
         of = len(rows.names) if wanted.by else len(rows.at)
         shown += f" of {of}"
-    if unit == "time":
+    if rows.unit == "time":
         shown = pd.Timestamp(ends[0], unit="s", tz="UTC").isoformat(timespec="seconds")
     other = None
     if wanted.within:
         pick = "max" if wanted.pick == "mean" else "mean"
         other = number(wanted, rows, pick=pick)
         shown += f" (their {pick}: {sum(other or ()) / 2:.6g})"
-    return Found(f"{what} = {shown}", *ends, unit, of, other=other)
+    return Found(f"{what} = {shown}", *ends, rows.unit, of, other=other)
 
 
 def _top(wanted: Statistic, rows: Rows, what: str) -> Found:
@@ -202,11 +206,10 @@ def _words(wanted: Statistic) -> str:
     return name
 
 
-def _operate(name: str, operands: Sequence[Found], where: str) -> Found:
+def _operate(name: str, operands: Sequence[Found]) -> Found:
     """An operation on numbers that are only known to lie between bounds."""
     if any(one.names for one in operands):
-        fix = "highest, lowest and only stand alone"
-        raise TandemError(f"{name} of a name", where=where, fix=fix)
+        raise Unreadable(f"{name} of a name", "highest, lowest and only stand alone")
     lows, highs = [one.low for one in operands], [one.high for one in operands]
     if name in ("/", "change") and lows[1] <= 0 <= highs[1]:
         raise Undecided("unsupported", f"{operands[0].how} over nothing ({operands[1].how})")
@@ -216,11 +219,11 @@ def _operate(name: str, operands: Sequence[Found], where: str) -> Found:
     how = f"{name}({', '.join(texts)})" if name.isalpha() else f"({f' {name} '.join(texts)})"
     counted = [one.of for one in operands]
     of = sum(filter(None, counted)) if name == "+" and None not in counted else None
-    return Found(how, *_between(name, lows, highs), _unit(name, operands, where), of)
+    return Found(how, *_between(name, lows, highs), _unit(name, operands), of)
 
 
-def _unit(name: str, operands: Sequence[Found], where: str) -> str | None:
-    """The unit of what an operation gives; TandemError if it takes seconds from tokens."""
+def _unit(name: str, operands: Sequence[Found]) -> str | None:
+    """The unit of what an operation gives; Unreadable if it takes seconds from tokens."""
     units = [one.unit for one in operands if one.unit not in (None, "", "count")]
     alike = units[0] if len(set(units)) == 1 else None
     if name == "change" or (name == "/" and alike and len(units) > 1):
@@ -230,7 +233,7 @@ def _unit(name: str, operands: Sequence[Found], where: str) -> str | None:
         return None
     if len(set(units)) > 1:
         what = f"{name} of {' and '.join(filter(None, dict.fromkeys(units)))}"
-        raise TandemError(what, where=where, fix="take columns of one unit")
+        raise Unreadable(what, "take columns of one unit")
     return "s" if alike == "time" and name == "-" else alike
 
 

@@ -9,6 +9,7 @@ from tandembench.analysis.intervals import ALPHA
 from tandembench.analysis.rounding import Relation, agrees
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
 from tandembench.audit.evaluate import Context, Found, Undecided, evaluate, interval, is_sampled
+from tandembench.audit.expressions import Unreadable
 from tandembench.audit.figures import COUNTED, Figure, in_print, shown
 from tandembench.audit.rows import Span
 from tandembench.audit.tables import Source
@@ -84,10 +85,17 @@ def audit(claims: Claims, sources: Mapping[str, Source]) -> list[Judged]:
     judged = []
     for claim in claims.claims:
         about_runs = claim.said.kind in ("aggregate", "config_row", "arithmetic")
-        values = tuple(judge(value, context, about_runs) for value in claim.values)
+        values = tuple(_placed(value, context, about_runs) for value in claim.values)
         verdicts = [one.verdict for one in values] or ["unsupported"]
         judged.append(Judged(claim, min(verdicts, key=VERDICTS.index), values))
     return judged
+
+
+def _placed(value: Value, context: Context, of_runs: bool) -> Outcome:
+    try:
+        return judge(value, context, of_runs)
+    except Unreadable as error:
+        raise TandemError(str(error), where=value.where, fix=error.fix) from None
 
 
 def counts(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
@@ -98,24 +106,23 @@ def counts(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
 
 
 def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
-    """The verdict on one value.
+    """The verdict on one value; Unreadable if it asks for what is not.
 
     A relation in words is told of what was measured, not of these runs, and needs an interval; so
     does a printed bound that holds, unless it is a number ``of_runs`` that were made.
     """
     try:
-        found = evaluate(value.expression, context, value.where)
+        found = evaluate(value.expression, context)
     except Undecided as why:
         return Outcome(why.verdict, str(why))
     if found.names:
         names = " or ".join(found.names)
         return Outcome(_of_name(value, found), found.how, names, names)
     if isinstance(value.expected, str):
-        fix = "highest, lowest and only give a name"
-        raise TandemError(f"a number is no '{value.text}'", where=value.where, fix=fix)
+        raise Unreadable(f"a number is no '{value.text}'", "highest, lowest and only give a name")
     words = float(value.expected or 0.0)
     figure = value.figure or Figure(value.text, words, words, 0.0, 1.0)
-    ends = _in_unit(value, figure, found)
+    ends = _in_unit(figure, found)
     middle = sum(ends) / 2
     number: float | str = float(f"{middle:.8g}")
     text = f"{middle:.6g}"
@@ -168,22 +175,20 @@ def _of_interval(figure: Figure, span: Span | None, relation: Relation) -> Verdi
     return "reproduced" if held[0] else "contradicted"
 
 
-def _in_unit(value: Value, figure: Figure, found: Found) -> Span:
+def _in_unit(figure: Figure, found: Found) -> Span:
     """What was found: of a share the count, or of a count the share, if that is what is printed.
 
-    TandemError if what is printed is in another unit.
+    Unreadable if what is printed is in another unit.
     """
     unit, printed, counted = found.unit, figure.measured_in, figure.suffix in COUNTED
-    if found.of and (unit == "count") and printed == "1":
+    if found.of and unit == "count" and printed == "1":
         return found.low / found.of, found.high / found.of
     if found.of and unit == "1" and (figure.of is not None or counted):
         return float(round(found.low * found.of)), float(round(found.high * found.of))
     if figure.of is not None and found.of is None:
-        fix = "recompute it by count(...)"
-        raise TandemError(f"'{figure.text}' is a part of a whole", where=value.where, fix=fix)
+        raise Unreadable(f"'{figure.text}' is a part of a whole", "recompute it by count(...)")
     fits = unit in (None, printed) or (printed is None and not counted)
     if not fits and not (counted and unit in ("", "count", figure.suffix)):
         what = f"'{figure.text}' is printed, and {unit or 'a plain number'} is what is recomputed"
-        fix = "name a column of the unit that is printed, or print it in the column's"
-        raise TandemError(what, where=value.where, fix=fix)
+        raise Unreadable(what, "name a column of the printed unit, or print it in the column's")
     return found.low, found.high

@@ -1,6 +1,7 @@
 """A statistic's rows: which meet its conditions, what comes of them, or of drawn blocks. Pure."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tandembench.audit.expressions import Condition, Statistic, name_of, near
+from tandembench.audit.expressions import Condition, Statistic, Unreadable, name_of, near
 from tandembench.audit.tables import columns
-from tandembench.errors import TandemError
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
@@ -20,7 +20,7 @@ DRAWS = 400
 COUNTS = ("rows", "distinct", "count")
 
 
-class NoRows(TandemError):
+class NoRows(Unreadable):
     """Conditions that no row meets."""
 
 
@@ -30,13 +30,14 @@ class NoValues(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a statistic looks at: values between ``low`` and ``high``, and where they stand.
+    """What a statistic looks at: values between ``low`` and ``high``, in ``unit``.
 
     ``names`` are those of the values, or of the groups that ``by`` has a number of for each;
-    ``within`` numbers the rows that are alike in the columns of that name. ``blocks`` and ``at``:
-    the block of each row of the whole table, and which of its rows these are.
+    ``within`` numbers the rows that are alike in the columns of that name. ``blocks`` are those of
+    all rows of the table, ``at`` says which of its rows these are.
     """
 
+    unit: str
     low: Numbers
     high: Numbers
     names: tuple[str, ...]
@@ -61,71 +62,71 @@ class Rows:
         return len(np.unique(self.blocks[self.at])) - 1
 
 
-def unit_of(wanted: Statistic, table: pd.DataFrame, where: str) -> str | None:
-    """The unit of what comes out; TandemError if a column is none, NoValues if it is not there."""
-    known = columns(wanted.table)
-    of_print = wanted.table == "printed"
+def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
+    """The rows that meet all conditions; Unreadable if a column is none that is known.
+
+    NoRows names what is known where no row does: a value that no row has is taken for a slip, also
+    where rows are counted. NoValues if the data could have it, and has not.
+    """
+    unit, chosen = _unit(wanted, table), table.reset_index(drop=True)
+    blocks = table["block"].to_numpy() if "block" in table else np.arange(len(table))
+    value, bounds = wanted.column, (wanted.column,) * 2
+    if wanted.table == "printed" and wanted.column:
+        chosen = chosen[chosen["metric"] == wanted.column]
+        value, bounds = "value", ("low", "high")
+    every = chosen
+    for condition in wanted.where:
+        column = every[condition.column]
+        if column.isna().all() and len(every):
+            raise NoValues(f"no {condition.column} in the data of {wanted.source}")
+        for one in condition.values if condition.test in ("==", "!=") else ():
+            if not isinstance(one, bool) and not (column == one).any():
+                what = f"no row of {wanted.source} has {condition.column} {name_of(one)}"
+                raise NoRows(what, near(str(one), _known(column)))
+        known, chosen = chosen[condition.column], chosen[_meets(chosen, condition)]
+        if chosen.empty and wanted.name not in ("rows", "count"):
+            what = f"no row of {wanted.source} has {condition} beside the conditions before it"
+            raise NoRows(what, near("", _known(known)))
+    rows = chosen.dropna(subset=[one for one in (value, wanted.by, *wanted.within) if one])
+    if rows.empty and not chosen.empty:
+        raise NoValues(f"no {wanted.column} in the data of {wanted.source}")
+    names: tuple[str, ...] = ()
+    low = high = np.zeros(len(rows))
+    by = within = None
+    if wanted.name in ("distinct", "only"):
+        names = tuple(map(name_of, rows[value]))
+    elif wanted.name != "rows":
+        low, high = (_numbers(rows[one]) for one in bounds)
+    if wanted.by:
+        by, levels = pd.factorize(rows[wanted.by], sort=True)
+        names = tuple(map(name_of, levels))
+    if wanted.within:
+        within = rows.groupby(list(wanted.within), sort=False).ngroup().to_numpy()
+    return Rows(unit, low, high, names, by, within, blocks, rows.index.to_numpy())
+
+
+def _unit(wanted: Statistic, table: pd.DataFrame) -> str:
+    """The unit of what comes out, once every column is one that is known."""
+    units, of_print = columns(wanted.table), wanted.table == "printed"
     used = [*(one.column for one in wanted.where), wanted.by, *wanted.within]
     for name in filter(None, used if of_print else [*used, wanted.column]):
-        if name not in known:
+        if name not in units:
             what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
-            raise TandemError(what, where=where, fix=near(name, known))
+            raise Unreadable(what, near(name, units))
         if name not in table:
             raise NoValues(f"{wanted.source} has no column {name}")
-    unit = known.get(wanted.column, "")
+    unit = units.get(wanted.column, "")
     if of_print and wanted.column:
-        units = table.loc[table["metric"] == wanted.column, "unit"]
-        if units.empty:
+        printed = table.loc[table["metric"] == wanted.column, "unit"]
+        if printed.empty:
             what = f"no metric '{wanted.column}' is printed in {wanted.source}"
-            raise TandemError(what, where=where, fix=near(wanted.column, set(table["metric"])))
-        unit = str(units.iloc[0])
+            raise Unreadable(what, near(wanted.column, set(table["metric"])))
+        unit = str(printed.iloc[0])
     if wanted.name in COUNTS:
         return "count"
     if unit == "flag" or wanted.name == "share":
         return "1"
     return "s" if unit == "time" and wanted.name in ("range", "sd") else unit
-
-
-def select(wanted: Statistic, table: pd.DataFrame, where: str) -> Rows:
-    """The rows that meet all conditions. NoRows names what is known where none does.
-
-    A value that no row has is taken for a slip, also where rows are counted.
-    """
-    chosen = table = table.reset_index(drop=True)
-    blocks = table["block"].to_numpy() if "block" in table else np.arange(len(table))
-    value, bounds = wanted.column, (wanted.column,) * 2
-    if wanted.table == "printed" and wanted.column:
-        chosen = table = table[table["metric"] == wanted.column]
-        value, bounds = "value", ("low", "high")
-    for condition in wanted.where:
-        name = condition.column
-        if table[name].isna().all() and len(table):
-            raise NoValues(f"no {name} in the data of {wanted.source}")
-        for one in condition.values if condition.test in ("==", "!=") else ():
-            if not isinstance(one, bool) and not (table[name] == one).any():
-                what = f"no row of {wanted.source} has {name} {name_of(one)}"
-                raise NoRows(what, where=where, fix=near(str(one), _known(table[name])))
-        met = chosen[_meets(chosen[name], condition)]
-        if met.empty and wanted.name not in ("rows", "count"):
-            what = f"no row of {wanted.source} has {condition} beside the conditions before it"
-            raise NoRows(what, where=where, fix=near("", _known(chosen[name])))
-        chosen = met
-    known = chosen.dropna(subset=[one for one in (value, wanted.by, *wanted.within) if one])
-    if known.empty and not chosen.empty:
-        raise NoValues(f"no {wanted.column} in the data of {wanted.source}")
-    names: tuple[str, ...] = ()
-    low = high = np.zeros(len(known))
-    if wanted.name in ("distinct", "only"):
-        names = tuple(map(name_of, known[value]))
-    elif wanted.name != "rows":
-        low, high = (_numbers(known[one]) for one in bounds)
-    by = within = None
-    if wanted.by:
-        by, levels = pd.factorize(known[wanted.by], sort=True)
-        names = tuple(map(name_of, levels))
-    if wanted.within:
-        within = known.groupby(list(wanted.within), sort=False).ngroup().to_numpy()
-    return Rows(low, high, names, by, within, blocks, known.index.to_numpy())
 
 
 def _known(column: "pd.Series[Any]") -> list[str]:
@@ -139,17 +140,15 @@ def _numbers(column: "pd.Series[Any]") -> Numbers:
     return column.to_numpy(dtype=float)
 
 
-def _meets(column: "pd.Series[Any]", condition: Condition) -> "pd.Series[bool]":
-    value: Any = condition.values[0]
-    tests: Mapping[str, Callable[[], pd.Series[bool]]] = {
-        "==": lambda: column.isin(condition.values),
-        "!=": lambda: ~column.isin(condition.values),
-        ">": lambda: column > value,
-        "<": lambda: column < value,
-        ">=": lambda: column >= value,
-        "<=": lambda: column <= value,
-    }
-    return tests[condition.test]()
+_TESTS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+
+
+def _meets(table: pd.DataFrame, condition: Condition) -> "pd.Series[bool]":
+    column = table[condition.column]
+    if condition.test in _TESTS:
+        met: pd.Series[bool] = _TESTS[condition.test](column, condition.values[0])
+        return met
+    return column.isin(condition.values) == (condition.test == "==")
 
 
 _RISING: Mapping[str, Callable[[Numbers], float]] = {
@@ -192,7 +191,8 @@ def grouped(wanted: Statistic, rows: Rows, index: Codes) -> tuple[Numbers, Numbe
         groups = [codes == code for code in np.unique(codes)]
         ends = [np.array([each(values[one]) for one in groups]) for values in ends]
     if wanted.holds is not None:
-        ends = [_numbers(_meets(pd.Series((ends[0] + ends[1]) / 2), wanted.holds))] * 2
+        middles = pd.DataFrame({wanted.holds.column: (ends[0] + ends[1]) / 2})
+        ends = [_numbers(_meets(middles, wanted.holds))] * 2
     return ends[0], ends[1]
 
 
