@@ -69,7 +69,7 @@ def test_the_json_holds_every_value(tmp_path: Path, dataset: Path) -> None:
         "verdicts": ["reproduced"],
         "published": ["1.0s"],
         "recomputed": [1.0],
-        "how": f"1.000 s from mean wall_s, n = 3 ({dataset}: config_id dual) = 1",
+        "how": "1.000 s from mean(test.wall_s, config_id == 'dual') = 1 (n = 3)",
     }
     assert found["counts"]["aggregate"] == found["counts"]["all"]
     assert sum(found["counts"]["all"].values()) == 3
@@ -106,7 +106,6 @@ def test_the_newest_published_table_is_found_by_itself(tmp_path: Path, repositor
         seal(folder, read_descriptor(folder) | {"version": version})
     (_, (found,)) = check_claims(path, (), tmp_path / "baselines")
     assert (found.verdict, found.values[0].recomputed) == ("reproduced", 72.0)
-    assert "(tr113@1.10.0: section 9.4, statistic mean)" in found.how
     (_, (found,)) = check_claims(path, (), tmp_path / "nothing")
     assert found.verdict == "not_checkable"
 

@@ -50,7 +50,7 @@ def audited(claims: Claims, tr110: Dataset, tr113: Dataset, tr114: Dataset) -> d
     for name, dataset in (("tr110", tr110), ("tr113", tr113), ("tr114", tr114)):
         tables = run_tables(dataset.runs, dataset.executions)
         printed = printed_table(open_side(name, BASELINES).printed)
-        sources[name] = Source(name, *tables, name, printed)
+        sources[name] = Source(*tables, printed)
     return {one.claim.said.id: one for one in audit(claims, sources)}
 
 

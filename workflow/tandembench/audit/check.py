@@ -52,9 +52,9 @@ def check_claims(path: Path, data: Sequence[str], root: Path = ROOT) -> tuple[Cl
 def _with(known: Source, side: Side) -> Source:
     """What was known, and ``side``."""
     if side.dataset is None:
-        return replace(known, printed_label=side.label, printed=printed_table(side.printed))
+        return replace(known, printed=printed_table(side.printed))
     runs, executions = run_tables(side.dataset.runs, side.dataset.executions)
-    return replace(known, label=side.label, runs=runs, executions=executions)
+    return replace(known, runs=runs, executions=executions)
 
 
 def _named(text: str, claims: Claims, root: Path) -> tuple[str, Side]:

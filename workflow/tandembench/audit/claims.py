@@ -94,6 +94,7 @@ class Value:
     expected: float | str | None
     relation: Relation
     expression: Expression
+    how: str
     where: str
 
     @property
@@ -187,8 +188,9 @@ class _Reader:
         if relation != "equal" and isinstance(expected, str):
             self.fail((*place, "relation"), "a name is equal or not", "leave the relation out")
         where = f"{self.where}:{self.lines[*place, 'is']}"
-        expression = self.expression(str(keys.how), (*place, "is"))
-        return Value(keys.label, figure, expected, relation, expression, where)
+        how = str(keys.how)
+        expression = self.expression(how, (*place, "is"))
+        return Value(keys.label, figure, expected, relation, expression, how, where)
 
     def expression(self, text: str, place: Place) -> Expression:
         """How a value is recomputed, from data and claims that there are."""

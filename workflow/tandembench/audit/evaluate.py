@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,21 +19,13 @@ from tandembench.audit.expressions import (
     parts,
 )
 from tandembench.audit.figures import Figure
-from tandembench.audit.rows import (
-    COUNTS,
-    DRAWS,
-    NoValues,
-    Rows,
-    Span,
-    grouped,
-    number,
-    select,
-)
+from tandembench.audit.rows import COUNTS, Rows, Span, Undecided, grouped, number, select
 from tandembench.audit.tables import Source
 
 # Facts about the runs that were given; without groups, so are the single runs at both ends.
 _EXACT = (*COUNTS, "only", "highest", "lowest")
 _ENDS = ("min", "max", "range")
+_DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +35,10 @@ class Found:
     In ``unit``, None if that is not known; ``of``: of how many it is a count, or a share.
     Or ``names``: the ``levels`` that come out on top; ``tested`` if that asks for a test that no
     level differs, whose p is ``p``. ``other``: what would come out if the largest were picked in
-    place of the mean, or the mean of the largest. ``how`` says it in one line.
+    place of the mean, or the mean of the largest. ``rests`` says on what it rests.
     """
 
-    how: str
+    rests: tuple[str, ...]
     low: float = math.nan
     high: float = math.nan
     unit: str | None = None
@@ -57,14 +48,6 @@ class Found:
     tested: bool = False
     p: float | None = None
     other: Span | None = None
-
-
-class Undecided(Exception):
-    """Nothing comes out: for want of data that was not given, or of what the given data holds."""
-
-    def __init__(self, verdict: Literal["not_checkable", "unsupported"], how: str) -> None:
-        super().__init__(how)
-        self.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +63,20 @@ def evaluate(expression: Expression, context: Context) -> Found:
     """What ``expression`` gives; Undecided if nothing, Unreadable if it asks for what is not."""
     match expression:
         case float():
-            return Found(f"{expression:.6g}", expression, expression)
+            return Found((), expression, expression)
         case Printed(claim, label):
             figure = context.figures.get((claim, label))
             if figure is None:
                 what = f"claim '{claim}' prints no figure there"
                 raise Unreadable(what, "refer to a value that is printed")
             low, high = figure.low - figure.unit / 2, figure.high + figure.unit / 2
-            return Found(figure.text, low, high, figure.measured_in, figure.of)
+            return Found((figure.text,), low, high, figure.measured_in, figure.of)
         case Operation(name, operands):
             return _operate(name, [evaluate(one, context) for one in operands])
     try:
         return _statistic(expression, context)
-    except NoValues as why:
-        raise Undecided("unsupported", str(why)) from None
     except (TypeError, ValueError):
-        what = f"{_words(expression)} takes numbers for text, or text for numbers"
+        what = f"{expression.text} takes numbers for text, or text for numbers"
         raise Unreadable(what, "check the column and the conditions") from None
 
 
@@ -106,9 +87,8 @@ def interval(expression: Expression, context: Context, value: float) -> Span | N
     fewest of the expression's statistics, and s the standard deviation over 400 bootstrap draws of
     blocks. For a mean that is its t interval. Source: Efron & Tibshirani 1993, chapters 6 and 12.
     """
-    rows = [context.rows[one] for one in _sampled(expression)]
-    freedom = min(one.freedom for one in rows)
-    values = [_drawn(expression, context, draw) for draw in range(DRAWS)]
+    freedom = min(context.rows[one].freedom for one in _sampled(expression))
+    values = [_drawn(expression, context, draw) for draw in range(_DRAWS)]
     if freedom < 1 or not np.isfinite(values).any():
         return None
     error = float(np.nanstd(values)) * math.sqrt((freedom + 1) / freedom)
@@ -141,45 +121,41 @@ def _drawn(expression: Expression, context: Context, draw: int) -> float:
         case Statistic():
             rows = context.rows[expression]
             repeats = None if expression.table == "printed" else rows.drawn(draw)
-            return sum(number(expression, rows, repeats) or (math.nan, math.nan)) / 2
+            return sum(number(expression, rows, repeats=repeats) or (math.nan, math.nan)) / 2
     found = evaluate(expression, context)
     return (found.low + found.high) / 2
 
 
 def _statistic(wanted: Statistic, context: Context) -> Found:
-    table, label = context.sources.get(wanted.source, Source()).table(wanted.table)
+    table = context.sources.get(wanted.source, Source()).table(wanted.table)
     if table is None:
         what = "the published table" if wanted.table == "printed" else "the runs"
-        raise Undecided("not_checkable", f"needs {what} of {wanted.source}")
+        raise Undecided(f"needs {what} of {wanted.source}", "not_checkable")
     rows = context.rows[wanted] = select(wanted, table)
-    place = f"{label}: {', '.join(map(str, wanted.where)) or 'all'}"
-    groups = f"{len(rows.names)} {wanted.by}, " if wanted.by else ""
-    n = "" if wanted.name == "rows" else f", {groups}n = {len(rows.at)}"
-    what = f"{_words(wanted)}{n} ({place})"
+    n = f" (n = {len(rows.at)})"
     if wanted.name == "only":
         names = list(dict.fromkeys(rows.names))
         only = names[0] if len(names) == 1 else "several"
-        return Found(f"{what} = {' and '.join(names[:5])}", names=(only,))
+        return Found((f"{' and '.join(names[:5])}{n}",), names=(only,))
     if wanted.name in ("highest", "lowest"):
-        return _top(wanted, rows, what)
+        return _top(wanted, rows, n)
     ends = number(wanted, rows)
     if ends is None:
-        raise Undecided("unsupported", f"{len(rows.at)} values are too few ({place})")
-    shown, of = f"{sum(ends) / 2:.6g}", None
+        raise Undecided(f"{wanted.text}: {len(rows.at)} values are too few")
+    shown, of, other = f"{sum(ends) / 2:.6g}", None, None
     if wanted.name in ("count", "share"):
         of = len(rows.names) if wanted.by else len(rows.at)
         shown += f" of {of}"
     if rows.unit == "time":
         shown = pd.Timestamp(ends[0], unit="s", tz="UTC").isoformat(timespec="seconds")
-    other = None
     if wanted.within:
         pick = "max" if wanted.pick == "mean" else "mean"
-        other = number(wanted, rows, pick=pick)
-        shown += f" (their {pick}: {sum(other or ()) / 2:.6g})"
-    return Found(f"{what} = {shown}", *ends, rows.unit, of, other=other)
+        other = number(wanted, rows, pick)
+        shown += f", their {pick} {sum(other or ()) / 2:.6g}"
+    return Found((f"{wanted.text} = {shown}{n}",), *ends, rows.unit, of, other=other)
 
 
-def _top(wanted: Statistic, rows: Rows, what: str) -> Found:
+def _top(wanted: Statistic, rows: Rows, n: str) -> Found:
     low, high = grouped(wanted, rows, np.arange(len(rows.at)))
     middles = ((low + high) / 2).tolist()
     order = sorted(set(middles), reverse=wanted.name == "highest")[:2]
@@ -190,20 +166,8 @@ def _top(wanted: Statistic, rows: Rows, what: str) -> Found:
     levels = [] if rows.by is None else rows.by.tolist()
     p = no_level_differs(rows.low.tolist(), levels) if tested else None
     tail = f"; p = {p:.2g} that no {wanted.by} differs" if p is not None else ""
-    how = f"{what} = {', then '.join(shown)}{tail}"
-    return Found(how, names=tied[0], levels=rows.names, tested=tested, p=p)
-
-
-def _words(wanted: Statistic) -> str:
-    """ "mean efficiency_estimate", or "max of config_id by mean efficiency_estimate"."""
-    if wanted.name == "rows":
-        return wanted.table
-    column = str(wanted.holds) if wanted.holds else wanted.column
-    by = f"of {wanted.by} by {wanted.each} " if wanted.by else ""
-    name = f"{wanted.name} {by}{'printed ' if wanted.table == 'printed' else ''}{column}"
-    if wanted.within:
-        return f"{wanted.pick} of the {name} where {' and '.join(wanted.within)} are alike"
-    return name
+    rests = (f"{', then '.join(shown)}{n}{tail}",)
+    return Found(rests, names=tied[0], levels=rows.names, tested=tested, p=p)
 
 
 def _operate(name: str, operands: Sequence[Found]) -> Found:
@@ -212,14 +176,11 @@ def _operate(name: str, operands: Sequence[Found]) -> Found:
         raise Unreadable(f"{name} of a name", "highest, lowest and only stand alone")
     lows, highs = [one.low for one in operands], [one.high for one in operands]
     if name in ("/", "change") and lows[1] <= 0 <= highs[1]:
-        raise Undecided("unsupported", f"{operands[0].how} over nothing ({operands[1].how})")
-    texts = [
-        f"[{one.how}]" if " = " in one.how and one.how[0] != "(" else one.how for one in operands
-    ]
-    how = f"{name}({', '.join(texts)})" if name.isalpha() else f"({f' {name} '.join(texts)})"
+        raise Undecided(f"division by nothing: {', '.join(operands[1].rests) or '0'}")
+    rests = dict.fromkeys(rest for one in operands for rest in one.rests)
     counted = [one.of for one in operands]
     of = sum(filter(None, counted)) if name == "+" and None not in counted else None
-    return Found(how, *_between(name, lows, highs), _unit(name, operands), of)
+    return Found(tuple(rests), *_between(name, lows, highs), _unit(name, operands), of)
 
 
 def _unit(name: str, operands: Sequence[Found]) -> str | None:
@@ -242,11 +203,8 @@ def _between(name: str, lows: Sequence[float], highs: Sequence[float]) -> Span:
     if name == "-":
         return lows[0] - highs[1], highs[0] - lows[1]
     if name in ("*", "/", "change"):
-        less = 1.0 if name == "change" else 0.0
-        ends = [
-            (a * b if name == "*" else a / b) - less
-            for a, b in product((lows[0], highs[0]), (lows[1], highs[1]))
-        ]
+        corners = product((lows[0], highs[0]), (lows[1], highs[1]))
+        ends = [a * b if name == "*" else a / b - (name == "change") for a, b in corners]
         return min(ends), max(ends)
     rising: Mapping[str, Callable[[Sequence[float]], float]] = {
         "+": math.fsum,

@@ -9,7 +9,7 @@ import ast
 import difflib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 Table = Literal["runs", "executions", "printed"]
@@ -40,10 +40,6 @@ class Condition:
     test: Test
     values: tuple[Scalar, ...]
 
-    def __str__(self) -> str:
-        values = " or ".join(map(name_of, self.values))
-        return f"{self.column} {values if self.test == '==' else f'{self.test} {values}'}"
-
 
 @dataclass(frozen=True, slots=True)
 class Printed:
@@ -60,7 +56,7 @@ class Statistic:
     In the table "printed" the column is a metric. With ``by``, of that column's groups, each of
     which counts with ``each`` (mean or max) of its rows. ``within``: once for each group of rows
     that are alike in these columns; ``pick`` (mean or max) of what comes out counts. ``holds`` is
-    what count and share look for.
+    what count and share look for. ``text`` is how it was written.
     """
 
     name: str
@@ -73,6 +69,7 @@ class Statistic:
     each: str = "mean"
     within: tuple[str, ...] = ()
     pick: str = "mean"
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +159,8 @@ def _statistic(name: str, node: ast.Call) -> Statistic:
     if "by" not in settings and (name in ("highest", "lowest") or len(settings) > 0):
         raise Unreadable(f"{name} of what?", "add by=, the column whose groups are compared")
     where = tuple(map(_condition, rest))
-    return Statistic(name, source, "".join(names), table, where, holds, **settings)
+    text = ast.unparse(node)
+    return Statistic(name, source, "".join(names), table, where, holds, **settings, text=text)
 
 
 def _condition(node: ast.expr) -> Condition:

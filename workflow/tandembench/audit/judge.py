@@ -8,10 +8,10 @@ from typing import Literal, get_args
 from tandembench.analysis.intervals import ALPHA
 from tandembench.analysis.rounding import Relation, agrees
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
-from tandembench.audit.evaluate import Context, Found, Undecided, evaluate, interval, is_sampled
+from tandembench.audit.evaluate import Context, Found, evaluate, interval, is_sampled
 from tandembench.audit.expressions import Unreadable
 from tandembench.audit.figures import COUNTED, Figure, in_print, shown
-from tandembench.audit.rows import Span
+from tandembench.audit.rows import Span, Undecided
 from tandembench.audit.tables import Source
 from tandembench.errors import TandemError
 
@@ -117,7 +117,7 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
         return Outcome(why.verdict, str(why))
     if found.names:
         names = " or ".join(found.names)
-        return Outcome(_of_name(value, found), found.how, names, names)
+        return Outcome(_of_name(value, found), f"{names} from {found.rests[0]}", names, names)
     if isinstance(value.expected, str):
         raise Unreadable(f"a number is no '{value.text}'", "highest, lowest and only give a name")
     words = float(value.expected or 0.0)
@@ -132,7 +132,7 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
         verdict = verdict if found.of == figure.of else "contradicted"
     elif value.figure:
         number, text = in_print(middle, figure), shown(middle, figure)
-    how = f"{text} from {found.how}"
+    how = f"{text} from {', '.join(found.rests) or value.how}"
     if found.other and verdict != (other := _of_number(figure, found.other, value.relation)):
         how += f", which {WORDS[other].replace('follows', 'would follow')}"
     bound = value.relation != "equal" and is_sampled(value.expression)

@@ -89,7 +89,7 @@ def against_runs(
 
 def checks(printed: Sequence[Cell], runs: pd.DataFrame, executions: pd.DataFrame) -> list[Checked]:
     """Every cell that the runs could give, each judged as a claim of one value."""
-    context = Context({"runs": Source("runs", *run_tables(runs, executions))}, {})
+    context = Context({"runs": Source(*run_tables(runs, executions))}, {})
     notes = parse(read_text(_NOTES, ""), str(_NOTES))[0] if _NOTES.is_file() else {}
     found = []
     for cell in printed:
@@ -100,7 +100,7 @@ def checks(printed: Sequence[Cell], runs: pd.DataFrame, executions: pd.DataFrame
         figure = Figure(cell["printed"], cell["value"], cell["value"], unit, 1.0)
         computed, agrees = None, False
         with suppress(NoRows):
-            done = judge(Value("", figure, None, "equal", expression, where), context)
+            done = judge(Value("", figure, None, "equal", expression, "", where), context)
             if done.recomputed is None:
                 continue
             computed, agrees = float(done.recomputed), done.verdict == "reproduced"

@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from tandembench.audit.tables import columns
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
 Span = tuple[float, float]
-DRAWS = 400
 COUNTS = ("rows", "distinct", "count")
 
 
@@ -24,8 +23,14 @@ class NoRows(Unreadable):
     """Conditions that no row meets."""
 
 
-class NoValues(Exception):
-    """The data holds nothing of what a statistic is of."""
+class Undecided(Exception):
+    """Nothing comes out: for want of data that was not given, or of what the given data holds."""
+
+    def __init__(
+        self, how: str, verdict: Literal["not_checkable", "unsupported"] = "unsupported"
+    ) -> None:
+        super().__init__(how)
+        self.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
     """The rows that meet all conditions; Unreadable if a column is none that is known.
 
     NoRows names what is known where no row does: a value that no row has is taken for a slip, also
-    where rows are counted. NoValues if the data could have it, and has not.
+    where rows are counted. Undecided if the data has none of it.
     """
     unit, chosen = _unit(wanted, table), table.reset_index(drop=True)
     blocks = table["block"].to_numpy() if "block" in table else np.arange(len(table))
@@ -78,18 +83,18 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
     for condition in wanted.where:
         column = every[condition.column]
         if column.isna().all() and len(every):
-            raise NoValues(f"no {condition.column} in the data of {wanted.source}")
+            raise Undecided(f"no {condition.column} in the data of {wanted.source}")
         for one in condition.values if condition.test in ("==", "!=") else ():
             if not isinstance(one, bool) and not (column == one).any():
                 what = f"no row of {wanted.source} has {condition.column} {name_of(one)}"
                 raise NoRows(what, near(str(one), _known(column)))
         known, chosen = chosen[condition.column], chosen[_meets(chosen, condition)]
         if chosen.empty and wanted.name not in ("rows", "count"):
-            what = f"no row of {wanted.source} has {condition} beside the conditions before it"
+            what = f"no row of {wanted.source} also meets the condition on {condition.column}"
             raise NoRows(what, near("", _known(known)))
     rows = chosen.dropna(subset=[one for one in (value, wanted.by, *wanted.within) if one])
     if rows.empty and not chosen.empty:
-        raise NoValues(f"no {wanted.column} in the data of {wanted.source}")
+        raise Undecided(f"no {wanted.column} in the data of {wanted.source}")
     names: tuple[str, ...] = ()
     low = high = np.zeros(len(rows))
     by = within = None
@@ -114,7 +119,7 @@ def _unit(wanted: Statistic, table: pd.DataFrame) -> str:
             what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
             raise Unreadable(what, near(name, units))
         if name not in table:
-            raise NoValues(f"{wanted.source} has no column {name}")
+            raise Undecided(f"{wanted.source} has no column {name}")
     unit = units.get(wanted.column, "")
     if of_print and wanted.column:
         printed = table.loc[table["metric"] == wanted.column, "unit"]
@@ -161,7 +166,7 @@ _RISING: Mapping[str, Callable[[Numbers], float]] = {
 
 
 def number(
-    wanted: Statistic, rows: Rows, repeats: Codes | None = None, pick: str | None = None
+    wanted: Statistic, rows: Rows, pick: str | None = None, repeats: Codes | None = None
 ) -> Span | None:
     """The statistic between its bounds, of the rows or of those ``repeats``; None of too few.
 

@@ -43,21 +43,15 @@ _OF_PRINT = ("report", "section", "table", "scope", "subject", "statistic", "pri
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is known of one of a file's data: runs and executions, printed values, or both.
+    """What is known of one of a file's data: runs and executions, printed values, or both."""
 
-    The labels say which dataset, and which published baseline.
-    """
-
-    label: str = ""
     runs: pd.DataFrame | None = None
     executions: pd.DataFrame | None = None
-    printed_label: str = ""
     printed: pd.DataFrame | None = None
 
-    def table(self, name: Table) -> tuple[pd.DataFrame | None, str]:
-        """The table of that name, None if it is not known, and what it is of."""
-        tables = {"runs": self.runs, "executions": self.executions, "printed": self.printed}
-        return tables[name], self.printed_label if name == "printed" else self.label
+    def table(self, name: Table) -> pd.DataFrame | None:
+        """The table of that name, None if it is not known."""
+        return {"runs": self.runs, "executions": self.executions, "printed": self.printed}[name]
 
 
 def run_tables(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
