@@ -8,8 +8,8 @@ import pandas as pd
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import (
     Interval,
-    critical,
     difference_verdict,
+    interval_of_moments,
     mean_interval,
     moments,
     session_means,
@@ -27,8 +27,8 @@ METRIC = "efficiency_estimate"
 # How a report says what served its agents, and the topologies that are the same here.
 _SERVED = {"dual instance": ("dual",), "single instance": ("single", "single_parallel")}
 _SCENARIOS = {short: scenario for scenario, short in SCENARIO_SHORT.items()}
+_LANGUAGES = ("python", "rust")
 _SCOPES = ("overall", "phase", "scenario")
-Facts = dict[str, str | None]
 
 
 class BesideRow(TypedDict):
@@ -60,8 +60,8 @@ class Beside(TypedDict):
     """
 
     kind: Literal["published"]
-    ours: Facts
-    theirs: Facts
+    ours: dict[str, str | None]
+    theirs: dict[str, str | None]
     reasons: list[str]
     unknown: list[str]
     state: str
@@ -81,7 +81,19 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
         for row in reversed(side.printed)
         if row["scope"] == "hardware" and row["metric"] == "specification"
     }
-    reasons, unknown = _comparable(said, dataset)
+    ours, theirs = _measured_with(dataset, said)
+    reasons, unknown = [], []
+    for what, other, printed in (
+        ("model", "another model", said.get("model", "")),
+        ("hardware", "other hardware", said.get("cpu", "")),
+    ):
+        if not printed or not ours[what]:
+            unknown.append(what)
+        elif not any(printed.casefold().startswith(one.casefold()) for one in ours[what]):
+            there = printed.partition(" (")[0]
+            reasons.append(f"{other} ({there} there, {', '.join(ours[what])} here)")
+    if set(dataset.runs["work_policy"]) == {"fixed"}:
+        reasons.append("other work (answers end by themselves there, all are of fixed length here)")
     runs = dataset.runs[dataset.runs["valid"]]
     measured = [one for one in TOPOLOGIES if one in set(runs["topology"])]
     served = next((words for words in _SERVED if words in said.get("ollama", "")), None)
@@ -102,8 +114,8 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
         values = {"checked": len(checked), "agree": sum(row["agrees"] for row in checked)}
     return Beside(
         kind="published",
-        ours=_ours(dataset),
-        theirs=_theirs(said),
+        ours={what: "; ".join(texts) or None for what, texts in ours.items()},
+        theirs={what: "; ".join(texts) or None for what, texts in theirs.items()},
         reasons=reasons,
         unknown=unknown,
         state="not_comparable" if reasons else "unsure" if unknown else "compared",
@@ -111,30 +123,6 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
         counts={one: verdicts.count(one) for one in get_args(Verdict)},
         printed_values=values,
     )
-
-
-def _comparable(said: Mapping[str, str], dataset: Dataset) -> tuple[list[str], list[str]]:
-    """(why the two must not be compared, what must have been the same but is not known)."""
-    reasons, unknown = [], []
-    fingerprints = dataset.descriptor["fingerprints"]
-    for what, other, key, ours in (
-        ("model", "another model", "model", {one["model"] for one in fingerprints["models"]}),
-        (
-            "hardware",
-            "other hardware",
-            "cpu",
-            {str(one["cpu"]) for one in fingerprints["machines"]},
-        ),
-    ):
-        printed = said.get(key)
-        if not printed or not ours:
-            unknown.append(what)
-        elif not any(printed.casefold().startswith(one.casefold()) for one in ours):
-            there = printed.partition(" (")[0]
-            reasons.append(f"{other} ({there} there, {', '.join(sorted(ours))} here)")
-    if set(dataset.runs["work_policy"]) == {"fixed"}:
-        reasons.append("other work (answers end by themselves there, all are of fixed length here)")
-    return reasons, unknown
 
 
 def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list[BesideRow]:
@@ -174,45 +162,36 @@ def _means(cells: Sequence[Cell]) -> dict[tuple[str, str], tuple[Interval, float
     A scenario's mean may also be that of its configs, which has an interval and no sd.
     """
     found: dict[tuple[str, str], tuple[Interval, float | None]] = {}
-    configs: dict[str, dict[str, float]] = {}
-    for (scope, subject, metric), printed in printed_means(cells).items():
-        mean, sd, n = printed["mean"], printed.get("sd"), int(printed.get("n", 1))
-        if metric == METRIC and scope != "config":
-            half = critical(n - 1, 0.95) * sd / n**0.5 if sd and n > 1 else None
-            low, high = (None, None) if half is None else (mean - half, mean + half)
-            found[scope, subject] = Interval(mean, low, high, n), sd
-    for cell in cells:
-        value, word = cell["value"], cell["subject"].removeprefix("validation-").partition("-")[0]
-        is_config = (cell["scope"], cell["metric"]) == ("config", METRIC) and word in _SCENARIOS
-        if is_config and cell["statistic"] in ("mean", "value") and value is not None:
-            configs.setdefault(_SCENARIOS[word], {}).setdefault(cell["subject"], value)
+    configs: dict[str, list[float]] = {}
+    for (scope, subject, metric), (mean, sd, n) in printed_means(cells).items():
+        word = subject.removeprefix("validation-").partition("-")[0]
+        if metric == METRIC and scope == "config" and word in _SCENARIOS:
+            configs.setdefault(_SCENARIOS[word], []).append(mean)
+        elif metric == METRIC and scope != "config":
+            known = interval_of_moments((mean, sd, n)) if sd else Interval(mean, None, None, n)
+            found[scope, subject] = known, sd or None
     for scenario, values in configs.items():
         if len(values) > 1:
-            found.setdefault(("scenario", scenario), (mean_interval(list(values.values())), None))
+            found.setdefault(("scenario", scenario), (mean_interval(values), None))
     return dict(sorted(found.items(), key=lambda item: (_SCOPES.index(item[0][0]), item[0][1])))
 
 
-def _ours(dataset: Dataset) -> Facts:
-    """What this dataset knows of what it was measured with."""
+def _measured_with(
+    dataset: Dataset, said: Mapping[str, str]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What this dataset knows of what it was measured with, and what the report says of it."""
     fingerprints = dataset.descriptor["fingerprints"]
     machines, servers = fingerprints["machines"], fingerprints["servers"]
-    texts = {
+    ours = {
         "model": {one["model"] for one in fingerprints["models"]},
         "hardware": {str(one["cpu"]) for one in machines},
         "servers": {f"{one['engine']} {one['engine_version'] or ''}".strip() for one in servers},
         "client": {f"tandembench, Python {one['python']}" for one in machines},
     }
-    return {name: "; ".join(sorted(own)) or None for name, own in texts.items()}
-
-
-def _theirs(said: Mapping[str, str]) -> Facts:
-    """What a report says of the same."""
-    languages = [f"{one.capitalize()} {said[one]}" for one in ("python", "rust") if one in said]
-    hardware = [said[one] for one in ("gpu", "cpu") if one in said]
-    client = [said["framework"]] if "framework" in said else []
-    return {
-        "model": said.get("model"),
-        "hardware": "; ".join(hardware) or None,
-        "servers": said.get("ollama"),
-        "client": "; ".join([*client, *languages]) or None,
+    keys = (("model", "model"), ("hardware", "gpu", "cpu"), ("servers", "ollama"))
+    theirs = {
+        what: [said[key] for key in own if key in said]
+        for what, *own in (*keys, ("client", "framework"))
     }
+    theirs["client"] += [f"{one.capitalize()} {said[one]}" for one in _LANGUAGES if one in said]
+    return {what: sorted(texts) for what, texts in ours.items()}, theirs

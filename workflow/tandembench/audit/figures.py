@@ -13,22 +13,12 @@ from tandembench.analysis.rounding import Relation
 
 # What a suffix is worth in the unit of the columns, and that unit.
 UNITS: Mapping[str, tuple[float, str]] = {
-    "%": (0.01, "1"),
-    "pp": (0.01, "1"),
-    "x": (1.0, "1"),
-    "μs": (1e-6, "s"),
-    "ms": (1e-3, "s"),
-    "s": (1.0, "s"),
-    "min": (60.0, "s"),
-    "minutes": (60.0, "s"),
-    "hours": (3600.0, "s"),
-    "tok/s": (1.0, "tokens/s"),
-    "tokens/s": (1.0, "tokens/s"),
-    "GHz": (1e3, "MHz"),
-    "MB": (1e6, "bytes"),
-    "GB": (1e9, "bytes"),
-    "MiB": (2.0**20, "bytes"),
-    "GiB": (2.0**30, "bytes"),
+    **{"%": (0.01, "1"), "pp": (0.01, "1"), "x": (1.0, "1")},
+    **{"μs": (1e-6, "s"), "ms": (1e-3, "s"), "s": (1.0, "s"), "min": (60.0, "s")},
+    **{"minutes": (60.0, "s"), "hours": (3600.0, "s")},
+    **{"tok/s": (1.0, "tokens/s"), "tokens/s": (1.0, "tokens/s"), "GHz": (1e3, "MHz")},
+    **{"MB": (1e6, "bytes"), "GB": (1e9, "bytes")},
+    **{"MiB": (2.0**20, "bytes"), "GiB": (2.0**30, "bytes")},
 }
 # Words behind a whole number that was counted: it has no rounding.
 COUNTED = (
@@ -38,8 +28,8 @@ COUNTED = (
 _RELATIONS: Mapping[str, Relation] = {"<": "below", ">": "above", "±": "at_most"}
 _NUMBER = r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
 _SUFFIX = r"\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r")?"
-_ONE = re.compile(rf"([~<>±]?){_NUMBER}{_SUFFIX}(\+?)")
-_RANGE = re.compile(rf"{_NUMBER}{_SUFFIX}(?:-| - | to ){_NUMBER}{_SUFFIX}")
+_ONE = rf"{_NUMBER}{_SUFFIX}"
+_FIGURE = re.compile(rf"([~<>±]?){_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
 _SHARE = re.compile(r"(\d+)/(\d+)")
 _DURATION = re.compile(r"(\d+) hours (\d+) minutes")
 _TIME = "%Y-%m-%d %H:%M UTC"
@@ -49,15 +39,15 @@ _TIME = "%Y-%m-%d %H:%M UTC"
 class Figure:
     """What a text prints: all values from ``low`` to ``high`` (equal, unless it is a range).
 
-    In the unit of the columns: ``scale`` times the printed number. ``unit`` is one unit
-    of the last printed digit, 0 for what was counted; ``of`` is the whole of a printed share.
+    In the unit of the columns: ``scale`` times the printed number. ``unit`` is one unit of the
+    last printed digit, 0 for what was counted; ``of`` is the whole of a printed share.
     """
 
     text: str
     low: float
     high: float
     unit: float
-    scale: float
+    scale: float = 1.0
     suffix: str = ""
     relation: Relation = "equal"
     of: int | None = None
@@ -75,15 +65,12 @@ def read_figure(text: str) -> Figure | None:
     "6 hours 15 minutes", "2025-11-12 18:30 UTC". "±" and "<" mean at most and below.
     """
     if found := _SHARE.fullmatch(text):
-        count, of = map(int, found.groups())
-        return Figure(text, count, count, 0.0, 1.0, of=of)
+        return Figure(text, int(found[1]), int(found[1]), 0.0, of=int(found[2]))
     if found := _DURATION.fullmatch(text):
         seconds = 3600.0 * int(found[1]) + 60.0 * int(found[2])
         return Figure(text, seconds, seconds, 60.0, 3600.0, "hours")
-    if found := _RANGE.fullmatch(text):
-        return _range(text, *(part or "" for part in found.groups()))
-    if found := _ONE.fullmatch(text):
-        return _one(text, *(part or "" for part in found.groups()))
+    if found := _FIGURE.fullmatch(text):
+        return _figure(text, *found.groups(default=""))
     try:
         stamp = datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -91,34 +78,21 @@ def read_figure(text: str) -> Figure | None:
     return Figure(text, stamp, stamp, 60.0, 1.0, "UTC")
 
 
-def _one(text: str, mark: str, sign: str, whole: str, rest: str, suffix: str, more: str) -> Figure:
-    scale = UNITS.get(suffix, (1.0, ""))[0]
-    value = _value(sign, whole, rest) * scale
-    relation = _RELATIONS.get(mark, "at_least" if more else "equal")
-    unit = 1.0 if mark == "~" and not rest else _unit(rest, suffix)
-    return Figure(text, value, value, unit * scale, scale, suffix, relation)
-
-
-def _range(text: str, *parts: str) -> Figure | None:
-    (sign, whole, rest, suffix), (sign_2, whole_2, rest_2, suffix_2) = parts[:4], parts[4:]
-    suffix = suffix or suffix_2
-    if suffix_2 != suffix:
+def _figure(text: str, mark: str, *parts: str) -> Figure | None:
+    sign, whole, rest, suffix, sign_2, whole_2, rest_2, suffix_2, more = parts
+    if (whole_2 and suffix and suffix != suffix_2) or (whole_2 and (mark or more)):
         return None
+    suffix = suffix or suffix_2
     scale = UNITS.get(suffix, (1.0, ""))[0]
-    ends = [_value(sign, whole, rest) * scale, _value(sign_2 or sign, whole_2, rest_2) * scale]
-    unit = _unit(max(rest, rest_2, key=len), suffix)
-    return Figure(text, min(ends), max(ends), unit * scale, scale, suffix)
-
-
-def _value(sign: str, whole: str, rest: str) -> float:
-    return float(f"{sign}{whole.replace(',', '')}{rest}")
-
-
-def _unit(rest: str, suffix: str) -> float:
-    """One unit of the last digit; a whole number without a unit was counted."""
-    if not rest and (not suffix or suffix in COUNTED):
-        return 0.0
-    return float(10.0 ** -len(rest[1:]))
+    ends = [float(f"{sign}{whole.replace(',', '')}{rest}") * scale]
+    if whole_2:
+        ends.append(float(f"{sign_2 or sign}{whole_2.replace(',', '')}{rest_2}") * scale)
+    digits = max(rest, rest_2, key=len)
+    # A whole number without a unit was counted, unless it is about so many.
+    is_counted = not digits and (not suffix or suffix in COUNTED) and mark != "~"
+    unit = 0.0 if is_counted else 10.0 ** -len(digits[1:]) * scale
+    relation = _RELATIONS.get(mark, "at_least" if more else "equal")
+    return Figure(text, min(ends), max(ends), unit, scale, suffix, relation)
 
 
 def in_print(value: float, figure: Figure) -> float | str:

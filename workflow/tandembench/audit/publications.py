@@ -1,10 +1,10 @@
 """Two publications: what both print of one subject, and what their n, mean and sd allow to say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 from tandembench.analysis.findings import Verdict
-from tandembench.analysis.intervals import Interval, Moments, difference_verdict, welch_from_moments
+from tandembench.analysis.intervals import Interval, difference_verdict, welch_from_moments
 from tandembench.audit.sides import Cell
 
 SCOPES = ("overall", "phase", "scenario", "level", "config")
@@ -39,14 +39,15 @@ def differences(a: Sequence[Cell], b: Sequence[Cell]) -> list[Both]:
     Means with n and sd of both have Welch's interval (``basis`` says so); of them more is better.
     All others have none, and no verdict: a printed number alone says nothing of how sure it is.
     """
-    left, right = _numbers(a), _numbers(b)
-    means = [printed_means(side) for side in (a, b)]
-    rows: list[Both] = []
+    left, right, rows = _numbers(a), _numbers(b), []
+    means = printed_means(a), printed_means(b)
     for key in sorted(left.keys() & right.keys(), key=_place):
         (one, value), (other, value_b) = left[key], right[key]
-        of_a, of_b = (_moments(own.get(key[:3])) if key[3] == "mean" else None for own in means)
-        known = welch_from_moments(of_b, of_a) if of_a and of_b else None
-        difference = known or Interval(value_b - value, None, None, 1)
+        of = [side[key[:3]] for side in means if key[3] == "mean" and key[:3] in side]
+        of = [moments for moments in of if moments[1] and moments[2] > 1]
+        difference, basis = Interval(value_b - value, None, None, 1), None
+        if len(of) == len(means):
+            difference, basis = welch_from_moments(of[1], of[0]), BASIS
         rows.append(
             Both(
                 scope=key[0],
@@ -56,35 +57,32 @@ def differences(a: Sequence[Cell], b: Sequence[Cell]) -> list[Both]:
                 unit=one["unit"],
                 a=value,
                 b=value_b,
-                a_n=of_a[2] if of_a else None,
-                b_n=of_b[2] if of_b else None,
+                a_n=of[0][2] if basis else None,
+                b_n=of[1][2] if basis else None,
                 a_section=f"{one['report']} {one['section']}",
                 b_section=f"{other['report']} {other['section']}",
                 difference=difference,
-                basis=BASIS if known else None,
+                basis=basis,
                 verdict=difference_verdict(difference, 0.0),
             )
         )
     return rows
 
 
-def printed_means(cells: Sequence[Cell]) -> dict[tuple[str, str, str], dict[str, float]]:
-    """Mean, sd and n of each (scope, subject, metric) as far as they are printed."""
-    found: dict[tuple[str, str, str], dict[str, float]] = {}
-    counts: dict[tuple[str, str], float] = {}
-    for cell in cells:
-        value, subject = cell["value"], (cell["scope"], cell["subject"])
-        if subject[0] not in SCOPES or subject[0] == "level" or value is None:
-            continue
-        if (cell["metric"], cell["statistic"]) == ("runs", "n"):
-            counts.setdefault(subject, value)
-        elif cell["statistic"] in ("mean", "sd") and cell["metric"] in _WITH_MOMENTS:
-            own = found.setdefault((*subject, cell["metric"]), {})
-            own.setdefault(cell["statistic"], value)
-    for key, values in found.items():
-        if key[:2] in counts:
-            values["n"] = counts[key[:2]]
-    return {key: values for key, values in found.items() if "mean" in values}
+def printed_means(cells: Sequence[Cell]) -> dict[tuple[str, str, str], tuple[float, float, int]]:
+    """Mean, sd and n of each (scope, subject, metric); sd 0 and n 1 where they are not printed."""
+    found = _numbers(cells)
+    counts = {
+        (cell["scope"], cell["subject"]): int(cell["value"] or 0)
+        for cell in reversed(cells)
+        if (cell["metric"], cell["statistic"]) == ("runs", "n")
+    }
+    means = {}
+    for (scope, subject, metric, statistic), (_, mean) in found.items():
+        if statistic == "mean" and metric in _WITH_MOMENTS and scope != "level":
+            _, sd = found.get((scope, subject, metric, "sd"), (None, 0.0))
+            means[scope, subject, metric] = (mean, sd, counts.get((scope, subject), 1))
+    return means
 
 
 def _place(key: _Key) -> tuple[int, str, str, int]:
@@ -101,10 +99,3 @@ def _numbers(cells: Sequence[Cell]) -> dict[_Key, tuple[Cell, float]]:
                 statistic = "mean"
             found.setdefault((scope, cell["subject"], cell["metric"], statistic), (cell, value))
     return found
-
-
-def _moments(printed: Mapping[str, float] | None) -> Moments | None:
-    """(mean, sd, n), if all three are printed and tell of a spread."""
-    if printed is None or not printed.get("sd") or printed.get("n", 0) < 2:
-        return None
-    return printed["mean"], printed["sd"], int(printed["n"])

@@ -89,12 +89,8 @@ def _opened(name: str, dataset: Dataset, root: Path) -> Source:
             raise
         return Source(obstacle=f"no baseline {name}")
     if side.opened is None or side.dataset is None:
-        printed = {
-            key: (values["mean"], values["sd"], int(values["n"]))
-            for key, values in printed_means(side.printed).items()
-            if values.keys() >= {"mean", "sd", "n"} and values["n"] > 1
-        }
-        return Source(printed=printed)
+        means = printed_means(side.printed).items()
+        return Source(printed={key: one for key, one in means if one[1] and one[2] > 1})
     found = obstacles(dataset.opened, side.opened)
     return replace(_of_runs(side.dataset), beside_self=found[0] if found else None)
 
