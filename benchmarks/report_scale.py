@@ -20,7 +20,7 @@ from tandembench.dataset.load import Dataset, OpenDataset
 from tandembench.report.details import details
 from tandembench.report.figures.draw import draw
 from tandembench.report.front import front
-from tandembench.report.render import render
+from tandembench.report.write import page_one, page_two
 from tandembench.tables.columns import (
     EXECUTIONS,
     RATES,
@@ -224,11 +224,6 @@ def timed(name: str, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     return found, {"part": name, "seconds": time.perf_counter() - start}
 
 
-def _both(first: Any, second: dict[str, Any]) -> str:  # noqa: ANN401 - page one as it is made
-    """The Markdown of page one and the details."""
-    return render({"page": first, "figures": []}, "technical_report.md.j2") + render(second)
-
-
 @click.command(help=__doc__)
 @click.option("--configs", default=3000, show_default=True)
 @click.option("--repetitions", default=34, show_default=True)
@@ -245,9 +240,9 @@ def main(configs: int, repetitions: int, style: str) -> None:
     made = part("making the dataset", lambda: dataset(configs, repetitions))
     every = part("answers", lambda: answers(made.runs, made.executions, 0.05, "serial"))
     second = part("details", lambda: details(made))
-    first = part("page one", lambda: front(made, every, second))
-    part("figures", lambda: draw(made, every[0], second["stability"]))
-    text = part("Markdown", lambda: _both(first, second))
+    first = part("page one", lambda: front(made, every, second, ()))
+    part("figures", lambda: draw(made, every[0], second.stability))
+    text = part("Markdown", lambda: page_one(first) + page_two(second))
     values = part("JSON", lambda: as_json({"page": first, "details": second}))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sizes = {"runs": len(made.runs), "markdown_bytes": len(text), "json_bytes": len(values)}

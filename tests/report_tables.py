@@ -21,7 +21,8 @@ def cells(line: str) -> list[str]:
 
 def table(text: str, header: str) -> list[list[str]]:
     """The rows of all tables whose header begins so."""
-    return [row for head, rows in tables(text) if head.startswith(header) for row in rows]
+    found = [(" ".join(head.split()), rows) for head, rows in tables(text)]
+    return [row for head, rows in found if head.startswith(header) for row in rows]
 
 
 def t_interval(logs: "pd.Series[Any]") -> str:

@@ -7,18 +7,23 @@ from typing import Any
 from raw_blocks import write_dataset
 
 from tandembench.dataset.load import load_dataset
-from tandembench.report.details import details
-from tandembench.report.write import rendered
+from tandembench.report.details import Details, details
+from tandembench.report.write import page_two, rendered
+
+Blocks = Sequence[Sequence[dict[str, Any]]]
 
 
-def context(folder: Path, blocks: Sequence[Sequence[dict[str, Any]]], **study: Any) -> Any:
-    """The context of the details; ``study`` as `write_dataset` has it."""
+def findings(folder: Path, blocks: Blocks, **study: Any) -> Details:
+    """What the report knows; ``study`` as `write_dataset` has it."""
     return details(load_dataset(write_dataset(folder, blocks, **study)))
 
 
-def pages(
-    folder: Path, blocks: Sequence[Sequence[dict[str, Any]]], **study: Any
-) -> tuple[str, str]:
+def second_page(folder: Path, blocks: Blocks, **study: Any) -> str:
+    """The details as Markdown, without figures."""
+    return page_two(findings(folder, blocks, **study))
+
+
+def pages(folder: Path, blocks: Blocks, **study: Any) -> tuple[str, str]:
     """Page one and the details as Markdown."""
     (first, second, _), _ = rendered(load_dataset(write_dataset(folder, blocks, **study)), ())
     return first, second

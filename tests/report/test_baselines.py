@@ -14,7 +14,7 @@ from tandembench.dataset.baseline import freeze
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.baselines import beside_baselines
 from tandembench.report.details import details
-from tandembench.report.render import render
+from tandembench.report.write import page_two
 
 Row = dict[str, Any]
 DUAL = block("dual", (1.0, 1.0), (1.25, 1.25))
@@ -38,7 +38,7 @@ def dataset(folder: Path, blocks: Sequence[Sequence[Row]], **study: Any) -> Data
 def beside(own: Dataset, root: Path) -> tuple[Row, str]:
     """(what is known of the only baseline, the section that says it)."""
     (entry,) = beside_baselines(own, root, 0.05)["entries"]
-    text = render(details(own, (), root))
+    text = page_two(details(own, (), root))
     return entry, text.split("\n## Baselines")[1].split("\n## ")[0]
 
 

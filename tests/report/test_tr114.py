@@ -7,11 +7,12 @@ import pytest
 from tandembench.analysis.answer import served
 from tandembench.analysis.attribution import attribution
 from tandembench.analysis.choices import groups
+from tandembench.analysis.groups import Share
+from tandembench.analysis.measured import cold
 from tandembench.analysis.settings import checks, settings
 from tandembench.dataset.load import Dataset
 from tandembench.project import load_hypotheses
 from tandembench.report.attribution import as_text
-from tandembench.report.cold import cold
 from tandembench.report.copied import proposal
 from tandembench.report.questions import hypotheses_section
 
@@ -96,12 +97,12 @@ def test_the_flag_is_the_speedup_and_not_the_first_token(
 
 
 def test_the_cold_runs_hold_five_of_the_six_best(tr114: Dataset) -> None:
-    (found,) = cold(tr114.runs)
-    assert (found["cold"]["n"], found["warm"]["n"]) == (10, 140)
-    assert (found["best"], found["best_cold"]) == (6, 5)
-    assert round(100 * found["share"]) == 7
-    assert found["p"] < 0.001
-    assert found["cold"]["mean"] == pytest.approx(0.9037, abs=1e-4)
+    rows = cold(tr114.runs)
+    assert [(row["kind"], row["efficiency"].n) for row in rows] == [("cold", 10), ("warm", 140)]
+    assert rows[0]["best"] == Share(5, 6)
+    assert round(100 * rows[0]["share"]) == 7
+    assert rows[0]["p"] < 0.001
+    assert rows[0]["efficiency"].mean.mean == pytest.approx(0.9037, abs=1e-4)
 
 
 def test_no_option_is_known_to_have_been_applied_but_the_topology_is(

@@ -1,7 +1,6 @@
-"""Section "What to set": declared criteria, the lines of the choice to copy, what decides more."""
+"""Section "What to set": declared criteria, and the lines of the choice to copy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -10,23 +9,14 @@ from tandembench.analysis.findings import Answer
 from tandembench.report.copied import ollama_servers, study_entry
 from tandembench.report.formats import bounded, listed
 from tandembench.report.said import called
+from tandembench.report.sections import Code, Points, Section, section
 from tandembench.report.words import say
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """``criteria``: a sentence each. ``entry`` are lines of YAML, ``servers`` of a shell."""
-
-    criteria: tuple[str, ...]
-    copy: str
-    entry: tuple[str, ...]
-    servers: tuple[str, ...]
 
 
 def choice(
     answer: Answer, judged: Sequence[Judged], executions: pd.DataFrame, engine: str
-) -> Choice | None:
-    """What to copy of ``answer``, best first; None where there is nothing to say."""
+) -> Section:
+    """What to copy of ``answer``, best first; empty where there is nothing to say."""
     chosen = answer.best is not None and answer.outcome in ("fastest", "among")
     named = [answer.best, *answer.rivals] if chosen and answer.best else []
     entry: list[str] = []
@@ -38,15 +28,16 @@ def choice(
             servers.append(f"# {called(answer, config_id)}")
             topology = answer.row(config_id).topology
             servers += ollama_servers(topology, int(own["n_agents"].iloc[0]))
-    criteria = tuple(_criterion(answer, one) for one in judged)
-    if not entry and not criteria:
-        return None
     names = listed([called(answer, one) for one in named], "and")
-    return Choice(
-        criteria=criteria,
-        copy=say("copy", "chosen", names=names),
-        entry=tuple(entry),
-        servers=tuple(servers),
+    copied = entry and servers
+    return section(
+        say("title", "choice"),
+        Points(tuple(_criterion(answer, one) for one in judged)),
+        say("copy", "chosen", names=names) if entry else None,
+        Code("yaml", tuple(entry)) if entry else None,
+        say("copy", "servers") if copied else None,
+        Code("sh", tuple(servers)) if copied else None,
+        level=2,
     )
 
 

@@ -1,114 +1,156 @@
-"""The second page: everything that page one does not show, as plain values, section by section."""
+"""Everything that the report knows of a dataset: the findings behind both of its pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tandembench.analysis.numbers import MOST_CONFIGS, Values, plain_columns
-from tandembench.analysis.settings import checks, settings
-from tandembench.analysis.stability import stability
+from tandembench.analysis.groups import KIND, Estimated, Rate, Row, estimator, group, groups, rates
+from tandembench.analysis.instrument import (
+    Instrument,
+    cost_of_samples,
+    gap_rows,
+    instrument,
+    usage,
+)
+from tandembench.analysis.measured import Measured, Timeline, cold, failures, measured, timeline
+from tandembench.analysis.numbers import by_config, mean, plain_columns
+from tandembench.analysis.settings import Settings, checks, settings
+from tandembench.analysis.stability import Stability, stability
+from tandembench.calibrate.record import instruments_of
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
-from tandembench.report.attribution import attribution_section
+from tandembench.report.attribution import AttributionSection, attribution_section
 from tandembench.report.baselines import beside_baselines
-from tandembench.report.cold import cold
-from tandembench.report.derived import with_derived
-from tandembench.report.environment import environment
-from tandembench.report.estimator import estimator
-from tandembench.report.gaps import gap_rows
-from tandembench.report.hardware import hardware
-from tandembench.report.instrument import TIE, instrument
-from tandembench.report.options import options_section
-from tandembench.report.phases import phase_tables
-from tandembench.report.questions import hypotheses_section
-from tandembench.report.results import config_rows, rate_rows, summary
-from tandembench.report.scenarios import scenario_rows
-from tandembench.report.timeline import timeline
+from tandembench.report.options import OptionsSection, options_section
+from tandembench.report.questions import HypothesesSection, hypotheses_section
+from tandembench.report.sections import MOST_ROWS
 from tandembench.study.hypotheses import Hypothesis
 
+Values = dict[str, Any]
 
-def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path = ROOT) -> Values:
-    """The content of the details; ``root`` is the folder of the baselines. Twins are left out."""
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """``shown`` are the first of its ``configs``, in the study's order."""
+
+    name: str
+    title: str
+    configs: int
+    valid: int
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """The findings of a dataset. Twins, which are there for the controls alone, are left out.
+
+    ``configs``: a row for each that a table shows, by id; ``shown``: the first of all, by id.
+    """
+
+    title: str
+    name: str
+    margin: float
+    study: Mapping[str, Any]
+    fingerprints: Mapping[str, Any]
+    resources: Sequence[Mapping[str, Any]]
+    measured: Measured
+    timeline: Timeline
+    failures: Sequence[Row]
+    phases: tuple[Phase, ...]
+    configs: Mapping[str, Row]
+    shown: tuple[str, ...]
+    scenarios: tuple[Row, ...]
+    summary: Row
+    rates: tuple[Rate, ...]
+    estimator: tuple[Estimated, ...]
+    cold: Sequence[Row]
+    instrument: Instrument
+    usage: Sequence[Row]
+    cost_of_samples: float | None
+    gaps: Sequence[Row]
+    stability: tuple[Stability, ...] | None
+    settings: Settings
+    options: OptionsSection | None
+    attribution: AttributionSection | None
+    hypotheses: HypothesesSection | None
+    baselines: Values
+
+
+def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path = ROOT) -> Details:
+    """The findings; ``root`` is the folder of the baselines."""
     descriptor, executions = dataset.descriptor, plain_columns(_once(dataset.executions))
     study = descriptor["study"]
     margin = float(study["margin"])
-    runs = with_derived(plain_columns(_once(dataset.runs)))
-    found = checks(executions, study.get("threads_total"))
-    beside = beside_baselines(dataset, root, margin)
-    return {
-        "title": descriptor["title"],
-        "name": descriptor["name"],
-        "study": study,
-        "margin": margin,
-        "measured": _measured(runs),
-        "environment": environment(descriptor, executions),
-        "estimator": estimator(runs, margin),
-        "phases": phase_tables(study["phases"], runs, margin),
-        "scenarios": scenario_rows(runs, margin),
-        "options": options_section(runs, executions, found, study["phases"], margin),
-        "baselines": {key: beside[key] for key in ("stored", "entries")},
-        "beside": beside["comparisons"],
-        "hypotheses": hypotheses_section(dataset, hypotheses, root),
-        "attribution": attribution_section(runs, executions, margin),
-        "cold": cold(runs),
-        "factors": settings(found),
-        "stability": stability(runs, margin, study["order"]),
-        "failures": _failures(runs),
-        "results": config_rows(runs, executions),
-        "summary": summary(runs),
-        "rates": rate_rows(dataset.rates, margin),
-        "gaps": gap_rows(dataset.tokens, runs),
-        "timeline": timeline(runs, study["phases"]),
-        "hardware": hardware(dataset.telemetry, runs),
-        "instrument": instrument(descriptor, runs),
-        "tie": TIE,
-        # What only the whole report has: every comparison in words, and its figures.
-        "compared": [],
-        "figures": [],
-        "most_configs": MOST_CONFIGS,
-        "fingerprints": descriptor["fingerprints"],
-        "resources": descriptor["resources"],
-    }
+    runs = plain_columns(_once(dataset.runs))
+    asked = checks(executions, study.get("threads_total"))
+    calibrations = instruments_of(descriptor["instrument"], dataset.opened.folder)
+    phases = _phases(study["phases"], runs)
+    shown = tuple(sorted(runs["config_id"].unique())[:MOST_ROWS])
+    listed = dict.fromkeys([*(one for phase in phases for one in phase.shown), *shown])
+    return Details(
+        title=str(descriptor["title"]),
+        name=str(descriptor["name"]),
+        margin=margin,
+        study=study,
+        fingerprints=descriptor["fingerprints"],
+        resources=descriptor["resources"],
+        measured=measured(runs, executions),
+        timeline=timeline(runs, study["phases"]),
+        failures=failures(dataset.runs),
+        phases=phases,
+        configs=_configs(list(listed), runs, executions, margin),
+        shown=shown,
+        scenarios=tuple(groups(runs, KIND, margin)),
+        summary=group(runs, margin),
+        rates=rates(dataset.rates, margin),
+        estimator=estimator(runs, margin),
+        cold=cold(runs),
+        instrument=instrument(calibrations, descriptor["fingerprints"]["machines"], runs),
+        usage=usage(dataset.telemetry, runs),
+        cost_of_samples=cost_of_samples(dataset.telemetry, runs),
+        gaps=gap_rows(dataset.tokens, runs),
+        stability=stability(runs, margin, study["order"]),
+        settings=settings(asked),
+        options=options_section(runs, executions, asked, study["phases"], margin),
+        attribution=attribution_section(runs, executions, margin),
+        hypotheses=hypotheses_section(dataset, hypotheses, root),
+        baselines=beside_baselines(dataset, root, margin),
+    )
 
 
 def _once(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the second runs of twins, which are there for the controls alone."""
+    """Without the second runs of twins."""
     return table[~table["twin"].astype(bool)] if len(table) else table
 
 
-def _measured(runs: pd.DataFrame) -> Values:
-    """``gains``: valid runs with a speedup_true."""
-    valid = runs[runs["valid"]]
-    return {
-        "when": _when(runs["started_at"]),
-        "attempts": len(runs),
-        "valid": len(valid),
-        "configs": int(runs["config_id"].nunique()),
-        "void_configs": sorted(set(runs["config_id"]) - set(valid["config_id"])),
-        "sessions": sorted(runs["session"].unique()),
-        "gains": int(valid["speedup_true"].notna().sum()),
-        "cold": int(valid["cold"].fillna(value=False).astype(bool).sum()),
-    }
+def _phases(phases: Sequence[Mapping[str, Any]], runs: pd.DataFrame) -> tuple[Phase, ...]:
+    valid = runs.loc[runs["valid"], "phase"].value_counts().to_dict()
+    return tuple(
+        Phase(
+            name=str(one["name"]),
+            title=str(one["title"]),
+            configs=len(one["configs"]),
+            valid=int(valid.get(one["name"], 0)),
+            shown=tuple(one["configs"][:MOST_ROWS]),
+        )
+        for one in phases
+    )
 
 
-def _when(started: "pd.Series[Any]") -> str | None:
-    """First and last start, as "2026-11-22 17:56 to 18:12 UTC"."""
-    if started.empty:
-        return None
-    first, last = started.min(), started.max()
-    same_day = first.date() == last.date()
-    until = last.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M")
-    return f"{first.strftime('%Y-%m-%d %H:%M')} to {until} UTC"
-
-
-def _failures(runs: pd.DataFrame) -> Values:
-    """The first MOST_CONFIGS failed attempts, and how many there are."""
-    columns = ["config_id", "session", "repetition", "round", "attempt", "reason"]
-    failed = runs.loc[~runs["valid"], columns]
-    rows = failed.head(MOST_CONFIGS).to_dict("records")
-    return {
-        "n": len(failed),
-        "rows": [{str(key): value for key, value in row.items()} for row in rows],
-    }
+def _configs(
+    ids: Sequence[str], runs: pd.DataFrame, executions: pd.DataFrame, margin: float
+) -> dict[str, Row]:
+    """What the runs of each config come to, and the mean first token of each agent in them."""
+    own = by_config(runs[runs["config_id"].isin(ids)])
+    concurrent = executions["valid"] & (executions["mode"] == "concurrent")
+    shared = by_config(executions[concurrent & executions["config_id"].isin(ids)])
+    rows: dict[str, Row] = {}
+    for name in ids:
+        agents = shared.get(name, executions.iloc[:0]).groupby("agent_index")["ttft_s"]
+        ttft_s = tuple(mean(one) for _, one in agents)
+        made = group(own.get(name, runs.iloc[:0]), margin, config_id=name)
+        rows[name] = {**made, "ttft_s": ttft_s}
+    return rows

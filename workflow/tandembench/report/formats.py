@@ -39,6 +39,11 @@ def interval_mean(value: "Interval | None", digits: int = 2) -> str:
     return number(value.mean if value else None, digits)
 
 
+def text(value: str | None, missing: str = NOTHING) -> str:
+    """A text that may not be known."""
+    return value or missing
+
+
 def bounded(value: float, low: float | None, high: float | None, digits: int = 2) -> str:
     """A number with its bounds, "1.19 [1.09, 1.30]"; alone where there are none."""
     if low is None or high is None:

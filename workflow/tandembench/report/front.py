@@ -1,29 +1,34 @@
 """Page one: the answer of a dataset and what stands behind it, section by section, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import pandas as pd
 
 from tandembench.analysis.controls import Control, controls
 from tandembench.analysis.criteria import criteria
 from tandembench.analysis.findings import Answer
-from tandembench.analysis.numbers import Values
-from tandembench.analysis.service import Losses, Service, losses, services
+from tandembench.analysis.groups import Reading
+from tandembench.analysis.service import losses, services
 from tandembench.dataset.load import Dataset
-from tandembench.report.choice import Choice, choice
-from tandembench.report.estimated import Estimated, estimated
-from tandembench.report.formats import counted, listed, percent
+from tandembench.report.attribution import AttributionSection
+from tandembench.report.choice import choice
+from tandembench.report.details import Details
+from tandembench.report.formats import counted, interval, listed, percent, text
 from tandembench.report.options import option_sentences
-from tandembench.report.questions import Question
 from tandembench.report.said import Said, called, ordered, said
+from tandembench.report.sections import Points, Section, Shown, section, table
 from tandembench.report.setting import setting_of
-from tandembench.report.trust import Trust, trust
-from tandembench.report.why import Why, why
+from tandembench.report.trust import trust
+from tandembench.report.why import why
 from tandembench.report.words import say
 
+Values = dict[str, Any]
 # Lines of a list, and other comparisons, that page one shows; the details have all.
 _MOST = 12
+# Configs of the decision that the estimator's table lists.
+_MOST_READ = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,76 +40,48 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """A row of the provenance: what, and its value, foreign text."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class Front:
-    """Page one; a section that has nothing to say is None or empty. ``margin`` is words."""
+    """Page one: ``answer`` stands below the table of ``said``, which is None without an answer."""
 
     title: str
     headline: str
-    said: Said | None
     warnings: tuple[str, ...]
+    said: Said | None
+    answer: Section
     others: tuple[Other, ...]
     more_others: int
-    why: Why | None
-    choice: Choice | None
-    trust: Trust
-    options: tuple[str, ...]
-    questions: tuple[Question, ...]
-    estimated: Estimated | None
-    baselines: tuple[str, ...]
-    method: tuple[str, ...]
-    facts: tuple[Fact, ...]
-    margin: str
+    sections: tuple[Section, ...]
 
 
-def front(dataset: Dataset, answers: Sequence[Answer], details: Values) -> Front:
-    """What page one says; ``details`` is the context of the other page."""
-    study, margin = dataset.descriptor["study"], float(details["margin"])
+def front(
+    dataset: Dataset, answers: Sequence[Answer], details: Details, figures: Sequence[Shown]
+) -> Front:
+    """What page one says; a section that has nothing to say is left out."""
     main = answers[0] if answers else None
-    held = controls(dataset.runs, answers, margin)
+    held = controls(dataset.runs, answers, details.margin)
+    sections = (
+        *(_of_answer(dataset, main, details, figures) if main else ()),
+        trust(answers, held, details, dataset.runs, figures),
+        _asked(details),
+        _estimated(details, main, figures),
+        _method(dataset.runs, main, details),
+    )
+    spoken = _said(dataset, main) if main else None
     return Front(
-        title=str(dataset.descriptor["title"]),
-        headline=_headline(dataset.runs) if main is None else _said(dataset, main).headline,
-        said=None if main is None else _said(dataset, main),
-        warnings=_warnings(held, details),
+        title=details.title,
+        headline=spoken.headline if spoken else _nothing(dataset.runs),
+        warnings=_warnings(held, len(details.fingerprints["machines"])),
+        said=spoken,
+        answer=section("", *(one for one in figures if one.name == "makespan")),
         others=tuple(
             Other(one.comparison, _said(dataset, one).headline) for one in answers[1 : _MOST + 1]
         ),
         more_others=max(len(answers) - 1 - _MOST, 0),
-        why=None if main is None else why(main, *_services(dataset, main)),
-        choice=None if main is None else _choice(dataset, main, margin),
-        trust=trust(
-            answers,
-            held,
-            details["stability"],
-            dataset.runs,
-            details["factors"],
-            details["instrument"],
-            len(details["environment"]["machines"]),
-        ),
-        options=option_sentences(details["options"]),
-        questions=details["hypotheses"].rows if details["hypotheses"] else (),
-        estimated=estimated(
-            details["estimator"],
-            details["attribution"],
-            details["rates"],
-            {row.config_id: called(main, row.config_id) for row in ordered(main)} if main else {},
-        ),
-        baselines=_baselines(details["baselines"]["entries"]),
-        method=_method(dataset.runs, main),
-        facts=_facts(details, study),
-        margin=percent(margin, None),
+        sections=tuple(one for one in sections if one.parts),
     )
 
 
-def _headline(runs: pd.DataFrame) -> str:
+def _nothing(runs: pd.DataFrame) -> str:
     """What is said where nothing was measured side by side."""
     if runs.empty:
         return say("not_measured", "nothing")
@@ -116,41 +93,103 @@ def _said(dataset: Dataset, answer: Answer) -> Said:
     return said(answer, setting_of(dataset.descriptor, dataset.executions, ids))
 
 
-def _of(dataset: Dataset, answer: Answer) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs and executions of a comparison."""
-    runs, executions = dataset.runs, dataset.executions
+def _of_answer(
+    dataset: Dataset, answer: Answer, details: Details, figures: Sequence[Shown]
+) -> tuple[Section, Section]:
+    """What explains the answer, and what to do with it."""
+    study = dataset.descriptor["study"]
+    runs, executions = (
+        one[one["comparison"] == answer.comparison] for one in (dataset.runs, dataset.executions)
+    )
+    judged = criteria(
+        runs, executions, study.get("criteria") or (), details.margin, study["reference"]
+    )
     return (
-        runs[runs["comparison"] == answer.comparison],
-        executions[executions["comparison"] == answer.comparison],
+        why(answer, services(runs, executions), losses(runs, executions), figures),
+        choice(answer, judged, executions, str(study["engine"])),
     )
 
 
-def _services(dataset: Dataset, answer: Answer) -> tuple[tuple[Service, ...], tuple[Losses, ...]]:
-    tables = _of(dataset, answer)
-    return services(*tables), losses(*tables)
-
-
-def _choice(dataset: Dataset, answer: Answer, margin: float) -> Choice | None:
-    study, (runs, executions) = dataset.descriptor["study"], _of(dataset, answer)
-    declared = study.get("criteria") or ()
-    judged = criteria(runs, executions, declared, margin, study["reference"])
-    return choice(answer, judged, executions, str(study["engine"]))
-
-
-def _warnings(held: Sequence[Control], details: Values) -> tuple[str, ...]:
+def _warnings(held: Sequence[Control], machines: int) -> tuple[str, ...]:
     """What stands above everything else."""
     failed = sum(one.result == "failed" for one in held)
     warnings = []
     if failed:
         warnings.append(say("warning", "control", failed=counted(failed, "control")))
-    if len(details["environment"]["machines"]) > 1:
-        warnings.append(say("machines", "several", n=str(len(details["environment"]["machines"]))))
+    if machines > 1:
+        warnings.append(say("machines", "several", n=str(machines)))
     return tuple(warnings)
 
 
-def _baselines(entries: Sequence[Values]) -> tuple[str, ...]:
-    """One sentence for each baseline that the study names and that says anything."""
+def _asked(details: Details) -> Section:
+    """The options that were varied, and the hypotheses that were declared."""
+    questions = details.hypotheses.rows if details.hypotheses else ()
+    return section(
+        say("title", "asked"),
+        Points(option_sentences(details.options)),
+        table("questions", questions),
+        level=2,
+    )
+
+
+def _estimated(details: Details, main: Answer | None, figures: Sequence[Shown]) -> Section:
+    """TR114's reading beside what was measured, and the reports that the study names."""
+    known = {one.config_id: one for one in details.estimator if one.reading}
     sentences = []
+    for reading in get_args(Reading):
+        n = sum(one.reading == reading for one in known.values())
+        if n:
+            of = counted(len(known), "config")
+            sentences.append(say("estimator", reading, n=str(n), of=of))
+    if not known:
+        sentences = [*_lengths(details.attribution), *_overlap(details)]
+    ids = [row.config_id for row in ordered(main) if row.config_id in known] if main else []
+    rows = (
+        {
+            "name": called(main, name),
+            "estimate": known[name].estimate,
+            "measured": known[name].measured,
+        }
+        for name in ids
+        if main
+    )
+    baselines = tuple(_baselines(details.baselines["entries"]))
+    drawn = [one for one in figures if one.name == "estimator"] if sentences else []
+    return section(
+        say("title", "estimated"),
+        say("note", "estimator") if sentences else None,
+        *drawn,
+        Points(tuple(sentences)),
+        table("readings", rows, _MOST_READ),
+        say("note", "baselines") if baselines else None,
+        Points(baselines),
+        level=2,
+    )
+
+
+def _lengths(attribution: AttributionSection | None) -> Iterator[str]:
+    """What token counts alone say of what the estimator read, by topology."""
+    for one in attribution.found.groups if attribution else ():
+        found = one.predictions
+        if found is None or one.scenario:
+            continue
+        places = {"topology": str(one.topology)}
+        if found.by:
+            predicted = found.rows[found.by]
+            places["predicted"] = percent(predicted.predicted)
+            places["measured"] = percent(predicted.measured)
+        yield say("estimator_blind", found.finding, **places)
+
+
+def _overlap(details: Details) -> Iterator[str]:
+    """What two that decode at once make of what one alone makes, where no agent ran alone."""
+    for one in details.rates:
+        if not one.scenario:
+            yield say("overlap", one.verdict, topology=one.topology, gain=interval(one.gain))
+
+
+def _baselines(entries: Sequence[Values]) -> Iterator[str]:
+    """One sentence for each baseline that the study names and that says anything."""
     apart: dict[str, list[str]] = {}
     for one in entries[:_MOST]:
         state, label = str(one["state"]), str(one["label"])
@@ -159,48 +198,48 @@ def _baselines(entries: Sequence[Values]) -> tuple[str, ...]:
                 say("baseline_count", word, n=str(n)) for word, n in one["counts"].items() if n
             ]
             of = listed(counts) or say("baseline_count", "nothing")
-            sentences.append(say("baseline", state, label=label, counts=of))
+            yield say("baseline", state, label=label, counts=of)
         elif state == "not_comparable":
             apart.setdefault(str(one["short"]), []).append(label)
         else:
-            sentences.append(say("baseline", state, label=label))
+            yield say("baseline", state, label=label)
     for why_not, labels in apart.items():
         verdict = "not_comparable" if len(labels) == 1 else "none_comparable"
-        sentences.append(say("baseline", verdict, label=listed(labels), why=why_not))
-    return tuple(sentences)
+        yield say("baseline", verdict, label=listed(labels), why=why_not)
 
 
-def _method(runs: pd.DataFrame, main: Answer | None) -> tuple[str, ...]:
-    if runs.empty:
-        return ()
-    if main is None:
-        return (say("method", "apart"), say("method", "levels"))
-    return (say("method", "blocks"), say("method", "levels"), say("method", "family"))
+def _method(runs: pd.DataFrame, main: Answer | None, details: Details) -> Section:
+    """How it was measured, and what is needed to measure it again."""
+    kinds = ("blocks", "levels", "family") if main else ("apart", "levels")
+    return section(
+        say("title", "method"),
+        Points(tuple(say("method", kind) for kind in kinds) if len(runs) else ()),
+        table("facts", ({"what": name, "value": value} for name, value in _facts(details))),
+        level=2,
+    )
 
 
-def _facts(details: Values, study: Values) -> tuple[Fact, ...]:
-    """Where, when, with what: what is needed to measure it again."""
-    environment, measured = details["environment"], details["measured"]
-    facts = []
-    for machine in environment["machines"][:3]:
+def _facts(details: Details) -> Iterator[tuple[str, str]]:
+    """Where, when, with what; values are foreign text."""
+    prints: Mapping[str, Any] = details.fingerprints
+    for machine in prints["machines"][:3]:
         memory = f"{machine['memory_bytes'] / 2**30:.1f} GiB"
         parts = (f"{machine['cores']} cores", memory, machine["system"], machine["kernel"])
-        facts.append(("machine", f"{machine['cpu']}, {', '.join(map(str, parts))}"))
-    facts += [
-        ("engine", f"{one['engine']} {one['engine_version'] or 'of unknown version'}")
-        for one in environment["engines"]
-    ]
-    facts += [
-        ("model", f"{one['model']}, {str(one['model_digest'] or 'of unknown digest')[:19]}")
-        for one in environment["models"][:_MOST]
-    ]
-    if measured["when"]:
-        facts.append(("measured", f"{measured['when']}, session {listed(measured['sessions'])}"))
-    took = details["timeline"]
-    if took["share"] is not None:
-        facts.append(("time in blocks", f"{took['inside']} of {took['elapsed']} h:min:s"))
-    if study.get("seed") is not None:
-        facts.append(("seed", str(study["seed"])))
-    if details["fingerprints"]["measuring_code"]:
-        facts.append(("code that measured", listed(details["fingerprints"]["measuring_code"])))
-    return tuple(Fact(name, str(value)) for name, value in facts)
+        yield "machine", f"{machine['cpu']}, {', '.join(map(str, parts))}"
+    unknown = say("provenance", "unknown")
+    for one in prints["servers"]:
+        yield "engine", f"{one['engine']} {text(one['engine_version'], unknown)}"
+    for one in prints["models"][:_MOST]:
+        yield (
+            "model",
+            f"{one['model']}, {text(one['model_digest'], unknown)[:19]}",
+        )
+    if details.measured.when:
+        yield "measured", f"{details.measured.when}, session {listed(details.measured.sessions)}"
+    took = details.timeline
+    if took.share is not None:
+        yield "took", f"{took.inside} of {took.elapsed} h:min:s"
+    if details.study.get("seed") is not None:
+        yield "seed", str(details.study["seed"])
+    if prints["measuring_code"]:
+        yield "code", listed(prints["measuring_code"])

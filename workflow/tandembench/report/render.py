@@ -12,9 +12,11 @@ from tandembench.report.words import TEMPLATES, say
 from tandembench.text import sanitise
 
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
-# An underscore inside a word is only an underscore; GitHub makes links without any markup.
+# An underscore inside a word is only an underscore; GitHub makes links without any markup. The
+# first group is an interval, which is no link and stays as it is.
 _MARKUP = re.compile(
-    r"[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
+    r"(\[-?\d+(?:\.\d+)?, -?\d+(?:\.\d+)?\](?![(\[:]))"
+    r"|[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
 )
 
 # Code, which is left as it is, or what makes a link of a word for GitHub: an id may be one.
@@ -59,7 +61,9 @@ def harmless(value: object, missing: str = NOTHING, limit: int = 160) -> str:
     """
     if value is None:
         return missing
-    return _MARKUP.sub(r"\\\g<0>", sanitise(str(value), limit))
+    # Spaces that begin a line may make code of it.
+    line = sanitise(str(value), limit).lstrip()
+    return _MARKUP.sub(lambda part: part[1] or f"\\{part[0]}", line)
 
 
 def code(value: object) -> str:

@@ -1,49 +1,18 @@
-"""Section "How far to trust it": controls, drift, failures, settings, the instrument, in words."""
+"""Section "How far to trust it": controls, drift, failures, settings, the instrument."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from tandembench.analysis.controls import Control
 from tandembench.analysis.findings import Answer
-from tandembench.analysis.numbers import MOST_CONFIGS, Values
+from tandembench.analysis.groups import Row
+from tandembench.analysis.instrument import Instrument
 from tandembench.analysis.settings import Settings
-from tandembench.analysis.stability import Stability
+from tandembench.report.details import Details
 from tandembench.report.formats import bounded, counted, interval, listed, number, percent
+from tandembench.report.sections import MOST_ROWS, Points, Section, Shown, section, table
 from tandembench.report.words import say
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting that was not applied as asked, or that no server reports."""
-
-    factor: str
-    asked: str
-    effective: str
-    configs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A run that failed, and why; ``reason`` is foreign text."""
-
-    config_id: str
-    where: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """``points`` are sentences; ``more_failures`` and ``more_settings`` are not listed."""
-
-    points: tuple[str, ...]
-    failures: tuple[Failure, ...]
-    more_failures: int
-    settings: tuple[Setting, ...]
-    more_settings: int
-
 
 # Rows of a table of the first page.
 _MOST = 8
@@ -52,70 +21,56 @@ _MOST = 8
 def trust(
     answers: Sequence[Answer],
     controls: Sequence[Control],
-    stability: Sequence[Stability] | None,
+    details: Details,
     runs: pd.DataFrame,
-    settings: Settings,
-    instrument: Values,
-    machines: int,
-) -> Trust:
-    """What stands behind the numbers of a dataset, good and bad."""
+    figures: Sequence[Shown],
+) -> Section:
+    """What stands behind the numbers of a dataset, good and bad; ``runs`` hold twins too."""
+    machines = len(details.fingerprints["machines"])
     points = [
-        *(_control(one) for one in controls[:MOST_CONFIGS]),
+        *(_control(one) for one in controls[:MOST_ROWS]),
         *([] if controls else [say("control", "none")]),
         *_others(runs),
-        *_drift(stability),
+        *_drift(details),
         *([say("machines", "several", n=str(machines))] if machines > 1 else []),
         *_hardware(answers),
         *_cold(runs),
-        *_settings(settings),
-        *_instrument(instrument),
-        *_sessions(runs),
+        *_settings(details.settings),
+        *_instrument(details.instrument),
+        *([say("one_session", "yes")] if runs["session"].nunique() == 1 else []),
     ]
-    failed = runs[~runs["valid"]]
-    rows = [
-        Setting(
-            factor=row.factor,
-            asked=row.asked,
-            effective=row.effective or say("setting", "unreported"),
-            configs=len(row.configs),
-        )
-        for row in settings.rows
-    ]
-    return Trust(
-        points=tuple(points),
-        failures=tuple(_failure(row) for row in failed.head(_MOST).to_dict("records")),
-        more_failures=max(len(failed) - _MOST, 0),
-        settings=tuple(rows[:_MOST]),
-        more_settings=max(len(rows) - _MOST, 0),
+    unapplied, failed = details.settings.rows, details.failures
+    return section(
+        say("title", "trust"),
+        Points(tuple(points)),
+        table("settings_briefly", unapplied, _MOST),
+        _left_out("settings", len(unapplied)),
+        say("failure", "note") if failed else None,
+        table("failures_briefly", map(_failure, failed), _MOST),
+        _left_out("failures", len(failed)),
+        *(one for one in figures if one.name == "order"),
+        level=2,
     )
 
 
-def _failure(row: Mapping[Hashable, Any]) -> Failure:
-    where = say(
-        "failure",
-        "twin" if row["twin"] else "run",
-        session=str(row["session"]),
-        repetition=str(row["repetition"]),
-        round=str(row["round"]),
-        attempt=str(row["attempt"]),
-    )
-    return Failure(str(row["config_id"]), where, str(row["reason"]))
+def _left_out(what: str, n: int) -> str | None:
+    return say("more", what, n=str(n - _MOST)) if n > _MOST else None
+
+
+def _failure(row: Row) -> Row:
+    places = {name: str(row[name]) for name in ("session", "repetition", "round", "attempt")}
+    return {**row, "where": say("failure", "twin" if row["twin"] else "run", **places)}
 
 
 def _control(one: Control) -> str:
-    ratio = one.versus.ratio
+    ratio, finding = one.versus.ratio, f"control_{one.kind}"
+    names = {"subject": one.versus.subject, "other": one.versus.other}
+    # A twin is one of many; a gain over agents alone has no other.
+    pair = {"twin": (), "same_config": ("subject", "other"), "serial_gain": ("subject",)}[one.kind]
+    places = {name: names[name] for name in pair}
     if ratio is None:
-        return say(f"control_{one.kind}", "unpaired", **_pair(one))
-    places = {"ratio": bounded(ratio.value, ratio.low, ratio.high), **_pair(one)}
-    return say(f"control_{one.kind}", one.result, **places)
-
-
-def _pair(one: Control) -> dict[str, str]:
-    """The configs that a control names; a twin is one of many."""
-    if one.kind == "twin":
-        return {}
-    names = {"subject": one.versus.subject}
-    return names | ({"other": one.versus.other} if one.kind == "same_config" else {})
+        return say(finding, "unpaired", **places)
+    return say(finding, one.result, ratio=bounded(ratio.value, ratio.low, ratio.high), **places)
 
 
 def _others(runs: pd.DataFrame) -> list[str]:
@@ -127,21 +82,19 @@ def _others(runs: pd.DataFrame) -> list[str]:
     return [say("others", "known", **places)]
 
 
-def _drift(stability: Sequence[Stability] | None) -> list[str]:
-    if stability is None:
+def _drift(details: Details) -> list[str]:
+    if details.stability is None:
         return [say("drift", "untold")]
     said = []
-    for row in stability:
-        session = row.session
-        if row.drift is None or row.verdict is None:
-            said.append(say("drift", "few", session=session))
+    for one in details.stability:
+        if one.drift is None or one.verdict is None:
+            said.append(say("drift", "few", session=one.session))
             continue
-        times = interval(row.drift)
-        said.append(say("drift", row.verdict, session=session, times=times))
-        level = row.level_starts[-1] if row.level_starts else None
-        if level:
-            state = row.state.replace(" ", "_").replace("-", "_")
-            said.append(say("level", state, session=session, run=str(level), runs=str(row.n)))
+        said.append(say("drift", one.verdict, session=one.session, times=interval(one.drift)))
+        if one.level_starts:
+            state = one.state.replace(" ", "_").replace("-", "_")
+            begins = {"run": str(one.level_starts[-1]), "runs": str(one.n)}
+            said.append(say("level", state, session=one.session, **begins))
     return said
 
 
@@ -157,9 +110,7 @@ def _hardware(answers: Sequence[Answer]) -> list[str]:
 
 def _cold(runs: pd.DataFrame) -> list[str]:
     cold = int(runs.loc[runs["valid"], "cold"].fillna(value=False).astype(bool).sum())
-    if not cold:
-        return []
-    return [say("cold", "some", cold=counted(cold, "run"))]
+    return [say("cold", "some", cold=counted(cold, "run"))] if cold else []
 
 
 def _settings(settings: Settings) -> list[str]:
@@ -168,30 +119,20 @@ def _settings(settings: Settings) -> list[str]:
     return [say("setting", "applied")] if settings.asked else []
 
 
-def _instrument(instrument: Values) -> list[str]:
+def _instrument(found: Instrument) -> list[str]:
     said = []
-    if instrument["worst"]:
-        worst = instrument["worst"]
+    if found.worst:
         places = {
-            "token": number(worst["token_stamp_error_us"]["median"], 0),
-            "first": number(worst["ttft_error_us"]["median"], 0),
-            "load": number(worst["load_before"], 1),
+            "token": number(found.worst.token_stamp_error_us.median, 0),
+            "first": number(found.worst.ttft_error_us.median, 0),
+            "load": number(found.worst.load_before, 1),
         }
-        several = len(instrument["sessions"]) > 1
+        several = len(found.calibrations) > 1
         said.append(say("instrument", "worst" if several else "known", **places))
-    if instrument["missing"]:
-        names = listed(instrument["missing"])
-        said.append(say("instrument", "missing", sessions=names))
-    if instrument["foreign"]:
-        said.append(say("instrument", "foreign", sessions=listed(instrument["foreign"])))
-    if instrument["client_share"]:
-        share = instrument["client_share"]
-        said.append(say("instrument", "client", share=percent(share["median"], 2)))
+    if found.missing:
+        said.append(say("instrument", "missing", sessions=listed(found.missing)))
+    if found.foreign:
+        said.append(say("instrument", "foreign", sessions=listed(found.foreign)))
+    if found.client_share:
+        said.append(say("instrument", "client", share=percent(found.client_share.median, 2)))
     return said
-
-
-def _sessions(runs: pd.DataFrame) -> list[str]:
-    n = int(runs["session"].nunique())
-    if not n:
-        return []
-    return [say("one_session", "yes")] if n == 1 else []

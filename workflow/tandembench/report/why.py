@@ -1,13 +1,14 @@
-"""Section "Why": who is served when, what sharing costs each, and where the time goes, in words."""
+"""Section "Why": who is served when, what sharing costs each, and where the time goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.groups import Row
 from tandembench.analysis.service import PARTS, Losses, Service
 from tandembench.report.formats import bounded, counted, number, ordinal, percent
 from tandembench.report.said import called, ordered
+from tandembench.report.sections import Points, Section, Shown, Table, section, table
 from tandembench.report.words import say
 
 # From here on an agent that waits for the others counts as one that waits its turn.
@@ -16,41 +17,15 @@ _WAITS = 1.5
 _MATTERS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A row of the agents' table, as text."""
-
-    name: str
-    order: str
-    first_token: str
-    slowdown: str
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A row of the losses' table, as text; ``parts`` are parallel to PARTS."""
-
-    name: str
-    alone: str
-    efficiency: str
-    parts: tuple[str, ...]
-    jain: str
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """``heads`` are those of the parts that any row has more than nothing of."""
-
-    sentences: tuple[str, ...]
-    served: tuple[Served, ...]
-    heads: tuple[str, ...]
-    splits: tuple[Split, ...]
-
-
-def why(answer: Answer, services: Sequence[Service], losses: Sequence[Losses]) -> Why | None:
-    """What a comparison shows of its configs; None where no run was valid."""
+def why(
+    answer: Answer,
+    services: Sequence[Service],
+    losses: Sequence[Losses],
+    figures: Sequence[Shown],
+) -> Section:
+    """What a comparison shows of its configs; empty where no run was valid."""
     if not services:
-        return None
+        return section(say("title", "why"), level=2)
     places = {row.config_id: place for place, row in enumerate(ordered(answer))}
     services = sorted(services, key=lambda one: (places[one.config_id], one.order))
     losses = sorted(losses, key=lambda one: places[one.config_id])
@@ -61,39 +36,52 @@ def why(answer: Answer, services: Sequence[Service], losses: Sequence[Losses]) -
     ]
     shown = next((row.config_id for row in ordered(answer) if not row.is_reference), None)
     sentences += [_loss(answer, one) for one in losses if one.config_id == shown]
+    by_name = {one.name: one for one in figures}
+    return section(
+        say("title", "why"),
+        by_name.get("timeline"),
+        Points(tuple(sentences)),
+        table("served", (_served(answer, one) for one in services)),
+        by_name.get("slowdown"),
+        say("note", "split") if losses else None,
+        _splits(answer, losses),
+        say("note", "bases") if losses else None,
+        level=2,
+    )
+
+
+def _served(answer: Answer, one: Service) -> Row:
+    ratio = one.slowdown
+    return {
+        "name": called(answer, one.config_id),
+        "order": ordinal(one.order),
+        "first_token_s": one.first_token_s,
+        "slowdown": bounded(ratio.value, ratio.low, ratio.high) if ratio else None,
+    }
+
+
+def _splits(answer: Answer, losses: Sequence[Losses]) -> Table:
+    """A row a config, with the parts that any of them has more than nothing of."""
     kept = [
         place
         for place in range(len(PARTS))
         if any(abs(one.parts[place]) >= 0.0005 for one in losses)
     ]
-    return Why(
-        sentences=tuple(sentences),
-        served=tuple(_served(answer, one) for one in services),
-        heads=tuple(say("parts", PARTS[place]) for place in kept),
-        splits=tuple(_split(answer, one, kept) for one in losses),
-    )
-
-
-def _served(answer: Answer, one: Service) -> Served:
-    ratio = one.slowdown
-    return Served(
-        name=called(answer, one.config_id),
-        order=ordinal(one.order),
-        first_token=number(one.first_token_s),
-        slowdown=bounded(ratio.value, ratio.low, ratio.high) if ratio else number(None),
-    )
-
-
-def _split(answer: Answer, one: Losses, kept: Sequence[int]) -> Split:
-    return Split(
-        name=called(answer, one.config_id),
-        alone=say("alone", "unknown")
-        if one.threads_alone is None
-        else say("alone", "known", threads=counted(one.threads_alone, "thread")),
-        efficiency=percent(one.efficiency),
-        parts=tuple(percent(one.parts[place]) for place in kept),
-        jain=number(one.jain),
-    )
+    parts = tuple(say("parts", PARTS[place]) for place in kept)
+    heads = ("", say("alone", "head"), say("split", "efficiency"), *parts, say("split", "jain"))
+    rows = [
+        (
+            called(answer, one.config_id),
+            say("alone", "unknown")
+            if one.threads_alone is None
+            else counted(one.threads_alone, "thread"),
+            percent(one.efficiency),
+            *(percent(one.parts[place]) for place in kept),
+            number(one.jain),
+        )
+        for one in losses
+    ]
+    return Table(heads, tuple(rows))
 
 
 def _slowdown(answer: Answer, services: Sequence[Service]) -> list[str]:

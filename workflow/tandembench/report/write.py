@@ -2,25 +2,25 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tandembench.analysis.answer import answers
-from tandembench.analysis.numbers import Values
 from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
 from tandembench.files import replacing, replacing_folder
 from tandembench.report.answer_json import as_values
-from tandembench.report.details import details
+from tandembench.report.details import Details, details
 from tandembench.report.figures.draw import draw
 from tandembench.report.figures.figure import Figure
-from tandembench.report.front import front
+from tandembench.report.front import Front, front
+from tandembench.report.outline import outline
 from tandembench.report.page import named, page
 from tandembench.report.render import render
-from tandembench.report.said import said
+from tandembench.report.said import Said, said
+from tandembench.report.sections import MOST_ROWS, shown
 from tandembench.report.setting import setting_of
 from tandembench.study.hypotheses import Hypothesis
 from tandembench.text import as_json
@@ -62,43 +62,37 @@ def rendered(
     dataset: Dataset, hypotheses: Sequence[Hypothesis] = ()
 ) -> tuple[tuple[str, str, str], tuple[Figure, ...]]:
     """Page one, the details and the numbers of both; and the figures that they show."""
-    first, second, numbers, figures = contents(dataset, hypotheses)
-    texts = (render(first, "technical_report.md.j2"), render(second), as_json(numbers))
-    return texts, figures
-
-
-def contents(
-    dataset: Dataset, hypotheses: Sequence[Hypothesis] = ()
-) -> tuple[Values, Values, Values, tuple[Figure, ...]]:
-    """What page one, the details and the numbers are made of; and the figures."""
     study = dataset.descriptor["study"]
     every = answers(dataset.runs, dataset.executions, float(study["margin"]), study["reference"])
     main = every[0] if every else None
-    second = details(dataset, hypotheses)
-    first = front(dataset, every, second)
-    figures = draw(dataset, main, second["stability"])
-    shown = [_without_drawing(figure) for figure in figures]
+    found = details(dataset, hypotheses)
+    figures = draw(dataset, main, found.stability)
+    first = front(dataset, every, found, [shown(one, titled=False) for one in figures])
     setting = setting_of(dataset.descriptor, dataset.executions)
     numbers = {
         "answer": as_values(main, setting),
         "answers": every,
         "page": first,
-        "details": second,
-        "figures": shown,
+        "details": found,
+        "figures": [replace(one, svg="") for one in figures],
     }
-    return (
-        {"page": first, "figures": shown},
-        {**second, "compared": [said(one, setting) for one in every], "figures": shown},
-        numbers,
-        figures,
-    )
+    compared = [said(one, setting) for one in every]
+    texts = page_one(first), page_two(found, compared, figures), as_json(numbers)
+    return texts, figures
 
 
-def _without_drawing(figure: Figure) -> dict[str, Any]:
-    """What a report says of a figure: everything but the drawing, which is a file of its own."""
-    return {
-        field.name: getattr(figure, field.name) for field in fields(figure) if field.name != "svg"
-    }
+def page_one(first: Front) -> str:
+    """Page one as Markdown."""
+    return render({"page": first}, "technical_report.md.j2")
+
+
+def page_two(found: Details, compared: Sequence[Said] = (), figures: Sequence[Figure] = ()) -> str:
+    """The details as Markdown."""
+    names = ("options", "baselines", "attribution", "hypotheses")
+    context: dict[str, object] = {name: getattr(found, name) for name in names}
+    context |= {"margin": found.margin, "name": found.name, "most_configs": MOST_ROWS}
+    context |= {"details": found, "sections": outline(found, compared, figures)}
+    return render(context, "details.md.j2")
 
 
 def write_page(markdown_file: Path, output: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tandembench.analysis.instrument import gaps
 from tandembench.analysis.stability import Stability
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import percentile
@@ -28,7 +29,6 @@ from tandembench.report.figures.looks import (
 )
 from tandembench.report.figures.typical import Subject
 from tandembench.report.formats import NOTHING, counted, interval, number, percent
-from tandembench.report.gaps import gaps
 from tandembench.report.words import say
 from tandembench.tables.columns import TOPOLOGIES
 
