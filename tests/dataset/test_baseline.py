@@ -138,49 +138,43 @@ def test_many_writers_at_once_lose_and_mix_nothing(tmp_path: Path, times: int) -
     assert len(writers) == times
 
 
-def corruptions(folder: Path, random: Random, n: int) -> list[tuple[str, str]]:
-    """What ``n`` random damages came to: the kind, and the line that verify says of it."""
+@pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.full)])
+def test_every_damage_is_named_by_file(study: Path, tmp_path: Path, times: int) -> None:
+    folder = freeze(study, "mine", None, tmp_path / "baselines").folder
+    random = Random(114)  # noqa: S311 - damage, no secret
     files = sorted(folder.iterdir())
-    told = []
-    for _ in range(n):
+    noticed = 0
+    for _ in range(times):
         file = random.choice(files)
-        data = bytearray(file.read_bytes())
+        before = file.read_bytes()
+        data = bytearray(before)
         kind = random.choice(["flip", "cut", "swap", "gone", "edit"])
+        at = random.randrange(len(data))
         if kind == "flip":
-            data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+            data[at] ^= 1 << random.randrange(8)
         elif kind == "cut":
-            del data[random.randrange(len(data)) :]
+            del data[at:]
         elif kind == "swap":
             data[:] = random.choice([one for one in files if one != file]).read_bytes()
         elif kind == "edit":
-            at = random.randrange(len(data))
             data[at : at + 4] = b"0000" if data[at : at + 4] != b"0000" else b"1111"
-        before = file.read_bytes()
-        if bytes(data) == before and kind != "gone":
-            continue
         if kind == "gone":
             file.unlink()
-        else:
+        elif bytes(data) != before:
             file.write_bytes(data)
+        else:
+            continue
         with pytest.raises(TandemError) as caught:
-            verify(find("mine", folder.parents[1]))
+            verify(find("mine", tmp_path / "baselines"))
+        line = str(caught.value)
         assert kind == "gone" or caught.value.exit_code == EXIT_CORRUPT
-        told.append((kind, str(caught.value)))
-        file.write_bytes(before)
-    return told
-
-
-@pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.full)])
-def test_every_damage_is_named_by_file(study: Path, tmp_path: Path, times: int) -> None:
-    made = freeze(study, "mine", None, tmp_path / "baselines")
-    told = corruptions(made.folder, Random(114), times)  # noqa: S311 - damage, no secret
-    assert len(told) > 0.8 * times
-    for kind, line in told:
-        named = line.split(": ")[0]
         # Damage of the descriptor itself, or a file that it vouches for.
-        assert Path(named).is_relative_to(made.folder), (kind, line)
+        assert Path(line.split(": ", maxsplit=1)[0]).is_relative_to(folder), (kind, line)
         assert "\n" not in line
-    verify(made)
+        noticed += 1
+        file.write_bytes(before)
+    assert noticed > 0.8 * times
+    assert verify(find("mine", tmp_path / "baselines")) == 5
 
 
 def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,7 @@ import pytest
 from raw_blocks import NAMES, block, failed, no_server, side_by_side, where
 
 from tandembench.dataset.blocks import block_rows
-from tandembench.metrics import RUN_METRICS, Step, execution_metrics, timing
-from tandembench.tables.columns import EXECUTIONS, RUN_FILE
+from tandembench.metrics import RUN_METRICS
 
 Row = dict[str, Any]
 METRICS = set(RUN_METRICS)
@@ -35,10 +34,6 @@ def aggregated(rows: list[Row]) -> Row:
 
 def near(expected: float) -> Any:
     return pytest.approx(expected, rel=1e-8, abs=1e-8)
-
-
-def test_the_builder_makes_what_a_run_file_holds() -> None:
-    assert {column.name for column in RUN_FILE} == set(block()[0])
 
 
 def test_a_block_of_two_by_hand() -> None:
@@ -156,34 +151,37 @@ def test_any_block_recomputed_from_its_stamps(seed: int) -> None:
     d, s = durations("concurrent"), durations("solo")
     ends = [step["end_ns"] for row in where(rows, "concurrent") for step in row["steps"]]
     wall = max(ends) / 1e9
-    assert run["wall_s"] == near(wall)
-    assert run["speedup_estimate"] == near(d.sum() / wall)
-    assert run["speedup_true"] == near(s.sum() / wall)
-    assert run["slowdown_max"] == near((d / s).max())
-    assert run["antt"] == near((d / s).mean())
+    expected = {
+        "wall_s": wall,
+        "speedup_estimate": d.sum() / wall,
+        "speedup_true": s.sum() / wall,
+        "slowdown_max": (d / s).max(),
+        "antt": (d / s).mean(),
+    }
+    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
     assert run["speedup_true"] == near(run["speedup_estimate"] * s.sum() / d.sum())
     losses = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
     assert sum(run[name] for name in losses) == near(1 - d.sum() / wall / n)
     losses = ("work_imbalance", "sequencing_loss", "contention", "queueing", "orchestration_true")
     assert sum(run[name] for name in losses) == near(1 - s.sum() / wall / n)
-    assert [row["slowdown"] for row in executions if row["mode"] == "concurrent"] == [
-        near(value) for value in d / s
-    ]
+    slowdowns = [row["slowdown"] for row in executions if row["mode"] == "concurrent"]
+    assert slowdowns == pytest.approx(list(d / s), rel=1e-8)
 
 
-def test_serial_loses_its_turns_and_nothing_else() -> None:
-    run = aggregated(block("serial", (1.0, 3.0)))
-    assert run["wall_s"] == near(4.0)
-    assert run["speedup_true"] == near(1.0)
-    assert run["sequencing_loss"] == near(0.5)
-    assert run["imbalance_loss"] == run["work_imbalance"] == 0.0
-    assert run["contention"] == near(0.0)
-    assert run["queueing"] == 0.0
+def test_turns_lose_themselves_and_nothing_else() -> None:
+    (run,), executions = block_rows(block("serial", (1.0, 3.0)), "main")
+    expected = {
+        "wall_s": 4.0,
+        "speedup_true": 1.0,
+        "sequencing_loss": 0.5,
+        "imbalance_loss": 0.0,
+        "work_imbalance": 0.0,
+        "contention": 0.0,
+        "queueing": 0.0,
+    }
+    assert {name: run[name] for name in expected} == pytest.approx(expected, abs=1e-8)
     assert run["start_skew_s"] is None  # the second agent starts late on purpose
-
-
-def test_the_turn_counts_from_the_start() -> None:
-    _, executions = block_rows(block("serial", (1.0, 3.0)), "main")
+    # a turn counts from its own request, and what a user waits from the start
     turns = [row for row in executions if row["mode"] == "concurrent"]
     assert [row["ttft_s"] for row in turns] == [near(0.2), near(0.6)]
     assert [row["first_token_start_s"] for row in turns] == [near(0.2), near(1.6)]
@@ -193,8 +191,7 @@ def test_the_turn_counts_from_the_start() -> None:
 def test_one_agent_is_one_execution_without_a_truth() -> None:
     (run,), executions = block_rows(block("single", (1.0,)), "main")
     assert (run["valid"], len(executions)) == (True, 1)
-    assert run["wall_s"] == near(1.0)
-    assert run["speedup_estimate"] == near(1.0)
+    assert (run["wall_s"], run["speedup_estimate"]) == (near(1.0), near(1.0))
     pairwise = ("ttft_delta_s", "throughput_delta_tokens_per_s", "contention_speedup_rule")
     assert [run[name] for name in (*TRUE, *pairwise, "start_skew_s")] == [None] * 11
     assert executions[0]["slowdown"] is None
@@ -211,53 +208,43 @@ def test_five_agents() -> None:
     assert [row["agent"] for row in executions if row["mode"] == "concurrent"] == list(NAMES)
 
 
-def test_time_between_two_steps_is_orchestration() -> None:
+def test_time_outside_the_agents_is_orchestration() -> None:
     (run,), executions = block_rows(block("dual", (1.0, 1.0), steps=2, between_s=0.25), "main")
-    assert run["wall_s"] == near(1.25)
-    assert run["orchestration_loss"] == near(0.2)
-    assert run["speedup_true"] == near(1.6)
+    expected = {"wall_s": 1.25, "orchestration_loss": 0.2, "speedup_true": 1.6}
+    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
     row = executions[-1]
     assert (row["duration_s"], row["n_steps"], row["answer_tokens"]) == (near(1.0), 2, 16)
     assert row["first_token_s"] == near(0.2)
     assert row["ttft_s"] == near(0.1)  # of the first step only
-
-
-def test_a_late_start_is_skew_and_wall() -> None:
+    # a late start is skew and wall
     run = aggregated(block("dual", (1.0, 1.0), starts=(0.0, 0.05)))
-    assert run["start_skew_s"] == near(0.05)
-    assert run["wall_s"] == near(1.05)
-    assert run["orchestration_loss"] == near(0.05 / 1.05)
-
-
-@pytest.mark.parametrize(("mode", "cold"), [("concurrent", True), ("solo", False)])
-def test_a_run_is_cold_if_a_model_was_loaded_inside_it(mode: str, cold: bool) -> None:
-    rows = block()
-    where(rows, mode, "insight")[0]["cold"] = True
-    assert aggregated(rows)["cold"] is cold
+    expected = {"start_skew_s": 0.05, "wall_s": 1.05, "orchestration_loss": 0.05 / 1.05}
+    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "of_run"),
+    ("mode", "changes", "of_run"),
     [
-        ("fixed", "fixed", "fixed"),
-        ("fixed", "capped", "capped"),
-        ("capped", "capped", "capped"),
-        ("natural", "natural", "natural"),
+        ("concurrent", {"cold": True}, {"cold": True}),
+        ("solo", {"cold": True}, {"cold": False}),
+        ("concurrent", {"work_effective": "capped"}, {"work_effective": "capped"}),
+        ("concurrent", {"work_effective": "natural"}, {"work_effective": "capped"}),
+        ("concurrent", {"foreign_cores": 0.1}, {"foreign_cores": 0.1, "disturbed": False}),
+        ("concurrent", {"foreign_cores": 0.11}, {"foreign_cores": 0.11, "disturbed": True}),
+        ("solo", {"foreign_cores": 0.7}, {"foreign_cores": 0.02, "disturbed": False}),
     ],
 )
-def test_a_run_did_fixed_work_only_if_all_did(first: str, second: str, of_run: str) -> None:
+def test_what_one_execution_makes_of_its_run(mode: str, changes: Row, of_run: Row) -> None:
     rows = block()
-    where(rows, "concurrent", "collector")[0]["work_effective"] = first
-    where(rows, "concurrent", "insight")[0]["work_effective"] = second
-    assert aggregated(rows)["work_effective"] == of_run
+    where(rows, mode, "insight")[0].update(changes)
+    run = aggregated(rows)
+    assert {name: run[name] for name in of_run} == of_run
 
 
-def test_foreign_work_is_the_worst_of_the_run() -> None:
-    rows = block(foreign_cores=None)
-    assert (aggregated(rows)["foreign_cores"], aggregated(rows)["disturbed"]) == (None, None)
-    where(rows, "solo", "insight")[0]["foreign_cores"] = 0.7
-    where(rows, "concurrent", "insight")[0]["foreign_cores"] = 0.1
-    assert (aggregated(rows)["foreign_cores"], aggregated(rows)["disturbed"]) == (0.1, False)
+def test_what_all_executions_say_is_their_runs() -> None:
+    run = aggregated(block(foreign_cores=None, work_effective="natural"))
+    names = ("work_effective", "foreign_cores", "disturbed")
+    assert [run[name] for name in names] == ["natural", None, None]
 
 
 def test_an_unknown_number_of_prompt_tokens_is_not_zero() -> None:
@@ -314,6 +301,10 @@ def test_a_void_run_has_a_reason_and_no_metrics(name: str) -> None:
     assert not METRICS & {key for key, value in run.items() if value is not None}
     assert "work_effective" not in run
     assert len(executions) == len(rows)
+    # what failed keeps what it said
+    assert [row["error"] for row in executions if row["error"]] == [
+        row["error"] for row in rows if row["error"]
+    ]
     for row in executions:
         solo = row["mode"] == "solo"
         assert (row["valid"], row["reason"]) == (solo, None if solo else reason)
@@ -341,19 +332,6 @@ def test_a_run_without_a_solo_counts_and_has_no_truth(rows: list[Row]) -> None:
             assert (row["valid"], row["reason"]) == (False, "insight solo: deadline")
 
 
-def test_a_failed_execution_keeps_what_it_said() -> None:
-    _, executions = block_rows(failed(block(), "insight", "concurrent", "reset"), "main")
-    last = executions[-1]
-    assert (last["error"], last["detail"], last["answer_tokens"]) == ("reset", "it broke", 8)
-
-
-def test_every_metric_of_an_execution_has_its_column() -> None:
-    _, executions = block_rows(block(), "main")
-    assert set(executions[-1]) <= {column.name for column in EXECUTIONS}
-    one = timing([Step(0.0, 0.1, 0.2, 0.3, 4)])
-    assert set(execution_metrics(one, one)) == EXECUTION_METRICS | {"answer_tokens"}
-
-
 # Blocks of several configs and rounds
 
 
@@ -363,33 +341,18 @@ def of(runs: list[Row], *names: str) -> list[tuple[Any, ...]]:
 
 def test_a_block_has_a_run_for_every_config_in_every_round() -> None:
     rows = side_by_side(block("dual"), block("serial"), rounds=2, twin="dual")
-    runs, executions = block_rows(rows, "main")
-    assert of(runs, "round", "config_id", "twin") == [
-        (number, config_id, twin)
-        for number in (1, 2)
+    late = [row | {"attempt": 2} for row in rows if row["round"] == 1]
+    runs, executions = block_rows([*late, *reversed(rows)], "main")
+    # in the order in which they were measured
+    assert of(runs, "attempt", "round", "config_id", "twin") == [
+        (attempt, number, config_id, twin)
+        for attempt, number in ((1, 1), (1, 2), (2, 1))
         for config_id, twin in (("dual", False), ("serial", False), ("dual", True))
     ]
     assert all(run["valid"] for run in runs)
-    # two agents in each of six runs, and dual's solos in round 1
-    assert len(executions) == 14
-    keys = ("round", "config_id", "twin", "mode", "agent")
-    assert len(set(of(executions, *keys))) == 14
-    positions = [run["position"] for run in runs]
-    assert positions == sorted(positions)
-
-
-def test_runs_come_in_the_order_in_which_they_were_measured() -> None:
-    rows = side_by_side(block("dual"), block("serial"), rounds=2)
-    late = [row | {"attempt": 2} for row in rows if row["round"] == 1]
-    runs, _ = block_rows([*late, *reversed(rows)], "main")
-    assert of(runs, "attempt", "round", "config_id") == [
-        (1, 1, "dual"),
-        (1, 1, "serial"),
-        (1, 2, "dual"),
-        (1, 2, "serial"),
-        (2, 1, "dual"),
-        (2, 1, "serial"),
-    ]
+    # two agents in each of nine runs, and dual's solos in round 1
+    keys = ("attempt", "round", "config_id", "twin", "mode", "agent")
+    assert len(set(of(executions, *keys))) == len(executions) == 22
 
 
 def test_a_serial_run_is_the_solo_of_those_on_its_server() -> None:
@@ -437,17 +400,6 @@ def test_a_serial_run_elsewhere_is_no_solo(changes: Row) -> None:
     assert bases == {"single": "none", "serial": "none"}
 
 
-def test_a_failed_turn_is_no_solo_and_the_others_are() -> None:
-    serial = failed(where(block("serial"), "concurrent"), "insight", "concurrent", "reset")
-    runs, executions = block_rows([*where(block("single"), "concurrent"), *serial], "main")
-    assert of(runs, "config_id", "valid", "solo_basis") == [
-        ("serial", False, None),
-        ("single", True, "none"),
-    ]
-    ran = [row["solo_basis"] for row in executions if row["config_id"] == "single"]
-    assert ran == ["paired", "none"]
-
-
 def test_the_nearest_solo_counts() -> None:
     def solos(number: int, seconds: float, attempt: int = 1) -> list[Row]:
         changes = {"round": number, "attempt": attempt}
@@ -468,13 +420,6 @@ def test_the_nearest_solo_counts() -> None:
         (6, 1): near(1.25),
         (2, 2): near(2.5),
     }
-
-
-def test_solos_of_its_own_come_before_the_turns_of_serial() -> None:
-    rows = [*block("single", (1.5, 1.5), (3.0, 3.0)), *where(block("serial"), "concurrent")]
-    runs, _ = block_rows(rows, "main")
-    antt = {run["config_id"]: run["antt"] for run in runs}
-    assert antt == {"single": near(2.0), "serial": None}
 
 
 @pytest.mark.parametrize(("endpoint", "basis"), [("same", "paired"), ("other", "none")])
@@ -499,10 +444,17 @@ def test_one_disturbed_run_disturbs_its_round() -> None:
 
 
 def test_a_failed_run_voids_itself_alone() -> None:
-    rows = side_by_side(block("dual"), block("serial"), block("single_parallel"), rounds=2)
+    rows = side_by_side(block("dual"), block("serial"), block("single"), rounds=2)
     for row in rows:
-        if (row["round"], row["config_id"], row["agent"]) == (1, "dual", "insight"):
-            row["error"] = "reset" if row["mode"] == "concurrent" else None
-    runs, _ = block_rows(rows, "main")
+        if (row["round"], row["config_id"], row["agent"]) == (1, "serial", "insight"):
+            row["error"] = "reset"
+    runs, executions = block_rows(rows, "main")
     void = [run for run in runs if not run["valid"]]
-    assert of(void, "round", "config_id", "reason") == [(1, "dual", "insight concurrent: reset")]
+    assert of(void, "round", "config_id", "reason") == [(1, "serial", "insight concurrent: reset")]
+    # a failed turn is no solo, the other one is
+    bases = {
+        row["agent"]: row["solo_basis"]
+        for row in executions
+        if (row["round"], row["config_id"], row["mode"]) == (1, "single", "concurrent")
+    }
+    assert bases == {"collector": "paired", "insight": "none"}

@@ -138,28 +138,21 @@ def test_a_store_holds_baselines_as_a_folder_does(
     assert "no baseline 'other'" in said("diff", place.named("other"), str(study), code=2)
 
 
-def test_only_what_a_difference_needs_is_fetched(study: Path, tmp_path: Path, place: Place) -> None:
-    freeze(study, "mine", None, place.address)
-    (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
-    assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
-    told = said("baseline", "verify", "mine", "--root", place.address, code=3)
-    assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
-
-
-def test_printed_values_follow_from_runs_in_a_store_as_from_those_in_a_folder(
+def test_only_what_a_difference_needs_is_fetched(
     study: Path, place: Place, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
     freeze(study, "mine", None, place.address)
-    sides = [
-        ("tr114", str(study)),
-        ("tr114", place.named("mine")),
-        (place.named("mine"), "tr114"),
-    ]
+    # printed values follow from runs in a store as from those in a folder
+    sides = [("tr114", str(study)), ("tr114", place.named("mine")), (place.named("mine"), "tr114")]
     told = [json.loads(said("diff", *pair, "--format", "json", code=1)) for pair in sides]
     rows = [one["found"]["checked"]["rows"] for one in told]
     assert rows[0]
     assert rows[1:] == rows[:1] * 2
+    (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
+    assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
+    line = said("baseline", "verify", "mine", "--root", place.address, code=3)
+    assert line.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
 
 
 def test_damage_is_named_by_object(study: Path, tmp_path: Path, place: Place) -> None:
@@ -264,11 +257,14 @@ def test_writers_at_once_lose_and_mix_nothing(place: Place) -> None:
 
 
 @pytest.mark.parametrize("command", ["list", "freeze", "verify", "diff"])
-@pytest.mark.parametrize("fault", ["no such bucket", "the secret key is not the right one"])
+@pytest.mark.parametrize(
+    "fault", ["no such bucket", "the secret key is not the right one", "access denied, or no keys"]
+)
 def test_a_store_that_refuses_is_one_line_without_a_secret(
     study: Path,
     s3_server: tuple[int, Path],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     command: str,
     fault: str,
 ) -> None:
@@ -276,10 +272,13 @@ def test_a_store_that_refuses_is_one_line_without_a_secret(
     address = place.address
     if fault == "no such bucket":
         address = address.replace("//bucket", "//nobody")
+    elif fault == "access denied, or no keys":
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        monkeypatch.setenv("HOME", str(tmp_path))
     else:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-0815")
-    told = refused(command, address, study)
-    assert fault in told
+    assert fault in refused(command, address, study)
 
 
 def refused(command: str, address: str, study: Path) -> str:
@@ -298,28 +297,15 @@ def refused(command: str, address: str, study: Path) -> str:
     return told
 
 
-def test_a_store_without_keys_is_one_line(
-    study: Path, s3_server: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    place = s3_place(s3_server, "faults", monkeypatch)
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert "access denied, or no keys" in refused("list", place.address, study)
-
-
 def test_a_store_that_is_not_there_is_one_line(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with socket.socket() as taken:
         # bound and not listening: nobody answers here
         taken.bind(("127.0.0.1", 0))
-        options = f"endpoint_override=127.0.0.1:{taken.getsockname()[1]}&scheme=http"
-        told = refused("list", f"s3://bucket/x?{options}&region=us-east-1", study)
-    assert "cannot be reached" in told
+        port = taken.getsockname()[1]
+        address = s3_place((port, study), "x", monkeypatch).address
+        assert "cannot be reached" in refused("list", address, study)
 
 
 @pytest.mark.parametrize(
