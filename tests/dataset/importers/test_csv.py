@@ -308,9 +308,10 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     Path("by.yaml").write_text(WIDE[1], encoding="utf-8")
     by = ("--mapping", "by.yaml", "--name")
     text = said("runs.csv", *by, "mine")
-    assert text.startswith("mine@1.0.0: resources/baselines/mine/1.0.0\nruns 2, executions 4, ")
-    assert "left out: 2 x column 'host'" in text
-    assert "note: first_token is missing in 4 of 4 executions." in text
+    lines = ["mine@1.0.0: resources/baselines/mine/1.0.0", "runs: 2", "executions: 4"]
+    assert text.splitlines()[:3] == lines
+    assert "left out: column 'host' (not in the mapping) 2\n" in text
+    assert "notes: first_token is missing in 4 of 4 executions." in text
     told = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
     assert (told["baseline"], told["runs"], told["executions"]) == ("mine@1.1.0", 2, 4)
     assert list(told["left_out"].values()) == [2]

@@ -376,8 +376,9 @@ def test_the_command_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.M
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0] == "mine@1.0.0: resources/baselines/mine/1.0.0"
-    assert "left out: 1 x not a run (.md)" in lines
-    assert "left out: 1 x roll-up of a config (summary.json): made from its runs" in lines
+    (left_out,) = (line for line in lines if line.startswith("left out: "))
+    assert "not a run (.md) 1" in left_out
+    assert "summary.json" in left_out
     path.write_text("{")
     done = CliRunner().invoke(main, command)
     assert done.exit_code == EXIT_CORRUPT

@@ -1,6 +1,5 @@
 """The commands `tandembench baseline ...`: arguments in, one room called."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from tandembench.dataset.baseline import as_text, described, import_runs, known,
 from tandembench.dataset.baseline import freeze as freeze_dataset
 from tandembench.dataset.importers import summary
 from tandembench.dataset.load import load_dataset
-from tandembench.dataset.versions import locate
+from tandembench.dataset.versions import Baseline, locate
 from tandembench.errors import TandemError
+from tandembench.text import as_json
 
 _PATH = click.Path(path_type=Path)
 _ROOT = click.option(
@@ -48,12 +48,8 @@ def import_(
     """
 
     made, imported = import_runs(layout, source, name, number, mapping=mapping)
-    shown = summary.summary(load_dataset(made.folder), imported)
-    if style == "json":
-        named = {"baseline": made.label, "folder": str(made.folder), **shown}
-        click.echo(json.dumps(named, indent=1))
-    else:
-        click.echo(f"{made.label}: {made.folder}\n{summary.as_text(shown)}")
+    facts = summary.summary(load_dataset(made.folder), imported)
+    _say(style, _named(made) | facts, f"{made.label}: {made.folder}\n{summary.as_text(facts)}\n")
 
 
 @baseline.command()
@@ -72,8 +68,7 @@ def freeze(
     """Freeze DATASET: results/study, a dataset's folder, or a baseline of runs to copy."""
 
     made = freeze_dataset(locate(dataset)[0], name, number, root, licence)
-    made_as = {"baseline": made.label, "folder": str(made.folder)}
-    click.echo(json.dumps(made_as) if style == "json" else f"{made.label}: {made.folder}")
+    _say(style, _named(made), f"{made.label}: {made.folder}\n")
 
 
 @baseline.command("list")
@@ -83,13 +78,8 @@ def list_all(root: str, style: str) -> None:
     """List all baselines, a line each."""
 
     shown = known(root)
-    if style == "json":
-        rows = [
-            {"name": one.name, "version": one.version, "folder": str(one.folder)} for one in shown
-        ]
-        click.echo(json.dumps(rows, indent=1))
-    else:
-        click.echo("".join(f"{one.label}\n" for one in shown), nl=False)
+    rows = [{"name": one.name, "version": one.version, "folder": str(one.folder)} for one in shown]
+    _say(style, rows, "".join(f"{one.label}\n" for one in shown))
 
 
 @baseline.command()
@@ -100,7 +90,7 @@ def show(name: str, root: str, style: str) -> None:
     """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas."""
 
     shown = described(name, root)
-    click.echo(json.dumps(shown, indent=2, sort_keys=True) if style == "json" else as_text(shown))
+    _say(style, shown, f"{as_text(shown)}\n")
 
 
 @baseline.command()
@@ -114,11 +104,18 @@ def verify(names: tuple[str, ...], every: bool, root: str, style: str) -> None:
     if not names and not every:
         raise TandemError("no baseline named", where="baseline verify", fix="name some, or --all")
     shown = verify_all([one.label for one in known(root)] if every else names, root)
-    if style == "json":
-        click.echo(json.dumps(shown, indent=1))
-    for one in shown if style == "text" else ():
-        if one["fault"] is None:
-            click.echo(f"{one['baseline']}: {one['tables']} tables as they were frozen")
-        else:
+    whole = [one for one in shown if one["fault"] is None]
+    lines = [f"{one['baseline']}: {one['tables']} tables as they were frozen\n" for one in whole]
+    _say(style, shown, "".join(lines))
+    for one in shown:
+        if one["fault"] and style == "text":
             click.echo(f"tandembench: {one['fault']}", err=True)
     sys.exit(max((one["exit_code"] for one in shown), default=0))
+
+
+def _named(made: Baseline) -> dict[str, object]:
+    return {"baseline": made.label, "folder": str(made.folder)}
+
+
+def _say(style: str, values: object, text: str) -> None:
+    click.echo(as_json(values) if style == "json" else text, nl=False)

@@ -75,20 +75,14 @@ def overlap_rates(
     halves = critical * np.sqrt(np.maximum(np.diag(covariance), 0))
     if (fitted - halves <= 0).any():
         return None
-    shared, solo = float(fitted[0]), float(fitted[1])
+    shared, solo = map(float, fitted)
     slope = np.array([1 / shared, -1 / solo])
     half = critical * math.sqrt(max(float(slope @ covariance @ slope), 0.0))
+    columns: dict[str, float] = {"runs": g, "alone_share": float(x[:, 1].sum() / x.sum())}
+    for name, rate, rate_half in (("shared", shared, halves[0]), ("solo", solo, halves[1])):
+        columns[f"{name}_tokens_per_s"] = rate
+        columns[f"{name}_tokens_per_s_low"] = rate - float(rate_half)
+        columns[f"{name}_tokens_per_s_high"] = rate + float(rate_half)
     gain = 2 * shared / solo
-    return {
-        "runs": g,
-        "alone_share": float(x[:, 1].sum() / x.sum()),
-        "shared_tokens_per_s": shared,
-        "shared_tokens_per_s_low": shared - float(halves[0]),
-        "shared_tokens_per_s_high": shared + float(halves[0]),
-        "solo_tokens_per_s": solo,
-        "solo_tokens_per_s_low": solo - float(halves[1]),
-        "solo_tokens_per_s_high": solo + float(halves[1]),
-        "gain_overlap": gain,
-        "gain_overlap_low": gain * math.exp(-half),
-        "gain_overlap_high": gain * math.exp(half),
-    }
+    low, high = gain * math.exp(-half), gain * math.exp(half)
+    return columns | {"gain_overlap": gain, "gain_overlap_low": low, "gain_overlap_high": high}

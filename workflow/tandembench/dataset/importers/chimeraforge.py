@@ -133,7 +133,7 @@ class _PythonAgent(_Json):
     options: _Options = _at("configuration")
     calls: _Count = _at("aggregate_metrics", "total_requests")
     ttft_s: _Milliseconds = _at("aggregate_metrics", "average_ttft_ms")
-    tokens: _Count = _at("aggregate_metrics", "total_tokens_generated")
+    answer_tokens: _Count = _at("aggregate_metrics", "total_tokens_generated")
 
 
 class _PythonRun(_Json):
@@ -227,22 +227,19 @@ def _rust_phase(folder: str) -> str | None:
 
 
 def _rust_agent(name: str, agent: _RustAgent) -> SourceAgent:
-    decode_s = sum(call.decode_s for call in agent.calls)
+    calls = agent.calls
+    decode_s = sum(call.decode_s for call in calls)
+    given = dict(agent) | {"calls": len(calls)}
     return SourceAgent(
         name=name,
-        model=agent.model,
-        options=agent.options,
-        endpoint=agent.endpoint,
-        duration_s=agent.duration_s,
-        first_token_s=sum(call.ttft_s for call in agent.calls),
-        ttft_s=agent.calls[0].ttft_s,
+        **given,
+        first_token_s=sum(call.ttft_s for call in calls),
+        ttft_s=calls[0].ttft_s,
         decode_s=decode_s,
-        prompt_s=sum(call.prompt_s for call in agent.calls),
-        load_s=sum(call.load_s for call in agent.calls),
+        prompt_s=sum(call.prompt_s for call in calls),
+        load_s=sum(call.load_s for call in calls),
         server_decode_s=decode_s,
-        answer_tokens=sum(call.tokens for call in agent.calls),
-        calls=len(agent.calls),
-        ended_ns=agent.ended_ns,
+        answer_tokens=sum(call.tokens for call in calls),
     )
 
 
@@ -281,6 +278,10 @@ def read_python(root: Path) -> Imported:
 
 def _python_run(path: Path, phase: int, number: int, test: _Test) -> SourceRun:
     run = _read(path, _PythonRun)
+    agents = (
+        ("collector", run.collector, run.collector_s, run.collector_url),
+        ("insight", run.insight, run.insight_s, run.insight_url),
+    )
     return SourceRun(
         place=f"phase_{phase}_test_{test.test_id:03d}",
         phase=_PHASES.get(f"phase{phase}", f"phase{phase}"),
@@ -288,26 +289,16 @@ def _python_run(path: Path, phase: int, number: int, test: _Test) -> SourceRun:
         repetition=number,
         wall_s=run.wall_s,
         started_at=test.start_time,
-        agents=(
-            _python_agent("collector", run.collector, run.collector_s, run.collector_url),
-            _python_agent("insight", run.insight, run.insight_s, run.insight_url),
-        ),
+        agents=tuple(_python_agent(*agent) for agent in agents),
         contention=run.contention,
     )
 
 
 def _python_agent(name: str, agent: _PythonAgent, duration_s: float, url: str) -> SourceAgent:
-    return SourceAgent(
-        name=name,
-        model=agent.model,
-        options=agent.options,
-        endpoint=url,
-        duration_s=duration_s,
-        first_token_s=agent.ttft_s * agent.calls,
-        ttft_s=agent.ttft_s if agent.calls == 1 else None,
-        answer_tokens=agent.tokens,
-        calls=agent.calls,
-    )
+    # The mean wait is that of the first call where there is no other.
+    given = dict(agent) | {"ttft_s": agent.ttft_s if agent.calls == 1 else None}
+    sum_s = agent.ttft_s * agent.calls
+    return SourceAgent(name=name, endpoint=url, duration_s=duration_s, first_token_s=sum_s, **given)
 
 
 def _in_time(runs: list[SourceRun]) -> Iterator[SourceRun]:

@@ -1,18 +1,16 @@
 """What an import made of its source, for people and for programs."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from tandembench.dataset.importers.source import Imported
 from tandembench.dataset.load import Dataset
 
-_GROUPS = ("session", "phase", "scenario", "topology")
 _STATISTICS = {"mean": "mean", "median": "median", "sd": "std", "min": "min", "max": "max"}
 
 
-def summary(dataset: Dataset, imported: Imported) -> dict[str, Any]:
+def summary(dataset: Dataset, imported: Imported) -> dict[str, object]:
     """What is in ``dataset``, just imported, and what was left out of it, and why.
 
     efficiency_estimate is a fraction; its ``sd`` is None for one run.
@@ -22,15 +20,15 @@ def summary(dataset: Dataset, imported: Imported) -> dict[str, Any]:
     return {
         "runs": len(runs),
         "executions": len(dataset.executions),
-        "configs": int(runs["config_id"].nunique()),
+        "configs": runs["config_id"].nunique(),
         **{
-            f"runs_by_{name}": {str(key): int(n) for key, n in runs[name].value_counts().items()}
-            for name in _GROUPS
+            f"runs_by_{name}": runs[name].value_counts().to_dict()
+            for name in ("session", "phase", "scenario", "topology")
         },
-        "cold_runs": None if runs["cold"].isna().all() else int(runs["cold"].fillna(False).sum()),
+        "cold_runs": None if runs["cold"].isna().all() else runs["cold"].eq(True).sum(),
         "started_at": {key: runs["started_at"].agg(key).isoformat() for key in ("min", "max")},
         "efficiency_estimate": {
-            name: None if pd.isna(value) else float(value) for name, value in efficiency.items()
+            name: None if pd.isna(value) else value for name, value in efficiency.items()
         },
         "rates_from_overlap": len(dataset.rates),
         "left_out": dict(sorted(imported.skipped.items())),
@@ -41,25 +39,21 @@ def summary(dataset: Dataset, imported: Imported) -> dict[str, Any]:
     }
 
 
-def as_text(facts: Mapping[str, Any]) -> str:
+def as_text(facts: Mapping[str, object]) -> str:
     """The same in lines."""
-    groups = [
-        f"{name} " + ", ".join(f"{key} {n}" for key, n in facts[f"runs_by_{name}"].items())
-        for name in _GROUPS
-    ]
-    spread = ", ".join(
-        f"{name} {'none' if value is None else format(value, '.6f')}"
-        for name, value in facts["efficiency_estimate"].items()
-    )
-    cold = "not known" if facts["cold_runs"] is None else facts["cold_runs"]
-    lines = [
-        f"runs {facts['runs']}, executions {facts['executions']}, configs {facts['configs']},"
-        f" cold runs {cold}",
-        f"runs by {'; '.join(groups)}",
-        f"started {facts['started_at']['min']} to {facts['started_at']['max']}",
-        f"efficiency_estimate: {spread}",
-        f"rates from overlap: of {facts['rates_from_overlap']} groups of runs",
-        *(f"left out: {n} x {reason}" for reason, n in facts["left_out"].items()),
-        *(f"note: {note}" for note in facts["notes"]),
-    ]
+    lines = []
+    for key, value in facts.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            parts = ", ".join(f"{inner} {_shown(one)}" for inner, one in value.items())
+            lines.append(f"{name}: {parts or 'nothing'}")
+        else:
+            several = value if isinstance(value, list) else [value]
+            lines += [f"{name}: {_shown(one)}" for one in several]
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)

@@ -160,22 +160,18 @@ def _overlaps(agents: Sequence[SourceAgent]) -> list[Row]:
 
     The window is that between first token and end, by the source's clock.
     """
-    # Seconds since the last end: Unix time in ns has more digits than a float keeps.
-    base = max((agent.ended_ns for agent in agents if agent.ended_ns is not None), default=0)
-    windows = [window for agent in agents if (window := _window(agent, base))]
-    if len(windows) < len(agents) or len(agents) < 2:
+    known = [agent for agent in agents if agent.ttft_s is not None and agent.calls == 1]
+    ends = [agent.ended_ns for agent in known if agent.ended_ns is not None]
+    starts = [agent.started_ns for agent in known if agent.started_ns is not None]
+    if not 1 < len(agents) == len(ends):
         return [{} for _ in agents]
-    shares = decode_overlap([[window] for window in windows])
-    return [{"overlap_s": beside, "alone_s": alone} for beside, alone in shares]
-
-
-def _window(agent: SourceAgent, base: int) -> tuple[float, float] | None:
-    if agent.started_ns is None or agent.ended_ns is None or agent.ttft_s is None:
-        return None
-    if agent.calls != 1:
-        return None
-    begin = (agent.started_ns - base) / 1e9 + agent.ttft_s
-    return begin, max(begin, (agent.ended_ns - base) / 1e9)
+    # Seconds since the last end: Unix time in ns has more digits than a float keeps.
+    base = max(ends)
+    windows = []
+    for agent, start, end in zip(known, starts, ends, strict=True):
+        begin_s = (start - base) / 1e9 + (agent.ttft_s or 0.0)
+        windows.append([(begin_s, max(begin_s, (end - base) / 1e9))])
+    return [{"overlap_s": beside, "alone_s": alone} for beside, alone in decode_overlap(windows)]
 
 
 def _first_tokens(agents: Sequence[SourceAgent]) -> list[Row]:
