@@ -13,16 +13,10 @@ import httpcore
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.text import sanitise
+from tandembench.wire.clocks import DATA_RECEIVED, KERNEL, keep_stamping
 from tandembench.wire.key import API_KEY, api_key, unkeyed
 from tandembench.wire.record import Event, Final, Json, StreamRecord
-from tandembench.wire.sockets import (
-    DATA_RECEIVED,
-    KERNEL,
-    Backend,
-    Unresolved,
-    Untrusted,
-    keep_stamping,
-)
+from tandembench.wire.sockets import Backend, Unresolved, Untrusted
 
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20

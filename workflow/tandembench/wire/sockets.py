@@ -1,30 +1,21 @@
-"""The sockets under httpcore: what arrived, when, and by which clock.
-
-Source of the kernel's part: Documentation/networking/timestamping.rst.
-"""
+"""The sockets under httpcore: what arrived, and when."""
 
 import asyncio
 import socket
 import ssl
-import struct
-import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import httpcore
 
-# What a stamp says: the kernel took the bytes in, or the event loop handed them over.
-KERNEL = "kernel"
-DATA_RECEIVED = "data_received"
-
-# Linux, 64-bit times whatever the machine: SO_TIMESTAMPING_NEW, also the type of its message, and
-# the flags SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE.
-_SO_TIMESTAMPING = 65
-_SOFTWARE_STAMPS = 1 << 3 | 1 << 4
-# Three times of seconds and nanoseconds, of which the first is the software's.
-_TIMES = struct.Struct("=6q")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMES.size)
+from tandembench.wire.clocks import (
+    ANCILLARY_BYTES,
+    ask_for_stamps,
+    kernel_stamp_ns,
+    monotonic_stamps,
+    realtime_offset_ns,
+)
 
 _READ_BYTES = 1 << 16
 # Bytes that may wait for a reader before the socket is no longer asked.
@@ -33,9 +24,6 @@ _MAX_WAITING_BYTES = 1 << 18
 _BATCH_NS = 5_000_000
 # The last bytes of a chunked answer, which nothing follows that were worth waiting for.
 _LAST_CHUNK = b"0\r\n\r\n"
-# Clocks are read within less than a microsecond of each other; a step of the wall clock is more.
-_STEPPED_NS = 20_000
-_OFFSET_TRIES = 5
 
 
 class Unresolved(httpcore.ConnectError):
@@ -74,57 +62,6 @@ class Backend(httpcore.AsyncNetworkBackend):
             except TimeoutError:
                 raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from None
         return self.inbox
-
-
-def keep_stamping() -> socket.socket | None:
-    """A socket for whose life the kernel stamps what arrives; None where it cannot.
-
-    Without one, stamping begins with each connection anew, and its first packets have none.
-    """
-    if sys.platform != "linux":
-        return None
-    keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        _ask_for_stamps(keeper)
-    except OSError:
-        keeper.close()
-        return None
-    return keeper
-
-
-def realtime_offset_ns() -> int:
-    """CLOCK_REALTIME less CLOCK_MONOTONIC, ns, from the tightest of a few readings.
-
-    The two run at one rate: only a step of the wall clock changes their distance.
-    """
-    readings = []
-    for _ in range(_OFFSET_TRIES):
-        before = time.monotonic_ns()
-        real = time.time_ns()
-        after = time.monotonic_ns()
-        readings.append((after - before, real - (before + after) // 2))
-    return min(readings)[1]
-
-
-def monotonic_stamps(
-    reads: Sequence[tuple[int, int]], begin_offset_ns: int, end_offset_ns: int
-) -> tuple[list[int], str]:
-    """When ``reads`` arrived, CLOCK_MONOTONIC ns, and the clock that says so.
-
-    A read is its kernel stamp (CLOCK_REALTIME; 0: none) and the time at which the event loop got
-    it. The kernel's are taken for all reads or for none: not if one is missing, if the wall clock
-    was stepped between the two offsets, or if a stamp is later than the loop's own.
-    """
-    loops = [at_ns for _, at_ns in reads]
-    if abs(end_offset_ns - begin_offset_ns) > _STEPPED_NS:
-        return loops, DATA_RECEIVED
-    kernels = [real_ns - begin_offset_ns for real_ns, _ in reads]
-    latest = 0
-    for (real_ns, at_ns), kernel_ns in zip(reads, kernels, strict=True):
-        if not real_ns or not latest <= kernel_ns <= at_ns + _STEPPED_NS:
-            return loops, DATA_RECEIVED
-        latest = kernel_ns
-    return kernels, KERNEL
 
 
 class Inbox(httpcore.AsyncNetworkStream):
@@ -229,26 +166,18 @@ class _PlainInbox(Inbox):
         self._resume()
 
     def _receive(self) -> None:
+        fault: OSError | None = None
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES)
+            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
         except BlockingIOError:
             return
-        except OSError as fault:
-            self._stop(fault)
-            return
-        if not data:
-            self._stop(None)
-            return
-        real_ns = 0
-        for _, kind, value in ancillary:
-            if kind == _SO_TIMESTAMPING:
-                seconds, nanoseconds, *_ = _TIMES.unpack(value)
-                real_ns = seconds * 1_000_000_000 + nanoseconds
-        self._arrived(data, real_ns)
-
-    def _stop(self, fault: OSError | None) -> None:
-        self._pause()
-        self._ended(fault)
+        except OSError as error:
+            data, ancillary, fault = b"", [], error
+        if data:
+            self._arrived(data, kernel_stamp_ns(ancillary))
+        else:
+            self._pause()
+            self._ended(fault)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``; the stamp is taken as its last part goes out."""
@@ -369,10 +298,6 @@ class _TlsInbox(Inbox, asyncio.Protocol):
             self._transport.resume_reading()
 
 
-def _ask_for_stamps(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SOFTWARE_STAMPS)
-
-
 async def _connect(host: str, port: int, stamped: bool) -> socket.socket:
     """A connected socket; every address of ``host`` is tried in turn."""
     loop = asyncio.get_running_loop()
@@ -392,7 +317,7 @@ async def _connect(host: str, port: int, stamped: bool) -> socket.socket:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if stamped:
-                _ask_for_stamps(sock)
+                ask_for_stamps(sock)
             await loop.sock_connect(sock, address)
         except BaseException as fault:
             sock.close()
