@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.hypotheses import Source, judge
-from tandembench.analysis.steady import drift_slope, steadiness
+from tandembench.analysis.stability import drift_slope, steadiness
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
 
 Random = np.random.Generator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandembench.analysis.steady import drift_slope, steadiness
+from tandembench.analysis.stability import drift_slope, steadiness
 
 NOISE = 0.03
 

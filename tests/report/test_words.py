@@ -10,7 +10,7 @@ from tandembench import report
 from tandembench.analysis.controls import Kind, Result
 from tandembench.analysis.findings import Basis, Outcome, Verdict
 from tandembench.analysis.service import PARTS
-from tandembench.analysis.steady import State
+from tandembench.analysis.stability import State
 from tandembench.report.words import TEMPLATES, say, sentences
 from tandembench.study.spec import Criterion, Topology
 

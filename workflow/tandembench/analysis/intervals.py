@@ -54,20 +54,6 @@ class Interval:
         return (self.high - self.low) / 2 / critical(self.degrees)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A comparison within its family.
-
-    ``verdict`` is what holds in the family, ``alone`` what the interval would say by itself. ``p``
-    is that of no difference, ``adjusted_p`` Holm's; None where there is no interval.
-    """
-
-    verdict: Verdict
-    alone: Verdict
-    p: float | None
-    adjusted_p: float | None
-
-
 @lru_cache
 def critical(freedom: float, level: float = 1 - ALPHA) -> float:
     """What a t of ``freedom`` degrees exceeds, on both sides, with probability 1 - ``level``."""
@@ -93,12 +79,9 @@ def together(parts: Sequence[Moments]) -> Moments:
 
 
 def mean_interval(
-    values: Sequence[float],
-    sessions: Sequence[str] | None = None,
-    level: float = 1 - ALPHA,
-    bounds: Bounds | None = None,
+    values: Sequence[float], sessions: Sequence[str] | None = None, bounds: Bounds | None = None
 ) -> Interval:
-    """Mean and t interval, mean +- t(n-1, (1+level)/2) * sd / sqrt(n), in the values' unit.
+    """Mean and 95 % interval, mean +- t(n-1) * sd / sqrt(n), in the unit of the values.
 
     Taken by session if ``sessions`` are given. ``bounds`` are those of the quantity itself: the
     truth lies within them, so that an interval that is cut there covers as often as before.
@@ -106,7 +89,7 @@ def mean_interval(
     """
     units = list(values) if sessions is None else session_means(values, sessions)
     by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
-    found = interval_of_moments(moments(units), level, "sessions" if by_session else "within")
+    found = interval_of_moments(moments(units), "sessions" if by_session else "within")
     return within(found, bounds) if bounds else found
 
 
@@ -132,12 +115,12 @@ def means_by(values: Sequence[float], labels: Sequence[Hashable]) -> list[float]
     return [math.fsum(own) / len(own) for own in by_label.values()]
 
 
-def interval_of_moments(of: Moments, level: float = 1 - ALPHA, basis: Basis = "within") -> Interval:
+def interval_of_moments(of: Moments, basis: Basis = "within") -> Interval:
     """The same from mean, sd and n."""
     mean, sd, n = of
     if n == 1:
         return Interval(mean, None, None, 1, basis=basis)
-    half = critical(n - 1, level) * sd / math.sqrt(n)
+    half = critical(n - 1) * sd / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, basis=basis)
 
 
@@ -152,14 +135,12 @@ def within(interval: Interval, bounds: Bounds) -> Interval:
     return replace(interval, low=low, high=max(min(interval.high, bounds[1]), interval.mean))
 
 
-def ratio_interval(
-    ratios: Sequence[float], sessions: Sequence[str] | None = None, level: float = 1 - ALPHA
-) -> Interval:
+def ratio_interval(ratios: Sequence[float], sessions: Sequence[str] | None = None) -> Interval:
     """Geometric mean of ratios, with the t interval of their logarithms: `mean_interval` of them.
 
     Dimensionless, above 0; a ratio and its inverse are treated alike.
     """
-    return exponential(mean_interval([math.log(ratio) for ratio in ratios], sessions, level))
+    return exponential(mean_interval([math.log(ratio) for ratio in ratios], sessions))
 
 
 def welch_from_moments(a: Moments, b: Moments) -> Interval:
@@ -286,29 +267,19 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def ratio_family(
-    ratios: Sequence[Interval | None], margin: float, more_is_better: bool = True
-) -> list[Judged]:
-    """Ratios that are judged together, each with its verdict in the family."""
-    logs = [logarithm(one) if one else None for one in ratios]
-    return difference_family(logs, math.log1p(margin), more_is_better)
-
-
 def difference_family(
-    differences: Sequence[Interval | None], margin: float, more_is_better: bool = True
-) -> list[Judged]:
-    """Differences that are judged together: a verdict that does not hold is "inconclusive".
+    differences: Sequence[Interval], margin: float, more_is_better: bool = True
+) -> list[Verdict]:
+    """Verdicts on differences that are judged together; one that does not hold is "inconclusive".
 
     Claims of a difference and claims of equivalence are two families of as many tests each: in
     one, a handful of clear differences would lend their levels to a false equivalence.
     """
-    ps = [difference_p(one) if one else None for one in differences]
-    differs = holm(ps)
-    equal = holm([difference_equivalence_p(one, margin) if one else None for one in differences])
-    judged = []
+    differs = holm([difference_p(one) for one in differences])
+    equal = holm([difference_equivalence_p(one, margin) for one in differences])
+    verdicts: list[Verdict] = []
     for place, one in enumerate(differences):
-        alone = difference_verdict(one, margin, more_is_better) if one else "inconclusive"
+        alone = difference_verdict(one, margin, more_is_better)
         p = (equal if alone == "equivalent" else differs)[place]
-        holds: Verdict = alone if p is not None and p < ALPHA else "inconclusive"
-        judged.append(Judged(holds, alone, ps[place], differs[place]))
-    return judged
+        verdicts.append(alone if p is not None and p < ALPHA else "inconclusive")
+    return verdicts

@@ -208,18 +208,18 @@ def _of_metric(
             )
             compared.append((subject, one))
             ratios.append(one.interval or _without_bounds(before, after))
-    judged = difference_family(ratios, math.log1p(margin), METRICS[metric])
+    verdicts = difference_family(ratios, math.log1p(margin), METRICS[metric])
     return [
         Change(
             scope=by.scope,
             subject=subject,
             metric=metric,
             ratio=exponential(ratio),
-            verdict=verdict.verdict,
+            verdict=verdict,
             detectable=None if one.detectable is None else math.exp(one.detectable),
             reason=one.reason,
         )
-        for (subject, one), ratio, verdict in zip(compared, ratios, judged, strict=True)
+        for (subject, one), ratio, verdict in zip(compared, ratios, verdicts, strict=True)
     ]
 
 
