@@ -217,6 +217,7 @@ def test_the_rule_makes_pages_of_baselines_and_nothing_of_a_study(
     assert page.startswith("# tr113\\@1.0.0 against tr114\\@1.0.0\n")
     found = json.loads(values)
     assert (found["a"], found["b"], found["same"]) == ("tr113@1.0.0", "tr114@1.0.0", False)
+    assert found["found"]["kind"] == "prints"
     assert "<title>tr113@1.0.0 against tr114@1.0.0</title>" in html
     assert "Not comparable" in apart
     assert not list(folder.glob("results/*"))

@@ -102,6 +102,8 @@ DIFFING_CODE = [
             "tandembench/diff/*.py",
             "tandembench/analysis/intervals.py",
             "tandembench/analysis/sides.py",
+            "tandembench/audit/publi*.py",
+            "tandembench/audit/sides.py",
             "tandembench/text.py",
             "tandembench/report/diff_page.py",
             "tandembench/report/formats.py",

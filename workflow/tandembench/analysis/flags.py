@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -57,33 +56,28 @@ def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
         return None
     stored = runs.dropna(subset=["contention_source"]).set_index(RUN_KEY)
     up = stored["contention_source"].astype(bool)
-    matches = tuple(
-        _match(rule, up, flags.reindex(up.index).dropna().astype(bool))
-        for rule, flags in _flags(stored, executions).items()
-    )
-    return Flag(n=len(up), up=int(up.sum()), matches=matches)
-
-
-def _match(rule: str, up: "pd.Series[bool]", flags: "pd.Series[bool]") -> Match:
-    own = up.loc[flags.index]
-    agrees = int((own == flags).sum())
-    return Match(
-        rule=rule,
-        words=RULES[rule],
-        n=len(flags),
-        agrees=agrees,
-        flagged=int(flags.sum()),
-        both=int((own & flags).sum()),
-        explains=agrees == len(up) and 0 < int(up.sum()) < len(up),
-    )
-
-
-def _flags(runs: pd.DataFrame, executions: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
-    """What each rule says of each run, null where it cannot be applied."""
+    # What each rule says of each run, null where it cannot be applied.
     first = executions.pivot_table("ttft_s", RUN_KEY, "agent", dropna=False).dropna()
-    return {
-        "speedup": runs["contention_speedup_rule"],
-        "first_token_alone": runs["contention_ttft_rule"],
+    rules = {
+        "speedup": stored["contention_speedup_rule"],
+        "first_token_alone": stored["contention_ttft_rule"],
         "first_token_usual": (first - first.median() > 3.0).any(axis=1),
         "first_token_10_s": (first > 10.0).any(axis=1),
     }
+    matches = []
+    for rule, flags in rules.items():
+        said = flags.reindex(up.index).dropna().astype(bool)
+        own = up.loc[said.index]
+        agrees = int((own == said).sum())
+        matches.append(
+            Match(
+                rule=rule,
+                words=RULES[rule],
+                n=len(said),
+                agrees=agrees,
+                flagged=int(said.sum()),
+                both=int((own & said).sum()),
+                explains=agrees == len(up) and 0 < int(up.sum()) < len(up),
+            )
+        )
+    return Flag(n=len(up), up=int(up.sum()), matches=tuple(matches))

@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
 from tandembench.analysis.findings import Next, Versus
-from tandembench.analysis.levels import LEVEL, OF_SESSIONS, Allowance, Fit
+from tandembench.analysis.intervals import critical
+from tandembench.analysis.levels import OF_SESSIONS, Allowance, Fit
 
 # Aim at a little less than what would just do, since the spread is an estimate.
 _AIM = 0.9
@@ -49,7 +48,7 @@ def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace
     most = pace.blocks + max(1, int(_LONGEST_MIN * 60 / pace.block_s))
     for total in range(pace.blocks + 1, most + 1) if own.sessions == 1 else ():
         variance = allowed.of_sitting(total * pace.block_s) + own.moderated / total
-        if _critical(own.freedom + total - pace.blocks) * math.sqrt(variance) <= half:
+        if critical(own.freedom + total - pace.blocks) * math.sqrt(variance) <= half:
             minutes = (total - pace.blocks) * pace.block_s / 60
             return Next(minutes, total, None, math.expm1(half), one.subject)
     sitting = allowed.of_sitting(pace.session_s) + own.moderated / pace.blocks
@@ -58,7 +57,7 @@ def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace
     more = 1
     while more < _MOST_SESSIONS:
         n = own.sessions + more
-        if _critical(OF_SESSIONS + n - 1) * math.sqrt(of_session / n) <= half:
+        if critical(OF_SESSIONS + n - 1) * math.sqrt(of_session / n) <= half:
             break
         more += 1
     return Next(more * pace.session_s / 60, None, more, math.expm1(half), one.subject)
@@ -67,7 +66,3 @@ def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace
 def slowest(steps: Sequence[Next]) -> Next | None:
     """The step that takes all the others in: sessions before repetitions, then the most minutes."""
     return max(steps, key=lambda step: (step.sessions is not None, step.minutes), default=None)
-
-
-def _critical(freedom: float) -> float:
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))

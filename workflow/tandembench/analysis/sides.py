@@ -102,14 +102,12 @@ def paired_ratio(subject: Sequence[Observation], reference: Sequence[Observation
 
     Values above 0. Source: Kalibera & Jones 2013.
     """
-    logs = [
-        [one._replace(value=math.log(one.value)) for one in side] for side in (subject, reference)
-    ]
-    return as_ratio(paired_difference(*logs))
-
-
-def as_ratio(logs: Comparison) -> Comparison:
-    """A comparison of logarithms as one of ratios."""
+    logs = paired_difference(
+        *(
+            [one._replace(value=math.log(one.value)) for one in side]
+            for side in (subject, reference)
+        )
+    )
     return replace(
         logs,
         interval=logs.interval and exponential(logs.interval),

@@ -1,7 +1,6 @@
 """Whether a machine had two speeds while it was measured, and what the ratio was in each. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,18 +47,12 @@ def states(table: Rounds, shown: str, reference: str) -> States | None:
         Mode(float(np.median(walls[known & side])), float((known & side).sum() / known.sum()))
         for side in (fast, ~fast)
     )
-    return States((modes[0], modes[1]), _sharing(clear, leader, table), (parts[0], parts[1]))
-
-
-def _sharing(
-    clear: Mapping[str, tuple[NDArray[np.bool_], float]], leader: str, table: Rounds
-) -> tuple[str, ...]:
     sharing = []
-    for name, (fast, _) in clear.items():
-        known = (table.logs[name].notna() & table.logs[leader].notna()).to_numpy()
-        if known.any() and (fast == clear[leader][0])[known].mean() >= _AGREE:
+    for name, (own, _) in clear.items():
+        both = known & table.logs[name].notna().to_numpy()
+        if both.any() and (own == fast)[both].mean() >= _AGREE:
             sharing.append(name)
-    return tuple(sharing)
+    return States((modes[0], modes[1]), tuple(sharing), (parts[0], parts[1]))
 
 
 def _split(logs: Floats) -> tuple[NDArray[np.bool_], float] | None:
@@ -110,10 +103,9 @@ def _mixture(values: Floats) -> tuple[float, float, float, float, float]:
     return low, high, spread, share, 2 * (two - one) - 2 * math.log(n)
 
 
-def _ratio(logs: Sequence[float] | Floats) -> Estimate | None:
+def _ratio(logs: Floats) -> Estimate | None:
     """The ratio of these rounds, taken for independent: they describe one state of one machine."""
-    known = np.asarray(logs, dtype=float)
-    known = known[~np.isnan(known)]
+    known = logs[~np.isnan(logs)]
     if len(known) < 3:
         return None
     middle = hodges_lehmann(known)

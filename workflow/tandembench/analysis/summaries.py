@@ -100,9 +100,9 @@ def _mean(metric: str, values: list[float], runs: pd.DataFrame) -> Interval:
         found = mean_interval(means_by(values, blocks))
     else:
         found = mean_interval(values, sessions)
-    bounds = bounds_of(metric)
     if metric in RATIOS:
         return exponential(found)
+    bounds = bounds_of(metric)
     return within(found, bounds) if bounds else found
 
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tandembench.audit.publications import Both, differences
+from tandembench.audit.published import AgainstRuns, against_runs
 from tandembench.audit.sides import Side
-from tandembench.dataset.load import OpenDataset, column_names, definitions
+from tandembench.dataset.load import OpenDataset, column_names, definitions, load_table
 from tandembench.diff.runs import Change, Changes, changes, frames, match, metric_changes
-
-if TYPE_CHECKING:
-    from tandembench.audit.published import AgainstRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,7 @@ class OfRuns:
     obstacles: tuple[str, ...]
     fingerprints: tuple[Fingerprint, ...]
     measured: Measurements | None
+    kind: str = "runs"
 
     @property
     def same(self) -> bool:
@@ -70,6 +68,7 @@ class OfPrints:
     same: bool
     rows: tuple[Both, ...]
     obstacles: tuple[str, ...] = ()
+    kind: str = "prints"
 
     @property
     def worse(self) -> int:
@@ -83,9 +82,10 @@ class OfPrintAndRuns:
 
     printed: str
     runs: str
-    checked: "AgainstRuns"
+    checked: AgainstRuns
     obstacles: tuple[str, ...] = ()
     worse: int = 0
+    kind: str = "print and runs"
 
     @property
     def same(self) -> bool:
@@ -108,10 +108,6 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
 
 
 def _printed_and_runs(printed: Side, label: str, opened: OpenDataset) -> OfPrintAndRuns:
-    # It takes data frames, which a difference of runs does without.
-    from tandembench.audit.published import against_runs  # noqa: PLC0415
-    from tandembench.dataset.load import load_table  # noqa: PLC0415
-
     runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
     return OfPrintAndRuns(printed.label, label, against_runs(printed.printed, runs, executions))
 

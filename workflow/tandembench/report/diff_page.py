@@ -101,7 +101,7 @@ def as_text(found: Difference, a: str, b: str, style: Style) -> str:
         context = _of_prints(found.rows, most)
     else:
         context = _of_print_and_runs(found.checked, most)
-    text = render({"a": a, "b": b, "same": found.same, **context}, "diff.md.j2")
+    text = render({"a": a, "b": b, "same": found.same, "kind": found.kind, **context}, "diff.md.j2")
     if style == "markdown":
         return text
     from tandembench.report.page import page  # noqa: PLC0415 - a heavy import that others spare
@@ -118,7 +118,6 @@ def _of_runs(found: OfRuns, most: int) -> dict[str, object]:
         for name in ("scenario", "config")
     }
     return {
-        "kind": "runs",
         "obstacles": found.obstacles,
         "measured": found.measured,
         "scopes": scopes,
@@ -133,7 +132,6 @@ def _of_runs(found: OfRuns, most: int) -> dict[str, object]:
 def _of_prints(rows: Sequence[Both], most: int) -> dict[str, object]:
     ordered = sorted(rows, key=lambda row: _ORDER.index(row["verdict"]))
     return {
-        "kind": "prints",
         "total": Counter(row["verdict"] for row in rows),
         "unsure": sum(row["basis"] is None for row in rows),
         "shown": ordered[:most],
@@ -147,7 +145,6 @@ def _of_print_and_runs(checked: AgainstRuns, most: int) -> dict[str, object]:
     order = list(checked["scopes"])
     wrong.sort(key=lambda row: (row["computed"] is None, order.index(row["scope"])))
     return {
-        "kind": "values",
         "checked": checked,
         "total": {
             name: sum(totals[name] for totals in checked["scopes"].values())
