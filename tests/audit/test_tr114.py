@@ -1,7 +1,6 @@
 """The shipped claims of Technical Report 114: whole, printed as they stand, and as audited."""
 
 import json
-import os
 import re
 import statistics
 from collections import defaultdict
@@ -33,14 +32,6 @@ def claims() -> Claims:
 def on_paper() -> dict[str, Judged]:
     """The audit without any runs, by id."""
     return {one.claim.said.id: one for one in check_claims(FILE, (), BASELINES)[1]}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Path:
-    folder = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    if not folder:
-        pytest.skip("TANDEMBENCH_SHARED_DATA names no folder with chimeraforge/")
-    return Path(folder)
 
 
 @pytest.fixture(scope="module")
@@ -88,38 +79,25 @@ def test_every_row_of_a_configuration_table_is_a_claim(claims: Claims) -> None:
     assert rows == dict(cells)
 
 
-def sections(shared: Path) -> dict[str, str]:
-    """The report's text by section, with each section's head, without emphasis."""
-    path = shared.parent / "seed/technical_report_114.md"
-    if not path.is_file():
-        pytest.skip("no text of the report beside the data")
-    text = path.read_text(encoding="utf-8").replace("**", "")
-    heading = r"^(?=#{2,4} (?:(\d[\d.]*)\.? |(Executive Summary)).*$)"
-    first, *rest = re.split(heading, text, flags=re.MULTILINE)
-    triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
-    return {"Title page": first} | {
-        number.rstrip(".") if number else name: body for number, name, body in triples
-    }
-
-
-def test_every_printed_number_stands_in_its_section(claims: Claims, shared: Path) -> None:
-    texts = sections(shared)
+def test_every_printed_number_stands_in_its_section(
+    claims: Claims, sections: dict[str, str]
+) -> None:
     checked = 0
     for claim in claims.claims:
         for value in claim.values:
             for number in re.findall(r"\d[\d,]*(?:\.\d+)?", value.text if value.figure else ""):
                 exactly = rf"(?<![\d.,]){re.escape(number)}(?!\d|[.,]\d)"
-                assert re.search(exactly, texts[claim.said.section]), (claim.said.id, value.text)
+                assert re.search(exactly, sections[claim.said.section]), (claim.said.id, value.text)
                 checked += 1
     assert checked > 700
 
 
-def test_nothing_is_copied_from_the_report(claims: Claims, shared: Path) -> None:
+def test_nothing_is_copied_from_the_report(claims: Claims, sections: dict[str, str]) -> None:
     def runs_of_seven(text: str) -> set[tuple[str, ...]]:
         found = re.findall(r"[\w.%]+", text.lower())
         return {tuple(found[i : i + 7]) for i in range(len(found) - 6)}
 
-    report = runs_of_seven(" ".join(sections(shared).values()))
+    report = runs_of_seven(" ".join(sections.values()))
     for said in claims.keys.claims:
         for text in (said.paraphrase, said.unsupported, said.needs, said.note):
             assert not runs_of_seven(text or "") & report, said.id
