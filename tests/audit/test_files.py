@@ -4,6 +4,8 @@ import re
 from typing import get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from study_texts import REPOSITORY
 
 from tandembench.audit.claims import Claims, read_claims
@@ -14,6 +16,7 @@ from tandembench.audit.expressions import (
     Operation,
     Printed,
     Statistic,
+    Unreadable,
     read_expression,
 )
 from tandembench.audit.figures import Figure, in_print, read_figure, shown
@@ -96,6 +99,36 @@ def test_an_expression_is_read_and_never_run() -> None:
     assert read_expression("-mean(a.b)") == Operation("*", (-1.0, Statistic("mean", "a", "b")))
 
 
+_WORDS = ("mean", "count", "runs", "wall_s", "claim", "by=", "within=", "'one'", "1", "True", ".")
+_SIGNS = (
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    " ",
+    "+",
+    "-",
+    "*",
+    "/",
+    "==",
+    ">",
+    " in ",
+    "not ",
+    "lambda:",
+    "**",
+)
+
+
+@given(st.lists(st.sampled_from(_WORDS + _SIGNS), max_size=12).map("".join) | st.text(max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_any_text_is_an_expression_or_says_what_to_write(text: str) -> None:
+    try:
+        read_expression(text)
+    except Unreadable as error:
+        assert error.fix
+
+
 # (what is written in GOOD, what in its place, line, what the error says)
 MUTATIONS = [
     ("title: A report", "titel: A report", 1, "titel: unknown key; did you mean 'title'?"),
@@ -137,6 +170,7 @@ MUTATIONS = [
     ("mean(runs.wall_s)", "'mean(runs.wall_s, by=phase, each=sd)'", 12, "write mean or max"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s, group=phase)'", 12, "'group=' is not known"),
     ("mean(runs.wall_s)", "'change(1, 2, 3)'", 12, "change takes two; write change(new, old)"),
+    ("mean(runs.wall_s)", "'mean(runs.wall_s, by=[])'", 12, "by=[]; write a column"),
     ("phase == 'core'", "phase = 'core'", 13, "'phase=' is not known"),
     ("phase == 'core'", "phase == core", 13, "'phase == core' is no condition; write a condition"),
     ("phase == 'core'", "phase > 'core'", 13, "is no condition; write a condition, such as"),

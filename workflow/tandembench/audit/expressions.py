@@ -153,8 +153,9 @@ def _statistic(name: str, node: ast.Call) -> Statistic:
             raise Unreadable(f"'{key}=' is not known", fix)
         several = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
         columns = tuple(_names(one)[-1] for one in several)
-        if key in ("each", "pick") and columns not in (("mean",), ("max",)):
-            raise Unreadable(f"{key}={columns[0]}", "write mean or max")
+        if not columns or (key in ("each", "pick") and columns not in (("mean",), ("max",))):
+            fix = "write a column" if key in ("by", "within") else "write mean or max"
+            raise Unreadable(f"{key}={ast.unparse(value)[:60]}", fix)
         settings[key] = columns if key == "within" else columns[0]
     if "by" not in settings and (name in ("highest", "lowest") or len(settings) > 0):
         raise Unreadable(f"{name} of what?", "add by=, the column whose groups are compared")
