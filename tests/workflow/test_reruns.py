@@ -54,7 +54,7 @@ COMPARISONS = (ALPHA, "beta", "gamma", "delta")
 PHASES = {**dict.fromkeys(SIDES, "first"), "beta": "first", "gamma": "second", "delta": "third"}
 
 PACKAGE = "workflow/tandembench"
-MEASURING_CODE = f"{PACKAGE}/measure/bench.py"
+MEASURING_CODE = f"{PACKAGE}/measure/block.py"
 METRICS = f"{PACKAGE}/metrics.py"
 FORMULA = "return math.fsum(durations_s) / wall_s"
 LOCK = "config/servers.lock.yaml"
