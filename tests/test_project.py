@@ -244,7 +244,7 @@ def test_a_spec_holds_its_own_engine_and_models_only(checkout: Checkout) -> None
 
 def test_the_lock_of_a_model_file(checkout: Checkout) -> None:
     entry = locked_model(MODEL, checkout.root)
-    assert sorted(entry) == ["bytes", "member", "package", "sha256"]
+    assert sorted(entry) == ["member", "package", "sha256"]
     line = told(lambda: locked_model("gemma", checkout.root))
     assert line == f"{LOCK_FILE}: no model 'gemma'; pinned models: {MODEL}"
 
@@ -267,8 +267,8 @@ def test_files_that_cannot_be_read(checkout: Checkout) -> None:
 
 
 def test_faults_of_study_and_lock_name_their_files(checkout: Checkout) -> None:
-    checkout.edit(LOCK_FILE, "bytes: 9", "bytes: many9")
-    line = checkout.line(LOCK_FILE, "bytes:")
+    checkout.edit(LOCK_FILE, "sha256: b1", "sha256: many")
+    line = checkout.line(LOCK_FILE, "sha256:")
     assert told(checkout.plan).startswith(f"{LOCK_FILE}:{line}: embedded.models.")
     checkout.edit(SMALL, "repetitions: 3", "repetitions: three")
     line = checkout.line(SMALL, "repetitions:")

@@ -208,13 +208,11 @@ def test_what_is_left_out() -> None:
 def test_the_lock_file_is_checked_in_the_same_way() -> None:
     text = (REPOSITORY / "config/servers.lock.yaml").read_text(encoding="utf-8")
     where = "config/servers.lock.yaml"
-    line = next(i for i, row in enumerate(text.splitlines(), 1) if "bytes:" in row)
+    number = next(i for i, row in enumerate(text.splitlines(), 1) if "sha256:" in row)
 
     assert read_lock(text).embedded.default_num_ctx == 2048
-    assert complaint(text.replace("bytes: 9", "bytes: -9"), read_lock) == (
-        f"{where}:{line}: embedded.models.smollm2-135m-instruct-q4_1.bytes: -98362432 is not "
-        "allowed; expected a whole number from 1 on"
-    )
+    line = complaint(text.replace("sha256: b1", "sha256: -1"), read_lock)
+    assert line.startswith(f"{where}:{number}: embedded.models.smollm2-135m-instruct-q4_1.sha256: ")
     missing = complaint("ollama: {version: '1', models: {}}", read_lock)
     assert missing.startswith(f"{where}:1: key 'embedded' is missing; add it: a mapping")
     unknown = "openai: {version: ~, models: {m: ~, n: 'd'}}\n"

@@ -20,11 +20,11 @@ PACKAGES = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).
 sys.path.insert(0, PACKAGES)
 os.environ.update(PYTHONPATH=PACKAGES)
 
+from tandembench.cli.quiet import only_faults
 from tandembench.dataset.manifest import note, write_texts
 from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.project import load_hypotheses, open_plan
-from tandembench.quiet import only_faults
 from tandembench.study.hypotheses import SELF, Hypothesis
 from tandembench.study.plan import TABLES, Plan
 

@@ -6,7 +6,6 @@ Used by the Snakefile and by the commands; asks no server anything, so dry runs 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from tandembench.agents import read_data, render_steps
 from tandembench.errors import TandemError
@@ -113,7 +112,7 @@ def load_hypotheses(file: str | None, root: Path = Path()) -> tuple[Hypothesis, 
     return read_hypotheses(text, file, TESTABLE)
 
 
-def locked_model(model: str, root: Path = Path()) -> dict[str, Any]:
+def locked_model(model: str, root: Path = Path()) -> dict[str, str]:
     """The lock's entry of a model file; TandemError if there is none."""
     models = _lock(root).embedded.models
     if model not in models:

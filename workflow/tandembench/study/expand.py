@@ -197,7 +197,7 @@ class _Entry:
         names = [path[-1] for path in self.lines if path[:-1] == (*self.path, "axes")]
         return {str(name): getattr(self.keys.axes, str(name)) for name in names}
 
-    def _chosen(self, cell: Values) -> tuple[Topology, dict[str, Any]]:
+    def _chosen(self, cell: Values) -> tuple[Topology, Values]:
         """The topology and the options with the values of ``cell``."""
         options = self.keys.options.model_dump(exclude_none=True) | dict(cell)
         topology: Topology = options.pop("topology", self.keys.topology)

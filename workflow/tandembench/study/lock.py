@@ -1,6 +1,7 @@
 """The lock of what studies measure: engine versions and model digests, from its YAML."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,13 +13,12 @@ LOCK_FILE = "config/servers.lock.yaml"
 
 
 class ModelFile(Keys):
-    """a mapping with package, member, bytes and sha256"""
+    """a mapping with package, member and sha256"""
 
     package: Annotated[
         str, Field(pattern="^[a-z0-9-]+==[0-9][0-9a-z.]*$", description="a package: name==version")
     ]
     member: Annotated[str, Field(description="the file's path inside the package")]
-    bytes: Annotated[int, Field(ge=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="64 hex digits")]
 
 
@@ -59,7 +59,9 @@ def read_lock(text: str) -> Lock:
     return read_keys(Lock, text, LOCK_FILE)[0]
 
 
-def locked(lock: Lock, study: Study, comparison: Comparison, study_file: str) -> dict[str, Any]:
+def locked(
+    lock: Lock, study: Study, comparison: Comparison, study_file: str
+) -> Mapping[str, object]:
     """What a comparison is measured with: the version and the models of its own engine only.
 
     TandemError names the line of ``study_file`` whose model is not pinned.

@@ -134,7 +134,7 @@ class Plan:
         there = [file for file in files if Path(file).name in self.calibrated]
         return [self.calibration_file(), *there]
 
-    def phase_manifest(self, phase: str) -> dict[str, Any]:
+    def phase_manifest(self, phase: str) -> Mapping[str, object]:
         """What the tables of one phase are made from."""
         return {
             "study": self.study.name,
@@ -162,7 +162,7 @@ class Plan:
         return f"{self.tables(phase)}.manifest.json"
 
     @cached_property
-    def study_manifest(self) -> Mapping[str, Any]:
+    def study_manifest(self) -> Mapping[str, object]:
         """What the dataset of the study is made from."""
         return {
             **self.study.model_dump(mode="json", include=_REPEATED),
@@ -181,7 +181,10 @@ class Plan:
                     "tables": self.tables(phase),
                     "comparisons": self._comparisons(phase),
                     "configs": [
-                        config for one in self._comparisons(phase) for config in one["configs"]
+                        config.id
+                        for one in self.study.comparisons
+                        for config in one.configs
+                        if one.phase == phase
                     ],
                 }
                 for phase, body in self.study.phases.items()
@@ -202,7 +205,7 @@ class Plan:
         """An empty file that is there if the dataset was made from this manifest."""
         return f"{self.results}/dataset.{self._study_digest}.made"
 
-    def _comparisons(self, phase: str) -> list[dict[str, Any]]:
+    def _comparisons(self, phase: str) -> list[Mapping[str, object]]:
         return [
             {"id": one.id, "rounds": one.rounds, "configs": [config.id for config in one.configs]}
             for one in self.study.comparisons
@@ -212,7 +215,7 @@ class Plan:
     def texts(self) -> dict[str, str]:
         """What the commands of the workflow read, by the file that holds it."""
         manifests = {self.phase_manifest_file(p): self.phase_manifest(p) for p in self.study.phases}
-        manifests[self.study_manifest_file] = dict(self.study_manifest)
+        manifests[self.study_manifest_file] = self.study_manifest
         specs = {self.spec_file(one): text for one, text in self.spec_texts.items()}
         return specs | {
             file: json.dumps(content, indent=1, sort_keys=True) + "\n"
