@@ -10,12 +10,13 @@ import pandas as pd
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
 from tandembench.analysis.findings import Estimate, Versus
 from tandembench.analysis.intervals import ALPHA, Interval, holm
-from tandembench.analysis.levels import Fit, Side
+from tandembench.analysis.levels import Side
 from tandembench.analysis.numbers import ratio
 from tandembench.analysis.rounds import rounds
 from tandembench.analysis.settings import Check, Unapplied, unapplied
 from tandembench.tables.columns import TOPOLOGIES
 
+_METRICS = ("speedup_true", "efficiency_estimate")
 _KIND = ["topology", "work_policy", "n_agents"]
 
 
@@ -72,7 +73,7 @@ class Again:
     first_phase: str
     later: str
     later_phase: str
-    metric: str | None
+    metric: str
     first_mean: Interval | None
     later_mean: Interval | None
     against: Versus
@@ -100,7 +101,7 @@ def best(
     compared = compare(table, names[0], margin, served)
     doubt = unapplied([(settings, [name]) for name in names])
     if doubt and doubt.all:
-        compared = replace(compared, outcome="inconclusive", best=None, rivals=())
+        compared = _without_best(compared)
     chosen = compared.best or names[0]
     known = sorted(one.detectable for one in compared.against if one.detectable is not None)
     return Best(
@@ -125,7 +126,6 @@ def groups(
     """
     found = []
     for _, of_kind in runs[runs["valid"]].groupby(_KIND):
-        topology, work, n = of_kind[_KIND].iloc[0]
         parts = [(str(name), own) for name, own in of_kind.groupby("scenario")]
         whole = [(None, of_kind)] if len(parts) > 1 else []
         for scenario, own in (*parts, *whole):
@@ -133,25 +133,30 @@ def groups(
             metric = "speedup_true" if known > 1 else "efficiency_estimate"
             one = best(own, metric, margin, served, settings)
             if one and one.configs > 1:
+                topology, work, n = own[_KIND].iloc[0]
                 found.append(Group(scenario, topology, work, int(n), one))
     found.sort(key=lambda one: (TOPOLOGIES.index(one.topology), one.work_policy, one.n_agents))
     ps = holm([one.best.p for one in found])
-    return tuple(
-        replace(one, best=_in_family(one.best, p)) for one, p in zip(found, ps, strict=True)
-    )
+    return tuple(replace(one, best=_with_p(one.best, p)) for one, p in zip(found, ps, strict=True))
 
 
-def _in_family(one: Best, p: float | None) -> Best:
-    compared = one.compared
-    if compared.best is not None and (p is None or p >= ALPHA):
-        compared = replace(compared, outcome="inconclusive", best=None, rivals=())
-    return replace(one, p=p, compared=compared)
+def _with_p(one: Best, p: float | None) -> Best:
+    if p is None or p < ALPHA or one.compared.best is None:
+        return replace(one, p=p)
+    return replace(one, p=p, compared=_without_best(one.compared))
+
+
+def _without_best(compared: Compared) -> Compared:
+    return replace(compared, outcome="inconclusive", best=None, rivals=())
 
 
 def measured_again(
     runs: pd.DataFrame, phases: Sequence[Phase], margin: float, served: Mapping[str, Side]
 ) -> tuple[Again, ...]:
-    """Each config that a later phase measured once more; all of them are one family (Holm)."""
+    """Each config that a later phase measured once more; all of them are one family (Holm).
+
+    The metric is speedup_true where both know it, else efficiency_estimate.
+    """
     contents = runs.drop_duplicates("config_id").set_index("config_id")["content"].to_dict()
     firsts: dict[str, tuple[str, str]] = {}
     pairs = []
@@ -161,40 +166,29 @@ def measured_again(
         for text, one in own:
             firsts.setdefault(text, (one, phase["name"]))
     valid = runs[runs["valid"]]
-    found = [_again(pair, valid, served) for pair in pairs]
-    adjusted = holm([fit.p if fit else None for _, fit in found])
+    found = []
+    for first, first_phase, later, later_phase in pairs:
+        a, b = (valid[valid["config_id"] == name] for name in (first, later))
+        both = pd.concat([a, b])
+        fixed = bool((both["work_effective"] == "fixed").all())
+        known = a[[*_METRICS]].notna().any() & b[[*_METRICS]].notna().any()
+        for metric in [name for name in _METRICS if known[name]][:1]:
+            fits = [
+                pair_fit(
+                    rounds(both, name, more_is_better=True).undisturbed(), later, first, served
+                )
+                for name in (metric, "wall_s")
+            ]
+            names = (first, first_phase, later, later_phase, metric)
+            found.append((names, ratio(a, metric), ratio(b, metric), fits[0], fixed and fits[1]))
+    adjusted = holm([fit.p if fit else None for _, _, _, fit, _ in found])
     return tuple(
-        replace(one, against=versus(one.later, one.first, fit, margin, p))
-        for (one, fit), p in zip(found, adjusted, strict=True)
+        Again(
+            *names,
+            a,
+            b,
+            versus(names[2], names[0], fit, margin, p),
+            wall.estimate() if wall else None,
+        )
+        for (names, a, b, fit, wall), p in zip(found, adjusted, strict=True)
     )
-
-
-def _again(
-    pair: tuple[str, str, str, str], valid: pd.DataFrame, served: Mapping[str, Side]
-) -> tuple[Again, Fit | None]:
-    first, later = (valid[valid["config_id"] == name] for name in (pair[0], pair[2]))
-    both = pd.concat([first, later])
-    metric = next(
-        (
-            name
-            for name in ("speedup_true", "efficiency_estimate")
-            if first[name].notna().any() and later[name].notna().any()
-        ),
-        None,
-    )
-
-    def fitted(name: str) -> Fit | None:
-        table = rounds(both, name, more_is_better=True).undisturbed()
-        return pair_fit(table, pair[2], pair[0], served)
-
-    fixed = metric and bool((both["work_effective"] == "fixed").all())
-    wall = fitted("wall_s") if fixed else None
-    one = Again(
-        *pair,
-        metric=metric,
-        first_mean=ratio(first, metric) if metric else None,
-        later_mean=ratio(later, metric) if metric else None,
-        against=versus(pair[2], pair[0], None, 0.0),
-        wall=wall.estimate() if wall else None,
-    )
-    return one, fitted(metric) if metric else None

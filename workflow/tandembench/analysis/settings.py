@@ -161,9 +161,8 @@ def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
             effective = (
                 [*contexts] if factor == "num_ctx" else [known[text] for text in sorted(known)]
             )
-            said = ", ".join(map(option_text, effective)) or None
             applied = all(_same(value, one) for one in effective) if effective else None
-            yield str(config_id), (factor, value, said, applied)
+            yield str(config_id), (factor, value, _joined(effective), applied)
 
 
 def _same(asked: Scalar, effective: Scalar) -> bool:
@@ -180,31 +179,29 @@ def _layouts(complete: pd.DataFrame, threads_total: int | None) -> Iterator[tupl
     once wait for each other, and agents that do have slots or servers of their own.
     """
     together = complete[(complete["mode"] == "concurrent") & (complete["n_agents"] > 1)]
-    known = together.dropna(subset=["endpoint"])
-    servers = _distinct(known.groupby(RUN)["endpoint"].nunique())
+    servers = _distinct(together.dropna(subset=["endpoint"]).groupby(RUN)["endpoint"].nunique())
     slots = _distinct(together.dropna(subset=["slots"]).set_index("config_id")["slots"])
     at_once = _decoded_at_once(together)
     started = together.dropna(subset=["threads"]).drop_duplicates([*RUN, "server"])
     threads = _distinct(started.groupby(RUN)["threads"].sum())
-    columns = ["config_id", "topology", "n_agents"]
-    firsts = together.drop_duplicates("config_id")[columns]
+    firsts = together.drop_duplicates("config_id")[["config_id", "topology", "n_agents"]]
     for config, topology, n in firsts.itertuples(index=False):
         counts = servers.get(config, []), slots.get(config, [])
         yield config, ("topology", topology, *_topology(topology, n, *counts, at_once.get(config)))
         if threads_total is not None:
             totals = threads.get(config, [])
-            said = ", ".join(map(str, totals)) or None
             applied = totals == [threads_total] if totals else None
-            yield config, ("threads_total", threads_total, said, applied)
+            yield config, ("threads_total", threads_total, _joined(totals), applied)
 
 
 def _distinct(values: "pd.Series[int]") -> dict[str, list[int]]:
     """The distinct values of each config, smallest first."""
-    pairs = set(zip(values.index.get_level_values("config_id"), values.astype(int), strict=True))
-    found: dict[str, list[int]] = {}
-    for config, value in sorted(pairs):
-        found.setdefault(config, []).append(value)
-    return found
+    by_config = values.astype(int).groupby(level="config_id").unique()
+    return {str(config): sorted(own.tolist()) for config, own in by_config.items()}
+
+
+def _joined(values: Sequence[Scalar]) -> str | None:
+    return ", ".join(map(option_text, values)) or None
 
 
 def _topology(
@@ -216,9 +213,9 @@ def _topology(
     """
     if not servers:
         return None, None
-    said = [f"{', '.join(map(str, servers))} server{'s' * (servers != [1])}"]
+    said = [f"{_joined(servers)} server{'s' * (servers != [1])}"]
     if slots:
-        said.append(f"{', '.join(map(str, slots))} slot{'s' * (slots != [1])} each")
+        said.append(f"{_joined(slots)} slot{'s' * (slots != [1])} each")
     elif at_once is not None and topology != "serial":
         said.append("agents decoded at once" if at_once else "agents never decoded at once")
     applied: bool | None = servers == [n if topology == "dual" else 1]
@@ -235,10 +232,8 @@ def _decoded_at_once(together: pd.DataFrame) -> dict[str, bool | None]:
     """By config, whether agents decoded beside each other; None where stamps show too little."""
     columns = ["overlap_s", "alone_s", "duration_s"]
     sums = together.dropna(subset=columns).groupby("config_id")[columns].sum()
-    found: dict[str, bool | None] = {}
-    for config, beside, alone, duration in sums.itertuples():
-        if beside > _TOGETHER * (beside + alone):
-            found[str(config)] = True
-        else:
-            found[str(config)] = False if beside + alone > _ENOUGH * duration else None
-    return found
+    return {
+        str(config): beside > _TOGETHER * (beside + alone)
+        or (False if beside + alone > _ENOUGH * duration else None)
+        for config, beside, alone, duration in sums.itertuples()
+    }
