@@ -57,10 +57,6 @@ DUAL = block("dual", (1.0, 1.0), (1.25, 1.25))
 ROUNDS = [rows for one in (DUAL, block("serial")) for rows in unsteady(one, 1.0, 1.01, 0.99)]
 
 
-def every(**changes: Any) -> Blocks:
-    return [[row | changes for row in rows] for rows in ROUNDS]
-
-
 def dataset(folder: Path, blocks: Blocks = ROUNDS) -> Dataset:
     return load_dataset(write_dataset(folder, blocks))
 
@@ -98,26 +94,19 @@ def test_each_question_has_its_row_and_foreign_words_do_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("noted", "changes", "declared"),
+    ("noted", "declared"),
     [
-        ([("inv1", True)], {}, "before"),
         # another invocation, which measured nothing of it, does not matter
-        ([("inv1", True), ("inv2", {})], {}, "before"),
-        ([("inv1", {})], {}, "after"),
-        (
-            [("inv1", dict.fromkeys(("gain", "estimate", "slower", "missing"), "0" * 12))],
-            {},
-            "after",
-        ),
+        ([("inv1", True), ("inv2", {})], "before"),
         # the start of an invocation counts, not what was noted under its name later
-        ([("inv1", {}), ("inv1", True)], {}, "after"),
-        ([], {}, "not known"),
-        ([("inv1", None)], {}, "not known"),
-        ([("inv1", True)], {"invocation": None}, "not known"),
+        ([("inv1", {}), ("inv1", True)], "after"),
+        ([("inv1", dict.fromkeys(NAMES, "0" * 12))], "after"),
+        ([("inv1", None)], "not known"),
+        ([], "not known"),
     ],
 )
 def test_what_stood_before_the_first_block(
-    tmp_path: Path, noted: Sequence[tuple[str, Any]], changes: Row, declared: str
+    tmp_path: Path, noted: Sequence[tuple[str, Any]], declared: str
 ) -> None:
     """Digests that an invocation noted at its start; True stands for those of the file."""
     hypotheses = declare(tmp_path)
@@ -125,8 +114,7 @@ def test_what_stood_before_the_first_block(
     for invocation, digests in noted:
         stood = same if digests is True else digests
         note(str(tmp_path / "d"), invocation, "s1", "start", stood)
-        note(str(tmp_path / "d"), invocation, "s1", "done")
-    data = dataset(tmp_path / "d", every(**changes))
+    data = dataset(tmp_path / "d")
     assert {one.declared for one in asked(data, hypotheses, tmp_path).values()} == {declared}
     if declared == "before":
         assert data.descriptor["declared"] == {"inv1": same}
@@ -167,7 +155,10 @@ def sessions(factor: float) -> Blocks:
         (sessions(1.0), sessions(1.02), "confirmed", None),
         (ROUNDS, ROUNDS, "not testable", "different sessions"),
         (
-            every(model="large-model", model_digest="c"),
+            [
+                [row | {"model": "large-model", "model_digest": "c"} for row in rows]
+                for rows in ROUNDS
+            ],
             ROUNDS,
             "not testable",
             "other models: small-model and large-model",
