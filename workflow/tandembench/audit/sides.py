@@ -79,15 +79,13 @@ def open_both(a: str, b: str, copies: Path) -> tuple[Side, Side]:
 
 
 def _open(text: str, copies: Path, tables: Collection[str]) -> Side:
-    return _opened(*_fetched(text, copies, tables)) if is_address(text) else open_side(text)
-
-
-def _fetched(text: str, copies: Path, tables: Collection[str]) -> tuple[Path, str]:
+    if not is_address(text):
+        return open_side(text)
     address, mark, options = text.partition("?")
     parent, _, name = address.rstrip("/").rpartition("/")
     store = open_store(f"{parent}{mark}{options}")
     baseline = fetch(store, name, copies, lambda table: table in tables)
-    return baseline.folder, f"{store.shown}/{baseline.label}"
+    return _opened(baseline.folder, f"{store.shown}/{baseline.label}")
 
 
 def _opened(folder: Path, label: str) -> Side:
