@@ -5,15 +5,5 @@ nothing here runs while the clocks do.
 """
 
 from tandembench.agents.prompts import read_data, render_steps
-from tandembench.agents.tasks import TASKS, Figure, FileFacts, Inventory, figures, inventory
 
-__all__ = [
-    "TASKS",
-    "Figure",
-    "FileFacts",
-    "Inventory",
-    "figures",
-    "inventory",
-    "read_data",
-    "render_steps",
-]
+__all__ = ["read_data", "render_steps"]

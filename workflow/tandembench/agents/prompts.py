@@ -1,6 +1,7 @@
 """The room of the agents, prompts: a folder of result files and templates -> prompts."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -8,6 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tandembench.agents.tasks import TASKS
 from tandembench.errors import TandemError
+from tandembench.files import read_text
 from tandembench.study.spec import ANSWER
 
 MAX_FILES = 1000
@@ -28,9 +30,8 @@ def read_data(folder: Path) -> dict[str, str]:
             raise _fault(folder, f"{len(files)} files, more than {MAX_FILES}", "leave fewer in it")
         return {path.name: _read_text(path) for path in files}
     except OSError as error:
-        raise _fault(
-            error.filename or folder, f"cannot be read ({error.strerror})", "check path and rights"
-        ) from error
+        what = f"cannot be read ({error.strerror})"
+        raise _fault(error.filename or folder, what, "check path and rights") from error
 
 
 def render_steps(task: str, steps: Sequence[Path], data: Mapping[str, str]) -> tuple[str, ...]:
@@ -41,9 +42,7 @@ def render_steps(task: str, steps: Sequence[Path], data: Mapping[str, str]) -> t
     the task cannot read, and for a template that is missing, wrong or empty.
     """
     if task not in TASKS:
-        raise TandemError(
-            "no such task", where=f"task {task!r}", fix=f"use one of: {', '.join(sorted(TASKS))}"
-        )
+        raise _fault(f"task {task!r}", "no such task", f"use one of: {', '.join(sorted(TASKS))}")
     facts = {task: TASKS[task](data)}
     return tuple(
         _render(path, {**facts, "answer": ANSWER} if place else facts)
@@ -69,6 +68,7 @@ def _read_text(path: Path) -> str:
     return text
 
 
+@cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
@@ -82,24 +82,15 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 def _render(path: Path, variables: Mapping[str, object]) -> str:
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _fault(
-            path, f"no readable template ({type(error).__name__})", "check its path under steps"
-        ) from error
+    source = read_text(path, "check its path under steps")
     try:
         prompt = _environment().from_string(source).render(variables).strip()
     except jinja2.TemplateSyntaxError as error:
-        raise _fault(
-            f"{path}:{error.lineno}", f"template syntax: {error.message}", "mend that line"
-        ) from error
+        what = f"template syntax: {error.message}"
+        raise _fault(f"{path}:{error.lineno}", what, "mend that line") from error
     except Exception as error:  # a template is a program: it can fail in any way
-        raise _fault(
-            path,
-            f"template: {' '.join(str(error).split())}",
-            f"it may use {' and '.join(sorted(variables))} as config/agents/README.md says",
-        ) from error
+        fix = f"it may use {' and '.join(sorted(variables))} as config/agents/README.md says"
+        raise _fault(path, f"template: {' '.join(str(error).split())}", fix) from error
     if not prompt:
         raise _fault(path, "the prompt is empty", "write what the model is asked")
     if ANSWER in prompt and "answer" not in variables:

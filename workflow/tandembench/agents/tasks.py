@@ -94,25 +94,18 @@ def _read_file(name: str, text: str) -> FileFacts:
         lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
         table = [row for row in csv.reader(lines, strict=True) if row]
     except csv.Error as error:
-        raise TandemError(
-            f"not a readable CSV file ({error})",
-            where=name,
-            fix="quote its cells in pairs, or take the file out of the folder",
-            exit_code=EXIT_CORRUPT,
-        ) from error
+        fix = "quote its cells in pairs, or take the file out of the folder"
+        what = f"not a readable CSV file ({error})"
+        raise TandemError(what, where=name, fix=fix, exit_code=EXIT_CORRUPT) from error
     if not table:
         return FileFacts(name, size_bytes)
     header, *rows = [[cell.strip() for cell in row] for row in table]
     columns = [column for column in header if column]
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise TandemError(
-            f"column {twice[0]!r} stands twice in the header",
-            where=name,
-            fix="rename one of the two",
-            exit_code=EXIT_CORRUPT,
-        )
-    metrics = {
+        what, fix = f"column {twice[0]!r} stands twice in the header", "rename one of the two"
+        raise TandemError(what, where=name, fix=fix, exit_code=EXIT_CORRUPT)
+    numbers = {
         column: _numbers([row[place] for row in rows if place < len(row)])
         for place, column in enumerate(header)
         if column
@@ -123,21 +116,17 @@ def _read_file(name: str, text: str) -> FileFacts:
         rows=len(rows),
         ragged_rows=sum(len(row) != len(header) for row in rows),
         columns=tuple(columns),
-        metrics={column: values for column, values in metrics.items() if values},
+        metrics={column: values for column, values in numbers.items() if values},
     )
 
 
 def _numbers(cells: Sequence[str]) -> tuple[float, ...]:
     """The numbers of a column; none at all if one cell is neither a number nor missing."""
+    stated = [cell for cell in cells if cell.lower() not in MISSING]
+    if any("_" in cell for cell in stated):  # float("2026_11_22") is a number to Python
+        return ()
     try:
-        values = tuple(_number(cell) for cell in cells if cell.lower() not in MISSING)
+        values = tuple(map(float, stated))
     except ValueError:
         return ()
-    return values
-
-
-def _number(cell: str) -> float:
-    value = float(cell)
-    if "_" in cell or not math.isfinite(value):  # float("2026_11_22") is a number to Python
-        raise ValueError(cell)
-    return value
+    return values if all(map(math.isfinite, values)) else ()

@@ -1,0 +1,274 @@
+"""The agents' tasks against values worked out by hand; their data and prompts."""
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+
+from tandembench.agents import prompts, read_data, render_steps
+from tandembench.agents.tasks import TASKS, Figure, FileFacts, figures, inventory
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.study.spec import ANSWER
+
+AGENTS = Path(__file__).parents[2] / "config" / "agents"
+ALONE = "run,latency_s,tokens_per_s\nr1,1.5,80\nr2,2.5,60\n"
+BOTH = "run,latency_s,note\nr1,4.0,slow\nr2,,\n"
+DATA = {"both.csv": BOTH, "alone.csv": ALONE, "notes.txt": "für uns"}
+SHIPPED = [
+    ("inventory", ["collector.j2"]),
+    ("inventory", ["collector_analysis.j2", "collector_report.j2"]),
+    ("figures", ["insight.j2"]),
+    ("figures", ["insight_analysis.j2", "insight_report.j2"]),
+]
+
+
+def test_inventory_and_figures_of_a_folder_whatever_its_order() -> None:
+    for data in (DATA, dict(reversed(DATA.items()))):
+        facts = inventory(data)
+        assert facts.files == (
+            FileFacts(
+                name="alone.csv",
+                size_bytes=47,
+                rows=2,
+                columns=("run", "latency_s", "tokens_per_s"),
+                metrics={"latency_s": (1.5, 2.5), "tokens_per_s": (80.0, 60.0)},
+            ),
+            FileFacts(
+                name="both.csv",
+                size_bytes=36,
+                rows=2,
+                columns=("run", "latency_s", "note"),
+                metrics={"latency_s": (4.0,)},
+            ),
+            FileFacts(name="notes.txt", size_bytes=8),
+        )
+        assert (facts.size_bytes, facts.rows) == (91, 4)
+        assert facts.metrics == ("latency_s", "tokens_per_s")
+        assert figures(data) == (
+            Figure("latency_s", n=3, mean=8 / 3, min=1.5, max=4.0),
+            Figure("tokens_per_s", n=2, mean=70.0, min=60.0, max=80.0),
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "ragged", "metrics"),
+    [
+        # short rows lack cells, and long rows have cells of no column
+        ("run,a,b\nr1,1\n\nr2,2,3,99\nr3,4,5\n", 3, 2, {"a": (1.0, 2.0, 4.0), "b": (3.0, 5.0)}),
+        # mark of byte order, line ends and padding are no content
+        ("\ufeffa , b\r\n 1 ,2\r\n", 1, 0, {"a": (1.0,), "b": (2.0,)}),
+        # columns without a name are not counted
+        (",a\n0,5\n", 1, 0, {"a": (5.0,)}),
+        # one cell that is no finite number makes a column no metric
+        *((f'a\n1\n"{c}"\n', 2, 0, {}) for c in ("slow", "inf", "1e999", "2026_11_22", "1,5")),
+        # missing cells are left out
+        *((f'a\n1\n"{c}"\n7\n', 3, 0, {"a": (1.0, 7.0)}) for c in ("NA", "nan", "NULL", "  ")),
+        ("a,b\n1,\n2,7\n", 2, 0, {"a": (1.0, 2.0), "b": (7.0,)}),
+        # nothing measured is no error
+        ("", 0, 0, {}),
+        ("run,latency_s\n", 0, 0, {}),
+    ],
+)
+def test_a_table_is_read(
+    text: str, rows: int, ragged: int, metrics: dict[str, tuple[float, ...]]
+) -> None:
+    (file,) = inventory({"X.CSV": text}).files
+    assert (file.rows, file.ragged_rows, file.metrics) == (rows, ragged, metrics)
+    assert file.size_bytes == len(text.encode())
+    assert [one.metric for one in figures({"x.csv": text})] == sorted(metrics)
+
+
+def test_mean_of_huge_numbers_does_not_overflow() -> None:
+    assert figures({"x.csv": "a\n1.5e308\n1.5e308\n"})[0].mean == 1.5e308
+
+
+def test_shipped_data_is_what_its_script_writes_and_agrees_with_its_labels(tmp_path: Path) -> None:
+    runpy.run_path(str(AGENTS / "make_data.py"))["write"](tmp_path / "data")
+    made = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
+    shipped = {path.name: path.read_bytes() for path in (AGENTS / "data").iterdir()}
+    assert made == shipped
+    assert sum(map(len, shipped.values())) < 3000
+    data = read_data(AGENTS / "data")
+    rate = {name: figures({name: text})[1].mean for name, text in data.items()}
+    assert [(file.rows, file.ragged_rows) for file in inventory(data).files] == [(12, 0)] * 4
+    assert rate["both_a.csv"] < rate["alone_a.csv"]
+    assert rate["both_b.csv"] < rate["alone_b.csv"]
+
+
+# Prompts
+
+
+TWO = {"b.csv": "run,latency_s\nr1,4\n", "a.csv": "run,latency_s\nr1,1\nr2,2.5\n"}
+
+
+def template(folder: Path, text: str, name: str = "step.j2") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_prompts_say_what_was_measured() -> None:
+    assert render_steps("inventory", [AGENTS / "collector.j2"], TWO) == (
+        "A folder with 2 result files:\n"
+        "a.csv, 2 rows\n"
+        "b.csv, 1 rows\n"
+        "In all 3 rows, 45 bytes. Metrics: latency_s.\n"
+        "Describe this data, judge it, and list what to measure next.",
+    )
+    assert render_steps("figures", [AGENTS / "insight.j2"], TWO) == (
+        "Measured on two model servers:\n"
+        "latency_s: n 3, mean 2.5, min 1, max 4\n"
+        "Write a short summary of these figures, three recommendations, and a table of risks.",
+    )
+
+
+@pytest.mark.parametrize(("task", "names"), SHIPPED)
+def test_shipped_templates_render_alike_whatever_the_order(task: str, names: list[str]) -> None:
+    data = read_data(AGENTS / "data")
+    steps = [AGENTS / name for name in names]
+    rendered = render_steps(task, steps, data)
+    assert rendered == render_steps(task, steps, dict(reversed(data.items())))
+    assert [prompt.count(ANSWER) for prompt in rendered] == [0, 1][: len(names)]
+    assert all(prompt == prompt.strip() and "{" not in prompt for prompt in rendered)
+    assert all(render_steps(task, steps, {}))
+
+
+def test_every_shipped_template_is_tested_and_documented() -> None:
+    names = {path.name for path in AGENTS.glob("*.j2")}
+    manual = (AGENTS / "README.md").read_text(encoding="utf-8")
+    assert names == {name for _, steps in SHIPPED for name in steps}
+    assert all(f"`{word}`" in manual for word in names | set(TASKS))
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        # a file has its numbers for templates of one's own
+        ("{% for f in inventory.files %}{{ f.metrics.latency_s | max }} {% endfor %}", "4.0 2.5"),
+        # a prompt is text and not HTML
+        ("  \n<b> {{ inventory.files[0].name }}\n\n", "<b> a&b.csv"),
+    ],
+)
+def test_a_template_of_ones_own(tmp_path: Path, text: str, prompt: str) -> None:
+    data = {"a&b.csv": TWO["b.csv"], "b.csv": TWO["a.csv"]}
+    assert render_steps("inventory", [template(tmp_path, text)], data) == (prompt,)
+
+
+def test_the_answer_comes_only_after_a_first_step(tmp_path: Path) -> None:
+    first, asks = template(tmp_path, "Why?", "first.j2"), template(tmp_path, "{{ answer }}!")
+    assert render_steps("figures", [first, asks, asks], TWO) == ("Why?", *[f"{ANSWER}!"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file"),
+        ("one\n{% for %}\n", ":2: template syntax: "),
+        ("{{ answer }}!", "'answer' is undefined"),
+        (f"Use {ANSWER}", f"{ANSWER} before there is an answer"),
+        ("{# nothing #}\n", "the prompt is empty"),
+        ("{{ inventory.rows }}", "'inventory' is undefined"),
+        ("{{ figures[0].median }}", "has no attribute 'median'"),
+        ("{{ figures[0].n / 0 }}", "division by zero"),
+        ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__'"),
+        ("{% include '/etc/passwd' %}", "no loader"),
+        # nothing random reaches a prompt
+        ("{{ figures | random }}", ": template"),
+        ("{{ lipsum() }}", ": template: "),
+    ],
+)
+def test_a_template_that_fails_is_named_in_one_line(
+    tmp_path: Path, text: str | None, words: str
+) -> None:
+    path = tmp_path / "gone.j2" if text is None else template(tmp_path, text)
+    with pytest.raises(TandemError) as caught:
+        render_steps("figures", [path], TWO)
+    assert str(caught.value).startswith(str(path))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# Faults of the data
+
+
+def test_data_is_read_by_name_without_folders_and_dot_files(tmp_path: Path) -> None:
+    assert read_data(tmp_path) == {}
+    (tmp_path / "b.csv").write_bytes(b"x\r\n1\r\n")
+    (tmp_path / "a.txt").write_bytes("für".encode())
+    (tmp_path / "full.txt").write_bytes(b"x" * prompts.MAX_FILE_BYTES)
+    (tmp_path / ".DS_Store").write_bytes(b"\xff\x00")
+    (tmp_path / "inner").mkdir()
+    data = read_data(tmp_path)
+    assert len(data.pop("full.txt")) == prompts.MAX_FILE_BYTES
+    assert list(data.items()) == [("a.txt", "für"), ("b.csv", "x\r\n1\r\n")]
+
+
+def linked(folder: Path) -> None:
+    (folder / "odd.csv").symlink_to(AGENTS / "README.md")
+
+
+def linked_to_a_folder(folder: Path) -> None:
+    (folder / "odd.csv").symlink_to(AGENTS)
+
+
+def linked_to_nothing(folder: Path) -> None:
+    (folder / "odd.csv").symlink_to(folder / "nowhere")
+
+
+def a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "odd.csv")  # it is not waited for
+
+
+def of_bytes(content: bytes, name: str = "odd.csv") -> object:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        *((make, "not a regular file") for make in (linked, linked_to_a_folder, linked_to_nothing)),
+        (a_pipe, "not a regular file"),
+        (of_bytes(b"caf\xe9"), "not UTF-8 text"),
+        (of_bytes(b"a\x00b"), "not a text file"),
+        (of_bytes(b"x" * (prompts.MAX_FILE_BYTES + 1)), "more than 1000000 bytes"),
+        (of_bytes(b"x\n", "odd\nlines.csv"), "a name that cannot be printed"),
+        (lambda folder: folder.rmdir(), "cannot be read (No such file or directory)"),
+    ],
+)
+def test_what_is_no_small_text_file_is_named_in_one_line(
+    tmp_path: Path, make: object, words: str
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    make(folder)  # type: ignore[operator]
+    with pytest.raises(TandemError) as caught:
+        read_data(folder)
+    line = str(caught.value)
+    assert str(folder) in line
+    assert ("odd" in line) == (folder.exists())
+    assert words in line
+    assert "\n" not in line
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "MAX_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).write_text("")
+    with pytest.raises(TandemError, match="3 files, more than 2"):
+        read_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "code"),
+    [
+        ("figures", 'a,b\n1,"2\n', EXIT_CORRUPT),
+        ("inventory", "a,b,a\n", EXIT_CORRUPT),
+        ("poetry", "a\n1\n", 2),
+    ],
+)
+def test_broken_tables_and_unknown_tasks_are_named(task: str, text: str, code: int) -> None:
+    with pytest.raises(TandemError) as caught:
+        render_steps(task, [AGENTS / "insight.j2"], {"x.csv": text})
+    assert str(caught.value).startswith("task 'poetry'" if task == "poetry" else "x.csv: ")
+    assert caught.value.exit_code == code
