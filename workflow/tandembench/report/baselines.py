@@ -3,137 +3,114 @@
 A baseline that is not there, or is damaged, is one line of the report and stops nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tandembench.analysis.intervals import Interval
-from tandembench.analysis.numbers import Values, mean_with_interval
-from tandembench.audit.beside import beside_published
-from tandembench.audit.sides import Side, open_side
+import pandas as pd
+
+from tandembench.analysis.findings import Verdict
+from tandembench.analysis.groups import Row
+from tandembench.analysis.summaries import summary
+from tandembench.audit.beside import BesideRow, beside_published
+from tandembench.audit.sides import open_side
 from tandembench.dataset.load import Dataset
-from tandembench.dataset.versions import PUBLISHED, baselines, find
-from tandembench.diff.compare import compare_runs
+from tandembench.dataset.versions import PUBLISHED, find
+from tandembench.diff.compare import Fingerprint, compare_runs
 from tandembench.diff.runs import Change
 from tandembench.errors import TandemError
 
-# Rows of one baseline: the most different configs, all scenarios.
+# Rows of one baseline: all scenarios, the most different configs.
 _MOST = 40
-_DIFFERENT = {"worse": 0, "better": 1, "inconclusive": 2, "equivalent": 3}
+_DIFFERENT: tuple[Verdict, ...] = ("worse", "better", "inconclusive", "equivalent")
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """``side``, or why there is none; ``missing``: no folder of that name is there."""
+class Baseline:
+    """``state``: "missing", "damaged" (``fault``), "same" (the dataset itself), "not_comparable"
+    (``reasons``), "unsure" (comparable if what is ``unknown`` was the same), or "compared".
 
-    name: str
-    side: Side | None
-    fault: str | None
-    missing: bool
-
-
-def beside_baselines(dataset: Dataset, root: Path, margin: float) -> Values:
-    """``baselines``: one entry each, in the study's order; ``comparisons``: their rows together.
-
-    An entry's ``state`` is "missing", "damaged", "same" (the dataset itself), "not_comparable"
-    (``reasons``), "unsure" (comparable if what ``unknown`` lists was the same), or "compared".
-    Rows hold ``ours`` and ``theirs``, a mean with interval each, and the ``verdict`` on ours;
-    None where none may be given. ``stored``: whether there is any baseline at all.
+    ``rows`` hold ``ours`` and ``theirs``, a mean with interval each, and the ``verdict`` on ours.
+    ``measured_with`` is of runs; ``ours``, ``theirs`` and ``printed_values`` are of a publication.
     """
+
+    label: str
+    state: str
+    title: str | None = None
+    kind: str | None = None
+    fault: str | None = None
+    reasons: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    rows: Sequence[Row | BesideRow] = ()
+    left_out: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    measured_with: Sequence[Fingerprint] = ()
+    ours: Mapping[str, str | None] | None = None
+    theirs: Mapping[str, str | None] | None = None
+    printed_values: Mapping[str, int] | None = None
+
+
+def beside_baselines(dataset: Dataset, root: Path, margin: float) -> tuple[Baseline, ...]:
+    """One for each baseline that the study names, in its order."""
     names = dataset.descriptor["study"].get("baselines", PUBLISHED)
-    entries = [_entry(_opened(name, root), dataset, margin) for name in names]
-    return {
-        "stored": bool(baselines(root)),
-        "entries": entries,
-        "comparisons": [row for entry in entries for row in entry["rows"]],
-    }
+    return tuple(_beside(name, dataset, root, margin) for name in names)
 
 
-def _opened(name: str, root: Path) -> _Opened:
+def _beside(name: str, ours: Dataset, root: Path, margin: float) -> Baseline:
     try:
         folder = find(name, root)
     except TandemError as error:
-        return _Opened(name, None, str(error), missing=True)
+        return Baseline(name, "missing", fault=str(error))
     try:
         # By version: which one it was must stand in the report.
         side = open_side(folder.label, root)
         # Tables are read when first asked for: here, where a damaged one is a line of the report.
-        _ = side.dataset
-        return _Opened(name, side, None, missing=False)
+        theirs = side.dataset
     except TandemError as error:
-        return _Opened(folder.label, None, str(error), missing=False)
-
-
-def _entry(opened: _Opened, dataset: Dataset, margin: float) -> Values:
-    entry: Values = {"label": opened.name, "kind": None, "title": None, "measured_with": []}
-    entry |= {
-        "reasons": [],
-        "unknown": [],
-        "rows": [],
-        "counts": {},
-        "left_out": 0,
-        "printed_values": None,
-    }
-    return entry | _found(opened, dataset, margin)
-
-
-def _found(opened: _Opened, dataset: Dataset, margin: float) -> Values:
-    if opened.side is None:
-        state = "missing" if opened.missing else "damaged"
-        return {"state": state, "fault": opened.fault}
-    side = opened.side
-    if side.dataset is None:
-        found: Values = dict(beside_published(side, dataset))
-    else:
-        found = _beside_runs(side, side.dataset, dataset, margin)
-    # Reasons have their details in brackets.
-    short = ", ".join(reason.partition(" (")[0] for reason in found.get("reasons", ()))
-    about = {"label": side.label, "title": side.descriptor["title"], "fault": None}
-    return about | found | {"short": short}
-
-
-def _beside_runs(side: Side, theirs: Dataset, ours: Dataset, margin: float) -> Values:
+        return Baseline(folder.label, "damaged", fault=str(error))
+    title = str(side.descriptor["title"])
+    if theirs is None:
+        return Baseline(label=side.label, title=title, **beside_published(side, ours))
     found = compare_runs(theirs.opened, ours.opened, margin)
-    measured_with = [
-        {"name": one.name, "ours": one.b, "theirs": one.a, "same": one.same}
-        for one in found.fingerprints
-        if one.name in ("machines", "models", "servers")
-    ]
-    about = {"kind": "runs", "measured_with": measured_with}
+    with_ = [one for one in found.fingerprints if one.name in ("machines", "models", "servers")]
     if found.same:
-        return about | {"state": "same"}
+        return Baseline(side.label, "same", title, "runs", measured_with=with_)
     if found.measured is None:
-        return about | {"state": "not_comparable", "reasons": list(found.obstacles)}
-    unknown = [str(one["name"]).removesuffix("s") for one in measured_with if one["same"] is None]
-    rows = [_row(side.label, one, theirs, ours) for one in found.measured.metrics]
-    scenarios = [row for row in rows if row["scope"] == "scenario"]
-    configs = [row for row in rows if row["scope"] == "config"]
-    configs.sort(key=lambda row: _DIFFERENT[row["verdict"]])
-    kept = [*scenarios, *configs][:_MOST]
-    return about | {
-        "state": "unsure" if unknown else "compared",
-        "unknown": unknown,
-        "rows": kept,
-        "left_out": len(rows) - len(kept),
-        "counts": {word: sum(row["verdict"] == word for row in rows) for word in _DIFFERENT},
-    }
+        reasons = found.obstacles
+        return Baseline(
+            side.label, "not_comparable", title, "runs", reasons=reasons, measured_with=with_
+        )
+    unknown = [one.name.removesuffix("s") for one in with_ if one.same is None]
+    verdicts = [one.verdict for one in found.measured.metrics]
+    changes = sorted(
+        found.measured.metrics,
+        key=lambda one: (one.scope != "scenario", _DIFFERENT.index(one.verdict)),
+    )
+    return Baseline(
+        label=side.label,
+        state="unsure" if unknown else "compared",
+        title=title,
+        kind="runs",
+        unknown=unknown,
+        rows=[_row(one, theirs.runs, ours.runs) for one in changes[:_MOST]],
+        left_out=max(len(changes) - _MOST, 0),
+        counts={one: verdicts.count(one) for one in _DIFFERENT},
+        measured_with=with_,
+    )
 
 
-def _row(label: str, one: Change, theirs: Dataset, ours: Dataset) -> Values:
+def _row(one: Change, theirs: pd.DataFrame, ours: pd.DataFrame) -> Row:
     column = "scenario" if one.scope == "scenario" else "config_id"
-    sides = [_of(side, column, one.subject, one.metric) for side in (ours, theirs)]
+    means = {}
+    for name, runs in (("ours", ours), ("theirs", theirs)):
+        own = summary(runs[runs["valid"] & (runs[column] == one.subject)], one.metric)
+        means[name] = own.mean if own else None
     return {
-        "label": label,
         "metric": one.metric,
         "scope": one.scope,
         "subject": one.subject,
-        "ours": sides[0],
-        "theirs": sides[1],
         "ratio": one.ratio,
         "detectable": one.detectable,
         "verdict": one.verdict,
+        **means,
     }
-
-
-def _of(side: Dataset, column: str, subject: str, metric: str) -> Interval | None:
-    runs = side.runs
-    return mean_with_interval(runs[runs["valid"] & (runs[column] == subject)], metric)

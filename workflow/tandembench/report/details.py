@@ -23,13 +23,11 @@ from tandembench.calibrate.record import instruments_of
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.report.attribution import AttributionSection, attribution_section
-from tandembench.report.baselines import beside_baselines
+from tandembench.report.baselines import Baseline, beside_baselines
 from tandembench.report.options import OptionsSection, options_section
 from tandembench.report.questions import HypothesesSection, hypotheses_section
 from tandembench.report.sections import MOST_ROWS
 from tandembench.study.hypotheses import Hypothesis
-
-Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class Details:
     options: OptionsSection | None
     attribution: AttributionSection | None
     hypotheses: HypothesesSection | None
-    baselines: Values
+    baselines: tuple[Baseline, ...]
 
 
 def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path = ROOT) -> Details:

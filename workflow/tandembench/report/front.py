@@ -13,6 +13,7 @@ from tandembench.analysis.groups import Reading
 from tandembench.analysis.service import losses, services
 from tandembench.dataset.load import Dataset
 from tandembench.report.attribution import AttributionSection
+from tandembench.report.baselines import Baseline
 from tandembench.report.choice import choice
 from tandembench.report.details import Details
 from tandembench.report.formats import counted, interval, listed, percent, text
@@ -24,7 +25,6 @@ from tandembench.report.trust import trust
 from tandembench.report.why import why
 from tandembench.report.words import say
 
-Values = dict[str, Any]
 # Lines of a list, and other comparisons, that page one shows; the details have all.
 _MOST = 12
 # Configs of the decision that the estimator's table lists.
@@ -153,7 +153,7 @@ def _estimated(details: Details, main: Answer | None, figures: Sequence[Shown]) 
         for name in ids
         if main
     )
-    baselines = tuple(_baselines(details.baselines["entries"]))
+    baselines = tuple(_baselines(details.baselines))
     drawn = [one for one in figures if one.name == "estimator"] if sentences else []
     return section(
         say("title", "estimated"),
@@ -188,21 +188,20 @@ def _overlap(details: Details) -> Iterator[str]:
             yield say("overlap", one.verdict, topology=one.topology, gain=interval(one.gain))
 
 
-def _baselines(entries: Sequence[Values]) -> Iterator[str]:
+def _baselines(baselines: Sequence[Baseline]) -> Iterator[str]:
     """One sentence for each baseline that the study names and that says anything."""
     apart: dict[str, list[str]] = {}
-    for one in entries[:_MOST]:
-        state, label = str(one["state"]), str(one["label"])
-        if state in ("compared", "unsure"):
-            counts = [
-                say("baseline_count", word, n=str(n)) for word, n in one["counts"].items() if n
-            ]
+    for one in baselines[:_MOST]:
+        if one.state in ("compared", "unsure"):
+            counts = [say("baseline_count", word, n=str(n)) for word, n in one.counts.items() if n]
             of = listed(counts) or say("baseline_count", "nothing")
-            yield say("baseline", state, label=label, counts=of)
-        elif state == "not_comparable":
-            apart.setdefault(str(one["short"]), []).append(label)
+            yield say("baseline", one.state, label=one.label, counts=of)
+        elif one.state == "not_comparable":
+            # Reasons have their details in brackets.
+            why_not = ", ".join(reason.partition(" (")[0] for reason in one.reasons)
+            apart.setdefault(why_not, []).append(one.label)
         else:
-            yield say("baseline", state, label=label)
+            yield say("baseline", one.state, label=one.label)
     for why_not, labels in apart.items():
         verdict = "not_comparable" if len(labels) == 1 else "none_comparable"
         yield say("baseline", verdict, label=listed(labels), why=why_not)

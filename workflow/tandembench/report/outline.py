@@ -100,7 +100,7 @@ def _with_templates(details: Details) -> Iterator[Section]:
     """Sections that are made by templates of their own."""
     for name, content in (
         ("options", details.options),
-        ("baselines", details.baselines["entries"]),
+        ("baselines", details.baselines),
         ("attribution", details.attribution),
         ("hypotheses", details.hypotheses),
     ):
@@ -305,6 +305,9 @@ def _provenance(details: Details) -> Section:
         ),
         *({"name": one["path"], "digest": one["hash"]} for one in details.resources),
     ]
-    related = [one | {"kind": one["kind"] or one["state"]} for one in details.baselines["entries"]]
+    related = (
+        {"label": one.label, "kind": one.kind or one.state, "title": one.title}
+        for one in details.baselines
+    )
     tables = table("related", related), table("provenance", rows)
     return section(say("title", "provenance"), *tables, level=2)
