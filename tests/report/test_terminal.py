@@ -1,7 +1,9 @@
-"""The answer on a terminal: it fits, it names what is shown and no more, and says what to do."""
+"""The answer on a terminal and for programs: it fits, names what is shown, says what to do."""
 
+import json
 from dataclasses import replace
 from string import Formatter
+from typing import Any
 
 import pytest
 from answers import (
@@ -16,8 +18,9 @@ from answers import (
 )
 
 from tandembench.report.said import Onward, onward, said
-from tandembench.report.terminal import terminal
+from tandembench.report.show import as_values, terminal
 from tandembench.report.words import sentences
+from tandembench.text import as_json
 
 REPORT = "reports/quick/technical_report.html"
 # What the terminal says begins so in the file of sentences.
@@ -52,6 +55,8 @@ def test_rows_are_the_fastest_first() -> None:
     assert [line.config_id for line in lines] == ["dual", "single_parallel", "single", "serial"]
     assert [line.config_id for line in lines if line.best] == ["dual"]
     assert [line.config_id for line in lines if line.reference] == ["serial"]
+    names = [row["config_id"] for row in values("fastest")["rows"]]
+    assert names == [line.config_id for line in lines]
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -159,3 +164,63 @@ def test_every_sentence_of_the_terminal_is_said_of_some_answer() -> None:
             # Of a study, not of an answer.
             if (finding, verdict) != ("not_measured", "apart"):
                 assert " ".join(longest.lower().split()) in shown_, (finding, verdict)
+
+
+# For programs
+
+KEYS = {
+    *("question", "verdict", "best", "reference", "rows", "twin", "rounds", "blocks", "sessions"),
+    *("disturbed", "measuring_s", "next"),
+}
+OF_A_ROW = {
+    *("topology", "config_id", "makespan_s", "ratio", "low", "high", "verdict", "tokens_per_s"),
+    *("first_token_s", "memory_gib"),
+}
+
+
+def values(name: str) -> Any:
+    return json.loads(as_json(as_values(ANSWERS[name], SETTING)))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_has_the_same_keys(name: str) -> None:
+    content = values(name)
+    assert set(content) == KEYS
+    assert all(set(row) == OF_A_ROW for row in content["rows"])
+    assert content["twin"] is None or set(content["twin"]) == {"ratio", "low", "high", "verdict"}
+    assert content["next"] is None or set(content["next"]) == {"minutes", "command"}
+
+
+def test_the_fastest_is_named_by_its_topology() -> None:
+    content = values("fastest")
+    assert (content["verdict"], content["best"], content["reference"]) == (
+        "fastest",
+        "dual",
+        "serial",
+    )
+    dual, *_, serial = content["rows"]
+    assert (dual["topology"], dual["ratio"], dual["low"], dual["high"], dual["verdict"]) == (
+        *("dual", 1.19, 1.09, 1.30, "better"),
+    )
+    assert dual["first_token_s"] == [0.74, 0.78]
+    assert (serial["ratio"], serial["low"], serial["verdict"]) == (1.0, None, None)
+    assert content["twin"] == {"ratio": 1.0, "low": 0.99, "high": 1.01, "verdict": "equivalent"}
+    assert content["next"] is None
+
+
+def test_none_is_named_where_none_is_shown() -> None:
+    for name in ("among", "equivalent", "inconclusive", "failed", "only slower"):
+        assert values(name)["best"] is None, name
+    assert values("the reference is fastest")["best"] == "serial"
+
+
+def test_what_is_open_comes_with_a_command() -> None:
+    following = values("inconclusive")["next"]
+    assert following["minutes"] == 9.0
+    assert following["command"].endswith("--config repetitions=12")
+
+
+def test_without_a_comparison_nothing_is_said() -> None:
+    content = as_values(None, SETTING)
+    assert set(content) == KEYS
+    assert (content["best"], content["rows"], content["verdict"]) == (None, [], "not_measured")

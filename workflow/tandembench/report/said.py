@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from tandembench.analysis.findings import Answer, Estimate, Row, States, Versus
 from tandembench.report.formats import (
@@ -100,7 +101,7 @@ def said(answer: Answer, setting: Setting) -> Said:
         do=_do(answer),
         trust=_trust(answer),
         onward=onward(answer, setting),
-        about=about(setting),
+        about=say("about", "one", work=setting.work, model=setting.model, where=setting.where),
     )
 
 
@@ -123,7 +124,8 @@ def ratio_of(row: Row) -> Estimate | None:
 
 def onward(answer: Answer, setting: Setting) -> Onward | None:
     """What to measure next; None where nothing was measured that could be measured again."""
-    command, again = setting.command, f"session={_next_label(setting.sessions)}"
+    label = next(f"s{n}" for n in count(1) if f"s{n}" not in setting.sessions)
+    command, again = setting.command, f"session={label}"
     open_ = None if answer.busy else answer.next
     if open_ is None:
         if not answer.rounds or not command:
@@ -137,11 +139,10 @@ def onward(answer: Answer, setting: Setting) -> Onward | None:
         "precision": percent(open_.precision, 0),
     }
     if open_.repetitions is None:
-        count = open_.sessions or 1
-        took = minutes(60 * open_.minutes / count)
-        sentence = say(
-            "next", "sessions", sessions=counted(count, "more session"), minutes=took, **places
-        )
+        sessions = open_.sessions or 1
+        took = minutes(60 * open_.minutes / sessions)
+        places |= {"sessions": counted(sessions, "more session"), "minutes": took}
+        sentence = say("next", "sessions", **places)
     else:
         sentence = say("next", "blocks", minutes=minutes(60 * open_.minutes), **places)
         again = f"repetitions={open_.repetitions}"
@@ -149,11 +150,6 @@ def onward(answer: Answer, setting: Setting) -> Onward | None:
         if setting.sessions[-1:] not in ((), ("s1",)):
             again += f" session={setting.sessions[-1]}"
     return Onward(sentence, f"{command} --config {again}" if command else None)
-
-
-def about(setting: Setting) -> str:
-    """The line that says what was measured on what."""
-    return say("about", "one", work=setting.work, model=setting.model, where=setting.where)
 
 
 def called(answer: Answer, config_id: str, names: str = "") -> str:
@@ -387,11 +383,3 @@ def _states(states: States) -> str:
         return say("trust_states", "same", **gains, **places)
     apart = {"first": speed(first.value), "second": speed(second.value)}
     return say("trust_states", "mixed", **apart, **places)
-
-
-def _next_label(sessions: Sequence[str]) -> str:
-    """The first of s1, s2 and so on that no session has."""
-    number_ = 1
-    while f"s{number_}" in sessions:
-        number_ += 1
-    return f"s{number_}"

@@ -11,7 +11,6 @@ from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
 from tandembench.files import replacing, replacing_folder
-from tandembench.report.answer_json import as_values
 from tandembench.report.details import Details, details
 from tandembench.report.figures.draw import draw
 from tandembench.report.figures.figure import Figure
@@ -22,6 +21,7 @@ from tandembench.report.render import render
 from tandembench.report.said import Said, said
 from tandembench.report.sections import MOST_ROWS, shown
 from tandembench.report.setting import setting_of
+from tandembench.report.show import as_values
 from tandembench.study.hypotheses import Hypothesis
 from tandembench.text import as_json
 
