@@ -85,17 +85,15 @@ def audit(claims: Claims, sources: Mapping[str, Source]) -> list[Judged]:
     judged = []
     for claim in claims.claims:
         about_runs = claim.said.kind in ("aggregate", "config_row", "arithmetic")
-        values = tuple(_placed(value, context, about_runs) for value in claim.values)
-        verdicts = [one.verdict for one in values] or ["unsupported"]
-        judged.append(Judged(claim, min(verdicts, key=VERDICTS.index), values))
+        outcomes: list[Outcome] = []
+        for value in claim.values:
+            try:
+                outcomes.append(judge(value, context, about_runs))
+            except Unreadable as error:
+                raise TandemError(str(error), where=value.where, fix=error.fix) from None
+        verdicts = [one.verdict for one in outcomes] or ["unsupported"]
+        judged.append(Judged(claim, min(verdicts, key=VERDICTS.index), tuple(outcomes)))
     return judged
-
-
-def _placed(value: Value, context: Context, of_runs: bool) -> Outcome:
-    try:
-        return judge(value, context, of_runs)
-    except Unreadable as error:
-        raise TandemError(str(error), where=value.where, fix=error.fix) from None
 
 
 def counts(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:

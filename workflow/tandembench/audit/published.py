@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
@@ -55,12 +55,7 @@ def against_runs(
 ) -> AgainstRuns:
     """Every printed cell that the runs could give, and what they give."""
     rows = checks(printed, runs, executions)
-    by_scope: dict[str, list[Checked]] = {}
-    by_section: dict[str, list[Checked]] = {}
-    for row in sorted(rows, key=lambda row: SCOPES.index(row["scope"])):
-        by_scope.setdefault(row["scope"], []).append(row)
-    for row in rows:
-        by_section.setdefault(f"{row['report']} {row['section']}", []).append(row)
+    in_order = sorted(rows, key=lambda row: SCOPES.index(row["scope"]))
     left = Counter((_scope(one), one["metric"]) for one in printed if one["value"] is not None)
     left.subtract((one["scope"], one["metric"]) for one in rows)
     unchecked: dict[str, Totals] = {}
@@ -68,8 +63,8 @@ def against_runs(
         if n:
             unchecked.setdefault(scope, {})[metric] = n
     return {
-        "scopes": {scope: _totals(own) for scope, own in by_scope.items()},
-        "sections": {section: _totals(own) for section, own in by_section.items()},
+        "scopes": _totals((row["scope"], row) for row in in_order),
+        "sections": _totals((f"{row['report']} {row['section']}", row) for row in rows),
         "unchecked": unchecked,
         "rows": rows,
     }
@@ -137,15 +132,23 @@ def _scope(cell: Cell) -> str:
     return "timeline" if cell["metric"] in _TIMELINE else cell["scope"]
 
 
-def _totals(rows: Sequence[Checked]) -> Totals:
-    subjects = {row["subject"] for row in rows}
-    agree = sum(row["agrees"] for row in rows)
-    absent = sum(row["computed"] is None for row in rows)
-    return {
-        "checked": len(rows),
-        "agree": agree,
-        "contradicted": len(rows) - agree - absent,
-        "absent": absent,
-        "subjects": len(subjects),
-        "subjects_agree": len(subjects - {row["subject"] for row in rows if not row["agrees"]}),
-    }
+def _totals(named: Iterable[tuple[str, Checked]]) -> dict[str, Totals]:
+    """How many rows of each name agree."""
+    groups: dict[str, list[Checked]] = {}
+    for name, row in named:
+        groups.setdefault(name, []).append(row)
+    found = {}
+    for name, rows in groups.items():
+        subjects = {row["subject"] for row in rows}
+        wrong = {row["subject"] for row in rows if not row["agrees"]}
+        agree = sum(row["agrees"] for row in rows)
+        absent = sum(row["computed"] is None for row in rows)
+        found[name] = {
+            "checked": len(rows),
+            "agree": agree,
+            "contradicted": len(rows) - agree - absent,
+            "absent": absent,
+            "subjects": len(subjects),
+            "subjects_agree": len(subjects - wrong),
+        }
+    return found

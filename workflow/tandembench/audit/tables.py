@@ -20,23 +20,14 @@ _NEEDED = (
     *("model", "endpoint", "n_steps", "overlap_s"),
 )
 OPTIONS = {"num_gpu": "layers", "num_ctx": "tokens", "temperature": ""}
-# Columns that reports speak of and datasets have only by agent: unit, and what they mean.
-DERIVED: Mapping[str, tuple[str, str]] = {
-    **{name: (unit, f"{name} of the first agent that has one") for name, unit in OPTIONS.items()},
-    **{f"{name}_max": (unit, f"largest {name} of all agents") for name, unit in OPTIONS.items()},
-    "block": ("", "number of the block: one repetition of a comparison in a session"),
-    "ended_at": ("time", "when the run ended: started_at + wall_s"),
-    "first_token_delta_s": ("s", "mean first token over calls: first agent less second"),
-    "server_rate_delta_tokens_per_s": (
-        "tokens/s",
-        "answer tokens over the server's decode seconds: second agent less first",
-    ),
-    "ttft_rise_s": ("s", "largest ttft_s of an agent over that agent's median"),
-    "load_min_s": ("s", "smallest load_s of the run's agents"),
-    "model": ("", "the model, or models, that the agents asked for"),
-    "endpoints": ("servers", "number of servers that the agents asked"),
-    "n_steps": ("", "LLM calls of an agent, the most"),
-    "overlap_s": ("s", "decoding of the first agent while another decodes"),
+# Columns that reports speak of and datasets have only by agent, with their units; the manual,
+# resources/claims/README.md, says what they mean.
+DERIVED: Mapping[str, str] = {
+    **OPTIONS,
+    **{f"{name}_max": unit for name, unit in OPTIONS.items()},
+    **{"block": "", "ended_at": "time", "model": "", "endpoints": "servers", "n_steps": ""},
+    **{"ttft_rise_s": "s", "load_min_s": "s", "overlap_s": "s", "first_token_delta_s": "s"},
+    "server_rate_delta_tokens_per_s": "tokens/s",
 }
 _OF_PRINT = ("report", "section", "table", "scope", "subject", "statistic", "printed", "note")
 
@@ -114,4 +105,4 @@ def columns(table: Table) -> dict[str, str]:
     found = {one.name: kinds.get(one.kind, one.unit) for one in declared}
     if table == "executions":
         return found | OPTIONS | {"block": ""}
-    return found | {name: unit for name, (unit, _) in DERIVED.items()}
+    return {**found, **DERIVED}
