@@ -377,7 +377,7 @@ def test_the_command_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.M
     lines = done.stdout.splitlines()
     assert lines[0] == "mine@1.0.0: resources/baselines/mine/1.0.0"
     (left_out,) = (line for line in lines if line.startswith("left out: "))
-    assert "not a run (.md) 1" in left_out
+    assert "no run (.md) 1" in left_out
     assert "summary.json" in left_out
     path.write_text("{")
     done = CliRunner().invoke(main, command)

@@ -9,9 +9,10 @@ says, in local time without a zone. Source: the authors' public folders and thei
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -45,6 +46,7 @@ from tandembench.study.spec import Scenario
 from tandembench.text import sanitise
 
 LOG = "test_execution_log.json"
+_FLAG_NOTE = "contention_source is the source's own flag, whatever its report says that it means."
 _PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
 
 
@@ -175,29 +177,37 @@ def _read(path: Path, kind: type[_Content]) -> _Content:
         raise bad(path, sanitise(f"'{place}': {what}" if place else what)) from None
 
 
-def read_rust(root: Path) -> Imported:
-    """All runs below ``root``. TandemError names a run that is damaged."""
+def _imported(
+    root: Path, read_run: Callable[[Path], SourceRun | None], notes: tuple[str, ...]
+) -> Imported:
+    """What ``read_run`` makes of all files below ``root``; None is a file that is no run."""
     runs = []
     skipped: Counter[str] = Counter()
     for path in files_below(root):
-        if path.name == "metrics.json":
-            runs.append(_rust_run(root, path))
-        elif path.name == "summary.json":
-            skipped["roll-up of a config (summary.json): made from its runs"] += 1
+        if run := read_run(path):
+            runs.append(run)
+        elif path.suffix == ".json":
+            skipped[f"no run ({path.name}): made from the runs, or about them"] += 1
         else:
-            skipped[f"not a run ({path.suffix or path.name})"] += 1
+            skipped[f"no run ({path.suffix or path.name})"] += 1
+    return Imported(tuple(runs), skipped, (*notes, _FLAG_NOTE))
+
+
+def read_rust(root: Path) -> Imported:
+    """All runs below ``root``. TandemError names a run that is damaged."""
     notes = (
         "The duration of each agent and the wall time are those of the source.",
         "decode_s is the server's decode time. Prompt tokens were not counted. An agent's start is"
         " its end less its duration.",
-        "contention_source is the source's own flag, whatever its report says that it means.",
         "Prompts, labels, system_info with the host name, run_number, and what was computed from"
         " the rest (aggregate_metrics, rates, deltas) were left out of each run.",
     )
-    return Imported(tuple(runs), skipped, notes)
+    return _imported(root, partial(_rust_run, root), notes)
 
 
-def _rust_run(root: Path, path: Path) -> SourceRun:
+def _rust_run(root: Path, path: Path) -> SourceRun | None:
+    if path.name != "metrics.json":
+        return None
     run = _read(path, _RustRun)
     folders = path.relative_to(root).parts[:-1]
     numbered = [i for i, part in enumerate(folders) if re.fullmatch(r"run_\d+", part)]
@@ -249,46 +259,39 @@ def read_python(root: Path) -> Imported:
         what = f"no {LOG}, the only place that names the scenario of each test"
         raise TandemError(what, where=str(root), fix="name the folder of results with it")
     tests = {test.test_id: test for test in _read(root / LOG, _Log).test_results}
-    runs = []
-    skipped: Counter[str] = Counter()
-    for path in files_below(root):
-        match = re.fullmatch(
-            r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
-        )
-        if match:
-            phase, test, number = map(int, match.groups())
-            if test not in tests:
-                raise bad(path, f"{LOG} has no test {test}")
-            runs.append(_python_run(path, phase, number, tests[test]))
-        elif path.suffix == ".json":
-            skipped[f"no run ({path.name}): made from the runs, or about them"] += 1
-        else:
-            skipped[f"not a run ({path.suffix or path.name})"] += 1
     notes = (
         "Agents report sums and means over their calls. The wait for first tokens is known as a"
         " sum, not for the first call, and decoding is not separate from the rest.",
         "Start times are local times without a zone, taken for UTC. Those within a test follow"
         " from the wall times of its runs. They tell the order, not the time of day.",
-        "contention_source is the source's own flag, whatever its report says that it means.",
         "Chimera's constants and citations, fields that were never filled, and what was computed"
         " from the rest (rates, deltas, 95th percentiles of two values) were left out.",
     )
-    return Imported(tuple(_in_time(runs)), skipped, notes)
+    imported = _imported(root, partial(_python_run, root, tests), notes)
+    return replace(imported, runs=tuple(_in_time(imported.runs)))
 
 
-def _python_run(path: Path, phase: int, number: int, test: _Test) -> SourceRun:
+def _python_run(root: Path, tests: Mapping[int, _Test], path: Path) -> SourceRun | None:
+    match = re.fullmatch(
+        r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
+    )
+    if not match:
+        return None
+    phase, test_id, number = map(int, match.groups())
+    if test_id not in tests:
+        raise bad(path, f"{LOG} has no test {test_id}")
     run = _read(path, _PythonRun)
     agents = (
         ("collector", run.collector, run.collector_s, run.collector_url),
         ("insight", run.insight, run.insight_s, run.insight_url),
     )
     return SourceRun(
-        place=f"phase_{phase}_test_{test.test_id:03d}",
+        place=f"phase_{phase}_test_{test_id:03d}",
         phase=_PHASES.get(f"phase{phase}", f"phase{phase}"),
-        scenario=test.scenario,
+        scenario=tests[test_id].scenario,
         repetition=number,
         wall_s=run.wall_s,
-        started_at=test.start_time,
+        started_at=tests[test_id].start_time,
         agents=tuple(_python_agent(*agent) for agent in agents),
         contention=run.contention,
     )
@@ -301,7 +304,7 @@ def _python_agent(name: str, agent: _PythonAgent, duration_s: float, url: str) -
     return SourceAgent(name=name, endpoint=url, duration_s=duration_s, first_token_s=sum_s, **given)
 
 
-def _in_time(runs: list[SourceRun]) -> Iterator[SourceRun]:
+def _in_time(runs: Iterable[SourceRun]) -> Iterator[SourceRun]:
     """Runs of a test one after the other, from the test's start on."""
     elapsed: Counter[str] = Counter()
     for run in sorted(runs, key=lambda run: (run.place, run.repetition)):

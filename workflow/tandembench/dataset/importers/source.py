@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.study.ids import LETTERS, SCENARIO_SHORT
+from tandembench.study.ids import LETTERS, OF_THE_LOAD, SCENARIO_SHORT
 from tandembench.study.spec import Topology
 
 # The study's names of what a model is asked with, each with its letter in an id. A study's models
@@ -148,17 +148,19 @@ def config_ids(runs: Sequence[SourceRun]) -> dict[str, str]:
     cells: dict[str, SourceRun] = {}
     for run in runs:
         cells.setdefault(run.place, run)
+
+    def has_another_name(cell: tuple[str, SourceRun]) -> bool:
+        place, run = cell
+        return not place.rsplit("/", 1)[-1].startswith(SCENARIO_SHORT[run.scenario])
+
     ids: dict[str, str] = {}
     # A folder that is called like its scenario comes first to the name that both could have.
-    for place, run in sorted(cells.items(), key=lambda cell: not _called_so(*cell)):
+    for place, run in sorted(cells.items(), key=has_another_name):
         if run.config_id is not None:
             ids[place] = run.config_id
             continue
-        beside = [
-            other
-            for other in cells.values()
-            if (other.phase, other.scenario) == (run.phase, run.scenario)
-        ]
+        kind = run.phase, run.scenario
+        beside = [other for other in cells.values() if (other.phase, other.scenario) == kind]
         words = _words(run, beside)
         name = "-".join([SCENARIO_SHORT[run.scenario], *words])
         if run.phase == "validation" or run.phase.startswith(RUNTIME):
@@ -174,16 +176,15 @@ def config_ids(runs: Sequence[SourceRun]) -> dict[str, str]:
     return ids
 
 
-def _called_so(place: str, run: SourceRun) -> bool:
-    return place.rsplit("/", 1)[-1].startswith(SCENARIO_SHORT[run.scenario])
-
-
 def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
+    def values_of(one: SourceRun, option: str) -> tuple[float | None, ...]:
+        return tuple(agent.options.get(option) for agent in one.agents)
+
     words = []
     for option, letter in OPTIONS.items():
-        values = _values(run, option)
-        varied = len({_values(other, option) for other in beside}) > 1
-        of_the_load = option in ("num_gpu", "num_ctx")
+        values = values_of(run, option)
+        varied = len({values_of(other, option) for other in beside}) > 1
+        of_the_load = option in OF_THE_LOAD
         if set(values) == {None} or not (varied or of_the_load):
             continue
         if run.scenario == "baseline_vs_chimera":
@@ -192,7 +193,3 @@ def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
             values = values[:1]
         words.append(letter + "x".join("default" if v is None else str(v) for v in values))
     return words
-
-
-def _values(run: SourceRun, option: str) -> tuple[float | None, ...]:
-    return tuple(agent.options.get(option) for agent in run.agents)
