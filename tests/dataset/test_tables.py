@@ -164,18 +164,11 @@ def test_a_cut_file_is_refused(tmp_path: Path, kept: int) -> None:
     assert refused(read_table, path).exit_code == 3
 
 
-def test_which_files_are_read(tmp_path: Path) -> None:
-    path = write_run_file(tmp_path / "run.parquet", block())
-    table = read_table(path)
-    # of the first days: a digest of the rows in place of a seal
-    metadata = {key: value for key, value in table.schema.metadata.items() if b"seal" not in key}
-    old = table.replace_schema_metadata({**metadata, b"tandembench.sha256": b"0" * 64})
-    pq.write_table(old, path)
-    assert read_table(path).to_pylist() == table.to_pylist()
-    # another program's, and none
+def test_what_is_no_table_of_this_project_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    assert refused(read_table, path).exit_code == 2
     pq.write_table(pa.table({"a": [1]}), path)
     assert refused(read_table, path).exit_code == 3
-    assert refused(read_table, tmp_path / "none.parquet").exit_code == 2
 
 
 def test_a_failing_write_leaves_the_old_file(

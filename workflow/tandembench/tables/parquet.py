@@ -18,9 +18,7 @@ from tandembench.files import replacing
 from tandembench.tables.columns import Column, arrow_schema
 from tandembench.text import sanitise
 
-_TITLE_KEY, _NOTE_KEY, _SEAL_KEY = b"title", b"tandembench", b"tandembench.seal"
-# Files of the first days have a digest of their rows in place of a seal, or nothing.
-_OLD_KEY = b"tandembench.sha256"
+_NOTE_KEY, _SEAL_KEY = b"tandembench", b"tandembench.seal"
 _OPEN = b"0" * 64
 # The seal as the footer holds it: key, then Thrift's mark of a text of 64 bytes, then the text.
 _MARK = _SEAL_KEY + b"\x18\x40"
@@ -89,24 +87,17 @@ def read_table(path: Path) -> pa.Table:
     try:
         data = path.read_bytes()
         _check_seal(data)
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
-        metadata = table.schema.metadata or {}
-        known = {_TITLE_KEY, _NOTE_KEY, _SEAL_KEY, _OLD_KEY}
-        if _TITLE_KEY not in metadata or metadata.keys() - known:
-            raise ValueError("not a footer of this project's")
+        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
     except FileNotFoundError:
         fix = "run snakemake, which makes it"
         raise TandemError("no such file", where=str(path), fix=fix) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error, "delete it and run snakemake, which makes it again") from None
-    return table
 
 
 def _check_seal(data: bytes) -> None:
     mark = data.rfind(_MARK)
     if mark < 0:
-        if _OLD_KEY in data:
-            return
         raise ValueError("no file of this project's, or its end is gone")
     place = mark + len(_MARK)
     digest = hashlib.sha256(memoryview(data)[:place])
