@@ -1,4 +1,4 @@
-"""Summaries by any grouping: what they hold, what they rest on, and what is possible."""
+"""Summaries: what they hold, what they rest on, and what is possible."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from tandembench.analysis.intervals import mean_interval, ratio_interval
-from tandembench.analysis.summaries import bounds_of, summaries
+from tandembench.analysis.summaries import Summary, bounds_of, summary
 
 
 def some_runs(sessions: int = 1, blocks: int = 4, rounds: int = 1, **columns: Any) -> pd.DataFrame:
@@ -24,43 +24,44 @@ def some_runs(sessions: int = 1, blocks: int = 4, rounds: int = 1, **columns: An
     return pd.DataFrame(places, columns=names).assign(**columns)
 
 
-def test_a_group_has_the_numbers_of_its_runs() -> None:
-    runs = some_runs(blocks=5, scenario=[*"abaaa"], ttft_s=[1.0, 9.0, 2.0, None, 6.0])
-    runs["speedup_true"] = [1.2, None, 1.5, 1.8, 1.2]
-    first, ratio, other = summaries(runs, ["scenario"], ["ttft_s", "speedup_true"])
-    assert (first.group, first.metric, first.n) == (("a",), "ttft_s", 3)
+def summed(runs: pd.DataFrame, metric: str) -> Summary:
+    found = summary(runs, metric)
+    assert found is not None
+    return found
+
+
+def test_the_numbers_of_some_runs() -> None:
+    runs = some_runs(blocks=4, ttft_s=[1.0, 2.0, None, 6.0], speedup_true=[1.2, 1.5, 1.8, 1.2])
+    first = summed(runs, "ttft_s")
+    assert (first.metric, first.n) == ("ttft_s", 3)
     assert (first.mean.mean, first.sd) == (3.0, pytest.approx(math.sqrt(7)))
     assert (first.minimum, first.p50, first.p90, first.maximum) == (1.0, 2.0, None, 6.0)
-    assert ratio.mean == ratio_interval([1.2, 1.5, 1.8, 1.2])
-    # One value has no spread; a metric that is not known of a group has no summary.
-    assert (other.group, other.metric, other.sd, other.mean.low) == (("b",), "ttft_s", None, None)
-    (everything,) = summaries(runs, [], ["ttft_s"])
-    assert (everything.group, everything.n, everything.maximum) == ((), 4, 9.0)
-    assert [one.group for one in summaries(runs, ["scenario", "config_id"], ["ttft_s"])] == [
-        ("a", "dual"),
-        ("b", "dual"),
-    ]
+    assert summed(runs, "speedup_true").mean == ratio_interval([1.2, 1.5, 1.8, 1.2])
+    # One value has no spread; what is not known of any run has no summary.
+    alone = summed(runs[:1], "ttft_s")
+    assert (alone.sd, alone.mean.low) == (None, None)
+    assert summary(runs[2:3], "ttft_s") is None
 
 
 def test_an_interval_rests_on_sessions_else_on_blocks() -> None:
     values = np.random.default_rng(1).normal(5, 1, 24)
     by_sessions = some_runs(4, 2, 3, decode_s=values)
-    (found,) = summaries(by_sessions, [], ["decode_s"])
+    found = summed(by_sessions, "decode_s")
     assert found.mean == mean_interval(values.tolist(), by_sessions["session"].tolist())
     assert (found.mean.basis, found.mean.n, found.n) == ("sessions", 4, 24)
-    (found,) = summaries(some_runs(1, 8, 3, decode_s=values), [], ["decode_s"])
+    found = summed(some_runs(1, 8, 3, decode_s=values), "decode_s")
     means = values.reshape(8, 3).mean(axis=1)
     assert (found.mean.basis, found.mean.n) == ("within", 8)
     assert found.mean.low == pytest.approx(stats.ttest_1samp(means, 0).confidence_interval().low)
     # Two blocks show no spread worth the name: then rounds are all there is.
-    (found,) = summaries(some_runs(1, 2, 12, decode_s=values), [], ["decode_s"])
+    found = summed(some_runs(1, 2, 12, decode_s=values), "decode_s")
     assert found.mean.n == 24
 
 
 def test_the_slowest_tenth_needs_64_values() -> None:
     values = np.arange(64.0)
-    (few,) = summaries(some_runs(blocks=63, ttft_s=values[:63]), [], ["ttft_s"])
-    (enough,) = summaries(some_runs(blocks=64, ttft_s=values), [], ["ttft_s"])
+    few = summed(some_runs(blocks=63, ttft_s=values[:63]), "ttft_s")
+    enough = summed(some_runs(blocks=64, ttft_s=values), "ttft_s")
     assert (few.p90, enough.p90) == (None, pytest.approx(56.7))
 
 
@@ -79,7 +80,7 @@ def test_no_interval_holds_what_is_impossible(metric: str, values: list[float]) 
     free = mean_interval(values)
     bounds = bounds_of(metric)
     assert bounds is not None
-    (found,) = summaries(some_runs(blocks=3, **{metric: values}), [], [metric])
+    found = summed(some_runs(blocks=3, **{metric: values}), metric)
     assert free.low is not None
     assert free.high is not None
     assert found.mean.low == max(free.low, bounds[0])

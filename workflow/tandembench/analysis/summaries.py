@@ -1,7 +1,6 @@
-"""Metrics summarised by whatever groups runs: scenario, phase, agent, config. Pure."""
+"""What a metric comes to in some runs: of a scenario, a phase, an agent or a config. Pure."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +34,12 @@ _BLOCK = ["session", "invocation", "comparison", "config_id", "repetition", "att
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the ``n`` known values of ``metric`` come to in one group, in the metric's unit.
+    """What the ``n`` known values of ``metric`` come to in some runs, in its unit.
 
     ``mean`` is geometric for a ratio; its interval rests on sessions or lies within one or two.
     ``sd`` (n - 1) is None for one value, ``p90`` for fewer than 64.
     """
 
-    group: tuple[str, ...]
     metric: str
     n: int
     mean: Interval
@@ -52,30 +50,17 @@ class Summary:
     maximum: float
 
 
-def summaries(runs: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) -> tuple[Summary, ...]:
-    """Every metric in every group of the ``by`` columns, in the order of their first rows.
+def summary(runs: pd.DataFrame, metric: str) -> Summary | None:
+    """One metric of these runs, or executions; None where it is not known of any.
 
-    Without ``by`` all rows are one group. Takes the rows as they are: leave out what is not valid,
-    twins, and solos before. Where nothing is known of a metric there is no Summary.
+    Takes the rows as they are: leave out what is not valid, twins and solos before.
     """
-    groups = runs.groupby([*by], sort=False, observed=True, dropna=False) if by else [((), runs)]
-    return tuple(
-        found
-        for key, own in groups
-        for metric in metrics
-        if (found := summary(own, metric, tuple(map(str, key)))) is not None
-    )
-
-
-def summary(runs: pd.DataFrame, metric: str, group: tuple[str, ...] = ()) -> Summary | None:
-    """One metric of all these runs; None where it is not known of any."""
     values = runs[metric].to_numpy(dtype=float, na_value=np.nan)
     known = ~np.isnan(values)
     if not known.any():
         return None
     values = values[known]
     return Summary(
-        group=group,
         metric=metric,
         n=len(values),
         mean=_mean(metric, values.tolist(), runs[known]),
