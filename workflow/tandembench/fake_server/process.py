@@ -25,7 +25,7 @@ def fake_process(behaviour: Behaviour, log: Path | None = None) -> Iterator[str]
     """The URL of a fake server that runs as long as the body; its ``log`` is whole after that.
 
     The socket is open before the process is there, so that no request can come too early. The
-    process ends with its standard input, and so with this one too.
+    process ends with its standard input, and so with this one, however that ends.
     """
     with listen() as listener:
         url = url_of(listener)

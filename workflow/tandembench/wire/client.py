@@ -336,8 +336,8 @@ async def _refuse(response: httpcore.Response) -> None:
     """StreamFault: what the server says instead of a stream."""
     status = response.status
     if 300 <= status < 400:
-        to = dict(response.headers).get(b"location") or dict(response.headers).get(b"Location")
-        raise StreamFault("redirect", f"to {(to or b'?').decode('latin-1')}")
+        headers = {name.lower(): value for name, value in response.headers}
+        raise StreamFault("redirect", f"to {headers.get(b'location', b'?').decode('latin-1')}")
     said = b""
     # The status alone is a reason: neither an endless page nor a cut one may hide it.
     with suppress(*_NO_ANSWER):
