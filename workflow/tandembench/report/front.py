@@ -14,7 +14,6 @@ from tandembench.analysis.service import losses, services
 from tandembench.dataset.load import Dataset
 from tandembench.report.attribution import AttributionSection
 from tandembench.report.baselines import Baseline
-from tandembench.report.choice import choice
 from tandembench.report.details import Details
 from tandembench.report.formats import counted, interval, listed, percent, text
 from tandembench.report.options import option_sentences
@@ -22,21 +21,13 @@ from tandembench.report.said import Said, called, ordered, said
 from tandembench.report.sections import Points, Section, Shown, section, table
 from tandembench.report.setting import setting_of
 from tandembench.report.trust import trust
-from tandembench.report.why import why
+from tandembench.report.why import choice, why
 from tandembench.report.words import say
 
 # Lines of a list, and other comparisons, that page one shows; the details have all.
 _MOST = 12
 # Configs of the decision that the estimator's table lists.
 _MOST_READ = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Other:
-    """Another comparison of the study, in one sentence."""
-
-    comparison: str
-    headline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +39,7 @@ class Front:
     warnings: tuple[str, ...]
     said: Said | None
     answer: Section
-    others: tuple[Other, ...]
-    more_others: int
+    others: Section
     sections: tuple[Section, ...]
 
 
@@ -73,10 +63,7 @@ def front(
         warnings=_warnings(held, len(details.fingerprints["machines"])),
         said=spoken,
         answer=section("", *(one for one in figures if one.name == "makespan")),
-        others=tuple(
-            Other(one.comparison, _said(dataset, one).headline) for one in answers[1 : _MOST + 1]
-        ),
-        more_others=max(len(answers) - 1 - _MOST, 0),
+        others=_others(dataset, answers[1:]),
         sections=tuple(one for one in sections if one.parts),
     )
 
@@ -86,6 +73,18 @@ def _nothing(runs: pd.DataFrame) -> str:
     if runs.empty:
         return say("not_measured", "nothing")
     return say("not_measured", "apart" if runs["valid"].any() else "failed")
+
+
+def _others(dataset: Dataset, answers: Sequence[Answer]) -> Section:
+    """Other comparisons of the study, in one sentence each."""
+    points = tuple(f"{one.comparison}: {_said(dataset, one).headline}" for one in answers[:_MOST])
+    left_out = len(answers) - _MOST
+    return section(
+        "",
+        say("note", "others") if answers else None,
+        Points(points),
+        say("more", "comparisons", n=str(left_out)) if left_out > 0 else None,
+    )
 
 
 def _said(dataset: Dataset, answer: Answer) -> Said:
