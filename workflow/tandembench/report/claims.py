@@ -1,6 +1,5 @@
 """The command `tandembench claims`: an audit as Markdown or JSON."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from tandembench.audit.claims import KINDS, Claims, open_claims
 from tandembench.audit.judge import VERDICTS, WORDS, Judged, counts
 from tandembench.files import replacing
 from tandembench.report.render import render
-from tandembench.text import sanitise
+from tandembench.text import as_json, sanitise
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,9 +42,11 @@ def check(
     folder, called after one of the data that FILE speaks of; tr114=NAME says so of any other.
     Without data only the report's own arithmetic is checked.
     """
-
     of_file, judged = check_claims(file, data + more)
-    text = as_json(judged) if style == "json" else as_markdown(of_file, judged, data + more)
+    names = data + more
+    text = (
+        as_markdown(of_file, judged, names) if style == "markdown" else as_json(as_values(judged))
+    )
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -59,36 +60,30 @@ def check(
 @click.argument("file", type=_PATH)
 def list_claims(file: Path) -> None:
     """List the claims in FILE: id, section, kind and what is claimed, a line each."""
-
     for one in open_claims(file).keys.claims:
         click.echo(sanitise(f"{one.id}  {one.section}  {one.kind}  {one.paraphrase}", 400))
 
 
-def as_json(judged: Sequence[Judged]) -> str:
+def as_values(judged: Sequence[Judged]) -> dict[str, object]:
     """What programs read; all lists of a claim go value by value."""
-
-    content = {
-        "claims": [
-            {
-                "id": one.claim.said.id,
-                "section": one.claim.said.section,
-                "kind": one.claim.said.kind,
-                "verdict": one.verdict,
-                "verdicts": [value.verdict for value in one.values],
-                "published": [value.text for value in one.claim.values],
-                "recomputed": [value.recomputed for value in one.values],
-                "how": one.how,
-            }
-            for one in judged
-        ],
-        "counts": counts(judged),
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    claims = [
+        {
+            "id": one.claim.said.id,
+            "section": one.claim.said.section,
+            "kind": one.claim.said.kind,
+            "verdict": one.verdict,
+            "verdicts": [value.verdict for value in one.values],
+            "published": [value.text for value in one.claim.values],
+            "recomputed": [value.recomputed for value in one.values],
+            "how": one.how,
+        }
+        for one in judged
+    ]
+    return {"claims": claims, "counts": counts(judged)}
 
 
 def as_markdown(claims: Claims, judged: Sequence[Judged], data: Sequence[str]) -> str:
     """What a person reads: counts, the contradicted claims, then all others by section."""
-
     wrong = [one for one in judged if one.verdict == "contradicted"]
     sections = [
         {"name": name, "about": about, "claims": rest}
