@@ -66,10 +66,8 @@ def locked(
 
     TandemError names the line of ``study_file`` whose model is not pinned.
     """
-    where, write = (
-        f"{study_file}:{comparison.line}",
-        f"run: tandembench servers lock {study_file} --write",
-    )
+    where = f"{study_file}:{comparison.line}"
+    write = f"run: tandembench servers lock {study_file} --write"
     entry: Embedded | Ollama | OpenAI | None = getattr(lock, study.engine)
     if entry is None:
         raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=write)
@@ -77,9 +75,8 @@ def locked(
     for model in sorted(models - set(entry.models)):
         what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
         fix = f"pinned models: {', '.join(entry.models) or 'none'}"
-        raise TandemError(
-            what, where=where, fix=fix if study.engine == "embedded" else f"{write} ({fix})"
-        )
+        fix = fix if study.engine == "embedded" else f"{write} ({fix})"
+        raise TandemError(what, where=where, fix=fix)
     # Where a file was fetched from does not matter to what it measures; its digest does.
     digests = {
         model: pinned.sha256 if isinstance(pinned, ModelFile) else pinned

@@ -78,20 +78,13 @@ class RunSpec:
     def from_json(cls, text: str) -> "RunSpec":
         """The RunSpec that ``text`` holds; ValueError, TypeError or KeyError if it holds none."""
         values = json.loads(text)
-        configs = tuple(
-            ConfigSpec(
-                **{
-                    **config,
-                    "servers": tuple(config["servers"]),
-                    "agents": tuple(
-                        AgentSpec(**{**agent, "prompts": tuple(agent["prompts"])})
-                        for agent in config["agents"]
-                    ),
-                }
-            )
-            for config in values["configs"]
-        )
-        return cls(**{**values, "configs": configs})
+        for config in values["configs"]:
+            for agent in config["agents"]:
+                agent["prompts"] = tuple(agent["prompts"])
+            config["agents"] = tuple(AgentSpec(**agent) for agent in config["agents"])
+            config["servers"] = tuple(config["servers"])
+        values["configs"] = tuple(ConfigSpec(**config) for config in values["configs"])
+        return cls(**values)
 
     @property
     def digest(self) -> str:
