@@ -28,7 +28,7 @@ ORDER = (
     ("diff",),
     ("report",),
     ("project",),
-    ("plan", "select"),
+    ("plan",),
     ("cli",),
     ("__main__",),
 )

@@ -94,7 +94,7 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
             reasons.append(f"{other} ({there} there, {', '.join(ours[what])} here)")
     if set(dataset.runs["work_policy"]) == {"fixed"}:
         reasons.append("other work (answers end by themselves there, all are of fixed length here)")
-    runs = dataset.runs[dataset.runs["valid"]]
+    runs = dataset.runs[dataset.runs["valid"] & ~dataset.runs["twin"].astype(bool)]
     measured = [one for one in TOPOLOGIES if one in set(runs["topology"])]
     served = next((words for words in _SERVED if words in said.get("ollama", "")), None)
     alike = [one for one in measured if served is None or one in _SERVED[served]]

@@ -20,10 +20,12 @@ def rates(runs: pa.Table, executions: pa.Table) -> pa.Table:
     """The table ``rates``: each topology, then its scenarios.
 
     From valid runs of two agents in which no model was loaded, where stamps tell who decoded
-    when. A group that cannot tell the two rates apart has no row.
+    when; second runs of twins are left out. A group that cannot tell the two rates apart has no
+    row.
     """
     of_runs = runs.select([*_KEY, "valid", "cold", "n_agents"]).to_pandas()
-    warm = of_runs[of_runs["valid"] & of_runs["cold"].ne(True) & of_runs["n_agents"].eq(2)]
+    once = of_runs["valid"] & ~of_runs["twin"].astype(bool)
+    warm = of_runs[once & of_runs["cold"].ne(True) & of_runs["n_agents"].eq(2)]
     names = ["mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"]
     known = executions.select([*_KEY, *names]).to_pandas().merge(warm[_KEY], on=_KEY)
     known = known[known["mode"] == "concurrent"].dropna(subset=["overlap_s", "answer_tokens"])
