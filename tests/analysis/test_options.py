@@ -51,7 +51,8 @@ def measured(folder: Path, blocks: Blocks, **study: Any) -> Dataset:
 
 
 def of(data: Dataset) -> tuple[Option, ...]:
-    return options(data.runs, data.executions, checks(data.executions), 0.05)
+    sides = served(data.executions)
+    return options(data.runs, data.executions, checks(data.executions), sides, 0.05)
 
 
 def compared(folder: Path, blocks: Blocks) -> tuple[Option, ...]:
@@ -247,7 +248,7 @@ def test_no_block_is_no_comparison() -> None:
         arrow_schema(columns, "").empty_table().to_pandas().astype({"valid": bool, "twin": bool})
         for columns in (STUDY_RUNS, EXECUTIONS)
     )
-    assert options(runs, executions, [], 0.05) == groups(runs, 0.05, {}, []) == ()
+    assert options(runs, executions, [], {}, 0.05) == groups(runs, 0.05, {}, []) == ()
 
 
 def test_options_of_foreign_names_and_values_forge_nothing(tmp_path: Path) -> None:

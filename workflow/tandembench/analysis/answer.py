@@ -147,7 +147,10 @@ def _reference(runs: pd.DataFrame, topology: str) -> str:
 
 def served(executions: pd.DataFrame) -> dict[str, Side]:
     """How each config is served, by what its valid executions say."""
-    shared = executions[executions["valid"] & ~executions["twin"].astype(bool)]
+    columns = ["config_id", "server", "threads", "engine", "placement", "deployment"]
+    known = executions["valid"] & ~executions["twin"].astype(bool)
+    # Repetitions say the same thing again.
+    shared = executions.loc[known, columns].drop_duplicates()
     sides = {}
     for name, own in shared.groupby("config_id", sort=False):
         threads = own.drop_duplicates("server")["threads"]

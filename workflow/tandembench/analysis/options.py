@@ -12,7 +12,6 @@ from typing import Literal
 
 import pandas as pd
 
-from tandembench.analysis.answer import served
 from tandembench.analysis.compare import pair_fit, versus
 from tandembench.analysis.findings import Estimate, Versus
 from tandembench.analysis.intervals import Interval, holm
@@ -26,6 +25,8 @@ _FIRST = ("temperature", "num_ctx", "num_gpu")
 _TIMINGS = ["ttft_s", "decode_rate_tokens_per_s"]
 # What is compared beside the gain, as ratios to the lowest value; wall times of fixed work only.
 BESIDE = ("efficiency_estimate", *_TIMINGS, "wall_s")
+_ALIKE = ["scenario", "topology", "work_policy", "engine"]
+_OF_AGENTS = ["agent", "max_tokens", "threads"]
 _MEANS = ("speedup_estimate", "efficiency_estimate", "ttft_s", "aggregate_tokens_per_s")
 # An option's value for each agent, as JSON text, None where it was not asked for.
 _Value = tuple[str | None, ...]
@@ -98,18 +99,22 @@ class _Varied:
 
 
 def options(
-    runs: pd.DataFrame, executions: pd.DataFrame, settings: Sequence[Check], margin: float
+    runs: pd.DataFrame,
+    executions: pd.DataFrame,
+    settings: Sequence[Check],
+    sides: Mapping[str, Side],
+    margin: float,
 ) -> tuple[Option, ...]:
     """One for each option and set of its values that configs alike in all else hold.
 
     Each value is compared with the lowest one, round by round; all values of all options are one
-    family (Holm). ``settings`` are the checks of the executions.
+    family (Holm). ``settings`` are the checks of the executions, ``sides`` how configs are served.
     """
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     # First token and decode rate of a run are its agents' means; missing if one's is.
     means = shared.groupby(RUN)[_TIMINGS].mean(skipna=False).reset_index()
     valid = runs[runs["valid"]].merge(means, on=RUN)
-    sides, varied = served(executions), [*_varied(valid, shared)]
+    varied = [*_varied(valid, shared)]
     loose = [one.not_applied(settings) for one in varied]
     gains = [
         [] if not_applied else _fits(one, valid, "speedup_true", sides)
@@ -129,7 +134,17 @@ def _varied(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Varied]:
     So every value of a comparison stands beside the same other options. Of replicates, which
     agree in every option, the config with most valid runs counts, then the smallest id.
     """
-    agents = shared.drop_duplicates(["config_id", "agent_index"]).sort_values("agent_index")
+    columns = [
+        "config_id",
+        "agent_index",
+        *_ALIKE,
+        *_OF_AGENTS,
+        "options_asked",
+        "model",
+        "endpoint",
+    ]
+    agents = shared.drop_duplicates(["config_id", "agent_index"])[columns]
+    agents = agents.sort_values("agent_index")
     counts = valid["config_id"].value_counts().to_dict()
     by_id = {str(name): rows for name, rows in agents.groupby("config_id") if name in counts}
     configs = [
@@ -156,10 +171,10 @@ def _alike(agents: pd.DataFrame) -> tuple[object, ...]:
     first = agents.iloc[0]
     # The port of a server of our own says nothing: it is another one each time.
     ports = [] if first["engine"] == "embedded" else ["endpoint"]
-    of_agents = agents[["agent", "max_tokens", "threads", *ports]].to_numpy().ravel().tolist()
+    of_agents = agents[[*_OF_AGENTS, *ports]].to_numpy().ravel().tolist()
     # Imported runs leave some of these out; NaN would be unlike itself.
     known = (None if pd.isna(value) else value for value in of_agents)
-    return (*first[["scenario", "topology", "work_policy", "engine"]], *known)
+    return (*first[_ALIKE], *known)
 
 
 def _values(agents: pd.DataFrame) -> dict[str, _Value]:

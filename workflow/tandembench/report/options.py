@@ -35,7 +35,7 @@ def options_section(
     """None where no two configs can be compared."""
     sides = served(executions)
     section = OptionsSection(
-        options(runs, executions, settings, margin),
+        options(runs, executions, settings, sides, margin),
         groups(runs, margin, sides, settings),
         measured_again(runs, phases, margin, sides),
     )
