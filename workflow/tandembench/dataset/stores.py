@@ -24,10 +24,9 @@ from tandembench.dataset.descriptor import NAME, check_hash, file_hash, parse_de
 from tandembench.dataset.versions import (
     Baseline,
     check_name,
-    in_order,
-    is_baseline,
     next_version,
     pick,
+    those_of,
 )
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.text import sanitise
@@ -82,13 +81,10 @@ def open_store(address: str) -> Store:
 
 def stored(store: Store, name: str | None = None) -> list[Baseline]:
     """All baselines, or those of one name, oldest version first; ``folder`` is a path in it."""
-    place = f"{store.prefix}/{name}" if name else store.prefix
-    paths = (Path(path).relative_to(store.prefix) for path in _objects(store, place))
-    return in_order(
-        Baseline(*path.parts[:2], Path(store.prefix, *path.parts[:2]))
-        for path in paths
-        if len(path.parts) == 3 and path.name == NAME and is_baseline(*path.parts[:2])
-    )
+    place = Path(store.prefix, name) if name else Path(store.prefix)
+    descriptors = (Path(path) for path in _objects(store, str(place)) if Path(path).name == NAME)
+    folders = (path.parent for path in descriptors)
+    return those_of(one for one in folders if one.parent.parent == Path(store.prefix))
 
 
 def fetch(

@@ -31,21 +31,17 @@ class Baseline:
 
 def baselines(root: Path = ROOT, name: str | None = None) -> list[Baseline]:
     """All baselines, or those of one name; oldest version first."""
-    return in_order(
+    return those_of(root.glob(f"{name or '*'}/*/"))
+
+
+def those_of(folders: Iterable[Path]) -> list[Baseline]:
+    """The baselines among ``folders``, which may be somebody's other files, by name and version."""
+    named = [
         Baseline(folder.parent.name, folder.name, folder)
-        for folder in root.glob(f"{name or '*'}/*/")
-        if is_baseline(folder.parent.name, folder.name)
-    )
-
-
-def in_order(some: Iterable[Baseline]) -> list[Baseline]:
-    """By name, then by version."""
-    return sorted(some, key=lambda one: (one.name, _number(one.version)))
-
-
-def is_baseline(name: str, version: str) -> bool:
-    """Whether folders of these names hold a baseline, and not somebody's other files."""
-    return is_name(name) and _VERSION.fullmatch(version) is not None
+        for folder in folders
+        if is_name(folder.parent.name) and _VERSION.fullmatch(folder.name)
+    ]
+    return sorted(named, key=lambda one: (one.name, _number(one.version)))
 
 
 def find(text: str, root: Path = ROOT) -> Baseline:
