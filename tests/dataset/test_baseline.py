@@ -203,8 +203,8 @@ def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         == "tandembench: baseline verify: no baseline named; name some, or --all\n"
     )
     (tmp_path / "resources/baselines/mine/3.0.0/runs.parquet").write_bytes(b"PAR1")
-    told = said("verify", "mine", code=3)
-    assert told.startswith("tandembench: resources/baselines/mine/3.0.0/runs.parquet: ")
+    line = said("verify", "mine", code=3)
+    assert line.startswith("tandembench: resources/baselines/mine/3.0.0/runs.parquet: ")
 
 
 def test_the_published_baselines_are_as_they_were_frozen(repository: Path) -> None:

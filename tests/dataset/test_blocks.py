@@ -412,8 +412,8 @@ def test_the_nearest_solo_counts() -> None:
     rows = [*run(1), *run(2), *run(4), *run(6), *run(2, 2)]
     rows += [*solos(2, 1.0), *solos(5, 1.6), *solos(2, 0.8, 2)]
     runs, _ = block_rows(rows, "main")
-    found = {(run["round"], run["attempt"]): run["antt"] for run in runs if run["valid"]}
-    assert found == {
+    antt = {(run["round"], run["attempt"]): run["antt"] for run in runs if run["valid"]}
+    assert antt == {
         (1, 1): near(2.0),  # of round 2, and the same attempt
         (2, 1): near(2.0),
         (4, 1): near(1.25),
@@ -425,8 +425,8 @@ def test_the_nearest_solo_counts() -> None:
 @pytest.mark.parametrize(("endpoint", "basis"), [("same", "paired"), ("other", "none")])
 def test_a_twin_has_solos_only_where_it_ran_on_the_same_servers(endpoint: str, basis: str) -> None:
     rows = block("dual", (1.0, 1.0), (1.5, 1.5))
-    own = {"twin": True} if endpoint == "same" else {"twin": True, "endpoint": "http://[::1]:9"}
-    runs, _ = block_rows([*rows, *(row | own for row in where(rows, "concurrent"))], "main")
+    changes = {"twin": True} if endpoint == "same" else {"twin": True, "endpoint": "http://[::1]:9"}
+    runs, _ = block_rows([*rows, *(row | changes for row in where(rows, "concurrent"))], "main")
     assert of(runs, "twin", "solo_basis") == [(False, "paired"), (True, basis)]
 
 

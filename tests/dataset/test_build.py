@@ -217,8 +217,8 @@ def a_run(config_id: str, wall_s: float | None, **changes: Any) -> Row:
 
 
 def ratios(runs: list[Row], reference: str = "serial") -> list[tuple[str | None, float | None]]:
-    found = makespan_ratios(pd.DataFrame(runs), reference)
-    pairs = zip(found["reference_config_id"], found["makespan_ratio"], strict=True)
+    columns = makespan_ratios(pd.DataFrame(runs), reference)
+    pairs = zip(columns["reference_config_id"], columns["makespan_ratio"], strict=True)
     return [(None, None) if pd.isna(ratio) else (name, ratio) for name, ratio in pairs]
 
 

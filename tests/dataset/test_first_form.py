@@ -26,7 +26,7 @@ def in_line() -> list[dict[str, Any]]:
 
 
 def blocks() -> list[list[dict[str, Any]]]:
-    found = rounds(
+    made = rounds(
         2,
         block("serial", (1.0, 1.0)),
         in_line(),
@@ -34,8 +34,8 @@ def blocks() -> list[list[dict[str, Any]]]:
         failed(block("dual-b", workload="w2"), "insight", "concurrent", "reset"),
     )
     sample = {"t_ns": 10, "subject": "client", "cores": 0.02, "memory_bytes": 5}
-    where(found[0], "concurrent")[0]["telemetry"] = [sample]
-    return found
+    where(made[0], "concurrent")[0]["telemetry"] = [sample]
+    return made
 
 
 @pytest.fixture
@@ -107,9 +107,9 @@ def test_columns_come_in_the_order_that_was_asked_for(folder: Path) -> None:
     opened = open_dataset(folder)
     names = ["twin", "config_id", "round", "comparison"]
     for coded in (False, True):
-        found = read_part(opened, "runs", names, coded)
-        assert found.column_names == names
-        assert found.to_pylist()[0] == {
+        columns = read_part(opened, "runs", names, coded)
+        assert columns.column_names == names
+        assert columns.to_pylist()[0] == {
             "twin": False,
             "config_id": "serial",
             "round": 1,

@@ -115,10 +115,10 @@ def test_a_store_holds_baselines_as_a_folder_does(
     assert said("baseline", "list", *root) == ""
     assert said("baseline", "freeze", str(study), "--name", "mine", *root).startswith("mine@1.0.0")
     assert said("baseline", "freeze", str(study), "--name", "mine", *root).startswith("mine@1.1.0")
-    told = said(
+    line = said(
         "baseline", "freeze", str(study), "--name", "mine", "--version", "1.0.0", *root, code=2
     )
-    assert told == (
+    assert line == (
         f"tandembench: {place.shown}: mine@1.0.0 exists;"
         " a baseline never changes: give another --version\n"
     )
@@ -145,8 +145,8 @@ def test_only_what_a_difference_needs_is_fetched(
     freeze(study, "mine", None, place.address)
     # printed values follow from runs in a store as from those in a folder
     sides = [("tr114", str(study)), ("tr114", place.named("mine")), (place.named("mine"), "tr114")]
-    told = [json.loads(said("diff", *pair, "--format", "json", code=1)) for pair in sides]
-    rows = [one["found"]["checked"]["rows"] for one in told]
+    contents = [json.loads(said("diff", *pair, "--format", "json", code=1)) for pair in sides]
+    rows = [one["found"]["checked"]["rows"] for one in contents]
     assert rows[0]
     assert rows[1:] == rows[:1] * 2
     (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
@@ -168,13 +168,13 @@ def test_damage_is_named_by_object(study: Path, tmp_path: Path, place: Place) ->
         else:
             del damaged[random.randrange(len(damaged)) :]
         file.write_bytes(damaged)
-        told = said("baseline", "verify", "mine", "--root", place.address, code=3)
-        assert told.startswith(f"tandembench: {place.shown}/mine/1.0.0/{file.name}: ")
-        assert told.count("\n") == 1
+        line = said("baseline", "verify", "mine", "--root", place.address, code=3)
+        assert line.startswith(f"tandembench: {place.shown}/mine/1.0.0/{file.name}: ")
+        assert line.count("\n") == 1
         file.write_bytes(before)
     (folder / "runs.parquet").unlink()
-    told = said("baseline", "verify", "mine", "--root", place.address, code=3)
-    assert f"{place.shown}/mine/1.0.0/runs.parquet: missing" in told
+    line = said("baseline", "verify", "mine", "--root", place.address, code=3)
+    assert f"{place.shown}/mine/1.0.0/runs.parquet: missing" in line
 
 
 def test_tables_come_before_the_descriptor(
@@ -290,11 +290,11 @@ def refused(command: str, address: str, study: Path) -> str:
         "verify": ("baseline", "verify", "mine", *root),
         "diff": ("diff", address.replace("?", "/mine?"), str(study)),
     }
-    told = said(*arguments[command], code=4)
-    assert told.count("\n") == 1
-    assert told.startswith("tandembench: s3://")
-    assert not any(secret in told for secret in (KEY, SECRET, "wrong", "0815", "Signature"))
-    return told
+    line = said(*arguments[command], code=4)
+    assert line.count("\n") == 1
+    assert line.startswith("tandembench: s3://")
+    assert not any(secret in line for secret in (KEY, SECRET, "wrong", "0815", "Signature"))
+    return line
 
 
 def test_a_store_that_is_not_there_is_one_line(
@@ -313,7 +313,7 @@ def test_a_store_that_is_not_there_is_one_line(
     ["s4://bucket/x", "s3://", "s3://bucket/x?colour=red", "s3://AKIA:s3cret@bucket/x", "://"],
 )
 def test_what_is_no_address_is_one_line(address: str) -> None:
-    told = said("baseline", "list", "--root", address, code=2)
-    assert told.count("\n") == 1
-    assert "s3cret" not in told
-    assert "AKIA" not in told
+    line = said("baseline", "list", "--root", address, code=2)
+    assert line.count("\n") == 1
+    assert "s3cret" not in line
+    assert "AKIA" not in line

@@ -79,17 +79,17 @@ def test_every_config_of_the_raw_matrix_is_there(tr114: Dataset) -> None:
 
 def test_durations_tokens_and_options_are_kept_to_the_last_digit(tr114: Dataset) -> None:
     source = shared("chimeraforge/tr114/phase3/chimera-hetero/gpu80_ctx512/run_2/metrics.json")
-    told = json.loads(source.read_text(encoding="utf-8"))
+    content = json.loads(source.read_text(encoding="utf-8"))
     key = {"config_id": "validation-hetero-g80x80-c512x1024", "repetition": 2}
     run = tr114.runs.loc[(tr114.runs[list(key)] == pd.Series(key)).all(axis=1)].iloc[0]
-    assert run["wall_s"] == told["summary"]["concurrent_wall_time_s"]
+    assert run["wall_s"] == content["summary"]["concurrent_wall_time_s"]
     assert run["speedup_estimate"] == pytest.approx(
-        told["summary"]["concurrency_speedup"], rel=1e-12
+        content["summary"]["concurrency_speedup"], rel=1e-12
     )
     executions = tr114.executions
-    own = executions.loc[(executions[list(key)] == pd.Series(key)).all(axis=1)]
-    for _, row in own.iterrows():
-        agent = told[row["agent"]]
+    agents = executions.loc[(executions[list(key)] == pd.Series(key)).all(axis=1)]
+    for _, row in agents.iterrows():
+        agent = content[row["agent"]]
         (call,) = agent["result"]["individual_runs"]
         assert row["duration_s"] == agent["execution_time_s"]
         assert row["answer_tokens"] == call["tokens_generated"]
@@ -167,7 +167,7 @@ def test_configs_are_called_as_the_published_baselines_call_them(
             encoding="utf-8", newline=""
         ) as file:
             printed = {row["subject"] for row in csv.DictReader(file) if row["scope"] == "config"}
-        own = set(dataset.runs["config_id"])
+        ids = set(dataset.runs["config_id"])
         # TR114 prints another phase 3 than was run
         other = {"validation-homo-g80-c2048-t1.0"} if name == "tr114" else set()
-        assert printed - own == other, name
+        assert printed - ids == other, name

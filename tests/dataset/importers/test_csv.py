@@ -312,10 +312,10 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert text.splitlines()[:3] == lines
     assert "left out: column 'host' (not in the mapping) 2\n" in text
     assert "notes: first_token is missing in 4 of 4 executions." in text
-    told = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
-    assert (told["baseline"], told["runs"], told["executions"]) == ("mine@1.1.0", 2, 4)
-    assert list(told["left_out"].values()) == [2]
-    assert told["efficiency_estimate"]["mean"] == pytest.approx(0.979681, abs=1e-6)
+    facts = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
+    assert (facts["baseline"], facts["runs"], facts["executions"]) == ("mine@1.1.0", 2, 4)
+    assert list(facts["left_out"].values()) == [2]
+    assert facts["efficiency_estimate"]["mean"] == pytest.approx(0.979681, abs=1e-6)
     for file in Path("resources/baselines/mine/1.0.0").iterdir():
         assert b"desk-7" not in file.read_bytes()
     done = CliRunner().invoke(main, ["diff", "mine@1.0.0", "mine@1.1.0"])
@@ -323,8 +323,8 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert "csv needs --mapping" in said("x", "--name", "x", code=2)
     assert "gone.csv: no such file" in said("gone.csv", *by, "x", code=2)
-    told = said("runs.csv", "--mapping", "gone.yaml", "--name", "x", code=2)
-    assert told.startswith("tandembench: gone.yaml: no such file")
+    line = said("runs.csv", "--mapping", "gone.yaml", "--name", "x", code=2)
+    assert line.startswith("tandembench: gone.yaml: no such file")
     assert "'../x' is no name" in said("runs.csv", *by, "../x", code=2)
     assert [folder.name for folder in Path("resources/baselines").iterdir()] == ["mine"]
     assert not Path("resources/x").exists()

@@ -344,8 +344,8 @@ def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
     assert "not in a folder run_N" in refused(tmp_path / "in", tmp_path / "b")
     for name in ("run_1", "run_01"):
         write(tmp_path / "twice", f"homo/{name}")
-    told = refused(tmp_path / "twice", tmp_path / "b")
-    assert told.startswith(f"{tmp_path}/twice: repetition 1 of 'homo'")
+    line = refused(tmp_path / "twice", tmp_path / "b")
+    assert line.startswith(f"{tmp_path}/twice: repetition 1 of 'homo'")
 
 
 def test_a_folder_that_hides_its_files_is_named(
@@ -362,8 +362,8 @@ def test_a_folder_that_hides_its_files_is_named(
 
     # root, who runs the tests in places, is refused nothing
     monkeypatch.setattr(os, "scandir", refuse)
-    told = refused(tmp_path / "in", tmp_path / "b")
-    assert told.startswith(f"{tmp_path}/in/hetero: cannot be read (Permission denied); ")
+    line = refused(tmp_path / "in", tmp_path / "b")
+    assert line.startswith(f"{tmp_path}/in/hetero: cannot be read (Permission denied); ")
 
 
 def test_the_command_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,10 +393,10 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner: Any = ()
     if isinstance(value, dict | list):
         inner = value.items() if isinstance(value, dict) else enumerate(value)
-    found = [path] if path else []
+    paths = [path] if path else []
     for key, one in inner:
-        found += places(one, (*path, key))
-    return found
+        paths += places(one, (*path, key))
+    return paths
 
 
 def test_whatever_stands_anywhere_is_one_line_or_a_dataset(tmp_path: Path) -> None:

@@ -33,16 +33,18 @@ def read(path: Path, mapping_file: Path) -> Imported:
     """All runs in the file at ``path``; TandemError names the line that cannot be one."""
     mapping = read_mapping(mapping_file)
     lines, header = read_lines(path, mapping)
-    told = [
+    parts = [
         [(line, _run(line, mapping, key, agents)) for line in of_run]
         for key, of_run in _by_run(lines, mapping).items()
         if (agents := _agents(of_run, mapping))
     ]
-    for of_run in told:
+    for of_run in parts:
         _check_times(*of_run[0])
-    _check_same([one for of_run in told for one in of_run])
+    _check_same([one for of_run in parts for one in of_run])
     # A run of several lines began when the first of them did.
-    runs = tuple(min((run for _, run in of_run), key=lambda run: run.started_at) for of_run in told)
+    runs = tuple(
+        min((run for _, run in of_run), key=lambda run: run.started_at) for of_run in parts
+    )
     skipped = {
         f"column '{sanitise(name, 40)}' (not in the mapping)": len(lines)
         for name in header
@@ -180,10 +182,10 @@ def _check_times(line: Line, run: SourceRun) -> None:
         raise line.bad(f"a wall time of {run.wall_s:g} s for agents that take {took} s", fix)
 
 
-def _check_same(told: Iterable[tuple[Line, SourceRun]]) -> None:
+def _check_same(parts: Iterable[tuple[Line, SourceRun]]) -> None:
     """Lines of one run say the same of it, and what has one config's name is one config."""
     first: dict[object, tuple[Line, SourceRun]] = {}
-    for line, run in told:
+    for line, run in parts:
         key = run.session, run.config_id, run.repetition
         other, of_run = first.setdefault(key, (line, run))
         if run.wall_s != of_run.wall_s:

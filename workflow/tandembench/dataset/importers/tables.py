@@ -106,7 +106,7 @@ def _timing(agent: SourceAgent) -> Timing:
     )
 
 
-def _untold(agents: Sequence[SourceAgent], needs: Mapping[str, Sequence[str]]) -> Row:
+def _unknown(agents: Sequence[SourceAgent], needs: Mapping[str, Sequence[str]]) -> Row:
     return {
         column: None
         for name, columns in needs.items()
@@ -125,7 +125,7 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
         "contention_source": run.contention,
         "answer_tokens": sum(timing.answer_tokens for timing in timings),
         "start_skew_s": (max(starts) - min(starts)) / 1e9 if together else None,
-        **_untold(run.agents, _RUN_NEEDS),
+        **_unknown(run.agents, _RUN_NEEDS),
     }
 
 
@@ -151,7 +151,7 @@ def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
         "prompt_s": agent.prompt_s,
         "server_decode_s": agent.server_decode_s,
         **execution_metrics(timing),
-        **_untold([agent], _EXECUTION_NEEDS),
+        **_unknown([agent], _EXECUTION_NEEDS),
     }
 
 
