@@ -80,7 +80,6 @@ class Said:
 
     comparison: str
     headline: str
-    reference: str
     lines: tuple[Line, ...]
     do: str
     trust: tuple[str, ...]
@@ -93,10 +92,7 @@ def said(answer: Answer, setting: Setting) -> Said:
     rows = ordered(answer)
     return Said(
         comparison=answer.comparison,
-        headline=say("not_measured", _why_not(answer))
-        if answer.outcome == "not_measured"
-        else _headline(answer),
-        reference=called(answer, answer.reference) if _has(answer, answer.reference) else NOTHING,
+        headline=_headline(answer),
         lines=tuple(_line(row, answer) for row in rows),
         do=_do(answer),
         trust=_trust(answer),
@@ -180,11 +176,9 @@ def _options(row: Row) -> str:
     return f" ({sanitise(row.options, _LONGEST)})" if row.options else ""
 
 
-def _has(answer: Answer, config_id: str | None) -> bool:
-    return any(row.config_id == config_id for row in answer.rows)
-
-
 def _headline(answer: Answer) -> str:
+    if answer.outcome == "not_measured":
+        return say("not_measured", _why_not(answer))
     headline = _verdict(answer)
     return say("answer_busy", "busy", headline=headline) if answer.busy else headline
 
@@ -196,7 +190,7 @@ def _verdict(answer: Answer) -> str:
         margin, reference = percent(answer.margin, None), called(answer, answer.reference)
         return say(finding, "equivalent", margin=margin, reference=reference)
     others = [row for row in ordered(answer) if ratio_of(row)]
-    if not others or not _has(answer, answer.reference):
+    if not others or answer.reference not in [row.config_id for row in answer.rows]:
         return say(finding, "open")
     reference = called(answer, answer.reference)
     best = answer.best or others[0].config_id
