@@ -103,7 +103,10 @@ def replaced(value: Any, pattern: str, by: Callable[[re.Match[str]], str]) -> An
     if is_dataclass(value) and not isinstance(value, type):
         every = (field.name for field in fields(value))
         texts = {name: replaced(getattr(value, name), pattern, by) for name in every}
-        return replace(value, **texts)
+        try:
+            return replace(value, **texts)
+        except ValueError:  # a calibration, whose own rules refuse that text
+            return value
     return value
 
 

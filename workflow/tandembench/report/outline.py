@@ -170,7 +170,7 @@ def _surprise(row: Row) -> str | None:
     share, p = row["share"], row["p"]
     if row["kind"] != "cold" or not isinstance(p, float) or p >= 0.05:
         return None
-    places = {"best": str(row["best"]), "p": number(p, 4), "topology": str(row["topology"])}
+    places = {"best": str(row["best"]), "p": f"{p:.2g}", "topology": str(row["topology"])}
     return say("cold_best", "more", share=percent(float(str(share))), **places)
 
 

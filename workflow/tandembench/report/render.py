@@ -11,11 +11,12 @@ from tandembench.report.formats import NOTHING, counted, interval, interval_mean
 from tandembench.report.words import TEMPLATES, say
 from tandembench.text import sanitise
 
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?(?: %)?"
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
 # An underscore inside a word is only an underscore; GitHub makes links without any markup. The
 # first group is an interval, which is no link and stays as it is.
 _MARKUP = re.compile(
-    r"(\[-?\d+(?:\.\d+)?, -?\d+(?:\.\d+)?\](?![(\[:]))"
+    rf"(\[{_NUMBER}(?:, {_NUMBER})?\](?![(\[:]))"
     r"|[\\`*\[\]<>|#!~&$@]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=[Ww]{3})\."
 )
 
