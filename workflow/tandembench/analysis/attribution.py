@@ -19,6 +19,8 @@ TRUE_PARTS = ("work_imbalance", "sequencing_loss", "queueing", "contention", "or
 # What parts cannot leave, and so neither can their shares where no part may be negative.
 _BOUNDS = {name: (0.0, 1.0) for name in ESTIMATE_PARTS if name not in IMBALANCE_PARTS}
 _BOUNDS |= dict.fromkeys(("work_imbalance", "queueing", "orchestration_true"), (0.0, math.inf))
+# Rounding of sums.
+_NOTHING = 1e-9
 Against = Literal["above", "below", "inconclusive"]
 Place = tuple[str | None, str | None, str | None]
 
@@ -149,8 +151,9 @@ def split(
 
     The share is the ratio of the means, so that the shares of all parts add up to 1, with the
     interval of the ratio estimator: its linearised values R + (y - R x)/mean x (Cochran 1977,
-    section 6.4). None where the mean loss is not shown to be above 0. Intervals of what cannot be
-    negative, or more than the whole, end there.
+    section 6.4). None where the mean loss is not shown to be above 0, and of a part that is
+    negative or more than the whole: parts that cancel each other are no shares. Intervals of what
+    cannot be negative, or more than the whole, end there.
     """
     whole = session_means(loss, sessions)
     total = math.fsum(whole) / len(whole)
@@ -159,8 +162,12 @@ def split(
     for name, values in parts.items():
         own = session_means(values, sessions)
         share = None
-        if mean.mean > 0 and (mean.low is None or mean.low > 0):
-            ratio = math.fsum(own) / math.fsum(whole)
+        ratio = math.fsum(own) / math.fsum(whole) if total else math.nan
+        if (
+            -_NOTHING <= ratio <= 1 + _NOTHING
+            and mean.mean > 0
+            and (mean.low is None or mean.low > 0)
+        ):
             share = mean_interval(
                 [ratio + (y - ratio * x) / total for x, y in zip(whole, own, strict=True)]
             )
