@@ -2,12 +2,14 @@
 
 import os
 import runpy
+from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
 from tandembench.agents import prompts, read_data, render_steps
-from tandembench.agents.tasks import TASKS, Figure, FileFacts, figures, inventory
+from tandembench.agents.tasks import Figure, FileFacts, figures, inventory
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.study.spec import ANSWER
 
@@ -68,6 +70,7 @@ def test_inventory_and_figures_of_a_folder_whatever_its_order() -> None:
         # nothing measured is no error
         ("", 0, 0, {}),
         ("run,latency_s\n", 0, 0, {}),
+        ("a\n1.5e308\n1.5e308\n", 2, 0, {"a": (1.5e308, 1.5e308)}),
     ],
 )
 def test_a_table_is_read(
@@ -76,11 +79,9 @@ def test_a_table_is_read(
     (file,) = inventory({"X.CSV": text}).files
     assert (file.rows, file.ragged_rows, file.metrics) == (rows, ragged, metrics)
     assert file.size_bytes == len(text.encode())
-    assert [one.metric for one in figures({"x.csv": text})] == sorted(metrics)
-
-
-def test_mean_of_huge_numbers_does_not_overflow() -> None:
-    assert figures({"x.csv": "a\n1.5e308\n1.5e308\n"})[0].mean == 1.5e308
+    # the mean of huge numbers does not overflow
+    means = {one.metric: one.mean for one in figures({"x.csv": text})}
+    assert means == {name: mean(values) for name, values in metrics.items()}
 
 
 def test_shipped_data_is_what_its_script_writes_and_agrees_with_its_labels(tmp_path: Path) -> None:
@@ -134,24 +135,11 @@ def test_shipped_templates_render_alike_whatever_the_order(task: str, names: lis
     assert all(render_steps(task, steps, {}))
 
 
-def test_every_shipped_template_is_tested_and_documented() -> None:
-    names = {path.name for path in AGENTS.glob("*.j2")}
-    manual = (AGENTS / "README.md").read_text(encoding="utf-8")
-    assert names == {name for _, steps in SHIPPED for name in steps}
-    assert all(f"`{word}`" in manual for word in names | set(TASKS))
-
-
-@pytest.mark.parametrize(
-    ("text", "prompt"),
-    [
-        # a file has its numbers for templates of one's own
-        ("{% for f in inventory.files %}{{ f.metrics.latency_s | max }} {% endfor %}", "4.0 2.5"),
-        # a prompt is text and not HTML
-        ("  \n<b> {{ inventory.files[0].name }}\n\n", "<b> a&b.csv"),
-    ],
-)
-def test_a_template_of_ones_own(tmp_path: Path, text: str, prompt: str) -> None:
+def test_a_template_of_ones_own_has_the_numbers_of_a_file_and_is_not_html(tmp_path: Path) -> None:
+    each = "{{ f.name }}: {{ f.metrics.latency_s | max }}"
+    text = f"\n<b>{{% for f in inventory.files %}} {each}{{% endfor %}}"
     data = {"a&b.csv": TWO["b.csv"], "b.csv": TWO["a.csv"]}
+    prompt = "<b> a&b.csv: 4.0 b.csv: 2.5"
     assert render_steps("inventory", [template(tmp_path, text)], data) == (prompt,)
 
 
@@ -168,14 +156,11 @@ def test_the_answer_comes_only_after_a_first_step(tmp_path: Path) -> None:
         ("{{ answer }}!", "'answer' is undefined"),
         (f"Use {ANSWER}", f"{ANSWER} before there is an answer"),
         ("{# nothing #}\n", "the prompt is empty"),
-        ("{{ inventory.rows }}", "'inventory' is undefined"),
-        ("{{ figures[0].median }}", "has no attribute 'median'"),
         ("{{ figures[0].n / 0 }}", "division by zero"),
         ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__'"),
         ("{% include '/etc/passwd' %}", "no loader"),
         # nothing random reaches a prompt
-        ("{{ figures | random }}", ": template"),
-        ("{{ lipsum() }}", ": template: "),
+        *((f"{{{{ {random} }}}}", ": template") for random in ("figures | random", "lipsum()")),
     ],
 )
 def test_a_template_that_fails_is_named_in_one_line(
@@ -204,49 +189,35 @@ def test_data_is_read_by_name_without_folders_and_dot_files(tmp_path: Path) -> N
     assert list(data.items()) == [("a.txt", "für"), ("b.csv", "x\r\n1\r\n")]
 
 
-def linked(folder: Path) -> None:
-    (folder / "odd.csv").symlink_to(AGENTS / "README.md")
-
-
-def linked_to_a_folder(folder: Path) -> None:
-    (folder / "odd.csv").symlink_to(AGENTS)
-
-
-def linked_to_nothing(folder: Path) -> None:
-    (folder / "odd.csv").symlink_to(folder / "nowhere")
-
-
-def a_pipe(folder: Path) -> None:
-    os.mkfifo(folder / "odd.csv")  # it is not waited for
-
-
-def of_bytes(content: bytes, name: str = "odd.csv") -> object:
-    return lambda folder: (folder / name).write_bytes(content)
+LINK = AGENTS / "README.md"
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        *((make, "not a regular file") for make in (linked, linked_to_a_folder, linked_to_nothing)),
-        (a_pipe, "not a regular file"),
-        (of_bytes(b"caf\xe9"), "not UTF-8 text"),
-        (of_bytes(b"a\x00b"), "not a text file"),
-        (of_bytes(b"x" * (prompts.MAX_FILE_BYTES + 1)), "more than 1000000 bytes"),
-        (of_bytes(b"x\n", "odd\nlines.csv"), "a name that cannot be printed"),
-        (lambda folder: folder.rmdir(), "cannot be read (No such file or directory)"),
+        *((lambda odd, to=to: odd.symlink_to(to), "not a regular") for to in (LINK, AGENTS, "no")),
+        (os.mkfifo, "not a regular file"),  # it is not waited for
+        *(
+            (lambda odd, content=content: odd.write_bytes(content), words)
+            for content, words in (
+                (b"caf\xe9", "not UTF-8 text"),
+                (b"a\x00b", "not a text file"),
+                (b"x" * (prompts.MAX_FILE_BYTES + 1), "more than 1000000 bytes"),
+            )
+        ),
+        (lambda odd: odd.with_name("odd\n.csv").write_bytes(b"x"), "name that cannot be printed"),
+        (lambda odd: odd.parent.rmdir(), "cannot be read (No such file or directory)"),
     ],
 )
 def test_what_is_no_small_text_file_is_named_in_one_line(
-    tmp_path: Path, make: object, words: str
+    tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    make(folder)  # type: ignore[operator]
+    (tmp_path / "data").mkdir()
+    make(tmp_path / "data/odd.csv")
     with pytest.raises(TandemError) as caught:
-        read_data(folder)
+        read_data(tmp_path / "data")
     line = str(caught.value)
-    assert str(folder) in line
-    assert ("odd" in line) == (folder.exists())
+    assert f"{tmp_path}/data" in line
     assert words in line
     assert "\n" not in line
 

@@ -6,23 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from raw_blocks import NAMES, block, failed, no_server, side_by_side, where
+from raw_blocks import block, failed, no_server, side_by_side, where
 
 from tandembench.dataset.blocks import block_rows
 from tandembench.metrics import RUN_METRICS
 
 Row = dict[str, Any]
 METRICS = set(RUN_METRICS)
-EXECUTION_METRICS = {"duration_s", "ttft_s", "first_token_s", "decode_s", "rest_s"} | {
-    "decode_rate_tokens_per_s",
-    "gap_p50_s",
-    "gap_p90_s",
-    "gap_max_s",
-    "first_token_start_s",
-    "queue_s",
-    "solo_s",
-    "slowdown",
-    "solo_basis",
+EXECUTION_METRICS = {
+    *("duration_s", "ttft_s", "first_token_s", "decode_s", "rest_s", "decode_rate_tokens_per_s"),
+    *("gap_p50_s", "gap_p90_s", "gap_max_s", "first_token_start_s", "queue_s"),
+    *("solo_s", "slowdown", "solo_basis"),
 }
 TRUE = ("solo_sum_s", "speedup_true", "efficiency_true", "contention", "stp", "antt", "jain")
 
@@ -34,6 +28,10 @@ def aggregated(rows: list[Row]) -> Row:
 
 def near(expected: float) -> Any:
     return pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+def holds(row: Row, **expected: Any) -> None:
+    assert {name: row[name] for name in expected} == near(expected)
 
 
 def test_a_block_of_two_by_hand() -> None:
@@ -77,9 +75,7 @@ def test_a_block_of_two_by_hand() -> None:
         "foreign_cores": 0.02,
         "server_memory_bytes": 2**28,
     }
-    assert {name: run[name] for name in expected} == {
-        name: near(value) for name, value in expected.items()
-    }
+    holds(run, **expected)
     assert run["contention_ttft_rule"] is False
     assert run["contention_speedup_rule"] is False
     assert (run["solo_basis"], run["cold"], run["work_effective"]) == ("paired", False, "fixed")
@@ -112,9 +108,7 @@ def test_the_executions_of_that_block_by_hand() -> None:
         "solo_s": 1.0,
         "slowdown": 1.5,
     }
-    assert {name: shared[name] for name in expected} == {
-        name: near(value) for name, value in expected.items()
-    }
+    holds(shared, **expected)
     assert shared["solo_basis"] == "paired"
     assert shared["gap_p90_s"] is None  # 7 gaps are no 64
     assert shared["load_s"] is None  # the server said nothing
@@ -151,14 +145,8 @@ def test_any_block_recomputed_from_its_stamps(seed: int) -> None:
     d, s = durations("concurrent"), durations("solo")
     ends = [step["end_ns"] for row in where(rows, "concurrent") for step in row["steps"]]
     wall = max(ends) / 1e9
-    expected = {
-        "wall_s": wall,
-        "speedup_estimate": d.sum() / wall,
-        "speedup_true": s.sum() / wall,
-        "slowdown_max": (d / s).max(),
-        "antt": (d / s).mean(),
-    }
-    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
+    holds(run, wall_s=wall, speedup_estimate=d.sum() / wall, speedup_true=s.sum() / wall)
+    holds(run, slowdown_max=(d / s).max(), antt=(d / s).mean())
     assert run["speedup_true"] == near(run["speedup_estimate"] * s.sum() / d.sum())
     losses = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
     assert sum(run[name] for name in losses) == near(1 - d.sum() / wall / n)
@@ -170,16 +158,8 @@ def test_any_block_recomputed_from_its_stamps(seed: int) -> None:
 
 def test_turns_lose_themselves_and_nothing_else() -> None:
     (run,), executions = block_rows(block("serial", (1.0, 3.0)), "main")
-    expected = {
-        "wall_s": 4.0,
-        "speedup_true": 1.0,
-        "sequencing_loss": 0.5,
-        "imbalance_loss": 0.0,
-        "work_imbalance": 0.0,
-        "contention": 0.0,
-        "queueing": 0.0,
-    }
-    assert {name: run[name] for name in expected} == pytest.approx(expected, abs=1e-8)
+    holds(run, wall_s=4.0, speedup_true=1.0, sequencing_loss=0.5)
+    holds(run, imbalance_loss=0.0, work_imbalance=0.0, contention=0.0, queueing=0.0)
     assert run["start_skew_s"] is None  # the second agent starts late on purpose
     # a turn counts from its own request, and what a user waits from the start
     turns = [row for row in executions if row["mode"] == "concurrent"]
@@ -197,29 +177,16 @@ def test_one_agent_is_one_execution_without_a_truth() -> None:
     assert executions[0]["slowdown"] is None
 
 
-def test_five_agents() -> None:
-    (run,), executions = block_rows(block("single_parallel", (1.0,) * 5, (2.5,) * 5), "main")
-    assert len(executions) == 10
-    assert run["speedup_estimate"] == near(5.0)  # as if sharing cost nothing
-    assert run["speedup_true"] == near(2.0)
-    assert run["efficiency_true"] == near(0.4)
-    assert run["contention"] == near(0.6)
-    assert run["contention_speedup_rule"] is None
-    assert [row["agent"] for row in executions if row["mode"] == "concurrent"] == list(NAMES)
-
-
 def test_time_outside_the_agents_is_orchestration() -> None:
     (run,), executions = block_rows(block("dual", (1.0, 1.0), steps=2, between_s=0.25), "main")
-    expected = {"wall_s": 1.25, "orchestration_loss": 0.2, "speedup_true": 1.6}
-    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
+    holds(run, wall_s=1.25, orchestration_loss=0.2, speedup_true=1.6)
     row = executions[-1]
     assert (row["duration_s"], row["n_steps"], row["answer_tokens"]) == (near(1.0), 2, 16)
     assert row["first_token_s"] == near(0.2)
     assert row["ttft_s"] == near(0.1)  # of the first step only
     # a late start is skew and wall
     run = aggregated(block("dual", (1.0, 1.0), starts=(0.0, 0.05)))
-    expected = {"start_skew_s": 0.05, "wall_s": 1.05, "orchestration_loss": 0.05 / 1.05}
-    assert {name: run[name] for name in expected} == pytest.approx(expected, rel=1e-8)
+    holds(run, start_skew_s=0.05, wall_s=1.05, orchestration_loss=0.05 / 1.05)
 
 
 @pytest.mark.parametrize(
@@ -272,39 +239,36 @@ def broken_steps(**changes: Any) -> list[Row]:
     return rows
 
 
-VOID = {
-    "an error": (
-        failed(block(), "insight", "concurrent", "deadline"),
-        "insight concurrent: deadline",
-    ),
-    "no server": (no_server(block()), "collector concurrent: server_start"),
-    "a missing run": (block()[:3], "insight concurrent: missing or there twice"),
-    "nothing of an agent": (block()[::2], "agent 1 concurrent: missing or there twice"),
-    "solos alone": (block()[:2], "collector concurrent: missing or there twice"),
-    "one row too many": ([*block(), block()[3]], "insight concurrent: missing or there twice"),
-    "a third agent": (
-        [*block(), block("dual", (1.0,) * 3, n_agents=2)[5]],
-        "executions of agents that the config does not have",
-    ),
-    "no content": (broken_steps(chunk_ns=[]), "insight concurrent: empty"),
-    "no steps": ([*block()[:3], block()[3] | {"steps": []}], "insight concurrent: empty"),
-    "no count": (broken_steps(answer_tokens=None), "insight concurrent: no_token_count"),
-    "an early answer": (broken_steps(request_ns=10**10), "insight concurrent: bad_stamps"),
-}
+MISSING = "missing or there twice"
 
 
-@pytest.mark.parametrize("name", VOID)
-def test_a_void_run_has_a_reason_and_no_metrics(name: str) -> None:
-    rows, reason = VOID[name]
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (failed(block(), "insight", "concurrent", "deadline"), "insight concurrent: deadline"),
+        (no_server(block()), "collector concurrent: server_start"),
+        (block()[:3], f"insight concurrent: {MISSING}"),
+        (block()[::2], f"agent 1 concurrent: {MISSING}"),
+        (block()[:2], f"collector concurrent: {MISSING}"),
+        ([*block(), block()[3]], f"insight concurrent: {MISSING}"),
+        (
+            [*block(), block("dual", (1.0,) * 3, n_agents=2)[5]],
+            "executions of agents that the config does not have",
+        ),
+        (broken_steps(chunk_ns=[]), "insight concurrent: empty"),
+        ([*block()[:3], block()[3] | {"steps": []}], "insight concurrent: empty"),
+        (broken_steps(answer_tokens=None), "insight concurrent: no_token_count"),
+        (broken_steps(request_ns=10**10), "insight concurrent: bad_stamps"),
+    ],
+)
+def test_a_void_run_has_a_reason_and_no_metrics(rows: list[Row], reason: str) -> None:
     (run,), executions = block_rows(rows, "main")
     assert (run["valid"], run["reason"]) == (False, reason)
     assert not METRICS & {key for key, value in run.items() if value is not None}
     assert "work_effective" not in run
     assert len(executions) == len(rows)
     # what failed keeps what it said
-    assert [row["error"] for row in executions if row["error"]] == [
-        row["error"] for row in rows if row["error"]
-    ]
+    assert {row["error"] for row in executions} == {row["error"] for row in rows}
     for row in executions:
         solo = row["mode"] == "solo"
         assert (row["valid"], row["reason"]) == (solo, None if solo else reason)
@@ -364,21 +328,11 @@ def test_a_serial_run_is_the_solo_of_those_on_its_server() -> None:
     serial, single = runs
     assert (serial["solo_basis"], serial["speedup_true"], serial["antt"]) == ("none", None, None)
     assert single["solo_basis"] == "paired"
-    assert [row["solo_s"] for row in executions if row["config_id"] == "single"] == [
-        near(1.0),
-        near(2.0),
-    ]
-    expected = {
-        "speedup_true": 1.0,
-        "work_imbalance": 0.25,
-        "contention": 0.0,
-        "queueing": 0.25,  # 1.5 (1/2 - 1/3)
-        "orchestration_true": 0.0,
-    }
-    assert {name: single[name] for name in expected} == {
-        name: near(value) for name, value in expected.items()
-    }
-    assert [row["queue_s"] for row in executions if row["config_id"] == "single"] == [0, near(1.0)]
+    ran = [row for row in executions if row["config_id"] == "single"]
+    assert [(row["solo_s"], row["queue_s"]) for row in ran] == [(near(1), 0), (near(2), near(1))]
+    # queueing: 1.5 (1/2 - 1/3)
+    holds(single, speedup_true=1.0, work_imbalance=0.25, queueing=0.25)
+    holds(single, contention=0.0, orchestration_true=0.0)
 
 
 @pytest.mark.parametrize(

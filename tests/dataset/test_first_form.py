@@ -103,22 +103,6 @@ def test_first_tokens_come_from_the_stamps(old: Dataset, today: Dataset, folder:
     assert [columns[name].null_count for name in names[:2]] == [columns.num_rows] * 2
 
 
-def test_columns_come_in_the_order_that_was_asked_for(folder: Path) -> None:
-    opened = open_dataset(folder)
-    names = ["twin", "config_id", "round", "comparison"]
-    for coded in (False, True):
-        columns = read_part(opened, "runs", names, coded)
-        assert columns.column_names == names
-        assert columns.to_pylist()[0] == {
-            "twin": False,
-            "config_id": "serial",
-            "round": 1,
-            "comparison": "w1",
-        }
-    # what follows from nothing that is stored has as many rows all the same
-    assert read_part(opened, "tokens", ["twin"]).num_rows == len(load_dataset(folder).tokens)
-
-
 def test_a_config_without_a_workload_is_a_comparison_of_its_own(tmp_path: Path) -> None:
     unknown = rounds(1, block("dual", workload="w1"))
     for row in unknown[0]:

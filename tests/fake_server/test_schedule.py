@@ -63,13 +63,6 @@ def test_ten_percent_a_minute_there_and_back() -> None:
     assert lasting_s(behaviour, begun_ns=MINUTE_NS) > 0.05 * 1.1
 
 
-def test_drift_cancels_between_servers_at_the_same_time() -> None:
-    shared = PLAIN | {"drift": 0.3, "drift_turn_s": 20}
-    for begun_ns in (0, 17 * 10**9, 10**12):
-        walls = [lasting_s(Behaviour(**shared, speed=v), begun_ns=begun_ns) for v in (1.0, 1.2)]
-        assert walls[0] / walls[1] == pytest.approx(1.2, rel=1e-3)
-
-
 def test_noise_is_log_normal_and_of_the_request_not_of_its_prompt() -> None:
     behaviour = Behaviour(**PLAIN, noise=0.05)
     logs = [math.log(lasting_s(behaviour, request) / 0.05) for request in range(4000)]

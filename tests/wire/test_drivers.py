@@ -229,10 +229,3 @@ def test_what_is_no_line_of_the_protocol_is_a_value_error(
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the kinds are the client's matter
         driver.event(unreadable)
-
-
-@EACH
-def test_lines_of_the_other_format_are_a_value_error(driver: Driver) -> None:
-    other = b"data: {}" if driver in (GENERATE, OLLAMA_CHAT) else b"{}"
-    with pytest.raises(ValueError):  # noqa: PT011
-        driver.event(other)
