@@ -158,57 +158,6 @@ def test_void_runs_and_runs_of_one_agent_have_no_loss_to_explain(tmp_path: Path)
     assert groups(tmp_path, [lost, block("single", (1.0,))]) == ()
 
 
-def late(rows: Sequence[Row], seconds: float) -> list[Row]:
-    """The run begins ``seconds`` after the barrier: time outside the agents."""
-    shift = round(seconds * 1e9)
-
-    def later(step: Row) -> Row:
-        stamps = [stamp + shift for stamp in step["chunk_ns"]]
-        ends = {"request_ns": step["request_ns"] + shift, "end_ns": step["end_ns"] + shift}
-        return step | ends | {"chunk_ns": stamps}
-
-    return [
-        row | {"steps": [later(step) for step in row["steps"]]}
-        if row["mode"] == "concurrent"
-        else row
-        for row in rows
-    ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "outside"),
-    [
-        ((0.0001, 0.0002, 0.0001), "below"),
-        ((0.2, 0.21, 0.2), "above"),
-        ((0.0001, 0.3, 0.001), "inconclusive"),
-        ((0.1,), "inconclusive"),
-    ],
-)
-def test_time_outside_the_agents_is_judged(
-    tmp_path: Path, seconds: Sequence[float], outside: str
-) -> None:
-    uneven = block("dual", (1.0, 0.6), (1.0, 0.6), tokens=(8, 5))
-    blocks = [
-        [row | {"repetition": n} for row in late(uneven, one)]
-        for n, one in enumerate(seconds, start=1)
-    ]
-    assert groups(tmp_path, blocks)[0].outside == outside
-
-
-@pytest.mark.parametrize(
-    ("factors", "sharing"),
-    [
-        ((1.4, 1.42, 1.41), "above"),
-        ((0.8, 0.81, 0.8), "below"),
-        ((0.6, 1.0, 2.0), "inconclusive"),
-    ],
-)
-def test_what_sharing_costs_is_judged(
-    tmp_path: Path, factors: Sequence[float], sharing: str
-) -> None:
-    assert groups(tmp_path, unsteady(block("dual"), *factors))[0].sharing == sharing
-
-
 def test_without_solos_the_true_loss_is_not_known(tmp_path: Path) -> None:
     rows = block("dual", tokens=40)
     for row in rows:
@@ -237,3 +186,30 @@ def test_the_command_prints_both_formats(tmp_path: Path) -> None:
         assert (done.exit_code, "###" in done.stdout) == (0, False)
     done = CliRunner().invoke(main, ["attribution", str(tmp_path / "no")])
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("late_s", "outside"),
+    [
+        ((0.0001, 0.0002, 0.0001), "below"),
+        ((0.2, 0.21, 0.2), "above"),
+        ((0.0001, 0.3, 0.001), "inconclusive"),
+        ((0.1,), "inconclusive"),
+    ],
+)
+def test_time_outside_the_agents_is_judged(
+    tmp_path: Path, late_s: Sequence[float], outside: str
+) -> None:
+    blocks = [
+        block("dual", (1.0, 0.6), (1.0, 0.6), tokens=(8, 5), starts=[seconds] * 2, repetition=n)
+        for n, seconds in enumerate(late_s, start=1)
+    ]
+    assert groups(tmp_path, blocks)[0].outside == outside
+
+
+@pytest.mark.parametrize(
+    ("factors", "sharing"),
+    [((1.4, 1.42, 1.41), "above"), ((0.8, 0.81, 0.8), "below"), ((0.6, 1, 2), "inconclusive")],
+)
+def test_what_sharing_costs_is_judged(tmp_path: Path, factors: Any, sharing: str) -> None:
+    assert groups(tmp_path, unsteady(block("dual"), *factors))[0].sharing == sharing

@@ -14,7 +14,6 @@ from timings import unhurried
 from tandembench.analysis.compare import (
     Compared,
     compare,
-    level_fit,
     pair_fit,
     verdict,
     versus,
@@ -89,13 +88,6 @@ def test_one_round_of_a_config_leaves_the_others_alone() -> None:
     assert found.adjusted_p == compare(without, "serial", MARGIN, PLAIN).adjusted_p
 
 
-def test_only_rounds_that_hold_both_count() -> None:
-    table = measured({"serial": 1.0, "dual": 1.2})
-    table.logs.loc[table.logs.index[:3], "dual"] = np.nan
-    (against,) = compare(table, "serial", MARGIN, PLAIN).against
-    assert (against.rounds, against.blocks, against.sessions) == (21, 6, 1)
-
-
 @unhurried
 @given(
     st.lists(st.sampled_from([0.8, 1.0, 1.02, 1.1, 1.3]), min_size=3, max_size=3),
@@ -121,8 +113,6 @@ def test_names_and_columns_may_be_exchanged(
     for ours in one.against:
         (theirs,) = [versus for versus in other.against if back[versus.subject] == ours.subject]
         assert theirs.verdict == ours.verdict
-        assert theirs.ratio is not None
-        assert ours.ratio is not None
         assert theirs.ratio.value == pytest.approx(ours.ratio.value)
         assert theirs.ratio.low == pytest.approx(ours.ratio.low)
 
@@ -134,9 +124,6 @@ def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> 
     table = measured({"serial": 1.0, "dual": ratio}, seed=seed)
     (one,) = compare(table, "serial", MARGIN, SIDES).against
     (other,) = compare(table, "dual", MARGIN, SIDES).against
-    assert one.ratio is not None
-    assert other.ratio is not None
-    assert one.ratio.high is not None
     assert other.ratio.value == pytest.approx(1 / one.ratio.value)
     assert other.ratio.low == pytest.approx(1 / one.ratio.high)
     opposite = {"better": "worse", "worse": "better"}
@@ -156,8 +143,6 @@ def test_a_machine_twice_as_fast_says_the_same(shift: float) -> None:
 def test_what_is_known_of_how_configs_are_served_widens_the_interval() -> None:
     table = measured({"serial": 1.0, "dual": 1.2})
     fits = [pair_fit(table, "dual", "serial", sides) for sides in (PLAIN, SIDES)]
-    assert fits[0] is not None
-    assert fits[1] is not None
     assert fits[1].error > 1.5 * fits[0].error
 
 
@@ -165,7 +150,6 @@ def test_others_never_count_for_more_than_the_pairs_own_blocks() -> None:
     """However many blocks others have: that they vary alike is expected, and not known."""
     table = measured({"serial": 1.0, "single_parallel": 1.0}, sd=0.03)
     one = pair_fit(table, "single_parallel", "serial", SIDES)
-    assert one is not None
     calm = dataclasses.replace(one, of_block=1e-6)
     as_many, many = (
         compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], twin)]).against[0].spread
@@ -183,8 +167,6 @@ def test_pairs_that_behave_alike_lend_each_other_their_blocks(alike: str, pooled
     (one, _) = compare(table, "serial", MARGIN, sides).against
     without = dataclasses.replace(table, logs=table.logs.drop(columns=alike))
     (alone,) = compare(without, "serial", MARGIN, sides).against
-    assert one.spread is not None
-    assert alone.spread is not None
     assert (one.spread > 1.5 * alone.spread) is pooled
 
 
@@ -227,18 +209,10 @@ def test_a_verdict_is_of_the_interval_and_of_the_family(
 
 def test_a_fit_becomes_a_finding() -> None:
     one = versus("dual", "serial", a_fit(math.log(1.2), 0.01), MARGIN)
-    assert one.ratio is not None
     assert one.ratio.value == pytest.approx(1.2)
     assert one.ratio.low == pytest.approx(1.2 * math.exp(-1.95996 * 0.01), rel=1e-4)
     assert (one.verdict, one.spread, one.rounds, one.blocks) == ("better", 0.01, 24, 6)
     assert one.detectable == pytest.approx(math.exp(2.8016 * 0.01), rel=1e-3)
-
-
-def test_the_mean_of_one_config_is_held_against_one() -> None:
-    one = level_fit(some_rounds({"gain": np.full(8, 0.3) + np.arange(8) * 1e-3}), "gain")
-    assert one is not None
-    assert one.log == pytest.approx(0.3035)
-    assert one.p < 0.001
 
 
 def test_a_difference_has_to_hold_in_the_family_of_all_configs() -> None:
@@ -251,12 +225,3 @@ def test_a_difference_has_to_hold_in_the_family_of_all_configs() -> None:
             assert four.best is None
             return
     pytest.fail("no study was between the two")
-
-
-def test_equal_configs_are_called_different_in_one_study_of_twenty_at_most() -> None:
-    """Four configs with nothing between them but the noise of rounds: a family, not four tests."""
-    alarms = sum(
-        outcome(dict.fromkeys(SIDES, 1.0), n=12, seed=seed, sd=0.05).best is not None
-        for seed in range(600)
-    )
-    assert alarms / 600 < 0.07

@@ -37,7 +37,6 @@ def test_each_declared_criterion_is_judged() -> None:
 def test_criteria_pay_for_each_other() -> None:
     alone = criteria(*measured(), ["first_token"], MARGIN, "serial")[0].adjusted_p
     beside = criteria(*measured(), ["first_token", "fairness"], MARGIN, "serial")[0].adjusted_p
-    assert alone is not None
     assert beside == pytest.approx(2 * alone)
 
 

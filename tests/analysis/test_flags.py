@@ -55,13 +55,11 @@ def test_the_rule_that_a_flag_follows(
     expected: str | None,
 ) -> None:
     found = flag(up, speedups, [(0.3, second_s[0]), (0.3, second_s[1]), *STEADY[:2]])
-    assert found is not None
     assert (found.rule.rule if found.rule else None) == expected
 
 
 def test_how_a_rule_fits_is_counted() -> None:
     found = flag([True, False, False, True], [1.4, 1.8, 1.9, 1.2], STEADY)
-    assert found is not None
     assert (found.n, found.up) == (4, 2)
     by_rule = {match.rule: match for match in found.matches}
     assert (by_rule["speedup"].agrees, by_rule["speedup"].both) == (4, 2)

@@ -64,7 +64,6 @@ def test_one_value_equal_values_and_none() -> None:
 def test_an_interval_stays_within_what_is_possible() -> None:
     shares = [0.99, 0.999, 0.97]
     free, cut = mean_interval(shares), mean_interval(shares, bounds=(0.0, 1.0))
-    assert free.high is not None
     assert free.high > 1
     assert cut == replace(free, high=1.0)
     assert mean_interval([0.01, 0.0], bounds=(0.0, 1.0)).low == 0.0
@@ -91,21 +90,6 @@ def test_sessions_are_the_unit_from_three_on() -> None:
     assert ratio_interval(values, three).mean == pytest.approx((6**0.5 * 2 * 4) ** (1 / 3))
     with pytest.raises(ValueError, match="one session"):
         session_means([1.0, 2.0], ["a"])
-
-
-def test_sessions_cover_where_pooled_repetitions_do_not() -> None:
-    # 4 sessions of 5 repetitions: 3 % between sessions, 4 % within
-    random = np.random.default_rng(115)
-    between = random.normal(0, 0.03, (DRAWS, 4, 1))
-    ratios = np.exp(between + random.normal(0, 0.04, (DRAWS, 4, 5))).reshape(DRAWS, 20)
-    sessions = [label for label in "abcd" for _ in range(5)]
-
-    def coverage(by: list[str] | None) -> int:
-        found = [ratio_interval(draw.tolist(), by) for draw in ratios]
-        return sum(i.low <= 1.0 <= i.high for i in found if i.low and i.high)
-
-    assert often(coverage(sessions), 0.95)
-    assert coverage(None) < 0.8 * DRAWS
 
 
 def test_welch_agrees_with_scipy() -> None:
@@ -167,19 +151,12 @@ def test_the_verdict_on_a_difference(low: float | None, high: float | None, verd
     assert difference_verdict(found, 0.5, more_is_better=False) == TURNED.get(verdict, verdict)
 
 
-def test_equal_configs_are_called_different_one_time_in_twenty() -> None:
-    draws = np.exp(np.random.default_rng(116).normal(0, 0.2, (DRAWS, 5)))
-    verdicts = [ratio_verdict(ratio_interval(draw.tolist()), MARGIN) for draw in draws]
-    assert often(verdicts.count("better") + verdicts.count("worse"), 0.05)
-
-
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_what_a_study_says_to_be_detectable_is_found_by_the_next(n: int) -> None:
     random = np.random.default_rng(117)
     spreads = random.normal(0, 0.05, (20000, n)).std(axis=1, ddof=1)
     half = stats.t.ppf(0.975, n - 1) / math.sqrt(n)
     detectable = smallest_detectable_difference(Interval(0.0, -half, half, n))  # by a spread of 1
-    assert detectable is not None
     draws = random.normal(0, 0.05, (20000, n)) + np.reshape(detectable * spreads, (-1, 1))
     statistic = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / math.sqrt(n))
     assert often(int((statistic > stats.t.ppf(0.975, n - 1)).sum()), 0.8, 20000)
@@ -215,8 +192,6 @@ def test_p_and_verdict_never_disagree() -> None:
         ratio = ratio_interval(ratios)
         verdict, logs = ratio_verdict(ratio, 0.1), logarithm(ratio)
         differs, equal = difference_p(logs), difference_equivalence_p(logs, math.log1p(0.1))
-        assert differs is not None
-        assert equal is not None
         assert (verdict == "equivalent") == (equal < 0.05)
         if verdict != "equivalent":
             assert (verdict != "inconclusive") == (differs < 0.05)
@@ -268,15 +243,3 @@ def test_families_of_what_is_better_where_there_is_less_of_it() -> None:
     rest = ["equivalent", "inconclusive", "inconclusive"]
     assert difference_family(known, 0.5) == ["better", *rest]
     assert difference_family(known, 0.5, more_is_better=False) == ["worse", *rest]
-
-
-def test_equal_configs_are_called_different_in_one_family_of_twenty() -> None:
-    random = np.random.default_rng(118)
-    false = 0
-    for _ in range(1000):
-        reference = random.normal(0, 0.03, 5)
-        draws = random.normal(0, 0.03, (6, 5)) - reference
-        found = family(*(ratio_interval(np.exp(draw).tolist()) for draw in draws), margin=0.001)
-        false += any(one in ("better", "worse") for one in found)
-    # at most 5 %: 72 or more of 1000 come less than once in 500 times
-    assert false < 72

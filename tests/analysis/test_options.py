@@ -127,12 +127,6 @@ def test_only_configs_that_are_alike_in_all_else_are_compared(
     assert len(compared(tmp_path, blocks)) == found
 
 
-def test_models_are_levels(tmp_path: Path) -> None:
-    small, large = config("a", {}), config("b", {}, model="large-model")
-    (found,) = compared(tmp_path, rounds(1, small, large))
-    assert (found.option, levels(found)) == ("model", ["large-model", "small-model"])
-
-
 def test_of_replicates_the_one_with_most_valid_runs_counts(tmp_path: Path) -> None:
     low, high = hot(0.6, 1.0)
     again = config("again", {"temperature": 1.0})

@@ -37,9 +37,6 @@ def test_slowdowns_are_by_the_order_of_service() -> None:
     assert values == pytest.approx([1.0, 2.0, 1.2, 1.2], rel=0.01)
     assert [one.first_token_s for one in found] == pytest.approx([0.4, 0.7] * 2)
     assert {one.executions for one in found} == {24}
-
-
-def test_without_solos_there_is_no_slowdown() -> None:
     runs, agents = measured()
     found = services(runs, agents.assign(slowdown=np.nan))
     assert [one.slowdown for one in found] == [None] * 4
@@ -47,6 +44,7 @@ def test_without_solos_there_is_no_slowdown() -> None:
 
 
 def test_the_parts_and_what_is_left_make_one() -> None:
+    assert [one.threads_alone for one in losses(*measured())] == [2, 1]
     for one in losses(*measured()):
         assert one.efficiency + sum(one.parts) == pytest.approx(1)
         assert len(one.parts) == len(PARTS)
@@ -61,11 +59,6 @@ def test_where_the_time_goes_is_told_of_quiet_runs_where_there_are_some() -> Non
     assert (single.runs, dual.runs) == (18, 18)
     assert dict(zip(PARTS, dual.parts, strict=True))["contention"] == pytest.approx(0.2)
     assert losses(runs.assign(disturbed=True), agents)[0].runs == 24
-
-
-def test_threads_alone_are_told_where_all_had_as_many() -> None:
-    single, dual = losses(*measured())
-    assert (single.threads_alone, dual.threads_alone) == (2, 1)
 
 
 def test_configs_without_solos_have_no_losses() -> None:

@@ -26,7 +26,6 @@ def some_runs(sessions: int = 1, blocks: int = 4, rounds: int = 1, **columns: An
 
 def summed(runs: pd.DataFrame, metric: str) -> Summary:
     found = summary(runs, metric)
-    assert found is not None
     return found
 
 
@@ -79,10 +78,7 @@ def test_no_interval_holds_what_is_impossible(metric: str, values: list[float]) 
     """No Jain index of 1.006, no efficiency of 100.3 %, no wait of less than nothing."""
     free = mean_interval(values)
     bounds = bounds_of(metric)
-    assert bounds is not None
     found = summed(some_runs(blocks=3, **{metric: values}), metric)
-    assert free.low is not None
-    assert free.high is not None
     assert found.mean.low == max(free.low, bounds[0])
     assert found.mean.high == min(free.high, bounds[1])
     assert (found.mean.low, found.mean.high) != (free.low, free.high)

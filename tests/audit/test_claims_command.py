@@ -118,18 +118,6 @@ def test_a_dataset_is_of_the_longest_name_that_fits(tmp_path: Path) -> None:
     assert [one["verdict"] for one in found] == ["not_checkable", "reproduced"]
 
 
-def test_the_page_has_what_does_not_follow_first(tmp_path: Path, dataset: Path) -> None:
-    path, out = claims_file(tmp_path, RIGHT, WRONG, OTHER), tmp_path / "reports/claims.md"
-    code, text, _ = told("check", path, "--data", dataset, "--output", out)
-    assert (code, text) == (0, "")
-    page = out.read_text(encoding="utf-8")
-    assert "| aggregate | 1 | 0 | 1 | 0 | 0 | 1 | 3 |" in page
-    rows = [line for line in page.splitlines() if line.startswith("| `c")]
-    assert [row.split("`")[1] for row in rows] == ["c1", "c0", "c2"]
-    assert "| 3.0s | 1.000 s |" in rows[0]
-    assert "| follows |" in rows[1]
-
-
 def test_exit_codes(tmp_path: Path, dataset: Path) -> None:
     wrong, flag = claims_file(tmp_path, WRONG), ("--fail-on", "contradicted")
     assert told("check", wrong, "--data", dataset, *flag)[0] == 1
@@ -172,8 +160,3 @@ def test_texts_of_the_file_are_data(tmp_path: Path) -> None:
         assert markup not in html
     assert html.count("<h1>") == 1
     assert html.count("<tr>") == 1 + 6 + 2  # kinds, and the one claim
-
-
-def test_the_list_has_a_line_for_each_claim(tmp_path: Path) -> None:
-    code, text, _ = told("list", claims_file(tmp_path, RIGHT, WRONG))
-    assert (code, text) == (0, "c0  1  aggregate  a thing\nc1  1  aggregate  a thing\n")

@@ -10,7 +10,7 @@ import pytest
 
 from tandembench.analysis.intervals import mean_interval, moments, welch_from_moments
 from tandembench.audit.claims import read_claims
-from tandembench.audit.judge import Judged, audit, counts
+from tandembench.audit.judge import Judged, audit
 from tandembench.audit.sides import Cell
 from tandembench.audit.tables import Source, printed_table
 from tandembench.errors import TandemError
@@ -119,14 +119,17 @@ def test_a_print_is_held_to_its_own_rounding(printed: str, verdict: str) -> None
     assert found.how.endswith(f"{MEAN} = 0.872 (n = 5)")
 
 
-def test_half_a_unit_is_still_rounding() -> None:
-    for how, verdict in (
+@pytest.mark.parametrize(
+    ("how", "verdict"),
+    [
         ("0.8705", "reproduced"),
         ("0.87051", "within_one_unit"),
         ("0.871", "within_one_unit"),
         ("0.87101", "contradicted"),
-    ):
-        assert judged(value("87.0%", how)).verdict == verdict
+    ],
+)
+def test_half_a_unit_is_still_rounding(how: str, verdict: str) -> None:
+    assert judged(value("87.0%", how)).verdict == verdict
 
 
 FLAG = "runs.contention_speedup_rule"
@@ -282,11 +285,6 @@ def test_rounds_of_one_block_are_no_further_blocks() -> None:
     )
 
 
-def test_a_count_of_these_runs_needs_no_interval() -> None:
-    for how in ("rows(runs, speedup_estimate > 1.5)", "max(runs.speedup_estimate)"):
-        assert judged(expected(1.5, how, "above")).verdict == "reproduced"
-
-
 def test_a_printed_bound_of_a_comparison_holds_by_its_interval_or_is_wrong() -> None:
     assert judged(value(">87%")).verdict == "not_distinguishable"
     assert judged(value(">50%")).verdict == "reproduced"
@@ -364,24 +362,6 @@ def test_every_value_has_its_verdict_and_the_claim_the_worst() -> None:
         assert found.verdict == list(texts)[worst - 1]
     assert "reproduced: follows, 87.200%" in found.how
     assert "wrong: does not follow, 87.200%" in found.how
-
-
-def test_counts_add_up() -> None:
-    text = "".join(
-        f'  - {{id: c{n}, section: "1", kind: {kind}, paraphrase: a, values: [{one}]}}\n'
-        for n, (kind, one) in enumerate(
-            [("aggregate", value("87%")), ("aggregate", value("99%")), ("causal", value("87%"))]
-        )
-    )
-    text += '  - {id: last, section: "1", kind: causal, paraphrase: a, unsupported: never,'
-    text += " needs: more, note: n}\n"
-    found = audit(read_claims(HEAD + text, "f.yaml"), SOURCES)
-    table = counts(found)
-    assert (table["aggregate"]["reproduced"], table["aggregate"]["contradicted"]) == (1, 1)
-    assert (table["causal"]["reproduced"], table["causal"]["unsupported"]) == (1, 1)
-    assert table["all"]["reproduced"] == 2
-    assert sum(table["all"].values()) == 4
-    assert found[-1].how == "never; it would take more [n]"
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,6 @@ def test_rows_keep_to_the_schema_of_their_descriptor(name: str) -> None:
     assert len({tuple(row[key] for key in unique) for row in ROWS[name]}) == len(ROWS[name])
 
 
-def test_the_manual_lists_every_metric_with_its_unit() -> None:
-    manual = (BASELINES / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(\w+)` \| (\S*) ?\| \S.* \|$", manual, flags=re.MULTILINE)
-
-    assert len(listed) == len(dict(listed))
-    assert set(listed) == {(row["metric"], row["unit"]) for row in ALL}
-
-
 def test_the_configs_of_technical_report_114_are_those_of_the_study() -> None:
     study = read((REPOSITORY / "config/study.yaml").read_text(encoding="utf-8"))
     phases = {"3.1.1": "core", "3.1.2": "core", "3.1.3": "core", "3.2": "temperature"}

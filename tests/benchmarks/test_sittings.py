@@ -27,10 +27,6 @@ def test_without_noise_the_truth_is_measured() -> None:
         assert log_ratios(QUIET, subject, 2) == pytest.approx(np.zeros((2, 6, 4)))
 
 
-def test_rounds_vary_as_they_say() -> None:
-    assert log_ratios(only(round_=0.03), "dual").std() == pytest.approx(0.03, rel=0.05)
-
-
 def test_a_start_is_of_a_deployment_and_holds_for_its_block() -> None:
     both = log_ratios(only(start=0.02), "dual")
     assert both.std() == pytest.approx(0.02 * math.sqrt(2), rel=0.05)
@@ -75,12 +71,6 @@ def test_one_pair_in_ten_is_stalled_on_either_side() -> None:
     assert (logs > 0.1).mean() == pytest.approx(0.05, rel=0.15)
     assert np.median(np.abs(logs[np.abs(logs) > 0.1])) == pytest.approx(math.log(3), abs=0.05)
     assert np.abs(logs).max() < math.log(4.01)
-
-
-def test_drift_is_common_to_all() -> None:
-    one = study(np.random.default_rng(4), RATIOS, 1, 6, 4, only(drift=math.log(1.1)))
-    assert np.ptp(one.table.logs["serial"]) > 0.25
-    assert log_ratios(only(drift=math.log(1.1)), "dual", 50).std() < 0.01
 
 
 def test_replayed_noise_is_whole_stretches_about_the_truths(tmp_path: Path) -> None:

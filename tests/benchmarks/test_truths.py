@@ -22,13 +22,6 @@ def test_the_best_of_three_counts_and_all_are_shown() -> None:
     )
 
 
-def test_relative_errors_are_percent() -> None:
-    one = truths.tried(a_truth(2.5, 1.9, 2.3, bar=0.04, relative=True))
-    assert one["errors"] == pytest.approx([0.25, -0.05, 0.15])
-    assert not one["met"]
-    assert "| -5.00 % | 4.00 % **missed** |" in truths.table([one])
-
-
 @pytest.mark.parametrize(("found", "code"), [(2.0, 0), (2.1, 1)])
 def test_the_exit_code_says_whether_a_bar_was_missed(
     monkeypatch: pytest.MonkeyPatch, found: float, code: int

@@ -276,59 +276,23 @@ def runs(verdicts: Sequence[Verdict], fingerprint: str = "m2") -> OfRuns:
     )
 
 
-def test_counts_come_first_then_what_is_contradicted() -> None:
-    rows = [checked(n, agrees=n % 2 == 0) for n in range(6)]
-    rows.append(checked(6, agrees=False, computed=None))
-    rows.append(checked(7, agrees=False, scope="overall", subject=""))
-    text = as_text(values(rows), "a", "b", "markdown")
-    lines = text.splitlines()
-    assert lines[2].startswith("**4 of 8 printed values are contradicted by the runs**, 3 agree")
-    assert lines[6:8] == [
-        "| overall | 1 | 1 | 0 | 0 | 1 | 0 |",
-        "| config | 7 | 3 | 3 | 1 | 7 | 3 |",
-    ]
-    table = [line for line in lines if line.startswith("| TR1 3 | ") and "mean" in line]
-    assert [line.split(" | ")[1] for line in table] == ["all runs", "c1", "c3", "c5", "c6"]
-
-
 @pytest.mark.parametrize(
-    ("row", "cells"),
+    ("metric", "printed", "value", "unit", "computed", "cells"),
     [
-        ({"printed": "1.838x, 91.9%", "value": 0.919}, "1.838x, 91.9% (91.90 %) | 80.00 %"),
-        (
-            {"printed": "1.838x, 91.9%", "value": 1.838, "metric": "speedup_estimate"},
-            "1.838x, 91.9% (1.8380) | 0.8000",
-        ),
-        (
-            {"printed": "3/30 runs", "value": 3.0, "unit": "runs", "computed": 2.0},
-            "3/30 runs (3) | 2",
-        ),
-        (
-            {"printed": "+19,235", "value": 19.235, "unit": "s", "computed": 16.4052},
-            "+19,235 (19.2350 s) | 16.4052 s",
-        ),
-        ({"printed": "5.5pp", "value": 0.055}, "5.5pp | 80.00 %"),
-        ({"computed": None}, "90.0% | no such runs"),
+        ("efficiency_estimate", "1.8x, 91.9%", 0.919, "1", 0.8, "1.8x, 91.9% (91.90 %) | 80.00 %"),
+        ("speedup_estimate", "1.8x, 91.9%", 1.8, "1", 0.8, "1.8x, 91.9% (1.8000) | 0.8000"),
+        ("runs", "3/30 runs", 3.0, "runs", 2.0, "3/30 runs (3) | 2"),
+        ("wall_s", "+19,235", 19.235, "s", 16.4052, "+19,235 (19.2350 s) | 16.4052 s"),
+        ("efficiency_estimate", "5.5pp", 0.055, "1", 0.8, "5.5pp | 80.00 %"),
+        ("efficiency_estimate", "90.0%", 0.9, "1", None, "90.0% | no such runs"),
     ],
 )
 def test_what_the_runs_give_stands_in_the_unit_of_the_print(
-    row: dict[str, Any], cells: str
+    metric: str, printed: str, value: float, unit: str, computed: float | None, cells: str
 ) -> None:
-    found = values([checked(1, agrees=False, **row)])
+    row = {"metric": metric, "printed": printed, "value": value, "unit": unit}
+    found = values([checked(1, agrees=False, computed=computed, **row)])
     assert f"| {cells} |" in as_text(found, "a", "b", "markdown")
-
-
-def test_verdicts_are_counted_and_the_worse_come_first() -> None:
-    found = runs(["equivalent", "better", "worse", "inconclusive", "worse"])
-    lines = as_text(found, "a", "b", "markdown").splitlines()
-    assert lines[2].startswith("**B is worse in 2 of 5 comparisons, better in 1**")
-    assert "| config | 5 | 2 | 1 | 1 | 1 |" in lines[:10]
-    table = [line for line in lines if "| wall_s |" in line]
-    assert [line.split(" | ")[0] for line in table] == ["| c2", "| c4", "| c1", "| c3", "| c0"]
-    assert table[0] == "| c2 | wall_s | 1.100 [1.000, 1.200] | 5 | worse | 1.100 |"
-    assert "| models | m1 | **differs**: m2 |" in lines
-    assert "| servers | s | the same |" in lines
-    assert "machines" in lines[-1]
 
 
 def test_a_long_table_is_cut_and_longer_on_a_page_and_whole_in_json() -> None:
