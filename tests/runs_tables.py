@@ -17,6 +17,13 @@ SIDES: Mapping[str, Side] = {
     "single_parallel": Side("two slots", (2,), started=True),
     "dual": Side("two servers", (1, 1), started=True),
 }
+# What is so of every run, unless a test says otherwise.
+SAME: Mapping[str, Any] = {
+    **{"comparison": "homo-by-topology", "phase": "architecture", "scenario": "chimera_homo"},
+    **{"n_agents": 2, "invocation": "i1", "attempt": 1, "valid": True, "reason": None},
+    **{"work_effective": "fixed", "server_memory_bytes": 2**28, "block_s": 30.0},
+    **{"speedup_true": None, "jain": 1.0},
+}
 
 
 def some_rounds(
@@ -51,65 +58,44 @@ def tables(
     ``twins`` are logarithms of further runs of configs, NaN where there was none. A config is of
     the topology that its id begins with. ``changes`` hold for every row of runs.
     """
-    logs = [(name, False, table.logs[name]) for name in table.logs]
-    logs += [(name, True, pd.Series(values)) for name, values in (twins or {}).items()]
-    numbers = {block: number for number, block in enumerate(dict.fromkeys(table.blocks))}
-    firsts: dict[str, Any] = {}
-    for block, session in zip(table.blocks, table.sessions, strict=True):
-        firsts.setdefault(session, block)
-    rows = []
-    for name, twin, values in logs:
-        count: dict[Any, int] = {}
-        for place, log in enumerate(values):
-            block, session = table.blocks[place], table.sessions[place]
-            count[block] = count.get(block, 0) + 1
-            if np.isnan(log):
-                continue
-            repetition = numbers[block] - numbers[firsts[session]] + 1
-            rows.append(
-                {
-                    "session": session,
-                    "comparison": "homo-by-topology",
-                    "repetition": repetition,
-                    "round": count[block],
-                    "config_id": name,
-                    "twin": twin,
-                    "attempt": 1,
-                    "phase": "architecture",
-                    "scenario": "chimera_homo",
-                    "topology": name.split("-")[0],
-                    "n_agents": 2,
-                    "content": name,
-                    "invocation": "i1",
-                    "started_at": START + pd.Timedelta(seconds=table.seconds[place]),
-                    "block_s": 30.0,
-                    "valid": True,
-                    "reason": None,
-                    "work_effective": "fixed",
-                    "wall_s": np.exp(-log),
-                    "aggregate_tokens_per_s": 64 / np.exp(-log),
-                    "disturbed": bool(table.disturbed[place]),
-                    "server_memory_bytes": 2**28,
-                    "speedup_true": None,
-                    "jain": 1.0,
-                }
-                | changes
-            )
-    runs = pd.DataFrame(rows)
+    frames = []
+    in_block = pd.Series(range(len(table.blocks))).groupby(pd.Series(table.blocks)).cumcount()
+    numbers = pd.Series([block for _, block in table.blocks])
+    shared = pd.DataFrame(
+        {
+            "session": table.sessions,
+            "repetition": 1 + numbers - numbers.groupby(pd.Series(table.sessions)).transform("min"),
+            "round": 1 + in_block,
+            "started_at": START + pd.to_timedelta(table.seconds, unit="s"),
+            "disturbed": table.disturbed,
+        }
+    ).assign(**SAME)
+    columns = [(name, False, table.logs[name].to_numpy()) for name in table.logs]
+    for name, twin, logs in columns + [(name, True, one) for name, one in (twins or {}).items()]:
+        wall_s = np.exp(-np.asarray(logs, dtype=float))
+        frames.append(
+            shared.assign(
+                config_id=name,
+                content=name,
+                topology=name.split("-")[0],
+                twin=twin,
+                wall_s=wall_s,
+                aggregate_tokens_per_s=64 / wall_s,
+            )[~np.isnan(wall_s)]
+        )
+    runs = pd.concat(frames, ignore_index=True).assign(**changes)
     return runs, executions(runs, sides)
 
 
 def executions(runs: pd.DataFrame, sides: Mapping[str, Side]) -> pd.DataFrame:
     """Two agents of each run: their first tokens come after 0.4 and 0.7 s, in turn first."""
     own = []
+    keys = ["session", "invocation", "comparison", "repetition", "round", "config_id", "twin"]
+    served = [sides[name] for name in runs["config_id"]]
     for agent in (0, 1):
         order = 1 + (runs["round"] + agent) % 2
-        served = [sides[name] for name in runs["config_id"]]
         own.append(
-            runs[
-                ["session", "invocation", "comparison", "repetition", "round", "config_id", "twin"]
-                + ["attempt", "valid"]
-            ].assign(
+            runs[[*keys, "attempt", "valid"]].assign(
                 agent=f"agent{agent}",
                 mode="concurrent",
                 engine=["embedded" if side.started else "ollama" for side in served],

@@ -5,12 +5,10 @@ from typing import Any, cast
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.published import AgainstRuns, against_runs
 from tandembench.audit.sides import Cell, open_side
-from tandembench.cli import main
 from tandembench.dataset.load import Dataset
 
 
@@ -238,18 +236,3 @@ def test_what_ran_once_prints_its_mean() -> None:
     again = number("speedup_estimate", 1.75, scope="config", subject="c")
     (row,) = differences([once], [again])
     assert (row["statistic"], row["difference"].mean) == ("mean", 0.25)
-
-
-def test_reports_against_reports() -> None:
-    def told(*arguments: str) -> tuple[int, str]:
-        done = CliRunner().invoke(main, ["diff", *arguments])
-        return done.exit_code, done.stdout
-
-    code, text = told("tr113", "tr114")
-    assert code == 1
-    row = next(line for line in text.splitlines() if line.startswith("| all runs | efficiency_"))
-    assert "| mean | 0.7200 | 0.8930 | 0.1730 [0.1448, 0.2012] |" in row
-    assert row.endswith("| better | TR113 9.4; TR114 9.4 |") or "| better |" in row
-    assert told("tr113", "tr114", "--fail-on", "worse")[0] == 0
-    assert told("tr114", "tr113", "--fail-on", "worse")[0] == 1
-    assert told("tr114", "tr114@1.0.0")[0] == 0

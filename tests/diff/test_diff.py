@@ -295,18 +295,6 @@ def test_what_the_runs_give_stands_in_the_unit_of_the_print(
     assert f"| {cells} |" in as_text(found, "a", "b", "markdown")
 
 
-def test_a_long_table_is_cut_and_longer_on_a_page_and_whole_in_json() -> None:
-    found = values([checked(n, agrees=False, note=HOSTILE) for n in range(500)])
-    text = as_text(found, "tr<1>", "b", "markdown")
-    assert text.count("| efficiency_estimate |") == 40
-    assert "460 more rows" in text
-    page = as_text(found, "tr<1>", "b", "html")
-    assert "<title>tr&lt;1&gt; against b</title>" in page
-    assert page.count("80.00 %") == 400
-    assert "<script>alert" not in page
-    assert len(json.loads(as_text(found, "a", "b", "json"))["found"]["checked"]["rows"]) == 500
-
-
 def test_text_of_others_stays_text() -> None:
     row = checked(1, agrees=False, subject=HOSTILE, note=HOSTILE, printed=HOSTILE, section=HOSTILE)
     for found in (values([row], HOSTILE), runs(["worse"], HOSTILE)):

@@ -6,7 +6,6 @@ from typing import Annotated, Literal, NoReturn, get_args
 
 from pydantic import Field, FiniteFloat
 
-from tandembench.analysis.rounding import Relation
 from tandembench.audit.expressions import (
     Expression,
     Printed,
@@ -17,6 +16,7 @@ from tandembench.audit.expressions import (
     read_expression,
 )
 from tandembench.audit.figures import Figure, read_figure
+from tandembench.audit.rounding import Relation
 from tandembench.files import read_text
 from tandembench.study.check import Keys, List, Maybe, Name, fault_at, read_keys
 from tandembench.study.strict_yaml import Lines

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.intervals import critical
-from tandembench.analysis.ranking import no_level_differs
 from tandembench.audit.expressions import (
     Expression,
     Operation,
@@ -19,6 +18,7 @@ from tandembench.audit.expressions import (
     parts,
 )
 from tandembench.audit.figures import Figure
+from tandembench.audit.ranking import no_level_differs
 from tandembench.audit.rows import COUNTS, Rows, Span, Undecided, grouped, number, select
 from tandembench.audit.tables import Source
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tandembench.analysis.rounding import Relation
+from tandembench.audit.rounding import Relation
 
 # What a suffix is worth in the unit of the columns, and that unit.
 UNITS: Mapping[str, tuple[float, str]] = {

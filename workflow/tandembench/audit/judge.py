@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tandembench.analysis.intervals import ALPHA
-from tandembench.analysis.rounding import Relation, agrees
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
 from tandembench.audit.evaluate import Context, Found, evaluate, interval, is_sampled
 from tandembench.audit.expressions import Unreadable
 from tandembench.audit.figures import COUNTED, Figure, in_print, shown
+from tandembench.audit.rounding import Relation, agrees
 from tandembench.audit.rows import Span, Undecided
 from tandembench.audit.tables import Source
 from tandembench.errors import TandemError
