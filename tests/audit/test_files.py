@@ -1,18 +1,13 @@
 """A claims file: read whole, or one line that says where it is wrong and what to write."""
 
-import re
 from contextlib import suppress
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study_texts import REPOSITORY
 
 from tandembench.audit.claims import Claims, read_claims
 from tandembench.audit.expressions import (
-    OPERATIONS,
-    STATISTICS,
     Condition,
     Operation,
     Printed,
@@ -21,8 +16,6 @@ from tandembench.audit.expressions import (
     read_expression,
 )
 from tandembench.audit.figures import Figure, in_print, read_figure, shown
-from tandembench.audit.judge import Verdict
-from tandembench.audit.tables import DERIVED, OPTIONS
 from tandembench.errors import TandemError
 
 GOOD = """\
@@ -120,48 +113,34 @@ MUTATIONS = [
     ('  "1": results', "  1: results", 5, "the key 1 is not text; write a name there"),
     ("data:\n  runs: what was run", "data: {}", 2, "expected the datasets that claims are"),
     ("runs: what", "Runs-1: what", 3, "write letters, digits and '_', a letter first"),
-    ("runs: what was run", "runs: 5", 3, "a text of at most 300 characters"),
     ("  - id: one", "  - id: One", 7, "expected small letters and digits, joined by"),
     ("  - id: two", "  - id: one", 14, "a second claim 'one'; give it its own id"),
     ("    kind: aggregate", "    kind: opinion", 9, "aggregate, config_row, comparison"),
-    ("    kind: aggregate\n", "", 7, "key 'kind' is missing"),
     ('id: two\n    section: "1"', 'id: two\n    section: "2"', 15, "no section '2'; known: 1"),
-    ("    paraphrase: another", "    paraphrase: another\n    author: me", 18, "unknown key"),
     ("paraphrase: a third", f"paraphrase: {'long ' * 70}", 24, "a text of at most 300"),
     ("label: b", "label: a", 7, "two values of one label; give each value its own label"),
-    ("label: a, ", "lable: a, ", 12, "unknown key; did you mean 'label'?"),
     ('printed: "1.5s", ', "", 12, "neither or both of printed and expected; write one"),
-    ('printed: "1.5s"', 'printed: "1.5s", expected: 2', 12, "neither or both of printed and"),
     ('"1.5s"', '"lots"', 12, "'lots' is no figure that is known; write it as printed"),
-    ('"1.5s"', '"1.5 apples"', 12, "'1.5 apples' is no figure that is known"),
     ('"1.5s"', "1.5", 12, 'expected the figure as it is printed, in quotes, such as "+17.3pp"'),
     ("    expected: 1\n", "    expected: best\n", 19, "a name is equal or not; leave the relation"),
     ("relation: below", "relation: less", 19, "equal, above, below, at_least or at_most"),
-    ("    needs: ", "    need: ", 26, "unknown key; did you mean 'needs'?"),
     ('    needs: "a column that has it"\n', "", 21, "give values, or one value's is, or unsupport"),
-    ("    unsupported: ", "    is: 1\n    unsupported: ", 21, "no way, or two, to judge it"),
     ('    unsupported: "no column has it"\n', "", 21, "no way, or two, to judge it"),
     ("mean(runs.wall_s)", "meen(runs.wall_s)", 12, "no statistic 'meen'; did you mean 'mean'?"),
     ("mean(runs.wall_s)", "mean(run.wall_s)", 12, "no data 'run'; did you mean 'runs'?; or add"),
-    ("mean(runs.wall_s)", "mean(runs)", 12, "'runs' is no column; write data.column"),
     ("mean(runs.wall_s)", "mean('wall_s')", 12, "is no column; write its name, without quotes"),
-    ("mean(runs.wall_s)", "runs.wall_s", 12, "'runs.wall_s' cannot be read; write a number"),
-    ("mean(runs.wall_s)", "mean(runs.wall_s) ** 2", 12, "cannot be read"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s'", 12, "cannot be read"),
     ("mean(runs.wall_s)", '"__import__(\'os\')"', 12, "no statistic '__import__'"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s > 3)'", 12, "only count and share take one"),
     ("mean(runs.wall_s)", "highest(runs.wall_s)", 12, "highest of what?; add by=, the column"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s, by=phase, each=sd)'", 12, "write mean or max"),
-    ("mean(runs.wall_s)", "'mean(runs.wall_s, group=phase)'", 12, "'group=' is not known"),
     ("mean(runs.wall_s)", "'change(1, 2, 3)'", 12, "change takes two; write change(new, old)"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s, by=[])'", 12, "by=[]; write a column"),
     ("phase == 'core'", "phase = 'core'", 13, "'phase=' is not known"),
-    ("phase == 'core'", "phase == core", 13, "'phase == core' is no condition; write a condition"),
     ("phase == 'core'", "phase > 'core'", 13, "is no condition; write a condition, such as"),
     ("claim('one', 'a')", "claim('on', 'a')", 20, "no claim 'on'; did you mean 'one'?"),
     ("claim('one', 'a')", "claim('one', 'c')", 20, "no such value in claim 'one'; write"),
     ("claim('one', 'a')", "claim('one')", 20, "write one of its labels too: a, b"),
-    ("claim('one', 'a')", "claim('three')", 20, "write one of its labels too: it has none"),
     ("claim('one', 'a')", f"{'(' * 400}1{')' * 400}", 20, "cannot be read"),
     ("  - id: one\n", "  - *one\n", 7, "an alias (*one); write the value out"),
     ("  - id: one\n", "  - id: one\n    id: two\n", 8, 'duplicate key "id"; remove one'),
@@ -182,19 +161,9 @@ def test_a_fault_is_one_line_with_its_place_and_the_fix(
     assert ("\n" in said, "; " in said, error.value.exit_code) == (False, True, 2)
 
 
-MANUAL = (REPOSITORY / "resources/claims/README.md").read_text(encoding="utf-8")
-
-
-def test_the_manual_has_every_word_and_its_example_is_a_claims_file() -> None:
-    names = {*STATISTICS, *OPERATIONS, *get_args(Verdict), *DERIVED, "claim", "within", "pick"}
-    names -= {f"{option}_max" for option in OPTIONS}
-    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", MANUAL))))
-    assert names - words == set()
-    (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL, flags=re.DOTALL)
-    assert len(read(example).claims) == 5
-
-
 # Figures
+
+EQUAL = ("equal", None)
 
 
 def figure(text: str) -> Figure:
@@ -204,59 +173,39 @@ def figure(text: str) -> Figure:
 
 
 @pytest.mark.parametrize(
-    ("text", "low", "high", "unit"),
+    ("text", "low", "high", "unit", "rest"),
     [
-        ("1.785x", 1.785, 1.785, 0.001),
-        ("89.3%", 0.893, 0.893, 0.001),
-        ("+17.3pp", 0.173, 0.173, 0.001),
-        ("-57pp", -0.57, -0.57, 0.01),
-        ("~92.7%", 0.927, 0.927, 0.001),
-        ("10x", 10, 10, 1),
-        ("900ms", 0.9, 0.9, 0.001),
-        ("0.89μs", 0.89e-6, 0.89e-6, 0.01e-6),
-        ("12.5 s", 12.5, 12.5, 0.1),
-        ("2.5 min", 150, 150, 6),
-        ("872MB", 872e6, 872e6, 1e6),
-        ("0.5 GiB", 2**29, 2**29, 2**30 / 10),
-        ("54 tokens/s", 54, 54, 1),
-        ("0.8", 0.8, 0.8, 0.1),
-        ("~24", 24, 24, 1),
-        ("150", 150, 150, 0),
-        ("30 configs", 30, 30, 0),
-        ("+15-18pp", 0.15, 0.18, 0.01),
-        ("+0.5-1pp", 0.005, 0.01, 0.001),
-        ("88.2-88.4%", 0.882, 0.884, 0.001),
-        ("-5pp to -7pp", -0.07, -0.05, 0.01),
-        ("65.5% - 95.7%", 0.655, 0.957, 0.001),
-        ("5,000-7,000", 5000, 7000, 0),
-        ("6 hours 15 minutes", 22500, 22500, 60),
-        ("6 hours", 21600, 21600, 3600),
-        ("1970-01-02 00:01 UTC", 86460, 86460, 60),
+        (">87%", 0.87, 0.87, 0.01, ("above", None)),
+        ("<0.5%", 0.005, 0.005, 0.001, ("below", None)),
+        ("±0.4pp", 0.004, 0.004, 0.001, ("at_most", None)),
+        ("85%+", 0.85, 0.85, 0.01, ("at_least", None)),
+        ("9/150", 9, 9, 0, ("equal", 150)),
+        ("1.785x", 1.785, 1.785, 0.001, EQUAL),
+        ("89.3%", 0.893, 0.893, 0.001, EQUAL),
+        ("+17.3pp", 0.173, 0.173, 0.001, EQUAL),
+        ("~92.7%", 0.927, 0.927, 0.001, EQUAL),
+        ("900ms", 0.9, 0.9, 0.001, EQUAL),
+        ("0.89μs", 0.89e-6, 0.89e-6, 0.01e-6, EQUAL),
+        ("2.5 min", 150, 150, 6, EQUAL),
+        ("0.5 GiB", 2**29, 2**29, 2**30 / 10, EQUAL),
+        ("54 tokens/s", 54, 54, 1, EQUAL),
+        ("~24", 24, 24, 1, EQUAL),
+        ("150", 150, 150, 0, EQUAL),
+        ("+15-18pp", 0.15, 0.18, 0.01, EQUAL),
+        ("88.2-88.4%", 0.882, 0.884, 0.001, EQUAL),
+        ("-5pp to -7pp", -0.07, -0.05, 0.01, EQUAL),
+        ("65.5% - 95.7%", 0.655, 0.957, 0.001, EQUAL),
+        ("5,000-7,000", 5000, 7000, 0, EQUAL),
+        ("6 hours 15 minutes", 22500, 22500, 60, EQUAL),
+        ("1970-01-02 00:01 UTC", 86460, 86460, 60, EQUAL),
     ],
 )
-def test_a_figure_is_its_value_and_its_precision(
-    text: str, low: float, high: float, unit: float
+def test_a_figure_is_its_value_its_precision_and_its_bound(
+    text: str, low: float, high: float, unit: float, rest: tuple[str, int | None]
 ) -> None:
     found = figure(text)
     assert (found.low, found.high, found.unit) == pytest.approx((low, high, unit))
-    assert (found.relation, found.of) == ("equal", None)
-
-
-@pytest.mark.parametrize(
-    ("text", "value", "relation", "of"),
-    [
-        (">87%", 0.87, "above", None),
-        ("<0.5%", 0.005, "below", None),
-        ("±0.4pp", 0.004, "at_most", None),
-        ("85%+", 0.85, "at_least", None),
-        ("9/150", 9, "equal", 150),
-    ],
-)
-def test_bounds_and_parts_of_a_whole(
-    text: str, value: float, relation: str, of: int | None
-) -> None:
-    found = figure(text)
-    assert (found.low, found.relation, found.of) == (pytest.approx(value), relation, of)
+    assert (found.relation, found.of) == rest
 
 
 @pytest.mark.parametrize(

@@ -81,19 +81,9 @@ def test_reports_against_their_own_runs(against_its_runs: tuple[str, AgainstRuns
 
 def number(metric: str, value: float, **more: object) -> Cell:
     """One printed number."""
-    row: dict[str, object] = {
-        "report": "TR1",
-        "section": "1",
-        "table": "a table",
-        "scope": "overall",
-        "subject": "",
-        "statistic": "mean",
-        "unit": "1",
-        "resolution": 0.0005,
-        "printed": str(value),
-        "note": "",
-    }
-    return cast("Cell", {**row, "metric": metric, "value": value, **more})
+    row = {"report": "TR1", "section": "1", "table": "a table", "scope": "overall", "subject": ""}
+    rest = {"statistic": "mean", "unit": "1", "resolution": 0.0005, "printed": str(value)}
+    return cast("Cell", {**row, **rest, "note": "", "metric": metric, "value": value, **more})
 
 
 def tables(*speedups: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -102,34 +92,21 @@ def tables(*speedups: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     for n, speedup in enumerate(speedups, 1):
         key: dict[str, Any] = {"session": "s1", "config_id": f"c{n}", "repetition": 1}
         key |= {"comparison": f"c{n}", "round": 1, "twin": False, "attempt": 1, "valid": True}
-        run = {
+        stamp = pd.Timestamp("2026-03-01T00:00:00Z") + pd.Timedelta(minutes=n - 1)
+        run: dict[str, Any] = {
             "phase": "core" if n == 1 else "temperature",
             "scenario": "baseline_vs_chimera",
-            "n_agents": 2,
-            "speedup_estimate": speedup,
-            "efficiency_estimate": speedup / 2,
-            "contention_speedup_rule": speedup < 1.5,
-            "started_at": pd.Timestamp("2026-03-01T00:00:00Z") + pd.Timedelta(minutes=n - 1),
-            "wall_s": 30.0,
-            "ttft_delta_s": 99.0,
-            "throughput_delta_tokens_per_s": 99.0,
         }
+        run |= {"n_agents": 2, "started_at": stamp, "wall_s": 30.0, "ttft_delta_s": 99.0}
+        run |= {"speedup_estimate": speedup, "efficiency_estimate": speedup / 2}
+        run |= {"contention_speedup_rule": speedup < 1.5, "throughput_delta_tokens_per_s": 99.0}
         runs.append(key | run)
-        for index, (first_s, tokens, seconds, options) in enumerate(
-            ((3.0, 101, 10.0, {}), (1.0, 51, 8.0, {"num_gpu": 60 + 20 * n, "temperature": 0.8}))
-        ):
-            execution = {
-                "agent": f"a{index}",
-                "model": "m",
-                "agent_index": index,
-                "mode": "concurrent",
-                "n_steps": 2,
-                "first_token_s": first_s,
-                "answer_tokens": tokens,
-                "server_decode_s": seconds,
-                "options_asked": json.dumps(options),
-            }
-            executions.append(key | execution)
+        options = {"num_gpu": 60 + 20 * n, "temperature": 0.8}
+        for index, values in enumerate(((3.0, 101, 10.0, {}), (1.0, 51, 8.0, options))):
+            names = ("first_token_s", "answer_tokens", "server_decode_s")
+            about = {"agent": f"a{index}", "agent_index": index, "model": "m", "n_steps": 2}
+            about |= {"mode": "concurrent", "options_asked": json.dumps(values[3])}
+            executions.append(key | about | dict(zip(names, values[:3], strict=True)))
     return pd.DataFrame(runs), pd.DataFrame(executions)
 
 

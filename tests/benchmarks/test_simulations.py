@@ -68,19 +68,14 @@ def kept(cell_name: str, studies: int = 400) -> bool | None:
     return simulations.counted(cell, studies).passed
 
 
-def nothing_known(*_: object) -> Allowance:
-    return Allowance(0.0, 0.0)
-
-
-def as_they_are(logs: np.ndarray) -> np.ndarray:
-    return logs
+NOTHING_KNOWN = Allowance(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
     ("cell", "module", "name", "broken"),
     [
         # rounds of one sitting for rounds of the machine
-        ("interval covers, unlike servers, 1 x 3", compare, "allowance", nothing_known),
+        ("interval covers, unlike servers, 1 x 3", compare, "allowance", lambda *_: NOTHING_KNOWN),
         # a prior that no session can move
         ("interval covers, unlike servers, 3 x 6", levels, "OF_SESSIONS", 1000.0),
         ("one of four equals is named, one sitting, running servers", compare, "holm", list),
@@ -98,7 +93,7 @@ def test_a_broken_rule_would_be_seen(
 def test_a_mean_that_stalls_move_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     (cell,) = [one for one in cells.cells() if one.name == "interval covers, like servers, 1 x 6"]
     robust = simulations.counted(cell, 100).half_width
-    monkeypatch.setattr(levels, "pseudo_values", as_they_are)
+    monkeypatch.setattr(levels, "pseudo_values", lambda logs: logs)
     moved = simulations.counted(cell, 100).half_width
     assert moved > 3 * robust
 
@@ -152,9 +147,12 @@ def only(**levels: float) -> Machine:
     return Machine(**{**{name: getattr(QUIET, name) for name in QUIET.__slots__}, **levels})
 
 
-def test_without_noise_the_truth_is_measured() -> None:
+def test_without_noise_the_truth_is_measured_and_rounds_vary_as_they_say() -> None:
     for subject in RATIOS:
         assert log_ratios(QUIET, subject, 2) == pytest.approx(np.zeros((2, 6, 4)))
+    assert log_ratios(only(round_=0.03), "dual").std() == pytest.approx(0.03, rel=0.05)
+    # drift is common to all
+    assert log_ratios(only(drift=math.log(1.1)), "dual", 50).std() < 0.01
 
 
 def test_a_start_is_of_a_deployment_and_holds_for_its_block() -> None:
