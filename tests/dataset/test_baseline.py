@@ -1,15 +1,12 @@
 """Baselines: whole or not there, never replaced, and every damage is named."""
 
-import json
 import shutil
 from pathlib import Path
 from random import Random
 
 import pytest
-from click.testing import CliRunner
 from raw_blocks import block, rounds, write_dataset
 
-from tandembench.cli import main
 from tandembench.dataset.baseline import freeze, verify
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
@@ -112,26 +109,6 @@ def test_every_damage_is_named_by_file(study: Path, tmp_path: Path, times: int) 
         assert "\n" not in line
         file.write_bytes(before)
     assert verify(find("mine", tmp_path / "baselines")) == 5
-
-
-def test_the_commands(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def said(*arguments: str, code: int = 0) -> str:
-        done = CliRunner().invoke(main, ["baseline", *arguments])
-        assert done.exit_code == code, done.output
-        return done.stdout if code == 0 else done.stderr
-
-    # a study's folder, or its dataset
-    assert said("freeze", str(study.parent), "--name", "mine") == (
-        "mine@1.0.0: resources/baselines/mine/1.0.0\n"
-    )
-    assert said("freeze", str(study), "--name", "mine", "--version", "3.0.0")
-    shown = json.loads(said("show", "mine@1.0.0", "--format", "json"))
-    assert shown["version"] == "1.0.0"
-    assert "schema" not in shown["resources"][0]
-    assert said("verify", "mine").startswith("mine@3.0.0: 5 tables ")
-    assert "--all" in said("verify", code=2)
 
 
 def test_the_published_baselines_are_as_they_were_frozen(repository: Path) -> None:

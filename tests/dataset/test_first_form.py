@@ -44,33 +44,26 @@ def today(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return as_first_form(write_dataset(tmp_path / "old", blocks()))
+def old(tmp_path: Path) -> Dataset:
+    return load_dataset(as_first_form(write_dataset(tmp_path / "old", blocks())))
 
 
-@pytest.fixture
-def old(folder: Path) -> Dataset:
-    return load_dataset(folder)
-
-
-def test_every_table_has_the_columns_of_today(old: Dataset, folder: Path) -> None:
+def test_every_table_has_the_columns_of_today_and_keys_that_pair(
+    old: Dataset, today: Dataset
+) -> None:
     for table, columns in TABLES.items():
+        rows = getattr(old, table)
         names = {column.name for column in columns}
-        assert names <= set(column_names(old.opened, table))
-        assert names <= set(getattr(old, table).columns)
+        assert names <= set(column_names(old.opened, table)) & set(rows.columns)
         required = [column.name for column in columns if column.required]
-        assert getattr(old, table)[required].notna().all(axis=None)
-    assert old.descriptor["study"]["criteria"] == []
-    assert "criteria" not in open_dataset(folder).descriptor["study"]
-
-
-def test_its_keys_pair_as_those_of_today(old: Dataset, today: Dataset) -> None:
-    for table in TABLES:
-        pd.testing.assert_frame_equal(getattr(old, table)[KEY], getattr(today, table)[KEY])
-        assert getattr(old, table)["round"].equals(getattr(old, table)["repetition"])
+        assert rows[required].notna().all(axis=None)
+        pd.testing.assert_frame_equal(rows[KEY], getattr(today, table)[KEY])
+        assert rows["round"].equals(rows["repetition"])
     assert not old.runs.duplicated(KEY).any()
     # the twin is true or false, not an object
     assert old.runs["twin"].dtype == bool
+    assert old.descriptor["study"]["criteria"] == []
+    assert "criteria" not in open_dataset(old.opened.folder).descriptor["study"]
 
 
 def test_what_its_runs_tell(old: Dataset, today: Dataset) -> None:
@@ -91,10 +84,10 @@ def test_what_its_runs_tell(old: Dataset, today: Dataset) -> None:
         assert old.runs[name].isna().all()
 
 
-def test_first_tokens_come_from_the_stamps(old: Dataset, today: Dataset, folder: Path) -> None:
+def test_first_tokens_come_from_the_stamps(old: Dataset, today: Dataset) -> None:
     names = ["first_token_start_s", "service_order", "queue_s"]
     pd.testing.assert_frame_equal(old.executions[names], today.executions[names])
-    opened = open_dataset(folder)
+    opened = open_dataset(old.opened.folder)
     resources = opened.descriptor["resources"]
     assert "comparison" not in {one["name"] for one in resources[0]["schema"]["fields"]}
     # without tokens nobody knows when the first came
@@ -112,9 +105,10 @@ def test_a_config_without_a_workload_is_a_comparison_of_its_own(tmp_path: Path) 
     assert set(old.tokens["comparison"]) == {"dual"}
 
 
-def test_it_is_frozen_as_it_is(folder: Path, tmp_path: Path) -> None:
+def test_it_is_frozen_as_it_is(old: Dataset, tmp_path: Path) -> None:
+    folder = old.opened.folder
     made = freeze(folder, "mine", None, tmp_path / "baselines")
     assert verify(made) == 5
     for path in folder.glob("*.parquet"):
         assert (made.folder / path.name).read_bytes() == path.read_bytes()
-    assert load_dataset(made.folder).runs.equals(load_dataset(folder).runs)
+    assert load_dataset(made.folder).runs.equals(old.runs)

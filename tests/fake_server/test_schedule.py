@@ -156,23 +156,6 @@ def test_a_stream_that_breaks_off_gives_its_share_back() -> None:
 
 
 @given(
-    first=st.integers(1, 500),
-    second=st.integers(1, 500),
-    gain=st.floats(0.3, 2.5),
-    rate=st.floats(10.0, 1e4),
-)
-def test_two_streams_that_start_together_end_as_the_formula_says(
-    first: int, second: int, gain: float, rate: float
-) -> None:
-    both = SharedRate(rate, gain)
-    both.join("a", 0, first)
-    both.join("b", 0, second)
-    t1, t2 = sorted((first / rate, second / rate))
-    end = max(both.due_ns("a", first), both.due_ns("b", second)) / 1e9
-    assert end == pytest.approx(2 * t1 / gain + t2 - t1, rel=1e-5)
-
-
-@given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), min_size=1, max_size=6),
     st.floats(0.3, 2.5),
 )

@@ -228,58 +228,43 @@ def changed(*keys: str | int, to: Any) -> str:
     return json.dumps(content)
 
 
-DAMAGED: dict[str, tuple[str, str]] = {
-    "half": (json.dumps(metrics())[:300], "Invalid JSON"),
-    "not an object": ("[]", ""),
-    "NaN": (json.dumps(metrics()).replace("250.0", "NaN"), f"'{'.'.join(CALLS)}.0.ttft_ms'"),
-    "infinite": (
-        json.dumps(metrics()).replace('"execution_time_s": 4.0', '"execution_time_s": 1e999'),
-        "'collector.execution_time_s'",
-    ),
-    "a metric missing": (changed("summary", to={}), "'summary.concurrent_wall_time_s'"),
-    "another scenario": (changed("scenario", to="else"), "'scenario'"),
-    **{
-        f"a time of {value!s:.20}": (
-            changed("insight", "execution_time_s", to=value),
-            "'insight.execution_time_s'",
+def run_with(old: str, new: str) -> str:
+    return json.dumps(metrics()).replace(old, new)
+
+
+TOKENS_AT = (*CALLS, 0, "tokens_generated")
+DAMAGED: list[tuple[str, str]] = [
+    (json.dumps(metrics())[:300], "Invalid JSON"),
+    ("[]", ""),
+    (run_with("250.0", "NaN"), f"'{'.'.join(CALLS)}.0.ttft_ms'"),
+    (run_with('_time_s": 4.0', '_time_s": 1e999'), "'collector.execution_time_s'"),
+    (changed("summary", to={}), "'summary.concurrent_wall_time_s'"),
+    (changed("insight", "result", "timestamp", to="1970-01-01T00:00:00Z"), "an agent that started"),
+    *(
+        (changed(*place, to=value), f"'{'.'.join(map(str, place))}'")
+        for place, values in (
+            (("scenario",), ("else",)),
+            (("insight", "execution_time_s"), (0, -1, 5e9, 10**400, "4", True)),
+            (("summary", "resource_contention_detected"), ("yes",)),
+            (CALLS, ([],)),
+            (TOKENS_AT, (10**20, 1.5)),
+            (("insight", "config", "options", "num_ctx"), ("../x",)),
+            (("insight", "result", "timestamp"), ("0001-01-01T00:00:00Z", "noon")),
         )
-        for value in (0, -1, 5e9, 10**400, "4", True)
-    },
-    "no flag": (
-        changed("summary", "resource_contention_detected", to="yes"),
-        "'summary.resource_contention_detected'",
+        for value in values
     ),
-    "no call": (changed(*CALLS, to=[]), f"'{'.'.join(CALLS)}'"),
-    "many tokens": (
-        changed(*CALLS, 0, "tokens_generated", to=10**20),
-        f"'{'.'.join(CALLS)}.0.tokens_generated'",
-    ),
-    "half a token": (
-        changed(*CALLS, 0, "tokens_generated", to=1.5),
-        f"'{'.'.join(CALLS)}.0.tokens_generated'",
-    ),
-    "an option that is a path": (
-        changed("insight", "config", "options", "num_ctx", to="../x"),
-        "'insight.config.options.num_ctx'",
-    ),
-    "before 1970": (
-        changed("insight", "result", "timestamp", to="0001-01-01T00:00:00Z"),
-        "'insight.result.timestamp'",
-    ),
-    "begun before 1970": (
-        changed("insight", "result", "timestamp", to="1970-01-01T00:00:00Z"),
-        "an agent that started before 1970",
-    ),
-    "no time": (changed("insight", "result", "timestamp", to="noon"), "'insight.result.timestamp'"),
-}
+]
 
 
-@pytest.mark.parametrize(("text", "words"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(("text", "words"), DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_run_is_named(tmp_path: Path, text: str, words: str) -> None:
     write(tmp_path / "in", "homo/run_1")
     path = write(tmp_path / "in", "homo/run_2")
     path.write_text(text)
     assert refused(tmp_path / "in", tmp_path / "b").startswith(f"{path}: {words}")
+
+
+NO_SECONDS = '"chimera_homo", "start_time": "2025-10-09T22:11Z"'
 
 
 @pytest.mark.parametrize(
@@ -288,14 +273,14 @@ def test_a_damaged_run_is_named(tmp_path: Path, text: str, words: str) -> None:
         ("{", "test_execution_log.json: Invalid JSON"),
         ('{"test_results": 3}', "test_execution_log.json: 'test_results'"),
         ('{"test_results": []}', "metrics.json: test_execution_log.json has no test 1"),
-        ('{"test_results": [{"test_id": 1, "scenario": "else"}]}', "'test_results.0.scenario'"),
-        (
-            '{"test_results": [{"test_id": 1, "scenario": "chimera_homo",'
-            ' "start_time": "2025-10-09T22:11Z"}]}',
-            "'test_results.0.start_time'",
+        *(
+            (f'{{"test_results": [{{"test_id": 1, "scenario": {scenario}}}]}}', words)
+            for scenario, words in (
+                ('"else"', "'test_results.0.scenario'"),
+                (NO_SECONDS, "'test_results.0.start_time'"),
+            )
         ),
     ],
-    ids=["half", "no list", "no test", "no scenario", "a zone"],
 )
 def test_a_log_that_does_not_say_what_it_must(tmp_path: Path, log: str, words: str) -> None:
     write(tmp_path / "in", "phase_1_test_001/run_1", python_metrics())
@@ -304,20 +289,20 @@ def test_a_log_that_does_not_say_what_it_must(tmp_path: Path, log: str, words: s
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    "changes",
     [
-        ("insight_execution_time", -1),
-        ("collector_execution_time", None),
-        ("summary", {}),
-        ("insight", {}),
+        {"insight_execution_time": -1},
+        {"collector_execution_time": None},
+        {"summary": {}},
+        {"insight": {}},
     ],
+    ids=str,
 )
-def test_a_damaged_run_of_the_python_runner_is_named(
-    tmp_path: Path, key: str, value: object
-) -> None:
-    path = write(tmp_path / "in", "phase_1_test_001/run_1", python_metrics(**{key: value}))
+def test_a_damaged_run_of_the_python_runner_is_named(tmp_path: Path, changes: Json) -> None:
+    path = write(tmp_path / "in", "phase_1_test_001/run_1", python_metrics(**changes))
     write_log(tmp_path / "in", (1, "chimera_homo"))
-    assert refused(tmp_path / "in", tmp_path / "b", PYTHON).startswith(f"{path}: '{key}")
+    line = refused(tmp_path / "in", tmp_path / "b", PYTHON)
+    assert line.startswith(f"{path}: '{next(iter(changes))}")
 
 
 def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
