@@ -11,17 +11,8 @@ from tandembench.tables.parquet import read_table, write_table
 ORDER = Column("order", "text", "", "order of the executions in the block")
 # Columns that the first version did not know.
 _LATER = {
-    "comparison",
-    "round",
-    "twin",
-    "deployment",
-    "placement",
-    "disturbed",
-    "server_memory_bytes",
-    "queueing",
-    "queue_s",
-    "first_token_start_s",
-    "service_order",
+    *("comparison", "round", "twin", "deployment", "placement", "disturbed", "server_memory_bytes"),
+    *("queueing", "queue_s", "first_token_start_s", "service_order"),
 }
 # What some of the others were said to be.
 _SAID = {

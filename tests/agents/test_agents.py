@@ -28,23 +28,13 @@ SHIPPED = [
 def test_inventory_and_figures_of_a_folder_whatever_its_order() -> None:
     for data in (DATA, dict(reversed(DATA.items()))):
         facts = inventory(data)
-        assert facts.files == (
-            FileFacts(
-                name="alone.csv",
-                size_bytes=47,
-                rows=2,
-                columns=("run", "latency_s", "tokens_per_s"),
-                metrics={"latency_s": (1.5, 2.5), "tokens_per_s": (80.0, 60.0)},
-            ),
-            FileFacts(
-                name="both.csv",
-                size_bytes=36,
-                rows=2,
-                columns=("run", "latency_s", "note"),
-                metrics={"latency_s": (4.0,)},
-            ),
-            FileFacts(name="notes.txt", size_bytes=8),
-        )
+        alone, both, notes = facts.files
+        assert (alone.name, alone.size_bytes, alone.rows) == ("alone.csv", 47, 2)
+        assert alone.columns == ("run", "latency_s", "tokens_per_s")
+        assert alone.metrics == {"latency_s": (1.5, 2.5), "tokens_per_s": (80.0, 60.0)}
+        assert (both.name, both.size_bytes, both.rows) == ("both.csv", 36, 2)
+        assert (both.columns, both.metrics) == (("run", "latency_s", "note"), {"latency_s": (4.0,)})
+        assert notes == FileFacts(name="notes.txt", size_bytes=8)
         assert (facts.size_bytes, facts.rows) == (91, 4)
         assert facts.metrics == ("latency_s", "tokens_per_s")
         assert figures(data) == (

@@ -38,16 +38,8 @@ from tandembench.tables.columns import EXECUTIONS, RATES, RUN_FILE, STUDY_RUNS, 
 from tandembench.tables.parquet import note_of, read_table, write_table
 
 Row = dict[str, Any]
-KEY: Row = {
-    "session": "s1",
-    "comparison": "w1",
-    "repetition": 1,
-    "round": 1,
-    "config_id": "dual",
-    "twin": False,
-    "attempt": 1,
-    "phase": "main",
-}
+KEY: Row = {"session": "s1", "comparison": "w1", "repetition": 1, "round": 1}
+KEY |= {"config_id": "dual", "twin": False, "attempt": 1, "phase": "main"}
 
 
 # Phases
@@ -189,15 +181,9 @@ def test_a_manifest_that_cannot_be_read_is_refused(
 
 
 def a_run(config_id: str, wall_s: float | None, **changes: Any) -> Row:
-    row = {
-        "config_id": config_id,
-        "topology": config_id.split("-", maxsplit=1)[0],
-        "wall_s": wall_s,
-        "workload": "w1",
-        "valid": True,
-        "work_effective": "fixed",
-    }
-    return KEY | row | {"comparison": "c1"} | changes
+    row = {"config_id": config_id, "topology": config_id.partition("-")[0], "wall_s": wall_s}
+    of = {"comparison": "c1", "workload": "w1", "valid": True, "work_effective": "fixed"}
+    return KEY | row | of | changes
 
 
 def ratios(runs: list[Row], reference: str = "serial") -> list[tuple[str | None, float | None]]:
@@ -277,12 +263,8 @@ def test_a_dataset_joins_its_phases(tmp_path: Path) -> None:
     folder = a_study(tmp_path, phases=phases, calibrations=files, **asked)
     dataset = load_dataset(folder)
     runs = dataset.runs
-    assert list(zip(runs["phase"], runs["config_id"], runs["repetition"], strict=True)) == [
-        ("one", "dual", 1),
-        ("one", "dual", 2),
-        ("two", "serial", 1),
-        ("two", "serial", 2),
-    ]
+    keys = runs[["phase", "config_id", "repetition"]].to_numpy().tolist()
+    assert keys == [[*of, n] for of in (("one", "dual"), ("two", "serial")) for n in (1, 2)]
     assert runs["makespan_ratio"].to_list() == pytest.approx([2 / 1.2, 2 / 1.2, 1, 1])
     assert (len(dataset.executions), len(dataset.tokens)) == (16, 16 * 8)
     assert dataset.descriptor["instrument"] == {"s1": files[1], "s2": files[0]}
@@ -381,9 +363,6 @@ def test_a_table_that_is_not_as_described_is_refused(tmp_path: Path) -> None:
     write_table(path, "runs", STUDY_RUNS, rows)
     assert exit_code_of_loading(folder) == 3
     path.write_bytes(whole[: len(whole) // 3] + b"?" + whole[len(whole) // 3 + 1 :])
-    assert exit_code_of_loading(folder) == 3
-    other = write_dataset(tmp_path / "b", [block("single")])
-    path.write_bytes((other / "runs.parquet").read_bytes())
     assert exit_code_of_loading(folder) == 3
     assert exit_code_of_loading(tmp_path) == 2
 

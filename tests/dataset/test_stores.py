@@ -272,8 +272,7 @@ def test_a_store_that_refuses_is_one_line_without_a_secret(
     command: str,
     fault: str,
 ) -> None:
-    place = s3_place(s3_server, "faults", monkeypatch)
-    address = place.address
+    address = s3_place(s3_server, "faults", monkeypatch).address
     if fault == "no such bucket":
         address = address.replace("//bucket", "//nobody")
     elif fault == "access denied, or no keys":

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ def test_each_protocols_stream_has_its_own_shape(path: str) -> None:
 )
 def test_bad_requests_are_answered_or_closed(sent: bytes, answer: bytes) -> None:
     async def check(server: FakeServer) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.url.rpartition(":")[2])
         writer.write(sent)
         assert answer in await reader.readline()
         writer.close()
@@ -132,13 +131,9 @@ def test_bad_requests_are_answered_or_closed(sent: bytes, answer: bytes) -> None
     served(check)
 
 
-def port_of(server: FakeServer) -> int:
-    return int(server.url.rpartition(":")[2])
-
-
 def test_the_kernel_says_when_a_request_arrived_however_busy_the_loop() -> None:
     async def check(server: FakeServer) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.url.rpartition(":")[2])
         await asyncio.sleep(0.02)  # it is accepted
         body = b'{"model":"fake","prompt":"x"}'
         head = b"POST /api/generate HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
@@ -211,22 +206,20 @@ def test_a_client_that_leaves_frees_its_slot() -> None:
 PLAIN: Json = {"first_token_s": 0.02, "gap_s": 0.01, "jitter_s": 0.0, "tokens": 4}
 
 
-def together(folder: Path, *servers: Behaviour, at: Sequence[int]) -> list[list[StreamLog]]:
-    """The logs of ``servers`` after one request at a time to each of ``at``, all at once."""
+def together(folder: Path, behaviour: Behaviour, requests: int) -> list[StreamLog]:
+    """The log of a server after as many requests, all at once."""
 
-    async def ask_all(urls: Sequence[str]) -> None:
+    async def ask_all(url: str) -> None:
         # no load in llama-server's protocol: a free slot's schedule starts when the request comes
         body = {"prompt": "x", "stream": True}
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:  # noqa: S501 - http
-            asking = (client.post(f"{urls[index]}/completion", json=body) for index in at)
+            asking = (client.post(f"{url}/completion", json=body) for _ in range(requests))
             answers = await asyncio.gather(*asking)
         assert all('"stop":true' in answer.text for answer in answers)
 
-    logs = [folder / f"{index} log.ndjson" for index in range(len(servers))]
-    with ExitStack() as running:
-        started = [fake_process(*one) for one in zip(servers, logs, strict=True)]
-        asyncio.run(ask_all([running.enter_context(one) for one in started]))
-    return [read_log(log) for log in logs]
+    with fake_process(behaviour, folder / "log.ndjson") as url:
+        asyncio.run(ask_all(url))
+    return read_log(folder / "log.ndjson")
 
 
 def due_s(stream: StreamLog) -> float:
@@ -236,8 +229,8 @@ def due_s(stream: StreamLog) -> float:
 
 def test_tokens_are_sent_when_they_are_due_and_the_log_says_so(tmp_path: Path) -> None:
     behaviour = Behaviour(**PLAIN | {"gap_s": 0.004, "tokens": 20}, slots=1)
-    (streams,) = together(tmp_path, behaviour, at=(0, 0, 0))
-    head = json.loads((tmp_path / "0 log.ndjson").read_text().splitlines()[0])
+    streams = together(tmp_path, behaviour, 3)
+    head = json.loads((tmp_path / "log.ndjson").read_text().splitlines()[0])
     assert (head["simulated"], head["behaviour"]["gap_s"]) == (True, 0.004)
     assert sorted(one.request for one in streams) == [0, 1, 2]
     for one in streams:
@@ -253,7 +246,7 @@ def test_tokens_are_sent_when_they_are_due_and_the_log_says_so(tmp_path: Path) -
 
 def test_two_slots_run_at_once(tmp_path: Path) -> None:
     behaviour = Behaviour(**PLAIN | {"first_token_s": 0.3}, slots=2, speed=0.6)
-    first, second = together(tmp_path, behaviour, at=(0, 0))[0]
+    first, second = together(tmp_path, behaviour, 2)
     assert due_s(first) == due_s(second) == pytest.approx(0.03 / 0.6)
     # each schedule starts when its request comes, while the other has not begun to answer
     for stream in (first, second):
@@ -263,7 +256,7 @@ def test_two_slots_run_at_once(tmp_path: Path) -> None:
 
 def test_a_log_says_what_the_machine_did(tmp_path: Path) -> None:
     behaviour = Behaviour(**PLAIN, drift=60.0, drift_turn_s=1.0, noise=0.2, hang_share=0.5)
-    for stream in together(tmp_path, behaviour, at=(0, 0, 0, 0))[0]:
+    for stream in together(tmp_path, behaviour, 4):
         expected = behaviour.due_ns("x", 4, stream.request, stream.begun_ns)
         due = [at - stream.begun_ns for at in stream.due_ns]
         assert due == pytest.approx(expected, abs=2)

@@ -150,24 +150,28 @@ def test_a_system_without_processes_left_is_a_fault_too(
         assert isinstance(standing[place.key], ServerFault)
 
 
-@pytest.mark.parametrize("changed", ["version", "sha256", "missing"])
+OTHER = b"another model"
+
+
+@pytest.mark.parametrize(
+    ("lock", "file", "live", "locked"),
+    [
+        (EMBEDDED | {"version": "1999.1"}, OTHER, "xllamacpp is ", "1999.1"),
+        (EMBEDDED, OTHER, hashlib.sha256(OTHER).hexdigest(), EMBEDDED["models"][MODEL]),
+        (EMBEDDED, None, "no model file", MODEL),
+    ],
+    ids=["version", "sha256", "missing"],
+)
 def test_another_engine_or_model_than_the_locked_one_stops_with_both_values(
-    tmp_path: Path, changed: str
+    tmp_path: Path, lock: Mapping[str, Any], file: bytes | None, live: str, locked: str
 ) -> None:
-    lock = EMBEDDED | ({"version": "1999.1"} if changed == "version" else {})
-    if changed != "missing":
-        (tmp_path / f"{MODEL}.gguf").write_bytes(b"another model")
+    if file:
+        (tmp_path / f"{MODEL}.gguf").write_bytes(file)
     with pytest.raises(TandemError) as error, up(places_of("serial"), tmp_path, tmp_path, lock):
         pytest.fail("an unlocked server was measured")
     assert error.value.exit_code == EXIT_ENVIRONMENT
-    live = {
-        "version": "xllamacpp is ",
-        "sha256": hashlib.sha256(b"another model").hexdigest(),
-        "missing": "no model file",
-    }
-    locked = {"version": "1999.1", "sha256": EMBEDDED["models"][MODEL], "missing": MODEL}
-    assert live[changed] in str(error.value)
-    assert locked[changed] in str(error.value)
+    assert live in str(error.value)
+    assert locked in str(error.value)
 
 
 def test_servers_die_with_a_parent_that_is_killed(model_file: Path) -> None:

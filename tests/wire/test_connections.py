@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,6 @@ from tandembench.wire.key import API_KEY, api_key, unkeyed
 
 LLAMA, CHAT = DRIVERS["embedded", None], DRIVERS["openai", "chat"]
 GOOD = CLOSING + TOKEN + DONE
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """The URL of a port that nobody listens on."""
-    with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{unheard.getsockname()[1]}"
 
 
 async def dialled(url: str, released: asyncio.Event | None = None) -> tuple[int, StreamRecord]:
@@ -88,10 +79,13 @@ def test_what_is_no_url_is_a_fault_whether_dialled_or_not(url: str) -> None:
     assert run(dialled(url))[1].error == "protocol"
 
 
-def test_nobody_there_is_a_refused_connection(nobody: str) -> None:
-    for record in (run(call(nobody)), run(dialled(nobody))[1]):
-        assert (record.error, record.chunk_ns) == ("conn_refused", ())
-        assert record.end_ns >= record.request_ns
+def test_nobody_there_is_a_refused_connection() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        for record in (run(call(url)), run(dialled(url))[1]):
+            assert (record.error, record.chunk_ns) == ("conn_refused", ())
+            assert record.end_ns >= record.request_ns
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_a_fault_not_an_exception() -> None:
@@ -249,11 +243,11 @@ def test_a_proxy_of_the_environment_is_never_asked(
         proxy.bind(("127.0.0.1", 0))
         proxy.listen()
         proxy.setblocking(False)
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            for spelled in (name, name.lower()):
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            for spelled in (name, name.upper()):
                 monkeypatch.setenv(spelled, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
         assert over_tls(certificate[1], trusted)[0].error is None
         assert outcome(GOOD).error is None
         with pytest.raises(BlockingIOError):
@@ -287,7 +281,6 @@ def asked(handler: Handler | bytes, **client: Any) -> str:
         (b"SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", "no answer (RemoteProtocolError"),
         (says(WAIT), "no answer within 0.4 s"),
         (repeats(CLOSING, b" ", 0.002), "no answer within 0.4 s"),
-        (CLOSING + b"<html>It works!</html>", "not JSON"),
         (CLOSING + b"[" * 100_000, "not JSON"),
         (whole(b"no", more="Content-Encoding: gzip\r\n"), "not JSON"),
         (CLOSING + b"[1]", "not a JSON object"),

@@ -34,9 +34,8 @@ def test_tr114_gives_the_figures_of_its_raw_data(tr114: Dataset) -> None:
 
 
 def test_tr113_and_tr110_too(tr113: Dataset, tr110: Dataset) -> None:
-    assert len(tr113.runs) == 19
+    assert (len(tr113.runs), len(tr110.runs)) == (19, 150)
     assert round(100 * tr113.runs["efficiency_estimate"].mean(), 4) == 72.0070
-    assert len(tr110.runs) == 150
     by_config = 100 * tr110.runs.groupby("config_id")["efficiency_estimate"].mean()
     assert round(100 * tr110.runs["efficiency_estimate"].mean(), 4) == 93.2139
     assert round(by_config.max(), 4) == 99.2508
@@ -146,11 +145,8 @@ def test_while_both_decode_they_make_three_quarters_of_one(
     assert overall["gain_overlap_low"] < 0.76 < overall["gain_overlap_high"]
     by_scenario = tr114.rates.dropna(subset=["scenario"]).set_index("scenario")
     assert set(by_scenario.index) == set(tr114.runs["scenario"])
-    assert by_scenario["gain_overlap"].round(4).to_dict() == {
-        "baseline_vs_chimera": 0.7555,
-        "chimera_hetero": 0.7516,
-        "chimera_homo": 0.7614,
-    }
+    gains = {"baseline_vs_chimera": 0.7555, "chimera_hetero": 0.7516, "chimera_homo": 0.7614}
+    assert by_scenario["gain_overlap"].round(4).to_dict() == gains
     # One slot never serves two, and sums over two calls do not tell who decoded when.
     assert tr113.rates.empty
     assert tr110.rates.empty

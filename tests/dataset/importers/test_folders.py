@@ -115,13 +115,12 @@ def test_folders_say_phase_and_repetition(tmp_path: Path) -> None:
         "runtime-async_std/chimera_homo_gpu80_ctx512/run_1/run_1",
     ):
         write(tmp_path / "in", place)
-    runs = imported(tmp_path).runs
-    columns = (runs[name] for name in ("phase", "config_id", "repetition"))
-    assert sorted(zip(*columns, strict=True)) == [
-        ("all", "homo-g80-c512", 3),
-        ("all", "homo-g80-c512", 4),
-        ("runtime-async-std", "runtime-async-std-homo-g80-c512", 1),
-        ("runtime-tokio-default", "runtime-tokio-default-homo-g80-c512", 2),
+    names = ["phase", "config_id", "repetition"]
+    assert sorted(imported(tmp_path).runs[names].to_numpy().tolist()) == [
+        ["all", "homo-g80-c512", 3],
+        ["all", "homo-g80-c512", 4],
+        ["runtime-async-std", "runtime-async-std-homo-g80-c512", 1],
+        ["runtime-tokio-default", "runtime-tokio-default-homo-g80-c512", 2],
     ]
 
 
