@@ -24,17 +24,9 @@ def runs(
         for topology, own in values.items()
         for number, value in enumerate(own, start=1)
     ]
-    shared: dict[str, Any] = {
-        "session": session,
-        "invocation": f"i-{session}",
-        "workload": "w1",
-        "scenario": "chimera_homo",
-        "phase": "main",
-        "work_policy": "fixed",
-        "valid": True,
-        "cold": False,
-    }
-    return pd.DataFrame(rows).assign(**{**shared, **changes})
+    shared = {"session": session, "invocation": f"i-{session}", "workload": "w1", "cold": False}
+    about = {"scenario": "chimera_homo", "phase": "main", "work_policy": "fixed", "valid": True}
+    return pd.DataFrame(rows).assign(**{**shared, **about, **changes})
 
 
 def together(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -54,20 +46,9 @@ def hypothesis(
     constant: float | None = None,
     compare: Any = "ratio",
 ) -> Hypothesis:
-    return Hypothesis(
-        id=name,
-        question="?",
-        note=None,
-        metric="antt",
-        a=a,
-        b=None if constant is not None else b,
-        constant=constant,
-        compare=compare,
-        low=low,
-        high=high,
-        expected="so",
-        digest=f"digest of {name}",
-    )
+    ends = {"b": None if constant is not None else b, "constant": constant, "compare": compare}
+    region = {"low": low, "high": high, "expected": "so", "digest": f"digest of {name}"}
+    return Hypothesis(id=name, question="?", note=None, metric="antt", a=a, **ends, **region)
 
 
 def results(frame: pd.DataFrame, *those: Hypothesis, **source: Any) -> list[Result]:
@@ -88,10 +69,8 @@ A, B = (CLEAR.loc[CLEAR["topology"] == name, "antt"].to_numpy() for name in ("du
         (1.0, math.inf, "confirmed"),
         (0.0, 1.0, "contradicted"),
         (1.5, 3.0, "confirmed"),
-        (1.5, math.inf, "confirmed"),
         (0, 1.5, "contradicted"),
         (2.5, 3.0, "contradicted"),
-        (1.1, 1.5, "contradicted"),
         (1.99, 3.0, "inconclusive"),
         (1 / 1.05, 1.05, "contradicted"),
     ],
@@ -142,15 +121,6 @@ def test_among_many_it_must_hold_by_holm() -> None:
     assert [one.adjusted_p for one in found[:4]] == pytest.approx(wanted[:4])
     assert all((one.verdict == "confirmed") == (one.adjusted_p < 0.05) for one in found[:4])
     assert [one.alone for one in found] != [one.verdict for one in found]
-
-
-def test_three_sessions_are_three_values() -> None:
-    factors = (("s1", 2.0), ("s2", 2.2), ("s3", 1.9))
-    own = (runs({"dual": [factor] * 4, "single": [1.0] * 4}, name) for name, factor in factors)
-    frame = together(*own)
-    for one in (hypothesis(), hypothesis(constant=1.0)):
-        found = result(frame, one)
-        assert (found.estimate.n, found.basis, found.sessions) == (3, "sessions", 3)
 
 
 OTHER_WORK = {"workload": "w2", "config_id": "other"}
@@ -293,11 +263,6 @@ def test_a_baseline_of_another_model_is_an_obstacle_only_beside_ones_own_runs() 
         assert judge([one], sources, {"h": "before"})[0].reason == reason
 
 
-def test_one_value_has_no_verdict() -> None:
-    found = result(CLEAR[CLEAR["repetition"] == 1], hypothesis())
-    assert (found.verdict, found.p, found.adjusted_p) == ("inconclusive", None, None)
-
-
 NOTES = {"i1": {"h": "digest of h"}, "i2": {"h": "digest of h"}, "i3": {"h": "another"}, "i4": {}}
 THEIRS = hypothesis(a=Side("tr113", {}), b=Side("tr114", {}))
 
@@ -306,12 +271,10 @@ THEIRS = hypothesis(a=Side("tr113", {}), b=Side("tr114", {}))
     ("one", "invocations", "notes", "when"),
     [
         (hypothesis(), ["i1"], NOTES, "before"),
-        (hypothesis(), ["i1", "i2"], NOTES, "before"),
         (hypothesis(), ["i1", "i3"], NOTES, "after"),
         (hypothesis(), ["i4"], NOTES, "after"),
         (hypothesis(), ["i1", "unknown"], NOTES, "not known"),
         (hypothesis(), ["unknown", "i3"], NOTES, "after"),
-        (hypothesis(), [""], NOTES, "not known"),
         (hypothesis(), [], NOTES, "not known"),
         (hypothesis(), ["i1"], None, "not known"),
         # about data that were there already everything is an afterthought

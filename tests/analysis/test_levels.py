@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,13 +68,14 @@ def mean_half_width(*shape: int, **noise: float) -> float:
     return float(np.mean([half_width(fitted(*shape, seed=seed, **noise)) for seed in range(400)]))
 
 
-def coverage(*shape: int, allowance: Allowance = UNLIKE, **noise: float) -> float:
+def holds(one: Fit) -> bool:
+    ratio = one.estimate()
+    return bool(ratio.low <= 1 <= ratio.high)
+
+
+def coverage(*shape: int, **noise: Any) -> float:
     """In how many of 1,000 studies the interval holds the truth of 1."""
-    held = 0
-    for seed in range(1000):
-        ratio = fitted(*shape, allowance=allowance, seed=seed, **noise).estimate()
-        held += ratio.low <= 1 <= ratio.high
-    return held / 1000
+    return float(np.mean([holds(fitted(*shape, seed=seed, **noise)) for seed in range(1000)]))
 
 
 @pytest.mark.parametrize("logs", [[], [0.1]])
@@ -143,11 +145,12 @@ def test_sessions_count_alike_however_many_rounds_they_have() -> None:
 
 
 def test_a_long_sitting_sees_more_of_the_machine_than_a_short_one() -> None:
-    logs, blocks, sessions, seconds = rounds(1, 6, 4)
-    wide = fit(logs, blocks, sessions, seconds, UNLIKE)
-    long = fit(logs, blocks, sessions, [10 * one for one in seconds], UNLIKE)
+    *rest, seconds = rounds(1, 6, 4)
+    wide, long = (fit(*rest, [factor * one for one in seconds], UNLIKE) for factor in (1, 10))
     assert long.error < 0.8 * wide.error
     assert UNLIKE.of_sitting(1000) == pytest.approx(UNLIKE.of_sitting(10) / 10)
+    # starts that differ more than expected widen it
+    assert mean_half_width(1, 6, 4, start=0.15) > 1.5 * mean_half_width(1, 6, 4, start=0.0)
 
 
 def test_what_is_known_of_pairs_that_behave_alike_steadies_the_interval() -> None:
@@ -159,34 +162,31 @@ def test_what_is_known_of_pairs_that_behave_alike_steadies_the_interval() -> Non
     assert spread(known) < 0.8 * spread(None)
 
 
+KNOWN = {"allowance": Allowance(0.028, 0.0), "start": 0.028, "stalls": 0.1}
+
+
 @pytest.mark.parametrize(
-    ("shape", "low"),
-    [((1, 2, 1), 0.93), ((1, 3, 1), 0.93), ((3, 1, 1), 0.93), ((3, 3, 1), 0.93), ((1, 3, 4), 0.94)],
+    ("shape", "known"),
+    [(shape, {"allowance": NOTHING}) for shape in ((1, 2, 1), (3, 1, 1), (3, 3, 1), (1, 3, 4))]
+    + [(shape, KNOWN) for shape in ((1, 1, 4), (1, 3, 4), (3, 6, 4))],
 )
-def test_servers_of_which_nothing_is_known_are_covered(shape: tuple[int, ...], low: float) -> None:
+def test_the_truth_is_covered(shape: tuple[int, ...], known: Any) -> None:
     """Also from one round a block, where nothing beforehand says how noisy a round is."""
-    assert coverage(*shape, allowance=NOTHING) > low
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 4), (1, 3, 4), (1, 6, 4), (3, 6, 4)])
-def test_starts_of_the_expected_size_are_covered(shape: tuple[int, ...]) -> None:
-    held = coverage(*shape, allowance=Allowance(0.028, 0.0), start=0.028, stalls=0.1)
-    assert held > 0.93  # 95 %, less what so few studies may be off
+    assert coverage(*shape, **known) > 0.93  # 95 %, less what so few studies may be off
 
 
 def test_values_that_do_not_vary_have_a_p() -> None:
     """A server on an exact schedule: nothing varies, and nothing may be divided by it."""
-    same = fit([0.0] * 6, [1, 1, 1, 2, 2, 2], ["s"] * 6, [0.0] * 6, NOTHING)
-    apart = fit([0.1] * 6, [1, 1, 1, 2, 2, 2], ["s"] * 6, [0.0] * 6, NOTHING)
-    assert (same.p, apart.p) == (1.0, pytest.approx(0.0))
-    assert same.detectable == 1.0
+    same, apart = (
+        fit([log] * 6, [1, 1, 1, 2, 2, 2], ["s"] * 6, [0.0] * 6, NOTHING) for log in (0.0, 0.1)
+    )
+    assert (same.p, apart.p, same.detectable) == (1.0, pytest.approx(0.0), 1.0)
 
 
 def test_p_agrees_with_the_interval() -> None:
     for seed in range(50):
         one = fitted(1, 3, 4, seed=seed, sd=0.2)
-        ratio = one.estimate()
-        assert (one.p < 0.05) == (not ratio.low <= 1 <= ratio.high)
+        assert (one.p < 0.05) is not holds(one)
 
 
 def test_the_detectable_ratio_is_found_in_four_of_five() -> None:

@@ -50,19 +50,6 @@ def test_the_first_version_stands_beside_it(rows: list[simulations.Row]) -> None
             assert one.half_width < one.first_half_width
 
 
-def test_more_data_narrows_the_interval_and_the_first_versions_widened() -> None:
-    falls = simulations.widths(100)
-    assert {(one.subject, one.added) for one in falls} == {
-        (subject, added)
-        for subject in ("dual", "single_parallel")
-        for added in ("rounds", "blocks", "sessions")
-    }
-    for one in falls:
-        assert one.half_widths[-1] < 0.8 * one.half_widths[0]
-        if one.added == "sessions":  # 1, 2, 3, 5
-            assert one.first_half_widths[2] > one.first_half_widths[1]
-
-
 def kept(cell_name: str, studies: int = 400) -> bool | None:
     (cell,) = [one for one in cells.cells() if one.name == cell_name]
     return simulations.counted(cell, studies).passed

@@ -15,9 +15,7 @@ from click.testing import CliRunner
 from first_form import as_first_form
 from raw_blocks import START, block, rounds, scaled, write_dataset
 
-from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval
-from tandembench.audit.published import Checked
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
@@ -234,45 +232,18 @@ def checked(n: int, *, agrees: bool, scope: str = "config", **more: Any) -> dict
 
 def values(rows: list[dict[str, Any]], section: str = "TR1 3") -> OfPrintAndRuns:
     """A print against runs, with these values checked."""
-    scopes = {
-        scope: {
-            "checked": len(own),
-            "agree": sum(row["agrees"] for row in own),
-            "contradicted": sum(not row["agrees"] and row["computed"] is not None for row in own),
-            "absent": sum(row["computed"] is None for row in own),
-            "subjects": len(own),
-            "subjects_agree": sum(row["agrees"] for row in own),
-        }
-        for scope in ("overall", "config")
-        if (own := [row for row in rows if row["scope"] == scope])
-    }
-    return OfPrintAndRuns(
-        "tr1",
-        "mine",
-        {
-            "scopes": scopes,
-            "sections": {section: next(iter(scopes.values()))},
-            "unchecked": {"hardware": {"servers": 2}},
-            "rows": cast("list[Checked]", rows),
-        },
-    )
+    names = ("checked", "agree", "contradicted", "absent", "subjects", "subjects_agree")
+    counts = dict.fromkeys(names, 1)
+    found = {"scopes": {"config": counts}, "sections": {section: counts}, "rows": rows}
+    return OfPrintAndRuns("tr1", "mine", cast("Any", found | {"unchecked": {"machine": {"n": 2}}}))
 
 
-def runs(verdicts: Sequence[Verdict], fingerprint: str = "m2") -> OfRuns:
-    """Datasets that were compared, one metric of a config for each verdict."""
-    ratio = Interval(1.1, 1.0, 1.2, 5)
-    metrics = tuple(
-        Change("config", f"c{n}", "wall_s", ratio, verdict, 1.1, None)
-        for n, verdict in enumerate(verdicts)
-    )
+def runs(fingerprint: str) -> OfRuns:
+    """Datasets that were compared, of which one config became worse."""
+    change = Change("config", "c0", "wall_s", Interval(1.1, 1.0, 1.2, 5), "worse", 1.1, None)
+    models = Fingerprint("models", "m1", fingerprint, same=False)
     return OfRuns(
-        (),
-        (
-            Fingerprint("models", "m1", fingerprint, same=False),
-            Fingerprint("servers", "s", "s", same=True),
-            Fingerprint("machines", "not known", "x", same=None),
-        ),
-        Measurements(0.05, Changes(0, 1, 2, 3, {"x": 2}), (), (), metrics),
+        (), (models,), Measurements(0.05, Changes(0, 1, 2, 3, {"x": 2}), (), (), (change,))
     )
 
 
@@ -297,7 +268,7 @@ def test_what_the_runs_give_stands_in_the_unit_of_the_print(
 
 def test_text_of_others_stays_text() -> None:
     row = checked(1, agrees=False, subject=HOSTILE, note=HOSTILE, printed=HOSTILE, section=HOSTILE)
-    for found in (values([row], HOSTILE), runs(["worse"], HOSTILE)):
+    for found in (values([row], HOSTILE), runs(HOSTILE)):
         text = as_text(found, HOSTILE, HOSTILE, "markdown")
         assert "\n# Verdict" not in text
         assert not re.search(r"(?<!\\)(<script|\[x\])", text)
