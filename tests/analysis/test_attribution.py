@@ -16,12 +16,7 @@ from scipy import stats
 from scipy.optimize import curve_fit
 
 from tandembench.analysis.attribution import Group, attribution, split
-from tandembench.analysis.lengths import (
-    agreement,
-    fitted_gain,
-    predict_sharing,
-    predict_turns,
-)
+from tandembench.analysis.lengths import agreement, fitted_gain, predict_sharing, predict_turns
 from tandembench.cli import main
 from tandembench.dataset.load import load_dataset
 
@@ -175,24 +170,22 @@ def test_without_solos_the_true_loss_is_not_known(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_both_formats(tmp_path: Path) -> None:
+    def done(folder: Path, *style: str) -> Any:
+        return CliRunner().invoke(main, ["attribution", str(folder), *style])
+
     folder = write_dataset(tmp_path, rounds(2, UNEVEN, block("serial")))
     for argument in (folder, folder / "datapackage.json"):
-        done = CliRunner().invoke(main, ["attribution", str(argument)])
-        assert done.exit_code == 0, done.output
-        assert done.stdout.count("\n### ") + 1 == 3
-    done = CliRunner().invoke(main, ["attribution", str(folder), "--format", "json"])
-    found = json.loads(done.stdout)
+        assert done(argument).stdout.count("\n### ") + 1 == 3
+    found = json.loads(done(folder, "--format", "json").stdout)
     assert (found["flag"], len(found["groups"])) == (None, 3)
     assert found["groups"][1]["predictions"] is None
     part = found["groups"][2]["estimate"]["parts"]["orchestration_loss"]
     assert part["mean"]["mean"] == pytest.approx(0)
     lost = failed(block("dual"), "insight", "concurrent", "oom")
-    nothing = write_dataset(tmp_path / "none", [lost])
-    for style in ("markdown", "json"):
-        done = CliRunner().invoke(main, ["attribution", str(nothing), "--format", style])
-        assert (done.exit_code, "###" in done.stdout) == (0, False)
-    done = CliRunner().invoke(main, ["attribution", str(tmp_path / "no")])
-    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    nothing = done(write_dataset(tmp_path / "none", [lost]))
+    assert (nothing.exit_code, "###" in nothing.stdout) == (0, False)
+    absent = done(tmp_path / "no")
+    assert (absent.exit_code, len(absent.stderr.splitlines())) == (2, 1)
 
 
 @pytest.mark.parametrize(

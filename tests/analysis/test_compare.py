@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 from runs_tables import SIDES, some_rounds
 from timings import unhurried
 
-from tandembench.analysis.compare import (
-    Compared,
-    compare,
-    pair_fit,
-    verdict,
-    versus,
-)
+from tandembench.analysis.compare import Compared, compare, pair_fit, verdict, versus
 from tandembench.analysis.levels import Allowance, Fit, Side, fit
 from tandembench.analysis.rounds import Rounds
 

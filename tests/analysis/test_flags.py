@@ -1,37 +1,34 @@
 """Which rule a stored flag follows: one, none, several, or no telling."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from tandembench.analysis.flags import Flag, identify
+from tandembench.analysis.flags import identify
+
+Pair = tuple[float | None, float | None]
 
 
-def flag(
-    up: Sequence[bool | None],
-    speedups: Sequence[float],
-    first_s: Sequence[tuple[float | None, float | None]],
-) -> Flag | None:
+def flag(up: Sequence[bool | None], speedups: Sequence[float], first_s: Sequence[Pair]) -> Any:
     n = len(up)
-    key = {"session": ["s1"] * n, "config_id": ["c"] * n, "attempt": [1] * n}
     runs = pd.DataFrame(
         {
-            **key,
-            "repetition": range(1, n + 1),
+            **{"session": "s1", "config_id": "c", "attempt": 1, "repetition": range(1, n + 1)},
             "contention_source": pd.Series(up, dtype=object),
             "contention_speedup_rule": [value < 1.5 for value in speedups],
             "contention_ttft_rule": pd.Series([None] * n, dtype=object),
         }
     )
-    executions = pd.concat(
-        runs.assign(agent=agent, ttft_s=[pair[index] for pair in first_s])
-        for index, agent in enumerate(("collector", "insight"))
-    )
-    return identify(runs, executions)
+    executions = [
+        runs.assign(agent=agent, ttft_s=[pair[agent == "insight"] for pair in first_s])
+        for agent in ("collector", "insight")
+    ]
+    return identify(runs, pd.concat(executions))
 
 
-STEADY: list[tuple[float | None, float | None]] = [(0.3, 0.3)] * 4
+STEADY: list[Pair] = [(0.3, 0.3)] * 4
 
 
 @pytest.mark.parametrize(
@@ -49,10 +46,7 @@ STEADY: list[tuple[float | None, float | None]] = [(0.3, 0.3)] * 4
     ],
 )
 def test_the_rule_that_a_flag_follows(
-    up: list[bool | None],
-    speedups: list[float],
-    second_s: tuple[float | None, float | None],
-    expected: str | None,
+    up: list[bool | None], speedups: list[float], second_s: Pair, expected: str | None
 ) -> None:
     found = flag(up, speedups, [(0.3, second_s[0]), (0.3, second_s[1]), *STEADY[:2]])
     assert (found.rule.rule if found.rule else None) == expected

@@ -109,19 +109,17 @@ def test_welch_agrees_with_scipy() -> None:
     assert welch_from_moments((1.0, 0.0, 2), (2.0, 0.0, 2)) == Interval(-1.0, -1.0, -1.0, 2)
 
 
+VERDICTS = {
+    "better": [(1.10, 1.30), (1.01, 1.30)],  # also past the margin, all on one side
+    "worse": [(0.70, 0.90), (0.90, 0.99)],
+    "equivalent": [(0.96, 1.04), (1.01, 1.04), (0.96, 0.99), (1.0, 1.0)],  # too small to matter
+    "inconclusive": [(0.96, 1.06), (0.94, 1.04), (0.5, 2.0), (1.0, 1.3), (0.7, 1.0)],
+}
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [
-        (1.10, 1.30, "better"),
-        (1.01, 1.30, "better"),  # reaches past the margin, all on one side
-        (0.70, 0.90, "worse"),
-        (0.96, 1.04, "equivalent"),
-        (1.01, 1.04, "equivalent"),  # a difference, and too small to matter
-        (1.00, 1.00, "equivalent"),
-        (0.96, 1.06, "inconclusive"),
-        (0.50, 2.00, "inconclusive"),
-        (1.00, 1.30, "inconclusive"),  # 1 is still possible
-    ],
+    [(*ends, verdict) for verdict, every in VERDICTS.items() for ends in every],
 )
 def test_the_verdict_on_a_ratio(low: float, high: float, verdict: str) -> None:
     found = Interval(math.sqrt(low * high), low, high, 5)

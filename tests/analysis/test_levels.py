@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from timings import unhurried
 
-from tandembench.analysis.levels import (
-    Allowance,
-    Fit,
-    Side,
-    Variance,
-    allowance,
-    behaves_like,
-    fit,
-)
+from tandembench.analysis.levels import Allowance, Fit, Side, Variance, allowance, behaves_like, fit
 from tandembench.analysis.location import hodges_lehmann, pseudo_values, scale
 
 NOTHING = Allowance(0.0, 0.0)

@@ -12,7 +12,7 @@ from runs_tables import SIDES, tables
 from sittings import Noise, read_noise
 
 from tandembench.analysis.answer import answer
-from tandembench.analysis.findings import Answer
+from tandembench.analysis.findings import Answer, Estimate
 from tandembench.analysis.levels import Side
 from tandembench.analysis.rounds import Rounds
 
@@ -49,6 +49,10 @@ def test_the_long_run_is_what_the_folder_says(reference: Noise) -> None:
     assert len(reference.seconds) == 198
 
 
+def half_width(ratio: Estimate) -> float:
+    return math.log(ratio.high / ratio.low) / 2
+
+
 def test_every_stretch_names_dual_and_holds_its_mean_over_all_states(reference: Noise) -> None:
     """Whichever state of the machine it saw: its two values are 1.107 and 1.227."""
     for first in range(0, len(reference.seconds) - STRETCH + 1, ROUNDS):
@@ -56,25 +60,20 @@ def test_every_stretch_names_dual_and_holds_its_mean_over_all_states(reference: 
         against = one.row("dual").against
         assert (one.best, against.verdict) == ("dual", "better"), first
         assert against.ratio.low < 1.146 < against.ratio.high, first
-        assert math.log(against.ratio.high / against.ratio.low) / 2 < 0.10
+        assert half_width(against.ratio) < 0.10
 
 
-def test_every_stretch_holds_the_ratios_of_like_servers(reference: Noise) -> None:
+def test_every_stretch_holds_the_ratios_of_like_servers_and_twins(reference: Noise) -> None:
     """One start of each: single is 2 % slower than serial there, single_parallel 3 % faster."""
     widths = []
     for first in range(0, len(reference.seconds) - STRETCH + 1, STRETCH):
         one = stretch(reference, first)
         for name in ("single", "single_parallel"):
-            against = one.row(name).against
-            assert against.ratio.low < reference.ratios[name] < against.ratio.high
-            widths.append(math.log(against.ratio.high / against.ratio.low) / 2)
+            ratio = one.row(name).against.ratio
+            assert ratio.low < reference.ratios[name] < ratio.high
+            widths.append(half_width(ratio))
+        assert one.twin.verdict in ("equivalent", "inconclusive")
     assert np.median(widths) < 0.04
-
-
-def test_twins_are_the_same_in_every_stretch(reference: Noise) -> None:
-    for first in range(0, len(reference.seconds) - STRETCH + 1, STRETCH):
-        twin = stretch(reference, first).twin
-        assert twin.verdict in ("equivalent", "inconclusive")
 
 
 def test_the_whole_file_shows_both_states(reference: Noise) -> None:

@@ -58,9 +58,7 @@ def test_settings_are_compared_agent_by_agent(tmp_path: Path) -> None:
     assert (one.asked, one.effective, one.configs) == ("512", "1024", ("single",))
 
 
-def test_servers_that_never_answered_and_nothing_asked_are_nothing_to_check(
-    tmp_path: Path,
-) -> None:
+def test_servers_that_never_answered_and_nothing_asked_are_nothing_to_check(tmp_path: Path) -> None:
     assert found(tmp_path / "a", no_server(block("dual")), no_server(block("single"))) == []
     nothing = settings(found(tmp_path / "b", block(options_asked="{}")))
     assert (nothing.asked, nothing.rows) == (False, ())
@@ -89,11 +87,7 @@ def test_servers_that_never_answered_and_nothing_asked_are_nothing_to_check(
             False,
         ),
         (block("dual", slots=None), "2 servers; agents decoded at once", True),
-        (
-            block("dual", starts=APART, slots=None),
-            "2 servers; agents never decoded at once",
-            False,
-        ),
+        (block("dual", starts=APART, slots=None), "2 servers; agents never decoded at once", False),
     ],
 )
 def test_a_topology_is_what_its_servers_are_or_do(

@@ -10,12 +10,7 @@ import pytest
 from scipy import stats
 
 from tandembench.analysis.intervals import Interval, logarithm, smallest_detectable_difference
-from tandembench.analysis.sides import (
-    Observation,
-    observations,
-    paired_difference,
-    paired_ratio,
-)
+from tandembench.analysis.sides import Observation, observations, paired_difference, paired_ratio
 
 
 def side(
@@ -84,18 +79,11 @@ def test_the_drift_of_a_machine_is_not_in_the_ratio() -> None:
 
 
 def test_rows_of_runs_are_observations_where_a_value_is_known() -> None:
-    runs = pd.DataFrame(
-        {
-            "session": ["s1", "s1", "s2"],
-            "invocation": ["i1", None, "i2"],
-            "repetition": [1, 2, 1],
-            "wall_s": [2.0, 3.0, None],
-        }
-    )
-    expected = [
-        Observation(2.0, "s1", "i1", ("cell", 1)),
-        Observation(3.0, "s1", None, ("cell", 2)),
-    ]
+    columns = ["session", "invocation", "repetition", "wall_s"]
+    rows = [("s1", "i1", 1, 2.0), ("s1", None, 2, 3.0), ("s2", "i2", 1, None)]
+    runs = pd.DataFrame(rows, columns=columns)
+    first = Observation(2.0, "s1", "i1", ("cell", 1))
+    expected = [first, Observation(3.0, "s1", None, ("cell", 2))]
     types = {"wall_s": "Float64", "repetition": "Int64", "invocation": "string"}
     assert observations(runs, "wall_s", "cell") == expected
     assert observations(runs.astype(types), "wall_s", "cell") == expected

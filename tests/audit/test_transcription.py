@@ -238,9 +238,7 @@ def config_cells(tables: Mapping[str, list[Row]]) -> Iterator[tuple[str, ...]]:
                     yield report, section, subject, "contention_speedup_rule", statistic, flags
 
 
-def test_every_cell_of_a_config_is_a_row_and_every_row_a_cell(
-    tables: dict[str, list[Row]],
-) -> None:
+def test_every_cell_of_a_config_is_a_row_and_every_row_a_cell(tables: dict[str, list[Row]]) -> None:
     cells = list(config_cells(tables))
     sections = {cell[:2] for cell in cells}
     keys = ("report", "section", "subject", "metric", "statistic", "printed")
