@@ -129,16 +129,6 @@ def test_either_side_of_a_pair_may_be_the_reference(seed: int, ratio: float) -> 
     assert other.verdict == opposite.get(one.verdict, one.verdict)
 
 
-@unhurried
-@given(st.floats(-3, 3))
-def test_a_machine_twice_as_fast_says_the_same(shift: float) -> None:
-    table = measured({"serial": 1.0, "single": 1.05, "dual": 1.2})
-    faster = dataclasses.replace(table, logs=table.logs + shift)
-    one, other = (compare(each, "serial", MARGIN, SIDES) for each in (table, faster))
-    assert (other.outcome, other.best, other.rivals) == (one.outcome, one.best, one.rivals)
-    assert other.adjusted_p == pytest.approx(one.adjusted_p, rel=1e-3)
-
-
 def test_others_never_count_for_more_than_the_pairs_own_blocks() -> None:
     """However many blocks others have: that they vary alike is expected, and not known."""
     table = measured({"serial": 1.0, "single_parallel": 1.0}, sd=0.03)

@@ -155,21 +155,6 @@ def test_the_verdict_follows_the_ratio(
     assert (found.levels[1].against.verdict, found.outcome) == (verdict, outcome)
 
 
-def test_a_machine_that_slows_down_for_both_levels_leaves_the_ratio_alone(tmp_path: Path) -> None:
-    low, high = hot(0.6, 1.0)
-    blocks = []
-    for session, repetition, speed in (("s1", 1, 1.0), ("s1", 2, 2.0), ("s2", 1, 4.0)):
-        key = {"session": session, "repetition": repetition}
-        for rows, factor in ((low, 1.0), (high, 1.25)):
-            blocks.append([row | key for row in scaled(rows, speed * factor)])
-    (found,) = compared(tmp_path / "a", blocks)
-    wall = found.levels[1].beside["wall_s"]
-    assert (wall.value, wall.low, wall.high) == (pytest.approx(1.25),) * 3
-    late = [[row | {"invocation": "inv2"} for row in rows] for rows in rounds(3, high)]
-    (apart,) = compared(tmp_path / "b", [*rounds(3, low), *late])
-    assert (apart.levels[1].against.ratio, apart.outcome) == (None, "unknown")
-
-
 def test_all_levels_of_all_options_are_one_family(tmp_path: Path) -> None:
     """By itself one level in ten differs; among ten it does not."""
 

@@ -44,11 +44,8 @@ def test_configs_pair_only_within_a_round() -> None:
 @pytest.mark.parametrize("key", ["session", "invocation", "repetition", "round", "attempt"])
 def test_each_key_of_a_round_keeps_runs_apart(key: str) -> None:
     table = runs()
-    moved = table.assign(**{key: table[key].where(table["config_id"] == "dual", "else")})
-    if key in ("repetition", "round", "attempt"):
-        moved = table.assign(**{key: table[key] + 100 * (table["config_id"] == "dual")})
-    read = wall_rounds(moved)
-    assert len(read.logs) == 24
+    other = table[key] + ("2" if key in ("session", "invocation") else 100)
+    read = wall_rounds(table.assign(**{key: table[key].where(table["config_id"] == "dual", other)}))
     assert read.logs.notna().sum(axis=1).tolist() == [1] * 24
 
 

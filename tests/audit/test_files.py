@@ -72,23 +72,16 @@ def test_an_expression_is_read_and_never_run() -> None:
         "range(runs.executions.wall_s, agent == 'a', tokens > 5, mode in ['x', 'y'],"
         " phase not in ['p'], cold == True, by=agent, each=max, within=[num_gpu, phase], pick=max)"
     )
-    assert read_expression(text) == Statistic(
-        name="range",
-        source="runs",
-        column="wall_s",
-        table="executions",
-        where=(
-            Condition("agent", "==", ("a",)),
-            Condition("tokens", ">", (5,)),
-            Condition("mode", "==", ("x", "y")),
-            Condition("phase", "!=", ("p",)),
-            Condition("cold", "==", (True,)),
-        ),
-        by="agent",
-        each="max",
-        within=("num_gpu", "phase"),
-        pick="max",
+    where = (
+        Condition("agent", "==", ("a",)),
+        Condition("tokens", ">", (5,)),
+        Condition("mode", "==", ("x", "y")),
+        Condition("phase", "!=", ("p",)),
+        Condition("cold", "==", (True,)),
     )
+    more = {"by": "agent", "each": "max", "within": ("num_gpu", "phase"), "pick": "max"}
+    names = {"name": "range", "source": "runs", "column": "wall_s", "table": "executions"}
+    assert read_expression(text) == Statistic(**names, where=where, **more)
     assert read_expression("-2") == -2.0
     assert read_expression("-mean(a.b)") == Operation("*", (-1.0, Statistic("mean", "a", "b")))
 

@@ -105,12 +105,9 @@ def test_records_that_fit_no_log_are_refused() -> None:
 
 
 def test_a_record_becomes_stamps() -> None:
-    record = {
-        "metadata": {"request_start_ns": 1_000_000_000, "request_end_ns": 1_080_000_000},
-        "metrics": {
-            "time_to_first_token": {"value": 50.5, "unit": "ms"},
-            "inter_chunk_latency": {"value": [10.0, 9.25], "unit": "ms"},
-        },
-    }
-    seen = aiperf_client._seen(record, -500_000_000)
+    times = {"request_start_ns": 1_000_000_000, "request_end_ns": 1_080_000_000}
+    first = {"value": 50.5, "unit": "ms"}
+    gaps = {"value": [10.0, 9.25], "unit": "ms"}
+    metrics = {"time_to_first_token": first, "inter_chunk_latency": gaps}
+    seen = aiperf_client._seen({"metadata": times, "metrics": metrics}, -500_000_000)
     assert seen == Seen(500_000_000, (550_500_000, 560_500_000, 569_750_000), 580_000_000)

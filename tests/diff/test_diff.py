@@ -18,13 +18,10 @@ from raw_blocks import START, block, rounds, scaled, write_dataset
 from tandembench.analysis.intervals import Interval
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
-from tandembench.dataset.descriptor import file_hash, read_descriptor, seal
 from tandembench.dataset.load import Dataset
 from tandembench.diff.compare import Fingerprint, Measurements, OfPrintAndRuns, OfRuns
 from tandembench.diff.runs import Change, Changes
 from tandembench.report.diff_page import as_text
-from tandembench.tables.columns import STUDY_RUNS
-from tandembench.tables.parquet import read_table, write_table
 
 HOSTILE = "a | b\n# Verdict: <script>alert(1)</script> [x](http://evil)"
 
@@ -102,25 +99,6 @@ def test_another_day_alone_says_nothing_sure(tmp_path: Path) -> None:
     assert {one["reason"] for one in found["metrics"]} == {"different sessions"}
     ratio = of(found, "dual", "wall_s")["ratio"]
     assert (ratio["mean"], ratio["low"]) == (pytest.approx(1.2), None)
-
-
-def test_the_same_blocks_read_anew_are_paired(tmp_path: Path) -> None:
-    one, other = dataset(tmp_path, "one"), tmp_path / "other"
-    rows = read_table(Path(one, "runs.parquet")).to_pylist()
-    for row in rows:
-        row["antt"] *= 1.5
-    shutil.copytree(one, other)
-    write_table(other / "runs.parquet", "runs", STUDY_RUNS, rows)
-    content = read_descriptor(other)
-    with (other / "runs.parquet").open("rb") as file:
-        content["resources"][0]["hash"] = file_hash(file)
-    seal(other, content)
-    found = measured(one, str(other))
-    assert found["rows"]["changed_columns"] == {"antt": 10}
-    assert of(found, "dual", "antt")["verdict"] == "worse"
-    assert of(found, "dual", "wall_s")["verdict"] == "equivalent"
-    ratio = of(found, "chimera_homo", "antt")["ratio"]
-    assert (ratio["mean"], ratio["n"]) == (pytest.approx(1.5), 10)
 
 
 def test_a_scenario_is_compared_by_the_configs_of_both(tmp_path: Path) -> None:
