@@ -100,18 +100,10 @@ def template(folder: Path, text: str, name: str = "step.j2") -> Path:
 
 
 def test_the_shipped_prompts_say_what_was_measured() -> None:
-    assert render_steps("inventory", [AGENTS / "collector.j2"], TWO) == (
-        "A folder with 2 result files:\n"
-        "a.csv, 2 rows\n"
-        "b.csv, 1 rows\n"
-        "In all 3 rows, 45 bytes. Metrics: latency_s.\n"
-        "Describe this data, judge it, and list what to measure next.",
-    )
-    assert render_steps("figures", [AGENTS / "insight.j2"], TWO) == (
-        "Measured on two model servers:\n"
-        "latency_s: n 3, mean 2.5, min 1, max 4\n"
-        "Write a short summary of these figures, three recommendations, and a table of risks.",
-    )
+    (told,) = render_steps("inventory", [AGENTS / "collector.j2"], TWO)
+    assert "\na.csv, 2 rows\nb.csv, 1 rows\nIn all 3 rows, 45 bytes. Metrics: latency_s.\n" in told
+    (told,) = render_steps("figures", [AGENTS / "insight.j2"], TWO)
+    assert "\nlatency_s: n 3, mean 2.5, min 1, max 4\n" in told
 
 
 @pytest.mark.parametrize(("task", "names"), SHIPPED)

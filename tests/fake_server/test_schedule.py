@@ -34,11 +34,6 @@ def test_jitter_is_of_seed_and_prompt_and_stays_within_its_bounds() -> None:
     assert len(set(gaps)) > 10
 
 
-def test_all_times_are_divided_by_the_speed() -> None:
-    due = Behaviour(**PLAIN, speed=1.25).due_ns("x", 4)
-    assert due == [16 * MS, 24 * MS, 32 * MS, 40 * MS]
-
-
 @given(drift=st.floats(0.0, 2.0), turn_s=st.floats(1.0, 1000.0), at_ns=st.integers(0, 10**15))
 def test_drift_is_of_the_clock_alone_and_stays_in_bounds(
     drift: float, turn_s: float, at_ns: int

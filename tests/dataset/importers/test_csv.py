@@ -174,13 +174,11 @@ def test_how_it_is_written_makes_no_difference(tmp_path: Path, text: str, mappin
 # What is wrong with a file: what to change in that of the manual, and where the fault is.
 BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", ": "),
-    "blank": ("\n\n", ": "),
     "no rows": (WIDE[0].splitlines()[0], ": "),
     "a column missing": (WIDE[0].replace("a_ms", "a_s"), ":1: no column 'a_ms'"),
     "another separator": (WIDE[0].replace(",", ";"), ":1: no column 'a_ms'; check the separator"),
     "a column twice": (WIDE[0].replace("host", "rep"), ":1: column 'rep'"),
     "ragged": (WIDE[0].replace(",desk-7", "", 1), ":2: 8 cells"),
-    "too many cells": (WIDE[0] + "x," * 9 + "y\n", ":4: 10 cells"),
     "not UTF-8": (WIDE[0].replace("desk-7", "b\xfcro").encode("latin-1"), ":2: not UTF-8"),
     "UTF-16": (WIDE[0].encode("utf-16"), ":1: not UTF-8"),
     "an open quote": (WIDE[0] + '"x', ":4: no CSV"),
