@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from raw_blocks import calibration
@@ -70,6 +71,28 @@ def planned(folder: Path, study: str, *arguments: str) -> list[str]:
     assert total, told
     assert len(jobs) == int(total[1]), told
     return sorted(job for job in jobs if job not in TARGETS)
+
+
+def attached_study(name: str, urls: Sequence[str], *entries: str, **top: object) -> str:
+    """A study of chimera_homo on one running server, or two, whose answers have 5 tokens.
+
+    ``entries`` are what its configs say; one that ends in a colon is the next phase's name.
+    """
+    keys = {"name": name, "repetitions": 1, "engine": "ollama", "model": "tiny", **top}
+    dual = f", dual: [{', '.join(urls)}]" if len(urls) > 1 else ""
+    lines = [f"{key}: {value}" for key, value in keys.items()]
+    lines += [f"servers: {{single: [{urls[0]}]{dual}}}", "work: {policy: fixed, tokens: 5}"]
+    lines += ["agents:", "  collector: {task: inventory, steps: [collector.j2]}"]
+    lines += ["  insight: {task: figures, steps: [insight.j2]}", "phases:"]
+    for entry in entries if entries[0].endswith(":") else ("only:", *entries):
+        phase = [f"  {entry}", "    configs:"]
+        lines += phase if entry.endswith(":") else [line_of(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def line_of(entry: str) -> str:
+    """The line of an entry in the study that ``attached_study`` makes."""
+    return f"      - {{scenario: chimera_homo, {entry}}}"
 
 
 def simulated_checkout(repository: Path, target: Path, file: str, study: str) -> Path:

@@ -123,11 +123,7 @@ class House:
 
 def a_bench(spec: RunSpec, client: Client, house: House, **changes: Any) -> Bench:
     """A bench for the first attempt at the first repetition, on two cores."""
-    values: dict[str, Any] = {
-        "repetition": 1,
-        "attempt": 1,
-        "places": deployments(spec, cores=2),
-    }
+    values: dict[str, Any] = {"repetition": 1, "attempt": 1, "places": deployments(spec, cores=2)}
     return Bench(spec=spec, client=client, open_servers=house.open, **(values | changes))
 
 

@@ -74,17 +74,6 @@ def test_a_request_counts_from_its_arrival_in_the_kernel_if_that_is_known(
     assert errors_of([(one, log)])["ttft"].median == error_us
 
 
-@pytest.mark.parametrize(("n", "p99"), [(661, None), (662, 0)])
-def test_a_p99_needs_662_values(n: int, p99: float | None) -> None:
-    errors = errors_of([(seen(*range(n), end_us=n - 1), sent(*range(n)))])
-    assert errors["token_stamp"].p99 == p99
-
-
-def test_a_client_that_loses_a_token_is_no_client() -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - it has no other
-        errors_of([(seen(1, 2, end_us=3), sent(1, 2, 3))])
-
-
 # A calibration
 
 

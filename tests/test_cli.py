@@ -37,12 +37,6 @@ def test_help_lists_all_commands_and_imports_none() -> None:
     assert imported == "['tandembench.errors', 'tandembench.cli']"
 
 
-def test_a_command_that_is_none_is_named() -> None:
-    result = CliRunner().invoke(main, ["shwo"])
-    assert result.exit_code == 2
-    assert "shwo" in result.output
-
-
 def test_a_mistake_is_one_line_and_debug_shows_where_it_arose() -> None:
     result = CliRunner().invoke(main, ["prune", "missing.yaml"])
     assert (result.exit_code, result.output.count("\n")) == (2, 1)

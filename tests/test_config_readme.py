@@ -106,17 +106,6 @@ def test_the_manual_lists_the_keys_of_the_models_with_their_defaults_and_ranges(
     assert checked > 40
 
 
-def test_letters_of_ids_are_those_that_ids_have() -> None:
-    rows = next(rows for heading, rows in tables() if heading == "Options")
-    for row in rows[:-1]:  # a model stands without a letter
-        value = 1000 if re.search("[0-9]{4}|1000", row["range"]) else 1
-        entry = (
-            f"      - {{scenario: chimera_homo, axes: {{{row['key'].strip('`')}: [{value}]}}}}\n"
-        )
-        (config,) = read(HEAD + entry).configs
-        assert config.id.removeprefix("homo-").rstrip("01.") == row["letter in ids"]
-
-
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
 
 

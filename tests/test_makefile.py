@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-TARGETS = ("quick", "study", "report", "pdf", "test", "test-page", "test-full", "test-s3")
-
 
 def make(
     folder: Path, *arguments: str, program: str = "make", **environment: str
@@ -50,11 +48,6 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
     assert not (tmp_path / ".venv").exists()
 
 
-def test_every_target_is_explained(repository: Path) -> None:
-    said = make(repository).stdout
-    assert all(f"make {target} " in said for target in TARGETS)
-
-
 @pytest.mark.parametrize("study", ["quick", "study"])
 def test_a_study_is_measured_with_the_profiles_options_and_ends_with_the_answer(
     repository: Path, study: str
@@ -69,24 +62,6 @@ def test_a_study_is_measured_with_the_profiles_options_and_ends_with_the_answer(
         assert f" --{option}{'' if value is True else f' {value}'} " in snakemake
 
 
-def test_the_longest_tests_run_only_when_asked_for(repository: Path) -> None:
-    plain, full = (make(repository, "--dry-run", name).stdout for name in ("test", "test-full"))
-    assert "tests/check.sh\n" in plain
-    assert 'tests/check.sh -m "full or not full"\n' in full
-    counts = []
-    for choice in ([], ["-m", "full or not full"]):
-        listed = subprocess.run(
-            [sys.executable, "-m", "pytest", "--collect-only", *choice]
-            + ["tests/workflow/test_kills.py"],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        counts.append(listed.count("test_a_killed_study"))
-    assert counts == [2, 20]
-
-
 def test_without_go_the_s3_server_is_one_line(repository: Path, tmp_path: Path) -> None:
     shutil.copy(repository / "Makefile", tmp_path)
     for tool in ("make", "sh", "mkdir"):
@@ -97,13 +72,3 @@ def test_without_go_the_s3_server_is_one_line(repository: Path, tmp_path: Path) 
     assert told == [
         "make: Go is missing, which builds the S3 server: install it (go.dev, or golang-go)"
     ]
-
-
-def test_ci_runs_what_make_test_runs_and_requires_the_s3_server(repository: Path) -> None:
-    script = (repository / ".ci/run").read_text(encoding="utf-8")
-    assert "make s3-server" in script
-    assert "export TANDEMBENCH_S3_SERVER" in script
-    assert script.rstrip().endswith("make test")
-    checks = (repository / "tests/check.sh").read_text(encoding="utf-8")
-    for tool in ("ruff check", "ruff format --check", "snakefmt", "--lint", "mypy", "pytest"):
-        assert tool in checks

@@ -8,7 +8,7 @@ from runs_tables import SIDES, some_rounds, tables
 
 from tandembench.analysis.findings import Next
 from tandembench.errors import TandemError
-from tandembench.plan import Planned, as_fraction, as_text, command, planned
+from tandembench.plan import Planned, as_fraction, command, planned
 
 MARGIN = 0.05
 
@@ -47,12 +47,6 @@ def test_a_precision_counts_whatever_is_decided_and_a_finer_one_takes_longer() -
 def test_a_lone_config_is_an_error_with_a_fix() -> None:
     with pytest.raises(TandemError, match="side by side"):
         rows({"serial": 1.0})
-
-
-def test_text_ends_with_the_command_for_all_of_it() -> None:
-    found = list(rows({"serial": 1.0, "single": 1.0, "dual": 1.5}, precision=0.01).values())
-    text = as_text(found, 0.01, "config/quick.yaml")
-    assert "snakemake --cores 1 --configfile config/quick.yaml --config" in text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied
 from study_texts import told
 
 from tandembench import project
-from tandembench.project import load_study, locked_model, measuring_code, open_plan
+from tandembench.project import load_study, locked_model, measuring_code
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import RunSpec, digest
 
@@ -63,15 +63,6 @@ def test_a_spec_file_holds_the_run_spec_under_its_digest(checkout: Checkout) -> 
     ]
 
 
-def test_repetitions_may_be_given_with_the_command(checkout: Checkout) -> None:
-    few, many = checkout.plan(), checkout.plan(repetitions=9)
-    assert set(few.run_files()) < set(many.run_files())
-    assert [many.order()[block] for block in few.order()] == list(few.order().values())
-    # the same as if the study said so
-    checkout.edit(SMALL, "repetitions: 3", "repetitions: 9")
-    assert checkout.plan().texts() == many.texts()
-
-
 @pytest.mark.parametrize("repetitions", [0, -1, 1001, 2.0, "9", True, [3]])
 def test_repetitions_that_are_none_are_refused(checkout: Checkout, repetitions: object) -> None:
     line = told(lambda: checkout.plan(repetitions=repetitions))  # type: ignore[arg-type]
@@ -104,10 +95,7 @@ HANDLING = {
 @pytest.mark.parametrize(
     ("starts", "named"),
     [
-        (
-            ("measure/run.py",),
-            (*project.MEASURING_CODE, "tables/columns.py", "tables/parquet.py"),
-        ),
+        (("measure/run.py",), (*project.MEASURING_CODE, "tables/columns.py", "tables/parquet.py")),
         (
             ("dataset/aggregate.py", "dataset/build.py"),
             # other measuring code means other run files, and so other tables
@@ -273,8 +261,3 @@ def test_faults_of_study_and_lock_name_their_files(checkout: Checkout) -> None:
     checkout.edit(SMALL, "repetitions: 3", "repetitions: three")
     line = checkout.line(SMALL, "repetitions:")
     assert told(checkout.plan).startswith(f'{SMALL}:{line}: repetitions: "three" is not allowed; ')
-
-
-def test_the_shipped_studies_open_and_share_no_results(repository: Path) -> None:
-    plans = [open_plan(f"config/{name}.yaml", root=repository) for name in ("quick", "study")]
-    assert [plan.results for plan in plans] == ["results/quick", "results/study"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from raw_servers import RESET, Script, faked_thread, nth, whole
+from raw_servers import RESET, Script, faked_thread, nth
 from run_specs import EMBEDDED, MODEL, run_spec, two_agents
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -139,15 +139,6 @@ def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Pat
     assert positions == sorted(positions)
     # where a prompt cache may be, another attempt asks something else
     assert len({row["nonce"] for row in rows}) == len(rows)
-
-
-def test_what_goes_on_failing_is_a_result_after_the_last_attempt(tmp_path: Path) -> None:
-    with fake_servers(one=None, dual=None, second=lambda *_: [whole(b"")]) as urls:
-        rows = rows_of(on_fakes(urls, "serial", "dual", retries=2), tmp_path)
-    dual = [row for row in rows if row["config_id"] == "dual" and row["agent"] == "insight"]
-    assert {row["error"] for row in dual} == {"empty"}
-    assert {row["attempt"] for row in dual} == {1, 2, 3}
-    assert not any(row["error"] for row in rows if row["config_id"] == "serial")
 
 
 def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result(

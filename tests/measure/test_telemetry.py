@@ -168,11 +168,7 @@ IDLE = {"nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonGp
 
 @pytest.mark.parametrize(
     ("answers", "sample"),
-    [
-        (ANSWERS, SAMPLE),
-        (ANSWERS | IDLE, SAMPLE | {"throttle": ""}),
-        ({}, dict.fromkeys(SAMPLE)),
-    ],
+    [(ANSWERS, SAMPLE), (ANSWERS | IDLE, SAMPLE | {"throttle": ""}), ({}, dict.fromkeys(SAMPLE))],
     ids=["all", "idle", "none supported"],
 )
 def test_a_gpu_tells_in_the_units_of_the_table_what_it_supports(

@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
-from timings import (
-    a_step,
-    an_execution,
-    lasting,
-    seconds,
-    unhurried,
-)
+from timings import a_step, an_execution, lasting, seconds, unhurried
 
 from tandembench import metrics
 from tandembench.metrics import Row, Step, Timing, timing

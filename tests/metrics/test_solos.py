@@ -3,16 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from timings import (
-    a_step,
-    an_execution,
-    eighths,
-    executions,
-    lasting,
-    number,
-    seconds,
-    unhurried,
-)
+from timings import a_step, an_execution, eighths, executions, lasting, number, seconds, unhurried
 
 from tandembench.metrics import Timing, queue_waits, run_metrics, solo_reference, timing
 

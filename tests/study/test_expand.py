@@ -70,12 +70,6 @@ def test_ids(entry: str, identifier: str) -> None:
     assert compared(written) == {identifier: [identifier]}
 
 
-def test_two_ids_with_equal_contents_are_replicates() -> None:
-    study = read(with_configs("{id: a, scenario: chimera_homo}", "{id: b, scenario: chimera_homo}"))
-    one, other = study.configs
-    assert one.agents == other.agents
-
-
 def test_equal_fractions_are_one_value_however_they_are_written() -> None:
     one, other, both = read(
         with_configs(
@@ -111,10 +105,7 @@ TEMPERATURES = ("0.0", "1.0")
             ", compare: [num_ctx, topology]",
             [f"homo-t{t}-by-topology-num_ctx" for t in TEMPERATURES],
         ),
-        (
-            ", compare: [temperature, num_ctx, topology]",
-            ["homo-by-topology-num_ctx-temperature"],
-        ),
+        (", compare: [temperature, num_ctx, topology]", ["homo-by-topology-num_ctx-temperature"]),
     ],
 )
 def test_what_is_compared_can_be_chosen(compare: str, names: list[str]) -> None:
@@ -122,11 +113,6 @@ def test_what_is_compared_can_be_chosen(compare: str, names: list[str]) -> None:
     assert list(by_id) == names
     assert sum(len(configs) for configs in by_id.values()) == 8
     assert len({len(configs) for configs in by_id.values()}) == 1
-
-
-def test_nothing_is_compared_where_nothing_is_to_be() -> None:
-    entry = "{scenario: chimera_homo, axes: {topology: [serial, dual]}, compare: []}"
-    assert compared(entry) == {name: [name] for name in ("homo-serial", "homo-dual")}
 
 
 def test_comparisons_of_one_name_are_numbered_and_configs_keep_theirs() -> None:
@@ -269,8 +255,3 @@ def test_protocols_are_those_that_have_a_driver() -> None:
 )
 def test_threads_that_nothing_splits_may_be_odd(entry: str) -> None:
     assert read(with_configs(entry, top="threads_total: 3\n")).threads_total == 3
-
-
-def test_titles_fall_back_to_names() -> None:
-    assert read(BASE).title == "small"
-    assert read(BASE + "title: All\n").title == "All"

@@ -118,19 +118,6 @@ def test_what_may_be_tested_are_number_columns_of_runs() -> None:
     assert {"speedup_true", "makespan_ratio", "orchestration_loss", "antt"} <= set(TESTABLE)
 
 
-def test_the_shipped_questions_are_those_of_the_report() -> None:
-    shipped = load_hypotheses("config/hypotheses/tr114.yaml", REPOSITORY)
-    by_question: dict[str, set[str]] = {}
-    for hypothesis in shipped:
-        question, _, what = hypothesis.id.partition("-")
-        assert hypothesis.question.startswith(f"{question.upper()}. ")
-        by_question.setdefault(question, set()).add(what)
-    assert set(by_question) == {"q1", "q2", "q3", "q4", "q5"}
-    assert all({"gain", "estimator"} <= kinds for kinds in by_question.values())
-    estimates = {h.metric for h in shipped if not h.id.endswith("-gain")}
-    assert estimates == {"efficiency_estimate", "speedup_estimate", "orchestration_loss"}
-
-
 def test_the_manuals_examples_are_read() -> None:
     text = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
     (example,) = (

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import fields, replace
 from typing import Any
 
@@ -40,24 +41,9 @@ def test_canonical_json_is_one_string_for_one_value() -> None:
 
 def test_key_order_and_comments_change_nothing_and_a_known_study_has_a_known_digest() -> None:
     assert spec(BASE).digest == "597049f0080f"
-    shuffled = """\
-# a comment
-phases: # another
-  one:
-    configs:
-      - options:
-          num_ctx: 512 # tokens
-          num_gpu: 80
-        scenario: 'chimera_homo'
-agents:
-  collector: {steps: [collector.j2], task: inventory}
-  insight: {steps: ["insight.j2"], task: figures}
-work:
-  tokens: 32
-  policy: fixed
-model: m
-name: small
-"""
+    (agents,) = re.findall("agents:\n(?:  .*\n)+", BASE)
+    shuffled = swapped(agents, "") + agents.replace("task: inventory", "task: 'inventory' # a word")
+    shuffled = shuffled.replace("{policy: fixed, tokens: 32}", "{tokens: 32, policy: fixed}")
     assert spec(shuffled).to_json() == spec(BASE).to_json()
 
 
@@ -125,17 +111,6 @@ def test_the_order_of_axes_and_values_measures_nothing_again(entry: str) -> None
     assert digests(with_configs(entry)) == digests(with_configs(SIDE_BY_SIDE % ""))
 
 
-def test_one_more_topology_is_another_comparison() -> None:
-    two, three = (
-        spec(with_configs(f"{{scenario: chimera_homo, axes: {{topology: [{names}]}}}}"))
-        for names in ("serial, dual", "serial, dual, single")
-    )
-
-    assert two.comparison == three.comparison
-    assert all(config in three.configs for config in two.configs)
-    assert two.digest != three.digest
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -151,25 +126,6 @@ def test_a_run_spec_is_read_back_from_its_one_string(text: str) -> None:
 
     assert (again, again.digest, again.to_json()) == (one, one.digest, one.to_json())
     assert "repetition" not in json.loads(one.to_json())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '"a"',
-        "null",
-        '{"configs": [1]}',
-        spec(BASE).to_json().replace('"seed":', '"sed":'),
-        spec(BASE).to_json().replace('"max_tokens":', '"tokens":'),
-    ],
-)
-def test_what_is_no_run_spec_is_refused(text: str) -> None:
-    with pytest.raises((ValueError, TypeError, KeyError)):
-        RunSpec.from_json(text)
 
 
 def test_every_key_of_a_study_is_in_the_spec_or_named_here_as_left_out() -> None:

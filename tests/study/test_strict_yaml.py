@@ -78,10 +78,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
         ("a: 1\nb: \ud800", "2: a character that YAML forbids (U+D800); delete it"),
         ("a: 1\nb: " + "9" * 5000, "2: a value of 5000 characters; shorten it to 1000"),
         ("a: " + "[" * 30 + "]" * 30, "1: over 20 levels deep; remove some brackets"),
-        (
-            "a: b: c",
-            f"1: no valid YAML: mapping values are not allowed here; {GENERAL_FIX}",
-        ),
+        ("a: b: c", f"1: no valid YAML: mapping values are not allowed here; {GENERAL_FIX}"),
         (
             "a: 1\nb: [1, 2",
             f"2: no valid YAML: expected ',' or ']', but got '<stream end>'; {GENERAL_FIX}",

@@ -9,30 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkouts import simulated_checkout, snakemake
+from checkouts import attached_study, simulated_checkout, snakemake
 from raw_servers import QUICK, Request, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/crowd.yaml"
-STUDY = """\
-name: crowd
-title: "Blocks that would all start at once (simulated)"
-repetitions: 1
-engine: ollama
-model: tiny
-servers: {{single: [{0}]}}
-work: {{policy: fixed, tokens: 5}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  only:
-    configs:
-      - {{id: crowd-a, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
-      - {{id: crowd-b, scenario: chimera_homo, topology: single, options: {{num_ctx: 3072}}}}
-      - {{id: crowd-c, scenario: chimera_homo, topology: single, options: {{num_ctx: 4096}}}}
-      - {{id: crowd-d, scenario: chimera_homo, topology: single, options: {{num_ctx: 5120}}}}
-"""
+CONFIGS = [
+    f"id: crowd-{name}, topology: single, options: {{num_ctx: {num_ctx}}}"
+    for name, num_ctx in (("a", 2048), ("b", 3072), ("c", 4096), ("d", 5120))
+]
 # Warm-up, solos and the run: both agents ask once in each.
 REQUESTS_OF_A_BLOCK = 6
 Requests = list[Request]
@@ -43,10 +28,8 @@ def checkout(repository: Path, tmp_path: Path) -> Iterator[tuple[Path, Requests]
     """A checkout of the study, and the requests that its server has seen."""
     requests: Requests = []
     with faked_thread(behaviour=replace(QUICK, gap_s=0.01), requests=requests) as url:
-        yield (
-            simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url)),
-            requests,
-        )
+        study = attached_study("crowd", [url], *CONFIGS)
+        yield simulated_checkout(repository, tmp_path / "checkout", FILE, study), requests
 
 
 def waited_for_another(folder: Path) -> list[str]:
@@ -72,17 +55,11 @@ def assert_apart(folder: Path, requests: Requests) -> None:
         assert len(set(seen[first : first + REQUESTS_OF_A_BLOCK])) == 1, seen
 
 
-def test_snakemake_starts_one_block_at_a_time_on_many_cores(
-    checkout: tuple[Path, Requests],
+@pytest.mark.parametrize("threads", [(), ("--set-threads", "run_block=1")])
+def test_blocks_are_kept_apart_by_threads_or_by_the_lock_alone(
+    checkout: tuple[Path, Requests], threads: tuple[str, ...]
 ) -> None:
     folder, requests = checkout
-    snakemake(folder, FILE, "--cores", "8")
-    assert_apart(folder, requests)
-    assert waited_for_another(folder) == []
-
-
-def test_the_lock_alone_keeps_blocks_apart(checkout: tuple[Path, Requests]) -> None:
-    folder, requests = checkout
-    snakemake(folder, FILE, "--cores", "8", "--set-threads", "run_block=1")
-    assert waited_for_another(folder), "no two blocks were started at once: nothing was tested"
+    snakemake(folder, FILE, "--cores", "8", *threads)
+    assert bool(waited_for_another(folder)) is bool(threads), "nothing was tested"
     assert_apart(folder, requests)

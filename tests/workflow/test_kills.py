@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from checkouts import command, command_said, simulated_checkout
+from checkouts import attached_study, command, command_said, simulated_checkout
 from raw_servers import QUICK, faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
@@ -23,23 +23,10 @@ pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/quick.yaml"
 UNLOCK = "snakemake --unlock --configfile config/quick.yaml"
 GO = "snakemake --cores 1 --configfile config/quick.yaml"
-STUDY = """\
-name: quick
-title: "A study that is killed (simulated)"
-repetitions: 2
-engine: ollama
-model: tiny
-servers: {{single: [{0}]}}
-work: {{policy: fixed, tokens: 5}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  only:
-    configs:
-      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}, options: {{num_ctx: 2048}}}}
-      - {{id: beta, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
-"""
+CONFIGS = (
+    "axes: {topology: [serial, single]}, options: {num_ctx: 2048}",
+    "id: beta, topology: single, options: {num_ctx: 2048}",
+)
 BLOCKS = {(name, r) for name in ("homo-c2048-by-topology", "beta") for r in (1, 2)}
 MOMENTS = 20
 # The first comes while Snakemake is still starting.
@@ -56,7 +43,8 @@ def served(
     requests: list[Any] = []
     with faked_thread(behaviour=replace(QUICK, gap_s=0.02), requests=requests) as url:
         folder = tmp_path_factory.mktemp("checkout")
-        simulated_checkout(repository, folder, FILE, STUDY.format(url))
+        study = attached_study("quick", [url], *CONFIGS, repetitions=2)
+        simulated_checkout(repository, folder, FILE, study)
         whole = copied(folder, tmp_path_factory.mktemp("whole") / "checkout")
         started = time.monotonic()
         command_said(whole, GO)

@@ -1,19 +1,11 @@
 """The whole way, for real: a small study through Snakemake, on real servers, to its report."""
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
-from checkouts import calibrated, copy_checkout, snakemake, tandembench
+from checkouts import copy_checkout, snakemake, tandembench
 
 STUDY = """\
 name: tiny
@@ -137,68 +129,3 @@ def test_no_two_runs_overlap(measured: Path) -> None:
     ordered = turns.agg({"started_at": "min", "ended_at": "max"}).sort_values("started_at")
     assert ordered.index.is_monotonic_increasing  # block by block, in the order that it says
     assert (ordered["started_at"].iloc[1:].to_numpy() >= ordered["ended_at"].iloc[:-1]).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "line", "words"),
-    [
-        (lambda text: text.replace("repetitions:", "repetitons:"), 4, "did you mean 'repetitions'"),
-        (lambda text: text + "threads_total: 3\n", 17, "evenly"),
-        (lambda text: text.replace("seed: 7", "seed: 7\nseed: 8"), None, "seed"),
-        (lambda text: text.replace("repetitions: 2", "repetitions: many"), 4, "1 to 1000"),
-    ],
-    ids=["unknown key", "uneven threads", "duplicate key", "bad value"],
-)
-def test_a_mistake_in_the_study_is_one_line_before_anything_runs(
-    measured: Path, tmp_path: Path, change: Callable[[str], str], line: int | None, words: str
-) -> None:
-    checkout = Path(shutil.copytree(measured, tmp_path / "checkout", symlinks=True))
-    (checkout / FILE).write_text(change(STUDY), encoding="utf-8")
-    told = snakemake(checkout, FILE, "--dry-run", ok=False).splitlines()[-1]
-    assert FILE in told
-    assert words in told
-    if line is not None:
-        assert told.startswith(f"tandembench: {FILE}:{line}: ")
-
-
-@pytest.mark.full
-def test_kill_9_of_snakemake_leaves_nothing_measuring_and_one_command_to_go_on(
-    repository: Path, model_file: Path, tmp_path: Path
-) -> None:
-    assert model_file.exists()
-    folder = copy_checkout(repository, tmp_path / "checkout")
-    calibrated(folder, "tiny")
-    short = STUDY.replace("[serial, single, single_parallel, dual]", "[serial, dual]")
-    short = short.replace("repetitions: 2", "repetitions: 1").replace("tokens: 8", "tokens: 40")
-    (folder / FILE).write_text(short, encoding="utf-8")
-    arguments = ["-m", "snakemake", "--cores", "1", "--configfile", FILE]
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as workflow:
-        family = _servers_up(workflow.pid)
-        os.kill(workflow.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert not alive
-    assert not list(folder.glob("results/tiny/runs/*/*.parquet"))
-    # as the README says
-    snakemake(folder, FILE, "--unlock")
-    snakemake(folder, FILE)
-    assert len(list(folder.glob("results/tiny/runs/*/*.parquet"))) == 1
-    assert (folder / "reports/tiny/technical_report.md").exists()
-
-
-def _servers_up(pid: int) -> list[psutil.Process]:
-    """All descendants of Snakemake, as soon as a model server is among them."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        family = psutil.Process(pid).children(recursive=True)
-        try:
-            if any("tandembench.servers.llama_process" in p.cmdline() for p in family):
-                return family
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("no server ever came up")

@@ -1,31 +1,16 @@
 """What a person sees of `snakemake --quiet all`, which make calls: progress, answer and faults."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkouts import command, command_said, simulated_checkout
-from raw_servers import QUICK, faked_thread
+from checkouts import attached_study, command_said, edit, simulated_checkout
+from raw_servers import faked_thread
 
 pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/small.yaml"
 GO = f"snakemake --cores 1 --quiet all --workflow-profile none --configfile {FILE}"
-STUDY = """\
-name: small
-repetitions: 2
-engine: ollama
-model: tiny
-servers: {{single: [{0}]}}
-work: {{policy: fixed, tokens: 5}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  only:
-    configs:
-      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}, options: {{num_ctx: 2048}}}}
-"""
+CONFIGS = "axes: {topology: [serial, single]}, options: {num_ctx: 2048}"
 
 
 def last_log(folder: Path) -> str:
@@ -38,7 +23,8 @@ def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
     repository: Path, tmp_path: Path
 ) -> None:
     with faked_thread() as url:
-        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
+        study = attached_study("small", [url], CONFIGS, repetitions=2)
+        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         told = command_said(folder, f"{GO} --until dataset")
     lines = told.splitlines()
     assert len(lines) == 3
@@ -51,7 +37,7 @@ def test_a_study_says_how_far_it_is_and_its_log_has_the_rest(
 
 def test_a_step_that_fails_says_why_and_names_its_log(repository: Path, tmp_path: Path) -> None:
     with faked_thread() as url:
-        study = STUDY.format(url)
+        study = attached_study("small", [url], CONFIGS)
     folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
     _, *lines = command_said(folder, GO, ok=False).splitlines()
     assert len(lines) == 2
@@ -63,30 +49,16 @@ def test_a_step_that_fails_says_why_and_names_its_log(repository: Path, tmp_path
 
 
 def test_a_mistake_in_the_study_is_one_line(repository: Path, tmp_path: Path) -> None:
-    folder = simulated_checkout(
-        repository, tmp_path / "checkout", FILE, STUDY.format("http://127.0.0.1:9")
-    )
+    study = attached_study("small", ["http://127.0.0.1:9"], CONFIGS)
+    folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
     for arguments, words in (
         ("--config repetitions=0", "repetitions: 0 is not allowed"),
         ("--config repetition=3", "unknown key 'repetition'"),
         ("--config session=S2", 'session: "S2" is not allowed'),
+        ("", f"{FILE}:2: repetitons: unknown key"),
     ):
+        if not arguments:
+            edit(folder / FILE, "repetitions:", "repetitons:")
         told = command_said(folder, f"{GO} {arguments}", ok=False)
         assert len(told.splitlines()) == 1
         assert words in told
-
-
-def test_a_locked_folder_is_explained(repository: Path, tmp_path: Path) -> None:
-    with faked_thread(behaviour=replace(QUICK, gap_s=0.2)) as url:
-        folder = simulated_checkout(repository, tmp_path / "checkout", FILE, STUDY.format(url))
-        with command(folder, GO) as workflow:
-            assert workflow.stdout
-            try:
-                logs = folder / "results/small/logs/s1"
-                while not (logs.is_dir() and any(logs.iterdir())):
-                    assert workflow.poll() is None
-                told = command_said(folder, GO, ok=False)
-            finally:
-                workflow.kill()
-    assert "LockException" in told
-    assert "--unlock" in told

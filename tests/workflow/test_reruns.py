@@ -12,44 +12,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkouts import edit, planned, simulated_checkout, snakemake
+from checkouts import attached_study, edit, line_of, planned, simulated_checkout, snakemake
 from raw_servers import digest_of, faked_thread
 
 FILE = "config/small.yaml"
-STUDY = """\
-name: small
-title: "A small study (simulated)"
-hypotheses: config/hypotheses/tr114.yaml
-seed: 7
-repetitions: 2
-engine: ollama
-model: tiny
-servers: {{dual: [{0}, {1}], single: [{0}]}}
-work: {{policy: fixed, tokens: 5}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  first:
-    configs:
-      - {{scenario: chimera_homo, axes: {{topology: [serial, single]}}, options: {{num_ctx: 2048}}}}
-      - {{id: beta, scenario: chimera_homo, topology: single, options: {{num_ctx: 2048}}}}
-  second:
-    configs:
-      - {{id: gamma, scenario: chimera_homo, topology: dual, options: {{num_ctx: 2048}}}}
-  third:
-    configs:
-      - {{id: delta, scenario: chimera_homo, topology: single, options: {{num_ctx: 4096}}}}
-"""
 # A comparison of two configs, and three that stand alone.
 ALPHA = "homo-c2048-by-topology"
 SIDES = ("homo-c2048-serial", "homo-c2048-single")
-OF_ALPHA = "      - {scenario: chimera_homo, axes: {topology: [serial, single]}, "
-OF_ALPHA += "options: {num_ctx: 2048}}\n"
-BETA = "      - {id: beta, scenario: chimera_homo, topology: single, options: {num_ctx: 2048}}\n"
-GAMMA = "      - {id: gamma, scenario: chimera_homo, topology: dual, options: {num_ctx: 2048}}\n"
-DELTA = "      - {id: delta, scenario: chimera_homo, topology: single, options: {num_ctx: 4096}}\n"
+OF_ALPHA = "axes: {topology: [serial, single]}, options: {num_ctx: 2048}"
+BETA = "id: beta, topology: single, options: {num_ctx: 2048}"
+GAMMA = "id: gamma, topology: dual, options: {num_ctx: 2048}"
+DELTA = "id: delta, topology: single, options: {num_ctx: 4096}"
 OTHER_GAMMA = GAMMA.replace("2048", "2048, top_k: 30")
+ENTRIES = ("first:", OF_ALPHA, BETA, "second:", GAMMA, "third:", DELTA)
 COMPARISONS = (ALPHA, "beta", "gamma", "delta")
 PHASES = {**dict.fromkeys(SIDES, "first"), "beta": "first", "gamma": "second", "delta": "third"}
 
@@ -81,65 +56,43 @@ NOTHING: list[str] = []
 EVERY_TABLE = [*tables("first", "second", "third"), *OF_DATASET]
 
 
-def spelling(folder: Path) -> None:
-    """A comment, and another order of keys."""
-    edit(folder / FILE, "seed: 7\nrepetitions: 2\n", "# words\nrepetitions: 2\nseed: 7 # more\n")
-    edit(folder / FILE, "id: beta, scenario: chimera_homo", "scenario: chimera_homo, id: beta")
+Change = Callable[[Path], None]
 
 
-def option(folder: Path) -> None:
-    edit(folder / FILE, GAMMA, OTHER_GAMMA)
+def swap(old: str, new: str, file: str = FILE) -> Change:
+    return lambda folder: edit(folder / file, old, new)
 
 
-def option_back(folder: Path) -> None:
-    edit(folder / FILE, OTHER_GAMMA, GAMMA)
+def swap_lines(*pairs: tuple[str, str]) -> Change:
+    """Replace lines of entries, of which several may become one, or none."""
+
+    def change(folder: Path) -> None:
+        for old, new in pairs:
+            edit(folder / FILE, f"{old}\n", f"{new}\n" if new else "")
+
+    return change
 
 
-def config_added(folder: Path) -> None:
-    edit(folder / FILE, BETA, BETA + BETA.replace("beta", "zeta"))
+def both(*entries: str) -> str:
+    return "\n".join(line_of(entry) for entry in entries)
 
 
-def config_removed(folder: Path) -> None:
-    edit(folder / FILE, BETA, "")
+def newer_baseline(name: str) -> Change:
+    def change(folder: Path) -> None:
+        own = folder / "resources/baselines" / name
+        shutil.copytree(own / "1.0.0", own / "1.1.0", copy_function=shutil.copyfile)
+
+    return change
 
 
-def config_moved(folder: Path) -> None:
-    edit(folder / FILE, BETA, "")
-    edit(folder / FILE, GAMMA, GAMMA + BETA)
+def deleted(*patterns: str) -> Change:
+    def change(folder: Path) -> None:
+        files = [file for one in patterns for file in (folder / "results/small").glob(one)]
+        assert files
+        for file in files:
+            file.unlink()
 
-
-def comparison_moved(folder: Path) -> None:
-    edit(folder / FILE, OF_ALPHA, "")
-    edit(folder / FILE, GAMMA, GAMMA + OF_ALPHA)
-
-
-def topology_added(folder: Path) -> None:
-    edit(folder / FILE, "[serial, single]", "[serial, single, dual]")
-
-
-def topologies_in_another_order(folder: Path) -> None:
-    edit(folder / FILE, "[serial, single]", "[single, serial]")
-
-
-def rounds(folder: Path) -> None:
-    edit(folder / FILE, "{scenario: chimera_homo, axes", "{rounds: 2, scenario: chimera_homo, axes")
-
-
-def phase_emptied(folder: Path) -> None:
-    edit(folder / FILE, f"  third:\n    configs:\n{DELTA}", "")
-    edit(folder / FILE, GAMMA, GAMMA + DELTA)
-
-
-def more_repetitions(folder: Path) -> None:
-    edit(folder / FILE, "repetitions: 2", "repetitions: 4")
-
-
-def model_digest(folder: Path) -> None:
-    edit(folder / LOCK, digest_of("tiny:latest"), digest_of("tiny:q8"))
-
-
-def measuring_code(folder: Path) -> None:
-    edit(folder / MEASURING_CODE, "_WARM_UP_TOKENS = 4", "_WARM_UP_TOKENS = 5")
+    return change
 
 
 def what_matters_not(folder: Path) -> None:
@@ -154,80 +107,60 @@ def what_matters_not(folder: Path) -> None:
             file.write("\n\nCHANGED = 1\n")
 
 
-def formula(folder: Path) -> None:
-    edit(folder / METRICS, FORMULA, f"{FORMULA} * 2")
-
-
-def template(folder: Path) -> None:
-    edit(folder / TEMPLATE, "\n## Why\n", "\n## Why so\n")
-
-
-def hypothesis(folder: Path) -> None:
-    edit(folder / HYPOTHESES, "expect: {margin: 0.05}", "expect: {margin: 0.1}")
-
-
-def baseline_of_a_hypothesis(folder: Path, name: str = "tr113") -> None:
-    """A newer version of what the report's questions and comparisons name."""
-    own = folder / "resources/baselines" / name
-    shutil.copytree(own / "1.0.0", own / "1.1.0", copy_function=shutil.copyfile)
-
-
-def baseline_of_the_study(folder: Path) -> None:
-    """A newer version of what no question names, but the study does."""
-    baseline_of_a_hypothesis(folder, "tr110")
-
-
-def baselines_named(folder: Path) -> None:
-    edit(folder / FILE, "seed: 7", "seed: 7\nbaselines: [tr114]")
-
-
-def criteria_declared(folder: Path) -> None:
-    edit(folder / FILE, "seed: 7", "seed: 7\ncriteria: [memory]")
-
-
-def run_file_deleted(folder: Path) -> None:
-    (file,) = (folder / "results/small/runs/s1").glob("gamma.r2.*.parquet")
-    file.unlink()
-
-
-def calibration_deleted(folder: Path) -> None:
-    (file,) = (folder / "results/small/calibration").iterdir()
-    file.unlink()
-
-
-def what_is_written_at_the_start_deleted(folder: Path) -> None:
-    """RunSpecs and manifests come back when they are needed."""
-    shutil.rmtree(folder / "results/small/specs")
-    for file in folder.glob("results/small/**/*manifest*.json"):
-        file.unlink()
-
-
-CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
-    (spelling, NOTHING),
-    (option, [*blocks("gamma"), *tables("second"), *OF_DATASET]),
-    (config_added, [*blocks("zeta"), *tables("first"), *OF_DATASET]),
-    (config_removed, [*tables("first"), *OF_DATASET]),
-    (config_moved, [*tables("first", "second"), *OF_DATASET]),
-    (comparison_moved, [*tables("first", "second"), *OF_DATASET]),
-    (topology_added, [*blocks(ALPHA), *tables("first"), *OF_DATASET]),
-    (topologies_in_another_order, [*tables("first"), *OF_DATASET]),
-    (rounds, [*blocks(ALPHA), *tables("first"), *OF_DATASET]),
-    (phase_emptied, [*tables("second"), *OF_DATASET]),
-    (more_repetitions, [*blocks(*COMPARISONS, repetitions=(3, 4)), *EVERY_TABLE]),
-    (model_digest, [*blocks(*COMPARISONS), *EVERY_TABLE]),
-    (measuring_code, [*blocks(*COMPARISONS), *EVERY_TABLE]),
-    (what_matters_not, NOTHING),
-    (formula, EVERY_TABLE),
-    (template, [*OF_TEMPLATE]),
-    (hypothesis, [*OF_TEMPLATE]),
-    (baseline_of_a_hypothesis, [*OF_TEMPLATE]),
-    (baseline_of_the_study, [*OF_TEMPLATE]),
-    (baselines_named, [*OF_DATASET]),
-    (criteria_declared, [*OF_DATASET]),
-    (calibration_deleted, ["calibrate", *OF_DATASET]),
-    (what_is_written_at_the_start_deleted, NOTHING),
-    (run_file_deleted, [*blocks("gamma", repetitions=(2,)), *tables("second"), *OF_DATASET]),
-]
+A_LINE, B_LINE, C_LINE, D_LINE = map(line_of, (OF_ALPHA, BETA, GAMMA, DELTA))
+option, option_back = swap(GAMMA, OTHER_GAMMA), swap(OTHER_GAMMA, GAMMA)
+config_added = swap_lines((B_LINE, both(BETA, BETA.replace("beta", "zeta"))))
+config_removed = swap_lines((B_LINE, ""))
+phase_emptied = swap_lines((f"  third:\n    configs:\n{D_LINE}", ""), (C_LINE, both(GAMMA, DELTA)))
+formula = swap(FORMULA, f"{FORMULA} * 2", METRICS)
+template = swap("\nEverything else, ", "\nEverything besides, ", TEMPLATE)
+hypothesis = swap("expect: {margin: 0.05}", "expect: {margin: 0.1}", HYPOTHESES)
+calibration_deleted = deleted("calibration/*")
+run_file_deleted = deleted("runs/s1/gamma.r2.*.parquet")
+OF_FIRST = [*tables("first"), *OF_DATASET]
+OF_BOTH = [*tables("first", "second"), *OF_DATASET]
+EVERY_BLOCK = [*blocks(*COMPARISONS), *EVERY_TABLE]
+CHANGES: dict[str, tuple[Change, list[str]]] = {
+    "a comment and another order of keys": (
+        swap("engine: ollama\nmodel: tiny\n", "# words\nmodel: tiny # more\nengine: ollama\n"),
+        NOTHING,
+    ),
+    "option": (option, [*blocks("gamma"), *tables("second"), *OF_DATASET]),
+    "config added": (config_added, [*blocks("zeta"), *OF_FIRST]),
+    "config removed": (config_removed, OF_FIRST),
+    "config moved": (swap_lines((B_LINE, ""), (C_LINE, both(GAMMA, BETA))), OF_BOTH),
+    "comparison moved": (swap_lines((A_LINE, ""), (C_LINE, both(GAMMA, OF_ALPHA))), OF_BOTH),
+    "topology added": (
+        swap("[serial, single]", "[serial, single, dual]"),
+        [*blocks(ALPHA), *OF_FIRST],
+    ),
+    "topologies in another order": (swap("[serial, single]", "[single, serial]"), OF_FIRST),
+    "rounds": (swap("axes", "rounds: 2, axes"), [*blocks(ALPHA), *OF_FIRST]),
+    "phase emptied": (phase_emptied, [*tables("second"), *OF_DATASET]),
+    "more repetitions": (
+        swap("repetitions: 2", "repetitions: 4"),
+        [*blocks(*COMPARISONS, repetitions=(3, 4)), *EVERY_TABLE],
+    ),
+    "model digest": (swap(digest_of("tiny:latest"), digest_of("tiny:q8"), LOCK), EVERY_BLOCK),
+    "measuring code": (
+        swap("_WARM_UP_TOKENS = 4", "_WARM_UP_TOKENS = 5", MEASURING_CODE),
+        EVERY_BLOCK,
+    ),
+    "what matters not": (what_matters_not, NOTHING),
+    "formula": (formula, EVERY_TABLE),
+    "template": (template, [*OF_TEMPLATE]),
+    "hypothesis": (hypothesis, [*OF_TEMPLATE]),
+    "newer baseline that a question names": (newer_baseline("tr113"), [*OF_TEMPLATE]),
+    "newer baseline that only the study names": (newer_baseline("tr110"), [*OF_TEMPLATE]),
+    "baselines named": (swap("seed: 7", "seed: 7\nbaselines: [tr114]"), [*OF_DATASET]),
+    "criteria declared": (swap("seed: 7", "seed: 7\ncriteria: [memory]"), [*OF_DATASET]),
+    "calibration deleted": (calibration_deleted, ["calibrate", *OF_DATASET]),
+    "specs and manifests deleted": (deleted("specs/*", "**/*manifest*.json"), NOTHING),
+    "run file deleted": (
+        run_file_deleted,
+        [*blocks("gamma", repetitions=(2,)), *tables("second"), *OF_DATASET],
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +170,9 @@ def measured(
     """The small study, measured, in a checkout of its own; its servers stay up."""
     with faked_thread() as one, faked_thread() as other:
         target = tmp_path_factory.mktemp("checkout")
-        folder = simulated_checkout(repository, target, FILE, STUDY.format(one, other))
+        top = {"hypotheses": HYPOTHESES, "seed": 7, "repetitions": 2}
+        study = attached_study("small", [one, other], *ENTRIES, **top)
+        folder = simulated_checkout(repository, target, FILE, study)
         snakemake(folder, FILE)
         yield folder
 
@@ -265,13 +200,21 @@ def planned_three_ways(folder: Path, forgetful: Path) -> dict[str, list[str]]:
     return {way: plan.result() for way, plan in plans.items()}
 
 
-@pytest.mark.parametrize(("change", "jobs"), CHANGES, ids=lambda it: getattr(it, "__name__", ""))
+@pytest.mark.parametrize(("change", "jobs"), CHANGES.values(), ids=CHANGES)
 def test_exactly_what_a_change_concerns_is_made_again(
-    checkout: Path, tmp_path: Path, change: Callable[[Path], None], jobs: list[str]
+    checkout: Path, tmp_path: Path, change: Change, jobs: list[str]
 ) -> None:
     change(checkout)
     plans = planned_three_ways(checkout, tmp_path / "forgetful")
     assert plans == dict.fromkeys(plans, sorted(jobs))
+
+
+def test_a_calibration_ends_with_the_workflow_that_asked_for_it(checkout: Path) -> None:
+    calibration_deleted(checkout)
+    told = snakemake(checkout, FILE, "--dry-run", "--printshellcmds")
+    (line,) = (line for line in told.splitlines() if "tandembench calibrate" in line)
+    assert "--session s1 " in line
+    assert line.endswith(" --parent $PPID")
 
 
 def test_repetitions_of_the_command_count_as_those_of_the_study(checkout: Path) -> None:
@@ -378,7 +321,7 @@ def test_a_formula_reaches_the_report_and_measures_nothing(checkout: Path) -> No
     assert after["speedup_estimate"].to_list() == (2 * before["speedup_estimate"]).to_list()
     assert after["speedup_true"].equals(before["speedup_true"])
     report = (checkout / "reports/small/technical_report.md").read_text(encoding="utf-8")
-    assert "## Why so" in report
+    assert "Everything besides, " in report
     assert run_files(checkout) == measured_before
     assert planned(checkout, FILE) == NOTHING
 
