@@ -9,7 +9,6 @@ from study_texts import REPOSITORY, complaint, swapped, told
 
 from tandembench.project import TESTABLE, load_hypotheses
 from tandembench.study.hypotheses import SELF, Hypothesis, Side, read_hypotheses
-from tandembench.tables.columns import STUDY_RUNS
 
 BASE = """\
 hypotheses:
@@ -110,12 +109,6 @@ def test_the_digest_is_of_every_word() -> None:
         one,
     )
     assert one.digest == "5a404ad977d2"
-
-
-def test_what_may_be_tested_are_number_columns_of_runs() -> None:
-    kinds = {column.name: column.kind for column in STUDY_RUNS}
-    assert {kinds[name] for name in TESTABLE} == {"number"}
-    assert {"speedup_true", "makespan_ratio", "orchestration_loss", "antt"} <= set(TESTABLE)
 
 
 def test_the_manuals_examples_are_read() -> None:

@@ -52,13 +52,6 @@ def test_key_order_and_comments_change_nothing_and_a_known_study_has_a_known_dig
     [
         swapped("  one:", "  another:"),
         swapped("  one:", "  one:\n    title: A new headline"),
-        BASE + "repetitions: 9\n",
-        BASE + "order: by_config\n",
-        BASE + "margin: 0.2\n",
-        BASE + "title: A new headline\n",
-        BASE + "reference: dual\n",
-        BASE + "baselines: [mine, tr114@1.0.0]\n",
-        BASE + "criteria: [memory]\n",
         BASE + "servers: together\n",
         swapped("name: small", "name: other"),
         swapped("- scenario", "- agents: [collector, insight]\n        scenario"),
