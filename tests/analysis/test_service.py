@@ -16,6 +16,7 @@ def measured(rounds: int = 24) -> tuple[pd.DataFrame, pd.DataFrame]:
     dual = agents["config_id"] == "dual"
     waits = np.where(agents["service_order"] == 2, 2.0, 1.0)
     agents["slowdown"] = np.where(dual, 1.2, waits) * random.lognormal(0, 0.01, len(agents))
+    agents["solo_s"] = np.where(dual, 0.8, 0.5)
     agents = agents.merge(runs[["config_id", "repetition", "round", "started_at"]])
     parts = {"queueing": [0.3, 0.0], "contention": [0.1, 0.2], "orchestration_true": [0.01, 0.01]}
     runs = runs.assign(work_imbalance=0.0, sequencing_loss=None)
@@ -56,6 +57,7 @@ def test_where_the_time_goes_is_told_of_quiet_runs_where_there_are_some() -> Non
     loud = runs["round"] == 1
     runs = runs.assign(disturbed=loud, contention=runs["contention"] + 0.5 * loud)
     single, dual = losses(runs, agents)
+    assert (single.alone_s, dual.alone_s) == (0.5, 0.8)
     assert (single.runs, dual.runs) == (18, 18)
     assert dict(zip(PARTS, dual.parts, strict=True))["contention"] == pytest.approx(0.2)
     assert losses(runs.assign(disturbed=True), agents)[0].runs == 24

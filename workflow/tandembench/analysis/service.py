@@ -41,7 +41,8 @@ class Losses:
 
     ``efficiency`` is what is left of 1 after ``parts``, which are parallel to PARTS; each may be
     negative. ``threads_alone``: compute threads that an agent had when it was measured alone,
-    which is what all of it is measured against. ``jain``: median Jain index of the runs.
+    which is what all of it is measured against; ``alone_s``: median time that it took then.
+    ``jain``: median Jain index of the runs.
     """
 
     config_id: str
@@ -49,6 +50,7 @@ class Losses:
     efficiency: float
     parts: tuple[float, ...]
     threads_alone: int | None
+    alone_s: float | None
     jain: float | None
 
 
@@ -81,12 +83,13 @@ def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
     """Where the time of each config goes; those without solos to compare with are left out."""
     known = runs[runs["valid"] & ~runs["twin"].astype(bool) & runs["efficiency_true"].notna()]
     threads = executions.dropna(subset="threads").groupby("config_id")["threads"].unique()
+    alone_s = concurrent(executions).groupby("config_id")["solo_s"].median()
     found = []
     for config_id, own in known.groupby("config_id", sort=False):
         quiet = own[~own["disturbed"].fillna(value=False).astype(bool)]
         counted = quiet if len(quiet) else own
         jain = counted["jain"].dropna()
-        alone = threads.get(config_id, ())
+        alone, took = threads.get(config_id, ()), alone_s.get(config_id)
         found.append(
             Losses(
                 config_id=str(config_id),
@@ -94,6 +97,7 @@ def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
                 efficiency=float(counted["efficiency_true"].mean()),
                 parts=tuple(float(counted[name].fillna(0.0).mean()) for name in PARTS),
                 threads_alone=int(alone[0]) if len(alone) == 1 else None,
+                alone_s=None if took is None or pd.isna(took) else float(took),
                 jain=float(jain.median()) if len(jain) else None,
             )
         )

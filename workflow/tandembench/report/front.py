@@ -160,7 +160,6 @@ def _estimated(details: Details, main: Answer | None, figures: Sequence[Shown]) 
         *drawn,
         Points(tuple(sentences)),
         table("readings", rows, _MOST_READ),
-        say("note", "baselines") if baselines else None,
         Points(baselines),
         level=2,
     )
@@ -208,7 +207,7 @@ def _baselines(baselines: Sequence[Baseline]) -> Iterator[str]:
 
 def _method(runs: pd.DataFrame, main: Answer | None, details: Details) -> Section:
     """How it was measured, and what is needed to measure it again."""
-    kinds = ("blocks", "levels", "family") if main else ("apart", "levels")
+    kinds = ("blocks", "alone", "levels", "family", "quality") if main else ("apart", "levels")
     return section(
         say("title", "method"),
         Points(tuple(say("method", kind) for kind in kinds) if len(runs) else ()),
@@ -236,7 +235,7 @@ def _facts(details: Details) -> Iterator[tuple[str, str]]:
         yield "measured", f"{details.measured.when}, session {listed(details.measured.sessions)}"
     took = details.timeline
     if took.share is not None:
-        yield "took", f"{took.inside} of {took.elapsed} h:min:s"
+        yield "took", f"{took.inside} of {took.elapsed} (h:mm:ss)"
     if details.study.get("seed") is not None:
         yield "seed", str(details.study["seed"])
     if prints["measuring_code"]:

@@ -1,5 +1,6 @@
 """An answer -> what a report and the terminal say of it: the same sentences and cells in both."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -313,14 +314,13 @@ def _do(answer: Answer) -> str:
 
 
 def _soonest(answer: Answer) -> Row | None:
-    """Where the first agent's first token comes soonest: with the reference, if about as soon."""
+    """Where the first token comes soonest; of those about as soon, what finishes first."""
     waiting = [row for row in answer.rows if row.first_token_s]
-    soonest = min(waiting, key=lambda row: row.first_token_s[0], default=None)
-    for row in waiting:
-        if row.is_reference and soonest:
-            near = row.first_token_s[0] <= LATER * soonest.first_token_s[0]
-            return row if near else soonest
-    return soonest
+    if not waiting:
+        return None
+    least = min(row.first_token_s[0] for row in waiting)
+    near = [row for row in waiting if row.first_token_s[0] <= LATER * least]
+    return min(near, key=lambda row: (row.makespan_s or math.inf, not row.is_reference))
 
 
 def _distrusted(answer: Answer) -> bool:

@@ -34,6 +34,7 @@ def trust(
         *_drift(details),
         *([say("machines", "several", n=str(machines))] if machines > 1 else []),
         *_hardware(answers),
+        *([] if details.failures else [say("failure", "none", runs=str(len(runs)))]),
         *_cold(runs),
         *_settings(details.settings),
         *_instrument(details.instrument),
@@ -90,11 +91,12 @@ def _drift(details: Details) -> list[str]:
         if one.drift is None or one.verdict is None:
             said.append(say("drift", "few", session=one.session))
             continue
-        said.append(say("drift", one.verdict, session=one.session, times=interval(one.drift)))
+        point = say("drift", one.verdict, session=one.session, times=interval(one.drift))
         if one.level_starts:
             state = one.state.replace(" ", "_").replace("-", "_")
             begins = {"run": str(one.level_starts[-1]), "runs": str(one.n)}
-            said.append(say("level", state, session=one.session, **begins))
+            point = f"{point} {say('level', state, **begins)}"
+        said.append(point)
     return said
 
 
@@ -115,7 +117,8 @@ def _cold(runs: pd.DataFrame) -> list[str]:
 
 def _settings(settings: Settings) -> list[str]:
     if settings.rows:
-        return [say("setting", "not_applied")]
+        factors = listed(list(dict.fromkeys(row.factor for row in settings.rows)))
+        return [say("setting", "not_applied", settings=factors)]
     return [say("setting", "applied")] if settings.asked else []
 
 

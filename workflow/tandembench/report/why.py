@@ -1,7 +1,6 @@
 """Sections "Why" (who is served when, what sharing costs, where time goes) and "What to set"."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import pandas as pd
 
@@ -15,8 +14,6 @@ from tandembench.report.said import called, ordered
 from tandembench.report.sections import Code, Points, Section, Shown, Table, section, table
 from tandembench.report.words import say
 
-# From here on an agent that waits for the others counts as one that waits its turn.
-_WAITS = 1.5
 # A part of the loss that is told of, as a share of all.
 _MATTERS = 0.05
 
@@ -33,12 +30,8 @@ def why(
     places = {row.config_id: place for place, row in enumerate(ordered(answer))}
     services = sorted(services, key=lambda one: (places[one.config_id], one.order))
     losses = sorted(losses, key=lambda one: places[one.config_id])
-    sentences = [
-        sentence
-        for _, own in groupby(services, key=lambda one: one.config_id)
-        for sentence in _slowdown(answer, list(own))
-    ]
     shown = next((row.config_id for row in ordered(answer) if not row.is_reference), None)
+    sentences = [*_threads(answer, losses)]
     sentences += [_loss(answer, one) for one in losses if one.config_id == shown]
     by_name = {one.name: one for one in figures}
     return section(
@@ -88,21 +81,28 @@ def _splits(answer: Answer, losses: Sequence[Losses]) -> Table:
     return Table(heads, tuple(rows))
 
 
-def _slowdown(answer: Answer, services: Sequence[Service]) -> list[str]:
-    """What sharing does to the agents of one config; nothing where none was measured alone."""
-    slowdowns = [one.slowdown for one in services if one.slowdown]
-    if len(slowdowns) < max(len(services), 2):
+def _threads(answer: Answer, losses: Sequence[Losses]) -> list[str]:
+    """Why agents side by side on fewer threads each are done sooner, where that is so."""
+    best = next((one for one in losses if one.config_id == answer.best), None)
+    more = [
+        one
+        for one in losses
+        if best and (one.threads_alone or 0) > (best.threads_alone or 0) and one.alone_s
+    ]
+    if best is None or not more or not best.threads_alone or not best.alone_s:
         return []
-    name = called(answer, services[0].config_id)
-    first, last = slowdowns[0].value, slowdowns[-1].value
-    if last >= _WAITS * first:
-        places = {"first": number(first), "last": number(last)}
-        return [say("why_slowdown", "in_turn", name=name, **places)]
-    if all(one.high is not None and one.high < 1 + answer.margin for one in slowdowns):
-        return [say("why_slowdown", "none", name=name, margin=percent(answer.margin, None))]
-    if number(first, 1) == number(last, 1):
-        return [say("why_slowdown", "alike", name=name, first=number(first, 1))]
-    return [say("why_slowdown", "shared", name=name, first=number(first), last=number(last))]
+    most = max(more, key=lambda one: one.threads_alone or 0)
+    if most.alone_s is None or most.threads_alone is None:
+        return []
+    # Half of the threads that cost more than half of the speed would explain nothing.
+    if best.alone_s / most.alone_s >= most.threads_alone / best.threads_alone:
+        return []
+    places = {"alone": number(best.alone_s), "other": number(most.alone_s)}
+    places |= {
+        "threads": counted(best.threads_alone, "thread"),
+        "more": counted(most.threads_alone, "thread"),
+    }
+    return [say("why_best", "threads", **places)]
 
 
 def _loss(answer: Answer, losses: Losses) -> str:

@@ -19,7 +19,7 @@ from tandembench.report.figures.looks import (
     panels,
     rows_down,
 )
-from tandembench.report.formats import bounded, ordinal
+from tandembench.report.formats import bounded, ordinal, percent
 from tandembench.report.said import called, ordered, ratio_of
 from tandembench.report.words import say
 
@@ -67,7 +67,11 @@ def makespan(answer: Answer, runs: pd.DataFrame) -> Figure | None:
         "makespan",
         title,
         say("figure_makespan", "alt", title=title, rows=spoken),
-        say("figure_makespan", "caption_sampled" if sampled else "caption"),
+        say(
+            "figure_makespan",
+            "caption_sampled" if sampled else "caption",
+            margin=percent(answer.margin, None),
+        ),
         ("config", "rounds", "ratio [95 %]"),
         cells,
     )

@@ -25,6 +25,7 @@ from matplotlib.ticker import NullLocator
 
 from tandembench.analysis.findings import Estimate
 from tandembench.report.figures.figure import Figure, sample
+from tandembench.report.words import say
 from tandembench.tables.columns import TOPOLOGIES
 
 WIDTH = 5.6
@@ -169,10 +170,15 @@ def topology_marks(ax: Axes, runs: pd.DataFrame, x: str, y: str, above: float = 
                 markersize=6,
                 markeredgecolor="white",
                 markeredgewidth=0.7,
-                label=topology,
+                label=name_of(runs, topology),
                 zorder=4,
             )
-    ax.legend(**ABOVE, bbox_to_anchor=(-0.02, above), ncols=4, handlelength=1.0)
+    ax.legend(**ABOVE, bbox_to_anchor=(-0.02, above), ncols=2, handlelength=1.0)
+
+
+def name_of(runs: pd.DataFrame, topology: str) -> str:
+    """What the report calls a topology of these runs."""
+    return say("names_two" if runs["n_agents"].max() <= 2 else "names_many", topology)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from tandembench.report.figures.looks import (
     TINT,
     VERMILLION,
     figure,
+    name_of,
     panels,
     topology_marks,
 )
@@ -52,12 +53,13 @@ def estimator(runs: pd.DataFrame, margin: float) -> Figure | None:
             # Geometric, as in the report's tables.
             means = (math.exp(of_topology[name].map(math.log).mean()) for name in COLUMNS)
             blind = str(int(of_topology["blind"].sum()))
-            cells.append((topology, str(len(of_topology)), *map(number, means), blind))
+            name = name_of(known, topology)
+            cells.append((name, str(len(of_topology)), *map(number, means), blind))
     spoken = listed(
         [
-            f"{topology}, {counted(int(count), 'run')}: estimator {estimate} for measured {true} "
-            f"on average, {blind} in the blind spot"
-            for topology, count, estimate, true, blind in cells
+            f"{name}, {counted(int(count), 'run')}: estimator {estimate} for measured {true} "
+            f"on average, {blind} in the hatched area"
+            for name, count, estimate, true, blind in cells
         ]
     )
     drawing, (ax,) = panels([3.9])
