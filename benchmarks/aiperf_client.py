@@ -81,7 +81,7 @@ def _distance(one: Iterable[int], other: Iterable[int]) -> int:
 
 
 def _seen(record: dict[str, Any], to_monotonic_ns: int) -> Seen:
-    metrics = {name: found["value"] for name, found in record["metrics"].items()}
+    metrics = {name: result["value"] for name, result in record["metrics"].items()}
     start_ns = record["metadata"]["request_start_ns"] + to_monotonic_ns
     gaps_ns = (round(gap * 1e6) for gap in metrics["inter_chunk_latency"])
     first_ns = start_ns + round(metrics["time_to_first_token"] * 1e6)

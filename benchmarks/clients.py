@@ -87,13 +87,13 @@ CLIENTS: dict[str, tuple[str, Opener]] = {
 
 def installed() -> tuple[dict[str, str], list[str]]:
     """The versions of the clients that are here, and the names of those that are not."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name, (package, _) in CLIENTS.items():
         try:
-            found[name] = version(package)
+            result[name] = version(package)
         except PackageNotFoundError:
             continue
-    return found, [name for name in CLIENTS if name not in found]
+    return result, [name for name in CLIENTS if name not in result]
 
 
 def measure(names: Sequence[str], requests: int) -> dict[str, Findings]:
@@ -107,17 +107,17 @@ def measure(names: Sequence[str], requests: int) -> dict[str, Findings]:
     return measure_clients({name: CLIENTS[name][1] for name in names}, phases, 0)
 
 
-def row(name: str, known: str, found: Findings) -> dict[str, Any]:
+def row(name: str, known: str, result: Findings) -> dict[str, Any]:
     """One client's figures; errors in microseconds."""
-    errors = {f"{key}_error_us": asdict(found.errors["two"][key]) for key in ERRORS}
+    errors = {f"{key}_error_us": asdict(result.errors["two"][key]) for key in ERRORS}
     return {
         "client": name,
         "version": known,
         **errors,
-        "tokens_per_s_sustained": statistics.median(found.rates),
-        "cpu_s_per_10k_tokens": statistics.median(found.cpu),
-        "clock": found.clock,
-        "requests": len(found.seen),
+        "tokens_per_s_sustained": statistics.median(result.rates),
+        "cpu_s_per_10k_tokens": statistics.median(result.cpu),
+        "clock": result.clock,
+        "requests": len(result.seen),
     }
 
 
@@ -162,7 +162,7 @@ def main(requests: int, style: str) -> None:
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    found, missing = installed()
+    result, missing = installed()
     skipped = {name: f"python -m pip install {CLIENTS[name][0]}" for name in missing}
     aiperf = program()
     if aiperf is None:
@@ -172,8 +172,8 @@ def main(requests: int, style: str) -> None:
     try:
         with exclusive("benchmarks/clients.py", tell):
             load = os.getloadavg()[0]
-            measured = measure(list(found), requests)
-            rows = [row(name, known, measured[name]) for name, known in found.items()]
+            measured = measure(list(result), requests)
+            rows = [row(name, known, measured[name]) for name, known in result.items()]
             if aiperf is not None:
                 tell("aiperf: starts slowly")
                 rows.append(aiperf_row(aiperf, requests))

@@ -17,17 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tandembench.dataset.descriptor import write_descriptor
-from tandembench.tables.columns import (
-    EXECUTIONS,
-    RATES,
-    STUDY_RUNS,
-    TELEMETRY,
-    TOKENS,
-    Column,
-    arrow_schema,
-)
-from tandembench.tables.parquet import write_table, write_tables
+from tandembench.dataset.build import write_dataset
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS, Column, arrow_schema
 
 START = datetime(2026, 11, 22, 17, 30, tzinfo=UTC)
 SCENARIOS = ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")
@@ -116,17 +107,11 @@ def changed(runs: pa.Table, part: float) -> pa.Table:
     return runs
 
 
-def write_dataset(folder: Path, runs: pa.Table) -> None:
+def write_scaled(folder: Path, runs: pa.Table) -> None:
     """A dataset of these runs; its other tables are empty."""
     folder.mkdir(parents=True)
-    write_tables(folder / "runs.parquet", "runs", STUDY_RUNS, [runs])
-    others = {"executions": EXECUTIONS, "telemetry": TELEMETRY, "tokens": TOKENS, "rates": RATES}
-    for name, columns in others.items():
-        write_table(folder / f"{name}.parquet", name, columns, [])
-    manifest = {
-        "study": "scale",
-        "title": "A study of many runs",
-        "session": "s1",
+    executions = arrow_schema(EXECUTIONS, "executions").empty_table()
+    study = {
         "repetitions": 1,
         "order": "random",
         "seed": 1,
@@ -134,20 +119,18 @@ def write_dataset(folder: Path, runs: pa.Table) -> None:
         "reference": "serial",
         "engine": "embedded",
         "phases": [],
-        "analysing_code": None,
     }
-    agents = [{"engine": "embedded", "engine_version": "1", "model": "m", "model_digest": "d"}]
-    write_descriptor(
-        folder, manifest, [{"started_at": START}], agents, {"machines": [], "measuring_code": []}
-    )
+    about = {"name": "scale", "title": "A study of many runs", "study": study}
+    origin = {"machines": [], "measuring_code": [], "analysing_code": None}
+    write_dataset(folder, {"runs": [runs], "executions": [executions]}, about, origin)
 
 
 def write_both(case: Case, folder: Path) -> None:
     """The two datasets of a case, in ``folder``."""
     first = table(case, 0)
-    write_dataset(folder / "a", first)
+    write_scaled(folder / "a", first)
     other = table(case, 1) if case.changed is None else changed(first, case.changed)
-    write_dataset(folder / "b", other)
+    write_scaled(folder / "b", other)
 
 
 def measured(folder: Path, style: str) -> Result:
@@ -180,9 +163,9 @@ def result(case: Case, tries: int, style: str) -> Result:
         if writer.exitcode:
             sys.exit("diff_scale: the datasets could not be written")
         size = (folder / "a/runs.parquet").stat().st_size / 1e6
-        found = [measured(folder, style) for _ in range(tries)]
-    best = {name: min(one[name] for one in found) for name in ("wall_s", "cpu_s")}
-    best |= {name: max(one[name] for one in found) for name in ("peak_mb", "output_mb")}
+        outcome = [measured(folder, style) for _ in range(tries)]
+    best = {name: min(one[name] for one in outcome) for name in ("wall_s", "cpu_s")}
+    best |= {name: max(one[name] for one in outcome) for name in ("peak_mb", "output_mb")}
     about = {"case": case.name, "runs": case.runs, "configs": case.runs // case.per_config}
     return {**about, "table_mb": size, **best}
 

@@ -143,10 +143,10 @@ def measured_case(case: Case, size: Size, seed: int, folder: Path, noisy: bool =
         with contextlib.chdir(folder):
             plan = open_plan(STUDY, root=Path())
             _measure(plan)
-            found = _answer(plan)
-    if found.failed:
-        raise RuntimeError(f"{found.failed} runs failed on servers without faults")
-    return found
+            result = _answer(plan)
+    if result.failed:
+        raise RuntimeError(f"{result.failed} runs failed on servers without faults")
+    return result
 
 
 @contextmanager
@@ -204,5 +204,5 @@ def _answer(plan: Plan) -> Answer:
     build_dataset(Path(plan.study_manifest_file), folder)
     dataset = load_dataset(folder)
     study = plan.study
-    (found,) = answers(dataset.runs, dataset.executions, study.margin, study.reference)
-    return found
+    (result,) = answers(dataset.runs, dataset.executions, study.margin, study.reference)
+    return result

@@ -53,8 +53,8 @@ def hypothesis_is_misjudged(
     truth = max(bound for bound in expected if math.isfinite(bound))
     made = runs(random, (1.0, *[truth] * ASKED), sessions)
     asked = [_hypothesis(f"c{config}", *expected) for config in range(1, ASKED + 1)]
-    found = judge(asked, {SELF: Source(made)}, {one.id: "before" for one in asked})
-    return any(one.verdict in ("confirmed", "contradicted") for one in found)
+    result = judge(asked, {SELF: Source(made)}, {one.id: "before" for one in asked})
+    return any(one.verdict in ("confirmed", "contradicted") for one in result)
 
 
 def _hypothesis(config: str, low: float, high: float) -> Hypothesis:

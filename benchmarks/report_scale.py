@@ -51,8 +51,8 @@ def dataset(configs: int, repetitions: int, seed: int = 1) -> Dataset:
     runs = _runs(shared, solo_s, run_s)
     executions = pd.concat(
         [
-            _executions(shared, mode, index, own[:, index], solo_s[:, index])
-            for mode, own in (("solo", solo_s), ("concurrent", run_s))
+            _executions(shared, mode, index, group[:, index], solo_s[:, index])
+            for mode, group in (("solo", solo_s), ("concurrent", run_s))
             for index in (0, 1)
         ],
         ignore_index=True,
@@ -220,8 +220,8 @@ def _whole(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
 def timed(name: str, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     """What ``work`` returns, and how long it took."""
     start = time.perf_counter()
-    found = work()
-    return found, {"part": name, "seconds": time.perf_counter() - start}
+    result = work()
+    return result, {"part": name, "seconds": time.perf_counter() - start}
 
 
 @click.command(help=__doc__)

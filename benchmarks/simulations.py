@@ -101,7 +101,7 @@ class Widths:
 
 def widths(studies: int) -> list[Widths]:
     """What every added round, block and session is worth."""
-    found = []
+    result = []
     for added, numbers, shape in (
         ("rounds", (2, 3, 4, 6), lambda n: (1, BLOCKS, n)),
         ("blocks", (1, 2, 3, 6, 12), lambda n: (1, n, ROUNDS)),
@@ -111,8 +111,8 @@ def widths(studies: int) -> list[Widths]:
         for place, subject in enumerate((UNLIKE, LIKE)):
             now = tuple(mean[0][place] for mean in means)
             before = tuple(mean[1][place] for mean in means)
-            found.append(Widths(subject, added, numbers, now, before))
-    return found
+            result.append(Widths(subject, added, numbers, now, before))
+    return result
 
 
 def _mean_widths(

@@ -194,17 +194,17 @@ def replayed(
     The file has one start of each server: what a start is worth comes on top, block by block.
     """
     # There, each config had servers of its own.
-    own = {name: replace(sides[name], deployment=name) for name in ratios}
+    group = {name: replace(sides[name], deployment=name) for name in ratios}
     length = blocks * rounds
     parts = []
     for _ in range(sessions):
         first = int(random.integers(len(noise.seconds) - length + 1))
         part = slice(first, first + length)
         logs = noise.logs[list(ratios)].to_numpy()[part] + np.log(list(ratios.values()))
-        logs = logs + starts(random, SHARED_CORES.start, list(own.values()), blocks, rounds)
+        logs = logs + starts(random, SHARED_CORES.start, list(group.values()), blocks, rounds)
         parts.append((logs, noise.seconds[part], noise.disturbed[part]))
     truths = {name: math.log(ratio) for name, ratio in ratios.items()}
-    return Measured(_table(list(ratios), parts, rounds), own, truths, truths)
+    return Measured(_table(list(ratios), parts, rounds), group, truths, truths)
 
 
 def _table(

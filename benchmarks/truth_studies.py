@@ -124,14 +124,14 @@ def judged(
 
 def against_reference(answer: Answer) -> dict[str, tuple[Estimate, Verdict]]:
     """By topology, all but the reference; RuntimeError if one could not be compared."""
-    found = {
+    result = {
         row.topology: (row.against.ratio, row.against.verdict)
         for row in answer.rows
         if row.against is not None and row.against.ratio is not None
     }
-    if len(found) != 3:
-        raise RuntimeError(f"compared with serial: {', '.join(found) or 'nothing'}")
-    return found
+    if len(result) != 3:
+        raise RuntimeError(f"compared with serial: {', '.join(result) or 'nothing'}")
+    return result
 
 
 def _claim(
@@ -229,8 +229,8 @@ def table(rows: Sequence[Mapping[str, Any]], whole: Mapping[str, Any]) -> str:
 
 
 def _said(share: Mapping[str, Any]) -> str:
-    told = f"{100 * share['share']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
-    return told + (" **broken**" if share["kept"] is False else "")
+    text = f"{100 * share['share']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
+    return text + (" **broken**" if share["kept"] is False else "")
 
 
 def realised(case: Case, answer: Answer) -> dict[str, float]:

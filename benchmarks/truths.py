@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import click
 
-from tandembench.dataset.blocks import Row, block_rows
+from tandembench.dataset.blocks import Raw, Row, block_rows
 from tandembench.errors import TandemError
 from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import execution
@@ -80,7 +80,7 @@ def measured(spec: RunSpec, behaviour: Behaviour) -> Row:
         for done in attempt.done
         for row in turn_rows(spec, 1, 1, attempt.duration_s, done)
     ]
-    ((row,), _) = block_rows(raw, "truths")
+    ((row,), _) = block_rows(cast("list[Raw]", raw), "truths")
     return row
 
 
@@ -168,7 +168,7 @@ TRUTHS = [
 def tried(truth: Truth) -> dict[str, Any]:
     """``truth`` measured three times: the best try, and the errors of all."""
     tries = [truth.find() for _ in range(TRIES)]
-    errors = [found - known for known, found in tries]
+    errors = [result - known for known, result in tries]
     if truth.relative:
         errors = [error / known for error, (known, _) in zip(errors, tries, strict=True)]
     best = min(range(TRIES), key=lambda i: abs(errors[i]))

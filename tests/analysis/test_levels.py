@@ -164,7 +164,9 @@ KNOWN = {"allowance": Allowance(0.028, 0.0), "start": 0.028, "stalls": 0.1}
 )
 def test_the_truth_is_covered(shape: tuple[int, ...], known: Any) -> None:
     """Also from one round a block, where nothing beforehand says how noisy a round is."""
-    assert coverage(*shape, **known) > 0.93  # 95 %, less what so few studies may be off
+    # 95 %, less what so few studies may be off
+    bar = 0.94 if (shape, known) == ((1, 3, 4), {"allowance": NOTHING}) else 0.93
+    assert coverage(*shape, **known) > bar
 
 
 def test_values_that_do_not_vary_have_a_p() -> None:

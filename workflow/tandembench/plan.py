@@ -54,14 +54,14 @@ def planned(
     TandemError where no comparison has a ratio yet.
     """
     rows = []
-    for own, of_agents in comparisons(runs, executions):
-        base = measured(own, of_agents, margin, reference)
-        for one, step in plan(base, own, margin, precision):
+    for group, of_agents in comparisons(runs, executions):
+        base = measured(group, of_agents, margin, reference)
+        for one, step in plan(base, group, margin, precision):
             if one.ratio is None or one.ratio.high is None:
                 continue
             half = one.ratio.high / one.ratio.value - 1
             enough = half <= precision if precision else one.verdict != "inconclusive"
-            place = (str(own["comparison"].iloc[0]), one.subject)
+            place = (str(group["comparison"].iloc[0]), one.subject)
             left = None if enough else step
             rows.append(Planned(*place, one.ratio.value, half, one.verdict, left))
     if not rows:

@@ -48,8 +48,8 @@ def answers(
     does not matter, ``reference`` the topology that others are compared with.
     """
     return tuple(
-        answer(own, of_agents, margin, reference)
-        for own, of_agents in comparisons(runs, executions)
+        answer(group, of_agents, margin, reference)
+        for group, of_agents in comparisons(runs, executions)
     )
 
 
@@ -59,16 +59,16 @@ def comparisons(
     """The tables of each comparison of two configs or more, in the order of ``runs``."""
     several = runs.groupby("comparison")["config_id"].nunique() > 1
     return [
-        (own, executions[executions["comparison"] == name])
-        for name, own in runs.groupby("comparison", sort=False)
+        (group, executions[executions["comparison"] == name])
+        for name, group in runs.groupby("comparison", sort=False)
         if several[name]
     ]
 
 
 def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, reference: str) -> Answer:
     """The Answer of one comparison, of whose runs alone these are the tables."""
-    found = measured(runs, executions, margin, reference)
-    compared, table = found.compared, found.table
+    result = measured(runs, executions, margin, reference)
+    compared, table = result.compared, result.table
     others = [one.subject for one in compared.against]
     shown = compared.best if compared.best in others else next(iter(others), None)
     attempts = runs.drop_duplicates([*_BLOCK, "attempt"])
@@ -76,25 +76,25 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
         comparison=str(runs["comparison"].iloc[0]),
         phase=str(runs["phase"].iloc[0]),
         outcome=compared.outcome,
-        basis=found.basis,
+        basis=result.basis,
         best=compared.best,
         rivals=compared.rivals,
-        reference=found.reference,
+        reference=result.reference,
         adjusted_p=compared.adjusted_p,
         margin=margin,
-        rows=_rows(runs, executions, compared, found.reference),
-        twin=versus("twin", "first", found.twin, margin) if found.twin else None,
-        states=states(table, shown, found.reference) if shown else None,
-        equal_hardware=_equal_hardware(found.sides),
-        rounds=len(found.every.logs),
+        rows=_rows(runs, executions, compared, result.reference),
+        twin=versus("twin", "first", result.twin, margin) if result.twin else None,
+        states=states(table, shown, result.reference) if shown else None,
+        equal_hardware=_equal_hardware(result.sides),
+        rounds=len(result.every.logs),
         used=len(table.logs),
-        disturbed=int(found.every.disturbed.sum()),
+        disturbed=int(result.every.disturbed.sum()),
         failed=int((~runs["valid"]).sum()),
         blocks=len(runs.drop_duplicates(_BLOCK)),
         sessions=int(runs["session"].nunique()),
         measuring_s=float(attempts["block_s"].sum()),
         next=slowest(
-            [step for one, step in plan(found, runs, margin) if one.verdict == "inconclusive"]
+            [step for one, step in plan(result, runs, margin) if one.verdict == "inconclusive"]
         ),
     )
 
@@ -119,30 +119,30 @@ def measured(
 
 
 def plan(
-    found: Measured, runs: pd.DataFrame, margin: float, precision: float | None = None
+    result: Measured, runs: pd.DataFrame, margin: float, precision: float | None = None
 ) -> list[tuple[Versus, Next]]:
     """Each ratio with the measuring that decides it, or tells it to within ``precision``.
 
     ``precision`` is a ratio less 1; without it a ratio that stays where it is gets decided.
     """
-    table = found.table
+    table = result.table
     blocks = max(1, len(set(table.blocks)) // max(1, len(set(table.sessions))))
     pace = Pace(_block_s(runs), blocks)
     steps = []
-    for one in found.compared.against:
-        own = pair_fit(table, one.subject, one.other, found.sides) if one.ratio else None
-        if own is None:
+    for one in result.compared.against:
+        group = pair_fit(table, one.subject, one.other, result.sides) if one.ratio else None
+        if group is None:
             continue
-        allowed = allowance(found.sides[one.subject], found.sides[one.other])
+        allowed = allowance(result.sides[one.subject], result.sides[one.other])
         half = math.log1p(precision) if precision else deciding_half_width(one, margin)
-        steps.append((one, next_step(one, own, allowed, half, pace)))
+        steps.append((one, next_step(one, group, allowed, half, pace)))
     return steps
 
 
 def _reference(runs: pd.DataFrame, topology: str) -> str:
     """The first config of that topology, else the first of all."""
-    own = runs[runs["topology"] == topology]
-    return str((own if len(own) else runs)["config_id"].iloc[0])
+    group = runs[runs["topology"] == topology]
+    return str((group if len(group) else runs)["config_id"].iloc[0])
 
 
 def served(executions: pd.DataFrame) -> dict[str, Side]:
@@ -152,12 +152,12 @@ def served(executions: pd.DataFrame) -> dict[str, Side]:
     # Repetitions say the same thing again.
     shared = executions.loc[known, columns].drop_duplicates()
     sides = {}
-    for name, own in shared.groupby("config_id", sort=False):
-        threads = own.drop_duplicates("server")["threads"]
+    for name, group in shared.groupby("config_id", sort=False):
+        threads = group.drop_duplicates("server")["threads"]
         # Where each run starts its own servers, rounds show what a start is worth.
-        started = (own["engine"] == "embedded").all() and (own["placement"] != "in_turn").all()
+        started = (group["engine"] == "embedded").all() and (group["placement"] != "in_turn").all()
         sides[str(name)] = Side(
-            deployment=str(own["deployment"].iloc[0]),
+            deployment=str(group["deployment"].iloc[0]),
             threads=() if threads.isna().any() else tuple(map(int, threads)),
             started=bool(started),
         )
@@ -187,15 +187,15 @@ def _rows(
     against = {one.subject: one for one in compared.against}
     options, first_tokens = _options(executions), _first_tokens(executions)
     rows = []
-    for name, own in runs[~runs["twin"].astype(bool)].groupby("config_id", sort=False):
-        valid = own[own["valid"]]
+    for name, group in runs[~runs["twin"].astype(bool)].groupby("config_id", sort=False):
+        valid = group[group["valid"]]
         walls = valid["wall_s"].to_numpy(dtype=float)
         usual = math.exp(hodges_lehmann(np.log(walls))) if len(walls) else None
         memory = _median(valid["server_memory_bytes"])
         rows.append(
             Row(
                 config_id=str(name),
-                topology=str(own["topology"].iloc[0]),
+                topology=str(group["topology"].iloc[0]),
                 options=options.get(str(name), ""),
                 is_reference=name == reference,
                 makespan_s=usual,
@@ -204,7 +204,7 @@ def _rows(
                 memory_gib=None if memory is None else memory / _GIB,
                 stalled=float((walls > _STALL * usual).mean()) if usual else 0.0,
                 runs=len(valid),
-                failed=len(own) - len(valid),
+                failed=len(group) - len(valid),
                 against=against.get(str(name)),
             )
         )
@@ -221,8 +221,8 @@ def _first_tokens(executions: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     known = concurrent(executions).dropna(subset="first_token_start_s")
     medians = known.groupby(["config_id", "service_order"])["first_token_start_s"].median()
     return {
-        str(name): tuple(own.sort_index().tolist())
-        for name, own in medians.groupby(level="config_id")
+        str(name): tuple(group.sort_index().tolist())
+        for name, group in medians.groupby(level="config_id")
     }
 
 
@@ -230,23 +230,25 @@ def _options(executions: pd.DataFrame) -> dict[str, str]:
     """What options tell configs apart, such as "num_ctx 512"; empty where none does."""
     asked: dict[str, dict[str, set[str]]] = {}
     for name, text in zip(executions["config_id"], executions["options_asked"], strict=True):
-        own = asked.setdefault(str(name), {})
+        group = asked.setdefault(str(name), {})
         for key, value in (json.loads(text) if isinstance(text, str) else {}).items():
-            own.setdefault(key, set()).add(str(value))
-    keys = sorted({key for own in asked.values() for key in own})
+            group.setdefault(key, set()).add(str(value))
+    keys = sorted({key for group in asked.values() for key in group})
     differing = [
-        key for key in keys if len({frozenset(own.get(key, ())) for own in asked.values()}) > 1
+        key for key in keys if len({frozenset(group.get(key, ())) for group in asked.values()}) > 1
     ]
     return {
-        name: ", ".join(f"{key} {'/'.join(sorted(own[key]))}" for key in differing if key in own)
-        for name, own in asked.items()
+        name: ", ".join(
+            f"{key} {'/'.join(sorted(group[key]))}" for key in differing if key in group
+        )
+        for name, group in asked.items()
     }
 
 
 def _block_s(runs: pd.DataFrame) -> float:
     """What a block takes, start to start where two follow each other, else its own seconds."""
     blocks = runs.groupby(_BLOCK, dropna=False)
-    own = max(_median(blocks["block_s"].max()) or 60.0, 1.0)
+    group = max(_median(blocks["block_s"].max()) or 60.0, 1.0)
     steps = blocks["started_at"].min().sort_values().diff().dt.total_seconds()
-    close = steps[(steps > 0) & (steps < 3 * own)]
-    return max(own, float(close.median())) if len(close) else own
+    close = steps[(steps > 0) & (steps < 3 * group)]
+    return max(group, float(close.median())) if len(close) else group

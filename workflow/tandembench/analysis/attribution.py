@@ -85,7 +85,7 @@ def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> 
     valid = runs[runs["valid"] & (runs["n_agents"] > 1)]
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     answered = pairs(valid, shared)
-    groups = tuple(_group(place, own, answered, margin) for place, own in _groups(valid))
+    groups = tuple(_group(place, group, answered, margin) for place, group in _groups(valid))
     return Attribution(groups, identify(valid, shared))
 
 
@@ -95,25 +95,25 @@ def _groups(valid: pd.DataFrame) -> Iterator[tuple[Place, pd.DataFrame]]:
     by_kind = valid.groupby([rank, valid["topology"], valid["work_policy"]])
     if by_kind.ngroups > 1:
         yield (None, None, None), valid
-    for (_, topology, work), own in by_kind:
-        yield (None, str(topology), str(work)), own
-        if own["scenario"].nunique() > 1:
-            for scenario, of_scenario in own.groupby("scenario"):
+    for (_, topology, work), group in by_kind:
+        yield (None, str(topology), str(work)), group
+        if group["scenario"].nunique() > 1:
+            for scenario, of_scenario in group.groupby("scenario"):
                 yield (str(scenario), str(topology), str(work)), of_scenario
 
 
-def _group(place: Place, own: pd.DataFrame, answered: pd.DataFrame, margin: float) -> Group:
-    known = own.dropna(subset=["efficiency_true"])
-    estimate = _split(own, "efficiency_estimate", ESTIMATE_PARTS)
+def _group(place: Place, group: pd.DataFrame, answered: pd.DataFrame, margin: float) -> Group:
+    known = group.dropna(subset=["efficiency_true"])
+    estimate = _split(group, "efficiency_estimate", ESTIMATE_PARTS)
     true = _split(known, "efficiency_true", TRUE_PARTS) if len(known) else None
     outside = estimate.parts["orchestration_loss"]
     contention = true.parts["contention"] if true else None
-    predicted = answered.merge(own[RUN], on=RUN)
+    predicted = answered.merge(group[RUN], on=RUN)
     cold = predicted["cold"].fillna(value=False).astype(bool)
     can = place[1] is not None and not cold.all()
     return Group(
         *place,
-        n=len(own),
+        n=len(group),
         n_true=len(known),
         estimate=estimate,
         true=true,
@@ -130,10 +130,10 @@ def _against(value: Interval | None, bound: float) -> Against:
     return "below" if value.high < bound else "above" if value.low > bound else "inconclusive"
 
 
-def _split(own: pd.DataFrame, efficiency: str, names: Sequence[str]) -> Split:
+def _split(group: pd.DataFrame, efficiency: str, names: Sequence[str]) -> Split:
     # What a source does not tell (decode seconds, for one) is no part.
-    known = {name: own[name].to_list() for name in names if own[name].notna().all()}
-    loss, parts = split((1 - own[efficiency]).to_list(), known, own["session"].to_list())
+    known = {name: group[name].to_list() for name in names if group[name].notna().all()}
+    loss, parts = split((1 - group[efficiency]).to_list(), known, group["session"].to_list())
     of_imbalance = [name for name in parts if name in IMBALANCE_PARTS]
     others = [name for name in parts if name not in IMBALANCE_PARTS]
     return Split(
@@ -158,21 +158,21 @@ def split(
     whole = session_means(loss, sessions)
     total = math.fsum(whole) / len(whole)
     mean = mean_interval(loss, sessions)
-    found = {}
+    result = {}
     for name, values in parts.items():
-        own = session_means(values, sessions)
+        group = session_means(values, sessions)
         share = None
-        ratio = math.fsum(own) / math.fsum(whole) if total else math.nan
+        ratio = math.fsum(group) / math.fsum(whole) if total else math.nan
         if (
             -_NOTHING <= ratio <= 1 + _NOTHING
             and mean.mean > 0
             and (mean.low is None or mean.low > 0)
         ):
             share = mean_interval(
-                [ratio + (y - ratio * x) / total for x, y in zip(whole, own, strict=True)]
+                [ratio + (y - ratio * x) / total for x, y in zip(whole, group, strict=True)]
             )
         bounds = _BOUNDS.get(name, (-math.inf, math.inf))
-        found[name] = Part(
+        result[name] = Part(
             mean_interval(values, sessions, bounds=bounds), share and within(share, bounds)
         )
-    return mean, found
+    return mean, result

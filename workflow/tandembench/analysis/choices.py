@@ -93,8 +93,8 @@ def best(
     ``settings`` are the checks of them.
     """
     firsts = runs.groupby("content", sort=False)["config_id"].first()
-    own = runs[runs["config_id"].isin(firsts) | runs["content"].isna()]
-    table = rounds(own, metric, more_is_better=True).undisturbed()
+    group = runs[runs["config_id"].isin(firsts) | runs["content"].isna()]
+    table = rounds(group, metric, more_is_better=True).undisturbed()
     names = [str(name) for name in table.logs]
     if not names:
         return None
@@ -124,20 +124,20 @@ def groups(
 
     By speedup_true where two configs have it, else by efficiency_estimate.
     """
-    found = []
+    result = []
     for _, of_kind in runs[runs["valid"]].groupby(_KIND):
-        parts = [(str(name), own) for name, own in of_kind.groupby("scenario")]
+        parts = [(str(name), group) for name, group in of_kind.groupby("scenario")]
         whole = [(None, of_kind)] if len(parts) > 1 else []
-        for scenario, own in (*parts, *whole):
-            known = own[own["speedup_true"].notna()]["config_id"].nunique()
+        for scenario, group in (*parts, *whole):
+            known = group[group["speedup_true"].notna()]["config_id"].nunique()
             metric = "speedup_true" if known > 1 else "efficiency_estimate"
-            one = best(own, metric, margin, served, settings)
+            one = best(group, metric, margin, served, settings)
             if one and one.configs > 1:
-                topology, work, n = own[_KIND].iloc[0]
-                found.append(Group(scenario, topology, work, int(n), one))
-    found.sort(key=lambda one: (TOPOLOGIES.index(one.topology), one.work_policy, one.n_agents))
-    ps = holm([one.best.p for one in found])
-    return tuple(replace(one, best=_with_p(one.best, p)) for one, p in zip(found, ps, strict=True))
+                topology, work, n = group[_KIND].iloc[0]
+                result.append(Group(scenario, topology, work, int(n), one))
+    result.sort(key=lambda one: (TOPOLOGIES.index(one.topology), one.work_policy, one.n_agents))
+    ps = holm([one.best.p for one in result])
+    return tuple(replace(one, best=_with_p(one.best, p)) for one, p in zip(result, ps, strict=True))
 
 
 def _with_p(one: Best, p: float | None) -> Best:
@@ -161,12 +161,12 @@ def measured_again(
     firsts: dict[str, tuple[str, str]] = {}
     pairs = []
     for phase in phases:
-        own = [(contents[one], one) for one in phase["configs"] if contents.get(one)]
-        pairs += [(*firsts[text], one, phase["name"]) for text, one in own if text in firsts]
-        for text, one in own:
+        group = [(contents[one], one) for one in phase["configs"] if contents.get(one)]
+        pairs += [(*firsts[text], one, phase["name"]) for text, one in group if text in firsts]
+        for text, one in group:
             firsts.setdefault(text, (one, phase["name"]))
     valid = runs[runs["valid"]]
-    found = []
+    result = []
     for first, first_phase, later, later_phase in pairs:
         a, b = (valid[valid["config_id"] == name] for name in (first, later))
         both = pd.concat([a, b])
@@ -180,8 +180,8 @@ def measured_again(
                 for name in (metric, "wall_s")
             ]
             names = (first, first_phase, later, later_phase, metric)
-            found.append((names, ratio(a, metric), ratio(b, metric), fits[0], fixed and fits[1]))
-    adjusted = holm([fit.p if fit else None for _, _, _, fit, _ in found])
+            result.append((names, ratio(a, metric), ratio(b, metric), fits[0], fixed and fits[1]))
+    adjusted = holm([fit.p if fit else None for _, _, _, fit, _ in result])
     return tuple(
         Again(
             *names,
@@ -190,5 +190,5 @@ def measured_again(
             versus(names[2], names[0], fit, margin, p),
             wall.estimate() if wall else None,
         )
-        for (names, a, b, fit, wall), p in zip(found, adjusted, strict=True)
+        for (names, a, b, fit, wall), p in zip(result, adjusted, strict=True)
     )

@@ -169,6 +169,6 @@ def _best(against: Sequence[Versus], reference: str) -> str:
 def level_fit(table: Rounds, column: str) -> Fit | None:
     """The mean of one column of ``table`` against 1, by all of its known rounds."""
     values = table.logs[column]
-    own = table.where(values.notna().to_numpy())
+    group = table.where(values.notna().to_numpy())
     logs = values.dropna().tolist()
-    return fit(logs, own.blocks, own.sessions, own.seconds.tolist(), Allowance(0.0, 0.0))
+    return fit(logs, group.blocks, group.sessions, group.seconds.tolist(), Allowance(0.0, 0.0))

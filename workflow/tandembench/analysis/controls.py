@@ -39,9 +39,9 @@ def controls(runs: pd.DataFrame, answers: Sequence[Answer], margin: float) -> tu
 
     Pairs of one config under two ids are a family of their own (Holm).
     """
-    found = [_control("twin", answer.twin) for answer in answers if answer.twin]
-    found += [_control("same_config", one) for one in _same_configs(runs, margin)]
-    return (*found, *(_control("serial_gain", one) for one in _serial_gains(runs, margin)))
+    result = [_control("twin", answer.twin) for answer in answers if answer.twin]
+    result += [_control("same_config", one) for one in _same_configs(runs, margin)]
+    return (*result, *(_control("serial_gain", one) for one in _serial_gains(runs, margin)))
 
 
 def _control(kind: Kind, one: Versus) -> Control:
@@ -50,10 +50,10 @@ def _control(kind: Kind, one: Versus) -> Control:
 
 def _same_configs(runs: pd.DataFrame, margin: float) -> list[Versus]:
     pairs = []
-    for _, own in runs.groupby("content", sort=False):
-        ids = [str(name) for name in own["config_id"].unique()]
+    for _, group in runs.groupby("content", sort=False):
+        ids = [str(name) for name in group["config_id"].unique()]
         if len(ids) > 1:
-            table = rounds(own, "wall_s", more_is_better=False).undisturbed()
+            table = rounds(group, "wall_s", more_is_better=False).undisturbed()
             known = [name for name in ids if name in table.logs]
             pairs += [(a, b, pair_fit(table, b, a, {})) for a, b in pairwise(known)]
     adjusted = holm([one.p if one else None for _, _, one in pairs])

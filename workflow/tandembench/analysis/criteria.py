@@ -65,7 +65,7 @@ def _with_values(runs: pd.DataFrame, executions: pd.DataFrame) -> pd.DataFrame:
     waits = (
         concurrent(executions)
         .groupby(_RUN, dropna=False)["first_token_start_s"]
-        .agg(lambda own: own.mean(skipna=False))
+        .agg(lambda group: group.mean(skipna=False))
     )
-    own = runs.merge(waits.rename("first_token").reset_index(), on=_RUN, how="left")
-    return own.assign(fairness=own["jain"], memory=own["server_memory_bytes"])
+    group = runs.merge(waits.rename("first_token").reset_index(), on=_RUN, how="left")
+    return group.assign(fairness=group["jain"], memory=group["server_memory_bytes"])

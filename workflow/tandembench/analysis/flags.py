@@ -43,8 +43,8 @@ class Flag:
     @property
     def rule(self) -> Match | None:
         """The rule that the flag follows; None if no rule explains it, or several do."""
-        found = [match for match in self.matches if match.explains]
-        return found[0] if len(found) == 1 else None
+        result = [match for match in self.matches if match.explains]
+        return result[0] if len(result) == 1 else None
 
 
 def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
@@ -67,8 +67,8 @@ def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
     matches = []
     for rule, flags in rules.items():
         said = flags.reindex(up.index).dropna().astype(bool)
-        own = up.loc[said.index]
-        agrees = int((own == said).sum())
+        group = up.loc[said.index]
+        agrees = int((group == said).sum())
         matches.append(
             Match(
                 rule=rule,
@@ -76,7 +76,7 @@ def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
                 n=len(said),
                 agrees=agrees,
                 flagged=int(said.sum()),
-                both=int((own & said).sum()),
+                both=int((group & said).sum()),
                 explains=agrees == len(up) and 0 < int(up.sum()) < len(up),
             )
         )

@@ -88,8 +88,8 @@ def groups(runs: pd.DataFrame, by: Sequence[str], margin: float) -> Iterator[Row
     """
     place = {name: str(number) for number, name in enumerate(TOPOLOGIES)}
     made = runs.groupby([*by], sort=False)
-    for key, own in sorted(made, key=lambda one: [place.get(str(of), str(of)) for of in one[0]]):
-        yield group(own, margin, **dict(zip(by, key, strict=True)))
+    for key, part in sorted(made, key=lambda one: [place.get(str(of), str(of)) for of in one[0]]):
+        yield group(part, margin, **dict(zip(by, key, strict=True)))
 
 
 def group(runs: pd.DataFrame, margin: float, **key: object) -> Row:
@@ -102,26 +102,26 @@ def group(runs: pd.DataFrame, margin: float, **key: object) -> Row:
     ``reading`` that on overstated. ``contended``: of the configs that can tell, those whose lower
     95 % bound of the mean log slowdown is above 0.
     """
-    own = _with_ratios(runs[runs["valid"]])
-    made = {name: summary(own, name) for name in (*SUMMARISED, "slowdown", "overstated")}
+    part = _with_ratios(runs[runs["valid"]])
+    made = {name: summary(part, name) for name in (*SUMMARISED, "slowdown", "overstated")}
     gain, overstated = made["speedup_true"], made["overstated"]
-    skew_s = mean(own["start_skew_s"])
+    skew_s = mean(part["start_skew_s"])
     return {
         **key,
-        "n": len(own),
-        "configs": int(own["config_id"].nunique()),
+        "n": len(part),
+        "configs": int(part["config_id"].nunique()),
         **made,
-        **{name: mean(own[name]) for name in _MEANS},
-        "speedup_true_arithmetic": mean(own["speedup_true"]),
-        "true_sequencing": mean(own.loc[own["speedup_true"].notna(), "sequencing_loss"]),
+        **{name: mean(part[name]) for name in _MEANS},
+        "speedup_true_arithmetic": mean(part["speedup_true"]),
+        "true_sequencing": mean(part.loc[part["speedup_true"].notna(), "sequencing_loss"]),
         "start_skew_ms": None if skew_s is None else 1000 * skew_s,
-        "slowdown_max": max(numbers(own["slowdown_max"]), default=None),
+        "slowdown_max": max(numbers(part["slowdown_max"]), default=None),
         "gain": ratio_verdict(gain.mean, margin) if gain else None,
         "reading": READINGS[ratio_verdict(overstated.mean, margin)] if overstated else None,
-        "ttft_rule": _share(own["contention_ttft_rule"]),
-        "speedup_rule": _share(own["contention_speedup_rule"]),
-        "contended": _contended(own),
-        "solo_basis": ", ".join(sorted(own["solo_basis"].dropna().unique())) or None,
+        "ttft_rule": _share(part["contention_ttft_rule"]),
+        "speedup_rule": _share(part["contention_speedup_rule"]),
+        "contended": _contended(part),
+        "solo_basis": ", ".join(sorted(part["solo_basis"].dropna().unique())) or None,
     }
 
 
@@ -130,8 +130,8 @@ def estimator(runs: pd.DataFrame, margin: float) -> tuple[Estimated, ...]:
     valid = by_config(_with_ratios(runs[runs["valid"]]))
     made = []
     for name in runs["config_id"].unique():
-        own = valid.get(name, runs.iloc[:0].assign(overstated=None))
-        of = (summary(own, one) for one in ("speedup_estimate", "speedup_true", "overstated"))
+        part = valid.get(name, runs.iloc[:0].assign(overstated=None))
+        of = (summary(part, one) for one in ("speedup_estimate", "speedup_true", "overstated"))
         read, gain, overstated = (one.mean if one else None for one in of)
         reading = READINGS[ratio_verdict(overstated, margin)] if overstated else None
         made.append(Estimated(str(name), read, gain, overstated, reading))
@@ -163,7 +163,7 @@ def _share(flags: "pd.Series[Any]") -> Share | None:
     return Share(int((known != 0).sum()), known.size) if known.size else None
 
 
-def _contended(own: pd.DataFrame) -> Share | None:
-    made = (summary(one, "slowdown") for one in by_config(own).values())
+def _contended(part: pd.DataFrame) -> Share | None:
+    made = (summary(one, "slowdown") for one in by_config(part).values())
     lows = [one.mean.low for one in made if one and one.mean.low is not None]
     return Share(sum(low > 1 for low in lows), len(lows)) if lows else None

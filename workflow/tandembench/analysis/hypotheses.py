@@ -176,8 +176,8 @@ def _of_runs(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
         [
             # Of a session of its own dataset, and by round and work where both did the same.
             one._replace(session=(side.dataset, one.session))
-            for cell, own in frame.groupby(by, dropna=False)
-            for one in observations(own, metric, cell)
+            for cell, group in frame.groupby(by, dropna=False)
+            for one in observations(group, metric, cell)
         ]
         for (side, _), frame in zip(sides, known, strict=True)
     )
@@ -186,15 +186,15 @@ def _of_runs(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
     ratio = hypothesis.compare == "ratio"
     if ratio and any(one.value <= 0 for one in (*a, *b)):
         raise _NotTestableError(f"{metric} of 0 or less, which has no ratio")
-    found = (paired_ratio if ratio else paired_difference)(a, b)
-    if found.interval is None:
-        raise _NotTestableError(str(found.reason))
+    result = (paired_ratio if ratio else paired_difference)(a, b)
+    if result.interval is None:
+        raise _NotTestableError(str(result.reason))
     return replace(
         blank,
-        estimate=found.interval,
-        basis=found.basis,
-        sessions=found.sessions,
-        detectable=found.detectable,
+        estimate=result.interval,
+        basis=result.basis,
+        sessions=result.sessions,
+        detectable=result.detectable,
         unapplied=loose,
         cold=sum(map(len, frames)) - sum(map(len, warm)),
         workloads=len(workloads),
@@ -214,18 +214,18 @@ def _not_applied(
     sides: Sequence[tuple[Side, Source]], known: Sequence[pd.DataFrame]
 ) -> tuple[str, ...]:
     """Settings between the sides that do not count; no test if there is nothing else."""
-    own = [
+    group = [
         (source.checks, set(frame["config_id"]))
         for (_, source), frame in zip(sides, known, strict=True)
     ]
     chosen = {"topology"} if any("topology" in side.filters for side, _ in sides) else set()
-    found = unapplied(own, chosen)
-    if found is None:
+    result = unapplied(group, chosen)
+    if result is None:
         return ()
-    if found.all or not chosen.isdisjoint(found.factors):
-        why = "not applied" if found.reported else "not reported by the servers"
-        raise _NotTestableError(f"{why}: {', '.join(found.factors)}")
-    return found.factors
+    if result.all or not chosen.isdisjoint(result.factors):
+        why = "not applied" if result.reported else "not reported by the servers"
+        raise _NotTestableError(f"{why}: {', '.join(result.factors)}")
+    return result.factors
 
 
 def _of_printed(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
@@ -249,10 +249,10 @@ def _moments(metric: str, side: Side, source: Source) -> Moments:
         what = "config, phase or scenario alone"
         raise _NotTestableError(f"{side.dataset} is a publication, which can be filtered by {what}")
     ((scope, subject),) = side.filters.items() or [("overall", "")]
-    found = source.printed.get((_SCOPES.get(scope, scope), subject, metric))
-    if found is None:
+    result = source.printed.get((_SCOPES.get(scope, scope), subject, metric))
+    if result is None:
         raise _NotTestableError(f"{side.dataset} prints no mean, sd and n of {metric} there")
-    return found
+    return result
 
 
 def declared(

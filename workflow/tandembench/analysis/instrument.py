@@ -141,10 +141,10 @@ def gap_rows(tokens: pd.DataFrame, runs: pd.DataFrame) -> list[Row]:
         {
             "config_id": str(config_id),
             "mode": str(mode),
-            "n": len(own),
-            **{f"p{round(100 * p)}_s": percentile(own.to_list(), p) for p in (0.5, 0.9, 0.99)},
-            "max_s": float(own.max()),
+            "n": len(group),
+            **{f"p{round(100 * p)}_s": percentile(group.to_list(), p) for p in (0.5, 0.9, 0.99)},
+            "max_s": float(group.max()),
         }
         for config_id, of_config in gaps(tokens, runs).groupby("config_id")
-        for mode, own in reversed(list(of_config.groupby("mode")["gap_s"]))
+        for mode, group in reversed(list(of_config.groupby("mode")["gap_s"]))
     ]

@@ -74,7 +74,7 @@ def together(parts: Sequence[Moments]) -> Moments:
     """The moments of all values, from those of parts of them."""
     n = sum(part[2] for part in parts)
     mean = math.fsum(part[0] * part[2] for part in parts) / n
-    squares = math.fsum(sd**2 * (k - 1) + (own - mean) ** 2 * k for own, sd, k in parts)
+    squares = math.fsum(sd**2 * (k - 1) + (group - mean) ** 2 * k for group, sd, k in parts)
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 
@@ -89,8 +89,8 @@ def mean_interval(
     """
     units = list(values) if sessions is None else session_means(values, sessions)
     by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
-    found = interval_of_moments(moments(units), "sessions" if by_session else "within")
-    return within(found, bounds) if bounds else found
+    result = interval_of_moments(moments(units), "sessions" if by_session else "within")
+    return within(result, bounds) if bounds else result
 
 
 def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[float]:
@@ -112,7 +112,7 @@ def means_by(values: Sequence[float], labels: Sequence[Hashable]) -> list[float]
     by_label: dict[Hashable, list[float]] = {}
     for value, label in zip(values, labels, strict=True):
         by_label.setdefault(label, []).append(value)
-    return [math.fsum(own) / len(own) for own in by_label.values()]
+    return [math.fsum(group) / len(group) for group in by_label.values()]
 
 
 def interval_of_moments(of: Moments, basis: Basis = "within") -> Interval:
@@ -157,7 +157,7 @@ def welch_from_moments(a: Moments, b: Moments) -> Interval:
     if variance == 0:
         return Interval(difference, difference, difference, min(a[2], b[2]))
     freedom = variance**2 / math.fsum(
-        own**2 / (count - 1) for own, (_, _, count) in zip(variances, (a, b), strict=True)
+        group**2 / (count - 1) for group, (_, _, count) in zip(variances, (a, b), strict=True)
     )
     half = critical(freedom) * math.sqrt(variance)
     return Interval(difference, difference - half, difference + half, int(freedom) + 1, freedom)

@@ -171,9 +171,9 @@ def _correlation(x: Floats, y: Floats) -> Interval | None:
     # Below this spread both are constant but for the rounding of floats.
     if len(x) < 4 or min(np.ptp(x), np.ptp(y)) < 1e-9:
         return None
-    found = pearsonr(x, y)
-    bounds = found.confidence_interval(0.95)
-    return Interval(float(found.statistic), float(bounds.low), float(bounds.high), len(x))
+    result = pearsonr(x, y)
+    bounds = result.confidence_interval(0.95)
+    return Interval(float(result.statistic), float(bounds.low), float(bounds.high), len(x))
 
 
 def pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
@@ -183,10 +183,10 @@ def pairs(valid: pd.DataFrame, shared: pd.DataFrame) -> pd.DataFrame:
     served in turn, the one that was served first.
     """
     both = valid[(valid["n_agents"] == 2) & (valid["topology"] != "serial")]
-    own = shared.merge(both[RUN], on=RUN).dropna(subset=["answer_tokens"])
-    if own.empty:
+    group = shared.merge(both[RUN], on=RUN).dropna(subset=["answer_tokens"])
+    if group.empty:
         return both.iloc[:0].assign(tokens_0=0, tokens_1=0, first=0)
-    agents = own.pivot(index=RUN, columns="agent_index", values=["answer_tokens", "duration_s"])
+    agents = group.pivot(index=RUN, columns="agent_index", values=["answer_tokens", "duration_s"])
     agents = agents.dropna()
     tokens, duration_s = agents["answer_tokens"], agents["duration_s"]
     first = (duration_s[1] < duration_s[0]).astype(int)

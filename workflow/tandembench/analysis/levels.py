@@ -132,8 +132,8 @@ def fit(
     within_freedom = float(len(z) - len(rounds)) or _KNOWN
     within = float(((z - mean[block]) ** 2).sum()) / within_freedom
     start, noise = allowance.start**2, within * float(np.mean(1 / rounds))
-    square = math.fsum(float(((own - own.mean()) ** 2).sum()) for own in parts)
-    freedom = float(sum(len(own) - 1 for own in parts))
+    square = math.fsum(float(((group - group.mean()) ** 2).sum()) for group in parts)
+    freedom = float(sum(len(group) - 1 for group in parts))
     elsewhere = alike or Variance(0.0, 0.0)
     measured = freedom + elsewhere.freedom
     if measured:
@@ -153,8 +153,8 @@ def fit(
     clock = np.asarray(seconds, dtype=float)
     spans = [float(np.ptp(clock[session == one])) for one in np.unique(session)]
     sitting = float(np.mean([allowance.of_sitting(span) for span in spans]))
-    inner = of_block * float(np.mean([1 / len(own) for own in parts]))
-    means = np.array([own.mean() for own in parts])
+    inner = of_block * float(np.mean([1 / len(group) for group in parts]))
+    means = np.array([group.mean() for group in parts])
     n = len(means)
     if n > 1:
         beforehand = OF_SESSIONS if several or measured else 0.0

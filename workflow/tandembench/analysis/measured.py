@@ -55,9 +55,9 @@ def measured(runs: pd.DataFrame, executions: pd.DataFrame) -> Measured:
     valid = runs[runs["valid"]]
     of_a_server = ["threads", "slots", "num_ctx_effective", "wait_policy"]
     servers = [
-        {"topology": str(topology), "n_agents": int(own["n_agents"].iloc[0])}
-        | {name: distinct(own[name]) for name in of_a_server}
-        for (topology, _), own in executions.groupby(["topology", "n_agents"])
+        {"topology": str(topology), "n_agents": int(group["n_agents"].iloc[0])}
+        | {name: distinct(group[name]) for name in of_a_server}
+        for (topology, _), group in executions.groupby(["topology", "n_agents"])
     ]
     return Measured(
         when=_when(runs["started_at"]),
@@ -107,15 +107,15 @@ def timeline(runs: pd.DataFrame, phases: Sequence[Mapping[str, Any]]) -> Timelin
     began = (blocks["ended_at"] - took).fillna(blocks["first"])
     blocks = blocks.assign(started_at=began, block_s=blocks["block_s"].fillna(0.0))
     by_invocation = blocks.groupby(["session", "invocation"], dropna=False)
-    elapsed_s = float(sum(_elapsed_s(own) for _, own in by_invocation))
+    elapsed_s = float(sum(_elapsed_s(group) for _, group in by_invocation))
     inside_s = float(blocks["block_s"].sum())
     spans = blocks.groupby("phase").agg(begin=("started_at", "min"), end=("ended_at", "max"))
     ordered = spans.sort_values("begin")
     return Timeline(
         phases=tuple(
-            {"phase": phase["name"], "session": session, **_stretch(own)}
+            {"phase": phase["name"], "session": session, **_stretch(group)}
             for phase in phases
-            for session, own in blocks[blocks["phase"] == phase["name"]].groupby("session")
+            for session, group in blocks[blocks["phase"] == phase["name"]].groupby("session")
         ),
         inside=hours(inside_s),
         elapsed=hours(elapsed_s),
@@ -155,20 +155,20 @@ def cold(runs: pd.DataFrame) -> list[dict[str, object]]:
     """
     valid = runs[runs["valid"]].dropna(subset=["cold", "efficiency_estimate"])
     rows: list[dict[str, object]] = []
-    for topology, own in valid.assign(cold=valid["cold"].astype(bool)).groupby("topology"):
-        if own["cold"].nunique() < 2:
+    for topology, group in valid.assign(cold=valid["cold"].astype(bool)).groupby("topology"):
+        if group["cold"].nunique() < 2:
             continue
-        best = own.nlargest(min(BEST, len(own)), "efficiency_estimate")["cold"]
+        best = group.nlargest(min(BEST, len(group)), "efficiency_estimate")["cold"]
         for kind in (True, False):
-            n, among = int((own["cold"] == kind).sum()), int((best == kind).sum())
+            n, among = int((group["cold"] == kind).sum()), int((best == kind).sum())
             rows.append(
                 {
                     "topology": str(topology),
                     "kind": "cold" if kind else "warm",
-                    "efficiency": summary(own[own["cold"] == kind], "efficiency_estimate"),
+                    "efficiency": summary(group[group["cold"] == kind], "efficiency_estimate"),
                     "best": Share(among, len(best)),
-                    "share": n / len(own),
-                    "p": float(hypergeom.sf(among - 1, len(own), n, len(best))),
+                    "share": n / len(group),
+                    "p": float(hypergeom.sf(among - 1, len(group), n, len(best))),
                 }
             )
     return rows

@@ -25,7 +25,7 @@ def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 def by_config(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each config, in the order in which configs first appear."""
-    return {str(name): own for name, own in runs.groupby("config_id", sort=False)}
+    return {str(name): group for name, group in runs.groupby("config_id", sort=False)}
 
 
 def numbers(values: "pd.Series[Any]") -> NDArray[np.float64]:
@@ -33,8 +33,8 @@ def numbers(values: "pd.Series[Any]") -> NDArray[np.float64]:
 
     Plain arrays: a report asks thousands of times for a handful of values.
     """
-    found = values.to_numpy(dtype=float, na_value=np.nan)
-    return np.asarray(found[~np.isnan(found)], dtype=np.float64)
+    result = values.to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(result[~np.isnan(result)], dtype=np.float64)
 
 
 def mean(values: "pd.Series[Any]") -> float | None:

@@ -120,12 +120,12 @@ def options(
         [] if not_applied else _fits(one, valid, "speedup_true", sides)
         for one, not_applied in zip(varied, loose, strict=True)
     ]
-    adjusted = iter(holm([fit.p if fit else None for own in gains for fit in own]))
-    found = []
-    for one, not_applied, own in zip(varied, loose, gains, strict=True):
-        levels = _levels(one, [(fit, next(adjusted)) for fit in own], valid, sides, margin)
-        found.append(_option(one, levels, not_applied, valid, shared))
-    return tuple(found)
+    adjusted = iter(holm([fit.p if fit else None for group in gains for fit in group]))
+    result = []
+    for one, not_applied, group in zip(varied, loose, gains, strict=True):
+        levels = _levels(one, [(fit, next(adjusted)) for fit in group], valid, sides, margin)
+        result.append(_option(one, levels, not_applied, valid, shared))
+    return tuple(result)
 
 
 def _varied(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Varied]:
@@ -162,8 +162,8 @@ def _varied(valid: pd.DataFrame, shared: pd.DataFrame) -> Iterator[_Varied]:
         for (same, _), cell in sorted(cells.items(), key=lambda item: str(item[0])):
             if len(cell) > 1:
                 together.setdefault((same, frozenset(cell)), []).append(cell)
-        for own in together.values():
-            yield _Varied(option, sorted(own[0], key=_rank), own)
+        for group in together.values():
+            yield _Varied(option, sorted(group[0], key=_rank), group)
 
 
 def _alike(agents: pd.DataFrame) -> tuple[object, ...]:
@@ -195,10 +195,10 @@ def _fits(
     """Each value but the lowest against it, by the rounds that hold both in one cell."""
     column = {id_: str(n) for n, value in enumerate(one.values) for id_ in one.at(value)}
     cells = {id_: str(n) for n, cell in enumerate(one.cells) for id_ in cell.values()}
-    own = runs[runs["config_id"].isin(column)]
-    places = own["config_id"].map(cells) + "." + own["round"].astype(str)
-    own = own.assign(config_id=own["config_id"].map(column), round=places)
-    table = rounds(own, metric, more_is_better=True).undisturbed()
+    group = runs[runs["config_id"].isin(column)]
+    places = group["config_id"].map(cells) + "." + group["round"].astype(str)
+    group = group.assign(config_id=group["config_id"].map(column), round=places)
+    table = rounds(group, metric, more_is_better=True).undisturbed()
     of = {str(n): sides[one.at(value)[0]] for n, value in enumerate(one.values)}
     return [
         pair_fit(table, name, "0", of) if {name, "0"} <= {*table.logs} else None
@@ -243,9 +243,9 @@ def _option(
     valid: pd.DataFrame,
     shared: pd.DataFrame,
 ) -> Option:
-    own = valid[valid["config_id"].isin(one.ids)]
+    group = valid[valid["config_id"].isin(one.ids)]
     tokens = shared.loc[shared["config_id"].isin(one.ids), "answer_tokens"].dropna()
-    first = own.iloc[0]
+    first = group.iloc[0]
     return Option(
         option=one.option,
         scenario=first["scenario"],
@@ -253,7 +253,7 @@ def _option(
         work=first["work_policy"],
         configs=len(one.ids),
         cells=len(one.cells),
-        fixed=_fixed(own),
+        fixed=_fixed(group),
         answer_tokens=(int(tokens.min()), int(tokens.max())) if len(tokens) else None,
         levels=levels,
         not_applied=not_applied,

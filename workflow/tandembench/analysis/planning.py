@@ -38,7 +38,7 @@ class Pace:
         return self.block_s * self.blocks
 
 
-def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace) -> Next:
+def next_step(one: Versus, group: Fit, allowed: Allowance, half: float, pace: Pace) -> Next:
     """The measuring after which the half width of a ratio's logarithm is ``half`` or less.
 
     More repetitions in the one session that is there if they get there within the hour, else more
@@ -46,17 +46,17 @@ def next_step(one: Versus, own: Fit, allowed: Allowance, half: float, pace: Pace
     being the sitting's allowance; that of sessions the smallest S with t s_S / sqrt(S) <= h.
     """
     most = pace.blocks + max(1, int(_LONGEST_MIN * 60 / pace.block_s))
-    for total in range(pace.blocks + 1, most + 1) if own.sessions == 1 else ():
-        variance = allowed.of_sitting(total * pace.block_s) + own.moderated / total
-        if critical(own.freedom + total - pace.blocks) * math.sqrt(variance) <= half:
+    for total in range(pace.blocks + 1, most + 1) if group.sessions == 1 else ():
+        variance = allowed.of_sitting(total * pace.block_s) + group.moderated / total
+        if critical(group.freedom + total - pace.blocks) * math.sqrt(variance) <= half:
             minutes = (total - pace.blocks) * pace.block_s / 60
             return Next(minutes, total, None, math.expm1(half), one.subject)
-    sitting = allowed.of_sitting(pace.session_s) + own.moderated / pace.blocks
+    sitting = allowed.of_sitting(pace.session_s) + group.moderated / pace.blocks
     # What sessions were seen to differ by is in the error already.
-    of_session = max(sitting, own.error**2 * own.sessions)
+    of_session = max(sitting, group.error**2 * group.sessions)
     more = 1
     while more < _MOST_SESSIONS:
-        n = own.sessions + more
+        n = group.sessions + more
         if critical(OF_SESSIONS + n - 1) * math.sqrt(of_session / n) <= half:
             break
         more += 1

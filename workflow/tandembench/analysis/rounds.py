@@ -66,15 +66,15 @@ def twin_rounds(runs: pd.DataFrame, metric: str) -> Rounds:
     """Rounds of two columns, "first" and "twin": the config that ran twice, whichever it was."""
     twins = runs[runs["valid"] & runs["twin"].astype(bool)]
     keys = ["comparison", "config_id", *_ROUND]
-    own = runs[runs["valid"]].merge(twins[keys].drop_duplicates(), on=keys)
-    names = own["twin"].map({True: "twin", False: "first"})
-    return _rounds(own, names, metric, more_is_better=False)
+    group = runs[runs["valid"]].merge(twins[keys].drop_duplicates(), on=keys)
+    names = group["twin"].map({True: "twin", False: "first"})
+    return _rounds(group, names, metric, more_is_better=False)
 
 
 def concurrent(executions: pd.DataFrame) -> pd.DataFrame:
     """The valid executions of runs, without those of twins."""
-    own = executions["valid"] & (executions["mode"] == "concurrent")
-    return executions[own & ~executions["twin"].astype(bool)]
+    group = executions["valid"] & (executions["mode"] == "concurrent")
+    return executions[group & ~executions["twin"].astype(bool)]
 
 
 def _rounds(

@@ -62,21 +62,21 @@ def services(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Service, ...
     served = concurrent(executions).dropna(subset="service_order")
     served = served.merge(runs[[*_RUN, "disturbed"]], on=_RUN, how="left")
     order = {name: place for place, name in enumerate(runs["config_id"].unique())}
-    found = []
-    for (config_id, _), own in served.groupby(["config_id", "service_order"]):
-        waits = own["first_token_start_s"].dropna()
-        table = rounds(own, "slowdown", more_is_better=True).undisturbed()
+    result = []
+    for (config_id, _), group in served.groupby(["config_id", "service_order"]):
+        waits = group["first_token_start_s"].dropna()
+        table = rounds(group, "slowdown", more_is_better=True).undisturbed()
         fit = level_fit(table, str(config_id)) if config_id in table.logs else None
-        found.append(
+        result.append(
             Service(
                 config_id=str(config_id),
-                order=int(own["service_order"].iloc[0]),
-                executions=len(own),
+                order=int(group["service_order"].iloc[0]),
+                executions=len(group),
                 first_token_s=float(waits.median()) if len(waits) else None,
                 slowdown=fit.estimate() if fit else None,
             )
         )
-    return tuple(sorted(found, key=lambda one: (order[one.config_id], one.order)))
+    return tuple(sorted(result, key=lambda one: (order[one.config_id], one.order)))
 
 
 def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
@@ -84,13 +84,13 @@ def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
     known = runs[runs["valid"] & ~runs["twin"].astype(bool) & runs["efficiency_true"].notna()]
     threads = executions.dropna(subset="threads").groupby("config_id")["threads"].unique()
     alone_s = concurrent(executions).groupby("config_id")["solo_s"].median()
-    found = []
-    for config_id, own in known.groupby("config_id", sort=False):
-        quiet = own[~own["disturbed"].fillna(value=False).astype(bool)]
-        counted = quiet if len(quiet) else own
+    result = []
+    for config_id, group in known.groupby("config_id", sort=False):
+        quiet = group[~group["disturbed"].fillna(value=False).astype(bool)]
+        counted = quiet if len(quiet) else group
         jain = counted["jain"].dropna()
         alone, took = threads.get(config_id, ()), alone_s.get(config_id)
-        found.append(
+        result.append(
             Losses(
                 config_id=str(config_id),
                 runs=len(counted),
@@ -101,4 +101,4 @@ def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
                 jain=float(jain.median()) if len(jain) else None,
             )
         )
-    return tuple(found)
+    return tuple(result)

@@ -88,13 +88,13 @@ def checks(executions: pd.DataFrame, threads_total: int | None = None) -> list[C
     ]
 
 
-def settings(found: Sequence[Check]) -> Settings:
+def settings(result: Sequence[Check]) -> Settings:
     """What became of the settings of a dataset."""
-    factors = dict.fromkeys(check.factor for check in found)
+    factors = dict.fromkeys(check.factor for check in result)
     return Settings(
         asked=not factors.keys() <= {"topology", "threads_total"},
-        rows=tuple(check for check in found if not check.applied),
-        summary=tuple(_counted(factor, found) for factor in factors),
+        rows=tuple(check for check in result if not check.applied),
+        summary=tuple(_counted(factor, result) for factor in factors),
     )
 
 
@@ -104,16 +104,16 @@ def unapplied(sides: Sequence[Side], chosen: Collection[str] = ()) -> Unapplied 
     ``chosen`` are factors that made a side what it is, and so must hold in any case; of a single
     side they alone count.
     """
-    own = [check for side in sides for check in _of(side)]
+    group = [check for side in sides for check in _of(side)]
     differing = [
         factor
-        for factor in dict.fromkeys(check.factor for check in own)
+        for factor in dict.fromkeys(check.factor for check in group)
         if factor in chosen or len({_levels(factor, side) for side in sides}) > 1
     ]
-    loose = [one for one in differing if any(c.factor == one and not c.applied for c in own)]
+    loose = [one for one in differing if any(c.factor == one and not c.applied for c in group)]
     if not loose:
         return None
-    said = any(check.factor in loose and check.applied is False for check in own)
+    said = any(check.factor in loose and check.applied is False for check in group)
     return Unapplied(tuple(loose), loose == differing, said)
 
 
@@ -122,9 +122,9 @@ def option_text(value: Scalar) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _counted(factor: str, found: Sequence[Check]) -> Counted:
+def _counted(factor: str, result: Sequence[Check]) -> Counted:
     by_state: dict[bool | None, set[str]] = {False: set(), None: set(), True: set()}
-    for check in found:
+    for check in result:
         if check.factor == factor:
             by_state[check.applied].update(check.configs)
     not_applied, not_reported = by_state[False], by_state[None] - by_state[False]
@@ -133,16 +133,16 @@ def _counted(factor: str, found: Sequence[Check]) -> Counted:
 
 
 def _of(side: Side) -> list[Check]:
-    found, configs = side
-    return [check for check in found if not set(configs).isdisjoint(check.configs)]
+    result, configs = side
+    return [check for check in result if not set(configs).isdisjoint(check.configs)]
 
 
 def _levels(factor: str, side: Side) -> frozenset[str | None]:
     """The values that the configs asked for; None stands for one that did not ask."""
-    own = [check for check in _of(side) if check.factor == factor]
-    asking = {config for check in own for config in check.configs}
+    group = [check for check in _of(side) if check.factor == factor]
+    asking = {config for check in group for config in check.configs}
     silent: set[str | None] = {None} if set(side[1]) - asking else set()
-    return frozenset(silent | {check.asked for check in own})
+    return frozenset(silent | {check.asked for check in group})
 
 
 def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
@@ -150,11 +150,11 @@ def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
     columns = ["options_asked", "options_effective", "num_ctx_effective"]
     # Repetitions say the same thing again.
     distinct = complete[["config_id", "agent", *columns]].drop_duplicates()
-    for (config_id, _), own in distinct.groupby(["config_id", "agent"], sort=False):
-        contexts = sorted({int(value) for value in own["num_ctx_effective"].dropna()})
-        texts = own["options_effective"].dropna().unique()
+    for (config_id, _), group in distinct.groupby(["config_id", "agent"], sort=False):
+        contexts = sorted({int(value) for value in group["num_ctx_effective"].dropna()})
+        texts = group["options_effective"].dropna().unique()
         servers: list[dict[str, Scalar]] = [json.loads(text) for text in texts]
-        asked: dict[str, Scalar] = json.loads(own["options_asked"].iloc[0])
+        asked: dict[str, Scalar] = json.loads(group["options_asked"].iloc[0])
         for factor, value in asked.items():
             values = [said[factor] for said in servers if said.get(factor) is not None]
             known = {option_text(one): one for one in values}
@@ -197,7 +197,7 @@ def _layouts(complete: pd.DataFrame, threads_total: int | None) -> Iterator[tupl
 def _distinct(values: "pd.Series[int]") -> dict[str, list[int]]:
     """The distinct values of each config, smallest first."""
     by_config = values.astype(int).groupby(level="config_id").unique()
-    return {str(config): sorted(own.tolist()) for config, own in by_config.items()}
+    return {str(config): sorted(group.tolist()) for config, group in by_config.items()}
 
 
 def _joined(values: Sequence[Scalar]) -> str | None:

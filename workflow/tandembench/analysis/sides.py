@@ -81,9 +81,9 @@ def observations(runs: "pd.DataFrame", column: str, cell: Hashable = None) -> li
 
     Rounds of one block are not independent: a comparison takes their mean. Twins are left out.
     """
-    own = runs[~runs["twin"].astype(bool)] if "twin" in runs else runs
-    columns = (own[name].tolist() for name in ("session", "invocation", "repetition"))
-    values = own[column].to_numpy(dtype=float, na_value=np.nan).tolist()
+    group = runs[~runs["twin"].astype(bool)] if "twin" in runs else runs
+    columns = (group[name].tolist() for name in ("session", "invocation", "repetition"))
+    values = group[column].to_numpy(dtype=float, na_value=np.nan).tolist()
     return [
         Observation(
             value,
@@ -133,7 +133,7 @@ def paired_difference(
     return difference(
         _means(subject, _SESSION),
         _means(reference, _SESSION),
-        {session: moments(own) for session, own in pairs.items()},
+        {session: moments(group) for session, group in pairs.items()},
         DIFFERENT_ROUNDS if met else DIFFERENT_SESSIONS,
     )
 
@@ -154,7 +154,7 @@ def difference(
     shared = [session for session in subject if session in reference]
     sessions = len(shared)
     if len(shared) >= MIN_SESSIONS:
-        found = interval_of_moments(
+        result = interval_of_moments(
             moments(
                 [
                     pairs[session][0] if session in pairs else subject[session] - reference[session]
@@ -166,18 +166,18 @@ def difference(
     elif min(len(subject), len(reference)) >= MIN_SESSIONS:
         sessions = len({*subject, *reference})
         apart = welch_from_moments(moments([*subject.values()]), moments([*reference.values()]))
-        found = replace(apart, n=sessions, basis="sessions")
+        result = replace(apart, n=sessions, basis="sessions")
     elif pairs:
         sessions = len(pairs)
-        found = interval_of_moments(together([*pairs.values()]))
+        result = interval_of_moments(together([*pairs.values()]))
     else:
         return Comparison(None, 0, 0, reason=reason)
     return Comparison(
-        interval=found,
+        interval=result,
         pairs=sum(part[2] for part in pairs.values()),
         sessions=sessions,
-        p=difference_p(found),
-        detectable=smallest_detectable_difference(found),
+        p=difference_p(result),
+        detectable=smallest_detectable_difference(result),
     )
 
 
@@ -185,7 +185,7 @@ def _means(side: Sequence[Observation], key: Callable[[Observation], Any]) -> di
     values: dict[Any, list[float]] = {}
     for one in side:
         values.setdefault(key(one), []).append(one.value)
-    return {place: _mean(own) for place, own in values.items()}
+    return {place: _mean(group) for place, group in values.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

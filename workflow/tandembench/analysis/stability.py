@@ -68,13 +68,13 @@ def _cuts(values: NDArray[np.float64], start: int, random: np.random.Generator) 
     n = len(values)
     if n < 2 * SHORTEST:
         return []
-    found = _contrasts(values[None, :])[0]
+    result = _contrasts(values[None, :])[0]
     shuffled = random.permuted(np.tile(values, (_PERMUTATIONS, 1)), axis=1)
     # Rounding must not make an equal order look less than equal.
-    as_large = int((_contrasts(shuffled).max(axis=1) >= found.max() * (1 - 1e-12)).sum())
+    as_large = int((_contrasts(shuffled).max(axis=1) >= result.max() * (1 - 1e-12)).sum())
     if (as_large + 1) / (_PERMUTATIONS + 1) >= ALPHA:
         return []
-    cut = SHORTEST + int(found.argmax())
+    cut = SHORTEST + int(result.argmax())
     before = _cuts(values[:cut], start, random)
     return [*before, start + cut, *_cuts(values[cut:], start + cut, random)]
 
@@ -159,7 +159,7 @@ def stability(runs: pd.DataFrame, margin: float, order: str | None) -> tuple[Sta
         return None
     warm = runs[runs["valid"] & ~runs["cold"].fillna(value=False).astype(bool)]
     known = warm[warm["makespan_per_token_s"].notna()]
-    return tuple(_of(str(session), own, margin) for session, own in known.groupby("session"))
+    return tuple(_of(str(session), group, margin) for session, group in known.groupby("session"))
 
 
 def _of(session: str, runs: pd.DataFrame, margin: float) -> Stability:
@@ -173,12 +173,12 @@ def _of(session: str, runs: pd.DataFrame, margin: float) -> Stability:
     # Of very many, stretches of equal length: levels of a machine last longer than a few runs.
     stretch = 1 + len(about_mean) // _MOST
     means = about_mean.groupby(np.arange(len(about_mean)) // stretch).mean()
-    found = steadiness(means.to_list(), margin)
+    result = steadiness(means.to_list(), margin)
     return Stability(
         session=session,
         n=len(repeated),
         drift=drift,
         verdict=ratio_verdict(drift, margin, more_is_better=False) if drift else None,
-        state=found.state,
-        level_starts=tuple(stretch * start + 1 for start in found.starts[1:]),
+        state=result.state,
+        level_starts=tuple(stretch * start + 1 for start in result.starts[1:]),
     )

@@ -48,9 +48,9 @@ def states(table: Rounds, shown: str, reference: str) -> States | None:
         for side in (fast, ~fast)
     )
     sharing = []
-    for name, (own, _) in clear.items():
+    for name, (group, _) in clear.items():
         both = known & table.logs[name].notna().to_numpy()
-        if both.any() and (own == fast)[both].mean() >= _AGREE:
+        if both.any() and (group == fast)[both].mean() >= _AGREE:
             sharing.append(name)
     return States((modes[0], modes[1]), tuple(sharing), (parts[0], parts[1]))
 

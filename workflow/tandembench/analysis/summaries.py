@@ -82,13 +82,13 @@ def _mean(metric: str, values: list[float], runs: pd.DataFrame) -> Interval:
     sessions = runs["session"].tolist()
     blocks = [*runs[_BLOCK].itertuples(index=False, name=None)]
     if len(set(sessions)) < MIN_SESSIONS <= len(set(blocks)):
-        found = mean_interval(means_by(values, blocks))
+        result = mean_interval(means_by(values, blocks))
     else:
-        found = mean_interval(values, sessions)
+        result = mean_interval(values, sessions)
     if metric in RATIOS:
-        return exponential(found)
+        return exponential(result)
     bounds = bounds_of(metric)
-    return within(found, bounds) if bounds else found
+    return within(result, bounds) if bounds else result
 
 
 def bounds_of(metric: str) -> Bounds | None:

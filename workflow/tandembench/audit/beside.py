@@ -126,18 +126,18 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
 
 
 def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list[BesideRow]:
-    found = []
+    result = []
     runs = runs[(runs["n_agents"] == 2) & runs[METRIC].notna()]
     for (scope, subject), (theirs, sd) in _means(side.printed).items():
-        own = runs if scope == "overall" else runs[runs[scope] == subject]
-        if own.empty:
+        group = runs if scope == "overall" else runs[runs[scope] == subject]
+        if group.empty:
             continue
-        values, sessions = own[METRIC].tolist(), own["session"].tolist()
+        values, sessions = group[METRIC].tolist(), group["session"].tolist()
         ours = moments(session_means(values, sessions))
         difference = Interval(ours[0] - theirs.mean, None, None, 1)
         if sd and theirs.low is not None:
             difference = welch_from_moments(ours, (theirs.mean, sd, theirs.n))
-        found.append(
+        result.append(
             BesideRow(
                 label=side.label,
                 metric=METRIC,
@@ -153,7 +153,7 @@ def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list
                 verdict=difference_verdict(difference, 0.0) if verdicts else None,
             )
         )
-    return found
+    return result
 
 
 def _means(cells: Sequence[Cell]) -> dict[tuple[str, str], tuple[Interval, float | None]]:
@@ -161,7 +161,7 @@ def _means(cells: Sequence[Cell]) -> dict[tuple[str, str], tuple[Interval, float
 
     A scenario's mean may also be that of its configs, which has an interval and no sd.
     """
-    found: dict[tuple[str, str], tuple[Interval, float | None]] = {}
+    result: dict[tuple[str, str], tuple[Interval, float | None]] = {}
     configs: dict[str, list[float]] = {}
     for (scope, subject, metric), (mean, sd, n) in printed_means(cells).items():
         word = subject.removeprefix("validation-").partition("-")[0]
@@ -169,11 +169,11 @@ def _means(cells: Sequence[Cell]) -> dict[tuple[str, str], tuple[Interval, float
             configs.setdefault(_SCENARIOS[word], []).append(mean)
         elif metric == METRIC and scope != "config":
             known = interval_of_moments((mean, sd, n)) if sd else Interval(mean, None, None, n)
-            found[scope, subject] = known, sd or None
+            result[scope, subject] = known, sd or None
     for scenario, values in configs.items():
         if len(values) > 1:
-            found.setdefault(("scenario", scenario), (mean_interval(values), None))
-    return dict(sorted(found.items(), key=lambda item: (_SCOPES.index(item[0][0]), item[0][1])))
+            result.setdefault(("scenario", scenario), (mean_interval(values), None))
+    return dict(sorted(result.items(), key=lambda item: (_SCOPES.index(item[0][0]), item[0][1])))
 
 
 def _measured_with(
@@ -190,8 +190,8 @@ def _measured_with(
     }
     keys = (("model", "model"), ("hardware", "gpu", "cpu"), ("servers", "ollama"))
     theirs = {
-        what: [said[key] for key in own if key in said]
-        for what, *own in (*keys, ("client", "framework"))
+        what: [said[key] for key in group if key in said]
+        for what, *group in (*keys, ("client", "framework"))
     }
     theirs["client"] += [f"{one.capitalize()} {said[one]}" for one in _LANGUAGES if one in said]
     return {what: sorted(texts) for what, texts in ours.items()}, theirs

@@ -66,10 +66,10 @@ class ClaimKeys(_Way):
         """The values that are listed, or the one that stands in the claim itself."""
         if self.how is None:
             return self.values
-        own = ValueKeys.model_construct(
+        group = ValueKeys.model_construct(
             how=self.how, printed=self.printed, expected=self.expected, relation=self.relation
         )
-        return (own,)
+        return (group,)
 
 
 class ClaimsKeys(Keys):
@@ -195,10 +195,10 @@ class _Reader:
     def expression(self, text: str, place: Place) -> Expression:
         """How a value is recomputed, from data and claims that there are."""
         try:
-            found = read_expression(text)
+            result = read_expression(text)
         except Unreadable as error:
             self.fail(place, str(error), error.fix)
-        for one in parts(found):
+        for one in parts(result):
             if isinstance(one, Statistic) and one.source not in self.keys.data:
                 fix = f"{near(one.source, self.keys.data)}; or add it under data"
                 self.fail(place, f"no data '{one.source}'", fix)
@@ -209,7 +209,7 @@ class _Reader:
                 if one.label not in labels and (one.label is not None or len(labels) != 1):
                     fix = f"write one of its labels too: {', '.join(labels) or 'it has none'}"
                     self.fail(place, f"no such value in claim '{one.claim}'", fix)
-        return found
+        return result
 
     def fail(self, place: Place, what: str, fix: str) -> NoReturn:
         """Raise the one line that names the place."""

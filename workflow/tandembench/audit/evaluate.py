@@ -122,8 +122,8 @@ def _drawn(expression: Expression, context: Context, draw: int) -> float:
             rows = context.rows[expression]
             repeats = None if expression.table == "printed" else rows.drawn(draw)
             return sum(number(expression, rows, repeats=repeats) or (math.nan, math.nan)) / 2
-    found = evaluate(expression, context)
-    return (found.low + found.high) / 2
+    result = evaluate(expression, context)
+    return (result.low + result.high) / 2
 
 
 def _statistic(wanted: Statistic, context: Context) -> Found:
@@ -160,7 +160,7 @@ def _top(wanted: Statistic, rows: Rows, n: str) -> Found:
     middles = ((low + high) / 2).tolist()
     order = sorted(set(middles), reverse=wanted.name == "highest")[:2]
     tied = [tuple(n for n, v in zip(rows.names, middles, strict=True) if v == at) for at in order]
-    shown = [f"{' and '.join(own)} ({at:.6g})" for own, at in zip(tied, order, strict=True)]
+    shown = [f"{' and '.join(group)} ({at:.6g})" for group, at in zip(tied, order, strict=True)]
     # Which run or printed cell is the highest is a fact; which level is better needs a test.
     tested = wanted.each == "mean" and wanted.table != "printed"
     levels = [] if rows.by is None else rows.by.tolist()

@@ -64,13 +64,13 @@ def read_figure(text: str) -> Figure | None:
     "1.785x", "+17.3pp", "9/150", "15-18pp", "-5pp to -7pp", ">87%", "85%+", "30 configs",
     "6 hours 15 minutes", "2025-11-12 18:30 UTC". "±" and "<" mean at most and below.
     """
-    if found := _SHARE.fullmatch(text):
-        return Figure(text, int(found[1]), int(found[1]), 0.0, of=int(found[2]))
-    if found := _DURATION.fullmatch(text):
-        seconds = 3600.0 * int(found[1]) + 60.0 * int(found[2])
+    if result := _SHARE.fullmatch(text):
+        return Figure(text, int(result[1]), int(result[1]), 0.0, of=int(result[2]))
+    if result := _DURATION.fullmatch(text):
+        seconds = 3600.0 * int(result[1]) + 60.0 * int(result[2])
         return Figure(text, seconds, seconds, 60.0, 3600.0, "hours")
-    if found := _FIGURE.fullmatch(text):
-        return _figure(text, *found.groups(default=""))
+    if result := _FIGURE.fullmatch(text):
+        return _figure(text, *result.groups(default=""))
     try:
         stamp = datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -104,12 +104,12 @@ def in_print(value: float, figure: Figure) -> float | str:
 
 def shown(value: float, figure: Figure) -> str:
     """The same as text, with two digits more than are printed."""
-    found = in_print(value, figure)
-    if isinstance(found, str):
-        return found
+    result = in_print(value, figure)
+    if isinstance(result, str):
+        return result
     if not figure.unit:
-        return f"{found:.6g}"
+        return f"{result:.6g}"
     digits = 2 - math.floor(math.log10(figure.unit / figure.scale) + 0.5)
-    number = f"{found:.{digits}f}" if abs(found) >= 10.0**-digits else f"{found:.2g}"
+    number = f"{result:.{digits}f}" if abs(result) >= 10.0**-digits else f"{result:.2g}"
     space = "" if figure.suffix in ("%", "x", "pp") else " "
     return f"{number}{space}{figure.suffix}".rstrip()

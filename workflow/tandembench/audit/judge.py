@@ -98,8 +98,8 @@ def audit(claims: Claims, sources: Mapping[str, Source]) -> list[Judged]:
 
 def counts(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     """How many claims of each kind, and of all, have each verdict."""
-    found = Counter((one.claim.said.kind, one.verdict) for one in judged)
-    table = {str(k): {str(v): found[k, v] for v in VERDICTS} for k in KINDS}
+    result = Counter((one.claim.said.kind, one.verdict) for one in judged)
+    table = {str(k): {str(v): result[k, v] for v in VERDICTS} for k in KINDS}
     return table | {"all": {v: sum(table[k][v] for k in KINDS) for v in VERDICTS}}
 
 
@@ -110,44 +110,44 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
     does a printed bound that holds, unless it is a number ``of_runs`` that were made.
     """
     try:
-        found = evaluate(value.expression, context)
+        result = evaluate(value.expression, context)
     except Undecided as why:
         return Outcome(why.verdict, str(why))
-    if found.names:
-        names = " or ".join(found.names)
-        return Outcome(_of_name(value, found), f"{names} from {found.rests[0]}", names, names)
+    if result.names:
+        names = " or ".join(result.names)
+        return Outcome(_of_name(value, result), f"{names} from {result.rests[0]}", names, names)
     if isinstance(value.expected, str):
         raise Unreadable(f"a number is no '{value.text}'", "highest, lowest and only give a name")
     words = float(value.expected or 0.0)
     figure = value.figure or Figure(value.text, words, words, 0.0, 1.0)
-    ends = _in_unit(figure, found)
+    ends = _in_unit(figure, result)
     middle = sum(ends) / 2
     number: float | str = float(f"{middle:.8g}")
     text = f"{middle:.6g}"
     verdict = _of_number(figure, ends, value.relation)
     if figure.of is not None:
-        number = text = f"{middle:g}/{found.of}"
-        verdict = verdict if found.of == figure.of else "contradicted"
+        number = text = f"{middle:g}/{result.of}"
+        verdict = verdict if result.of == figure.of else "contradicted"
     elif value.figure:
         number, text = in_print(middle, figure), shown(middle, figure)
-    how = f"{text} from {', '.join(found.rests) or value.how}"
-    if found.other and verdict != (other := _of_number(figure, found.other, value.relation)):
+    how = f"{text} from {', '.join(result.rests) or value.how}"
+    if result.other and verdict != (other := _of_number(figure, result.other, value.relation)):
         how += f", which {WORDS[other].replace('follows', 'would follow')}"
     bound = value.relation != "equal" and is_sampled(value.expression)
     if bound and not (value.figure and (of_runs or verdict == "contradicted")):
-        span = interval(value.expression, context, (found.low + found.high) / 2)
+        span = interval(value.expression, context, (result.low + result.high) / 2)
         verdict = _of_interval(figure, span, value.relation)
         shows = [shown(end, figure) if value.figure else f"{end:.6g}" for end in span or ()]
         how += f"; 95 % interval {' to '.join(shows)}" if span else "; no interval: one block"
     return Outcome(verdict, how, number, text)
 
 
-def _of_name(value: Value, found: Found) -> Verdict:
+def _of_name(value: Value, result: Found) -> Verdict:
     """A level that is said to be on top: where no level differs, neither it nor another one is."""
-    unknown = found.p is None or found.p >= ALPHA
-    if found.tested and unknown and value.text in found.levels:
+    unknown = result.p is None or result.p >= ALPHA
+    if result.tested and unknown and value.text in result.levels:
         return "not_distinguishable"
-    return "reproduced" if value.text in found.names else "contradicted"
+    return "reproduced" if value.text in result.names else "contradicted"
 
 
 def _of_number(figure: Figure, ends: Span, relation: Relation) -> Verdict:
@@ -173,20 +173,20 @@ def _of_interval(figure: Figure, span: Span | None, relation: Relation) -> Verdi
     return "reproduced" if held[0] else "contradicted"
 
 
-def _in_unit(figure: Figure, found: Found) -> Span:
+def _in_unit(figure: Figure, result: Found) -> Span:
     """What was found: of a share the count, or of a count the share, if that is what is printed.
 
     Unreadable if what is printed is in another unit.
     """
-    unit, printed, counted = found.unit, figure.measured_in, figure.suffix in COUNTED
-    if found.of and unit == "count" and printed == "1":
-        return found.low / found.of, found.high / found.of
-    if found.of and unit == "1" and (figure.of is not None or counted):
-        return float(round(found.low * found.of)), float(round(found.high * found.of))
-    if figure.of is not None and found.of is None:
+    unit, printed, counted = result.unit, figure.measured_in, figure.suffix in COUNTED
+    if result.of and unit == "count" and printed == "1":
+        return result.low / result.of, result.high / result.of
+    if result.of and unit == "1" and (figure.of is not None or counted):
+        return float(round(result.low * result.of)), float(round(result.high * result.of))
+    if figure.of is not None and result.of is None:
         raise Unreadable(f"'{figure.text}' is a part of a whole", "recompute it by count(...)")
     fits = unit in (None, printed) or (printed is None and not counted)
     if not fits and not (counted and unit in ("", "count", figure.suffix)):
         what = f"'{figure.text}' is printed, and {unit or 'a plain number'} is what is recomputed"
         raise Unreadable(what, "name a column of the printed unit, or print it in the column's")
-    return found.low, found.high
+    return result.low, result.high

@@ -71,16 +71,16 @@ def differences(a: Sequence[Cell], b: Sequence[Cell]) -> list[Both]:
 
 def printed_means(cells: Sequence[Cell]) -> dict[tuple[str, str, str], tuple[float, float, int]]:
     """Mean, sd and n of each (scope, subject, metric); sd 0 and n 1 where they are not printed."""
-    found = _numbers(cells)
+    result = _numbers(cells)
     counts = {
         (cell["scope"], cell["subject"]): int(cell["value"] or 0)
         for cell in reversed(cells)
         if (cell["metric"], cell["statistic"]) == ("runs", "n")
     }
     means = {}
-    for (scope, subject, metric, statistic), (_, mean) in found.items():
+    for (scope, subject, metric, statistic), (_, mean) in result.items():
         if statistic == "mean" and metric in _WITH_MOMENTS and scope != "level":
-            _, sd = found.get((scope, subject, metric, "sd"), (None, 0.0))
+            _, sd = result.get((scope, subject, metric, "sd"), (None, 0.0))
             means[scope, subject, metric] = (mean, sd, counts.get((scope, subject), 1))
     return means
 
@@ -91,11 +91,11 @@ def _place(key: _Key) -> tuple[int, str, str, int]:
 
 def _numbers(cells: Sequence[Cell]) -> dict[_Key, tuple[Cell, float]]:
     """The first cell of each number. A config that ran once prints a value, its mean."""
-    found: dict[_Key, tuple[Cell, float]] = {}
+    result: dict[_Key, tuple[Cell, float]] = {}
     for cell in cells:
         scope, statistic, value = cell["scope"], cell["statistic"], cell["value"]
         if scope in SCOPES and value is not None and statistic in STATISTICS:
             if (scope, statistic) == ("config", "value"):
                 statistic = "mean"
-            found.setdefault((scope, cell["subject"], cell["metric"], statistic), (cell, value))
-    return found
+            result.setdefault((scope, cell["subject"], cell["metric"], statistic), (cell, value))
+    return result

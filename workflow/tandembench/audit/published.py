@@ -74,7 +74,7 @@ def checks(printed: Sequence[Cell], runs: pd.DataFrame, executions: pd.DataFrame
     """Every cell that the runs could give, each judged as a claim of one value."""
     context = Context({"runs": Source(*run_tables(runs, executions))}, {})
     rules: Rules = parse(read_text(_RULES, "restore it from the repository"), str(_RULES))[0]
-    found = []
+    result = []
     for cell in printed:
         how = _recomputed(cell, rules)
         if cell["value"] is None or how is None:
@@ -89,8 +89,8 @@ def checks(printed: Sequence[Cell], runs: pd.DataFrame, executions: pd.DataFrame
                 continue
             computed, agrees = float(done.recomputed), done.verdict == "reproduced"
         row = Cell(**{**cell, "scope": _scope(cell)})
-        found.append(Checked(**row, computed=computed, agrees=agrees))
-    return found
+        result.append(Checked(**row, computed=computed, agrees=agrees))
+    return result
 
 
 def _recomputed(cell: Cell, rules: Rules) -> str | None:
@@ -113,18 +113,18 @@ def _conditions(cell: Cell, rules: Rules) -> list[tuple[str, str | float]] | Non
         return [(_COLUMNS[scope], subject), *([("phase", phase[1])] if phase else [])]
     if scope != "level" or f"{cell['report']} {table}" in rules["of_another_whole"]:
         return [] if scope == "overall" else None
-    found: list[tuple[str, str | float]] = [
+    result: list[tuple[str, str | float]] = [
         ("phase", phase) for name, phase in rules["phases"].items() if table.startswith(name)
     ]
     for word in subject.split():
         name, _, level = word.partition("=")
         if name in OPTIONS and re.fullmatch(r"\d+(\.\d+)?", level):
-            found.append((name, float(level)))
+            result.append((name, float(level)))
         elif word in SCENARIO_SHORT:
-            found.append(("scenario", word))
+            result.append(("scenario", word))
         else:
             return None
-    return found
+    return result
 
 
 def _scope(cell: Cell) -> str:
@@ -137,13 +137,13 @@ def _totals(named: Iterable[tuple[str, Checked]]) -> dict[str, Totals]:
     groups: dict[str, list[Checked]] = {}
     for name, row in named:
         groups.setdefault(name, []).append(row)
-    found = {}
+    result = {}
     for name, rows in groups.items():
         subjects = {row["subject"] for row in rows}
         wrong = {row["subject"] for row in rows if not row["agrees"]}
         agree = sum(row["agrees"] for row in rows)
         absent = sum(row["computed"] is None for row in rows)
-        found[name] = {
+        result[name] = {
             "checked": len(rows),
             "agree": agree,
             "contradicted": len(rows) - agree - absent,
@@ -151,4 +151,4 @@ def _totals(named: Iterable[tuple[str, Checked]]) -> dict[str, Totals]:
             "subjects": len(subjects),
             "subjects_agree": len(subjects - wrong),
         }
-    return found
+    return result

@@ -25,7 +25,7 @@ def no_level_differs(values: Sequence[float], levels: Sequence[Hashable]) -> flo
         sums = np.moveaxis(rows, axis, -1) @ belongs.astype(float)
         return np.asarray((sums**2 / belongs.sum(axis=0)).sum(axis=-1), dtype=np.float64)
 
-    found = permutation_test(
+    result = permutation_test(
         (np.asarray(values, dtype=float) - np.mean(values),),
         between,
         permutation_type="pairings",
@@ -35,4 +35,4 @@ def no_level_differs(values: Sequence[float], levels: Sequence[Hashable]) -> flo
         rng=np.random.default_rng(0),
         batch=500,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)

@@ -8,7 +8,7 @@ Span = tuple[float, float]
 _DUST = 1e-9
 
 
-def agrees(found: Span, printed: Span, slack: float, relation: Relation = "equal") -> bool:
+def agrees(result: Span, printed: Span, slack: float, relation: Relation = "equal") -> bool:
     """Whether ``found`` may be what is ``printed``, if that may be ``slack`` off.
 
     Both are (low, high): equal for one number, else a range, or what is known of a number that
@@ -18,7 +18,7 @@ def agrees(found: Span, printed: Span, slack: float, relation: Relation = "equal
     """
     dust = _DUST * max(1.0, *map(abs, printed))
     slack += -dust if relation in ("above", "below") else dust
-    under, over = found[0] <= printed[1] + slack, found[1] >= printed[0] - slack
+    under, over = result[0] <= printed[1] + slack, result[1] >= printed[0] - slack
     if relation == "equal":
         return under and over
     return over if relation in ("above", "at_least") else under

@@ -177,15 +177,15 @@ def number(
         return (float(len(set(rows.names))),) * 2
     if rows.within is None:
         return _plain(wanted.name, *grouped(wanted, rows, index))
-    found = []
+    result = []
     for code in np.unique(rows.within[index]):
         ends = grouped(wanted, rows, index[rows.within[index] == code])
         # What is alone has nothing that it is compared with.
         if len(ends[0]) > 1 and (one := _plain(wanted.name, *ends)):
-            found.append(one)
+            result.append(one)
     combine = _RISING[pick or wanted.pick]
-    lows, highs = np.array(found).reshape(-1, 2).T
-    return (combine(lows), combine(highs)) if found else None
+    lows, highs = np.array(result).reshape(-1, 2).T
+    return (combine(lows), combine(highs)) if result else None
 
 
 def grouped(wanted: Statistic, rows: Rows, index: Codes) -> tuple[Numbers, Numbers]:

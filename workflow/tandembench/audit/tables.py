@@ -80,9 +80,9 @@ def run_tables(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[pd.DataFra
             "overlap_s": groups["overlap_s"].first(),
         }
     )
-    own = runs.assign(ended_at=runs["started_at"] + pd.to_timedelta(runs["wall_s"], unit="s"))
-    own, table = (one.assign(block=one.groupby(_BLOCK).ngroup()) for one in (own, table))
-    return own.join(derived, on=_RUN), table
+    group = runs.assign(ended_at=runs["started_at"] + pd.to_timedelta(runs["wall_s"], unit="s"))
+    group, table = (one.assign(block=one.groupby(_BLOCK).ngroup()) for one in (group, table))
+    return group.join(derived, on=_RUN), table
 
 
 def printed_table(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def columns(table: Table) -> dict[str, str]:
         return dict.fromkeys(_OF_PRINT, "")
     kinds = {"time": "time", "boolean": "flag"}
     declared = STUDY_RUNS if table == "runs" else EXECUTIONS
-    found = {one.name: kinds.get(one.kind, one.unit) for one in declared}
+    result = {one.name: kinds.get(one.kind, one.unit) for one in declared}
     if table == "executions":
-        return found | OPTIONS | {"block": ""}
-    return {**found, **DERIVED}
+        return result | OPTIONS | {"block": ""}
+    return {**result, **DERIVED}

@@ -116,9 +116,9 @@ def compare_runs(
     a: OpenDataset, b: OpenDataset, margin: float | None = None, force: bool = False
 ) -> OfRuns:
     """Two datasets; only what they were measured with if they are not comparable."""
-    found, fingerprints = obstacles(a, b), _fingerprints(a, b)
-    if found and not force:
-        return OfRuns(found, fingerprints, None)
+    result, fingerprints = obstacles(a, b), _fingerprints(a, b)
+    if result and not force:
+        return OfRuns(result, fingerprints, None)
     limit = margin if margin is not None else float(a.descriptor["study"]["margin"])
     matched = match(a, b)
     names = [set(column_names(side, "runs")) for side in (a, b)]
@@ -129,14 +129,15 @@ def compare_runs(
         only_b=tuple(sorted(names[1] - names[0])),
         metrics=metric_changes(a, b, matched, limit),
     )
-    return OfRuns(found, (*fingerprints, _topologies(a, b)), measured)
+    return OfRuns(result, (*fingerprints, _topologies(a, b)), measured)
 
 
 def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
     """Why the two must not be compared: another model, other work, other definitions."""
     models = [side.descriptor["fingerprints"]["models"] for side in (a, b)]
     digests = [
-        {one["model"]: one["model_digest"] for one in own if one["model_digest"]} for own in models
+        {one["model"]: one["model_digest"] for one in group if one["model_digest"]}
+        for group in models
     ]
     reasons = [
         f"{model} is not the same model: its digests differ"
@@ -144,7 +145,7 @@ def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
         if digests[0][model] != digests[1][model]
     ]
     # By name too: few sources have a digest.
-    names = [sorted(one["model"] for one in own) for own in models]
+    names = [sorted(one["model"] for one in group) for group in models]
     if all(names) and not set(names[0]) & set(names[1]):
         reasons.append(f"other models: {', '.join(names[0])} and {', '.join(names[1])}")
     if other := _other_work(a, b):
@@ -161,8 +162,8 @@ def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
     """The configs of both whose work policy is another in each."""
     runs, n = frames(a, b, ["config_id", "work_policy"])
     policies = [
-        own.groupby("config_id", observed=True)["work_policy"].agg(frozenset)
-        for own in (runs[:n], runs[n:])
+        group.groupby("config_id", observed=True)["work_policy"].agg(frozenset)
+        for group in (runs[:n], runs[n:])
     ]
     both = policies[0].index.intersection(policies[1].index)
     return [str(name) for name in sorted(both) if policies[0][name] != policies[1][name]]
@@ -183,7 +184,7 @@ def _fingerprint(name: str, a: object, b: object) -> Fingerprint:
 def _topologies(a: OpenDataset, b: OpenDataset) -> Fingerprint:
     """Which topologies the sides hold: a scenario of one side may be of another than the other."""
     runs, n = frames(a, b, ["topology"])
-    texts = [", ".join(sorted(own["topology"].unique())) for own in (runs[:n], runs[n:])]
+    texts = [", ".join(sorted(group["topology"].unique())) for group in (runs[:n], runs[n:])]
     return Fingerprint("topologies", texts[0], texts[1], texts[0] == texts[1])
 
 

@@ -86,11 +86,11 @@ def match(a: OpenDataset, b: OpenDataset) -> Matched:
     keys, n = frames(a, b, _KEYS)
     ids = keys.groupby(_KEYS, sort=False, observed=True).ngroup().to_numpy()
     place = np.full(len(ids) + 1, -1)
-    for side, own, rows in ((a, ids[:n], keys[:n]), (b, ids[n:], keys[n:])):
-        if (own < 0).any():
+    for side, group, rows in ((a, ids[:n], keys[:n]), (b, ids[n:], keys[n:])):
+        if (group < 0).any():
             empty = next(name for name in _KEYS if rows[name].isna().any())
             raise _corrupt(side, f"a run without {empty}")
-        if np.bincount(own, minlength=1).max() > 1:
+        if np.bincount(group, minlength=1).max() > 1:
             raise _corrupt(side, "a run is there twice")
     place[ids[n:]] = np.arange(len(ids) - n)
     right = place[ids[:n]]
@@ -147,16 +147,16 @@ def metric_changes(
     groupings = [_grouping(scope, runs, apart, kept) for scope in _COLUMNS]
     del runs
     known = set(column_names(a, "runs")) & set(column_names(b, "runs"))
-    found: list[Change] = []
+    result: list[Change] = []
     for metric in (name for name in METRICS if name in known):
         values = frames(a, b, [metric])[0][metric].to_numpy(dtype=float)
         logs = np.log(np.where((values > 0) & kept, values, np.nan))
         for by in groupings:
-            own = np.where(by.fixed, logs, np.nan) if metric == "wall_s" else logs
-            found += _of_metric(by, metric, own, in_b, pairs, margin)
+            group = np.where(by.fixed, logs, np.nan) if metric == "wall_s" else logs
+            result += _of_metric(by, metric, group, in_b, pairs, margin)
     order = list(_COLUMNS)
     # Metrics stay in their order.
-    return tuple(sorted(found, key=lambda one: (order.index(one.scope), one.subject)))
+    return tuple(sorted(result, key=lambda one: (order.index(one.scope), one.subject)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,8 @@ def _of_metric(
         before, after = ({cell: side[cell] for cell in cells if cell in side} for side in (a, b))
         if before and after:
             one = difference(
-                {cell: own[0] for cell, own in after.items()},
-                {cell: own[0] for cell, own in before.items()},
+                {cell: group[0] for cell, group in after.items()},
+                {cell: group[0] for cell, group in before.items()},
                 {cell: paired[cell] for cell in cells if cell in paired},
                 DIFFERENT_ROUNDS if before.keys() & after.keys() else DIFFERENT_SESSIONS,
             )

@@ -90,16 +90,16 @@ def _serve(behaviour: Behaviour, listener: socket.socket, log: Path | None, atta
 
     async def until_told() -> None:
         loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, told.set)
+        text = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, text.set)
         if attached:
-            loop.add_reader(sys.stdin, told.set)
+            loop.add_reader(sys.stdin, text.set)
         else:
-            loop.add_signal_handler(signal.SIGINT, told.set)
+            loop.add_signal_handler(signal.SIGINT, text.set)
         async with serving(behaviour, listener, log):
             gc.collect()
             gc.freeze()
-            await told.wait()
+            await text.wait()
         if attached:
             loop.remove_reader(sys.stdin)
 

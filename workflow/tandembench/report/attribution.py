@@ -28,17 +28,17 @@ def attribution_section(
     runs: pd.DataFrame, executions: pd.DataFrame, margin: float
 ) -> AttributionSection | None:
     """Where the loss comes from; None where no valid run has two agents or more."""
-    found = attribution(runs, executions, margin)
-    groups = [one for one in found.groups if one.topology and not one.scenario]
+    result = attribution(runs, executions, margin)
+    groups = [one for one in result.groups if one.topology and not one.scenario]
     if not groups:
         return None
-    rule = found.flag.rule if found.flag else None
-    flag = say("flag", "none") if found.flag else None
+    rule = result.flag.rule if result.flag else None
+    flag = say("flag", "none") if result.flag else None
     if rule:
         agrees = f"{rule.agrees} of {counted(rule.n, 'run')}"
         flag = say("flag", "rule", rule=rule.words, agrees=agrees)
     return AttributionSection(
-        found=found,
+        found=result,
         estimated=tuple(
             " ".join([_largest("largest", one, one.estimate), _outside(one)]) for one in groups
         ),
@@ -96,17 +96,17 @@ def _said(finding: str, verdict: str, share: Interval) -> str:
 
 
 def _lengths(group: Group) -> str:
-    found = group.predictions
-    if found is None or found.by is None:
+    result = group.predictions
+    if result is None or result.by is None:
         return say("lengths", "unexplained", group=_name(group))
-    shows = found.rows[found.by]
+    shows = result.rows[result.by]
     places = {
         "group": _name(group),
         "predicted": percent(shows.predicted),
         "measured": percent(shows.measured),
         "runs": counted(shows.n, "run"),
     }
-    if found.finding == "lengths":
+    if result.finding == "lengths":
         r = interval(shows.correlation, 3)
-        return say("lengths", found.finding, served=say("served", found.by), r=r, **places)
-    return say("lengths", found.finding, **places)
+        return say("lengths", result.finding, served=say("served", result.by), r=r, **places)
+    return say("lengths", result.finding, **places)

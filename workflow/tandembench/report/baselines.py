@@ -71,19 +71,19 @@ def _beside(name: str, ours: Dataset, root: Path, margin: float) -> Baseline:
     title = str(side.descriptor["title"])
     if theirs is None:
         return Baseline(label=side.label, title=title, **beside_published(side, ours))
-    found = compare_runs(theirs.opened, ours.opened, margin)
-    with_ = [one for one in found.fingerprints if one.name in ("machines", "models", "servers")]
-    if found.same:
+    result = compare_runs(theirs.opened, ours.opened, margin)
+    with_ = [one for one in result.fingerprints if one.name in ("machines", "models", "servers")]
+    if result.same:
         return Baseline(side.label, "same", title, "runs", measured_with=with_)
-    if found.measured is None:
-        reasons = found.obstacles
+    if result.measured is None:
+        reasons = result.obstacles
         return Baseline(
             side.label, "not_comparable", title, "runs", reasons=reasons, measured_with=with_
         )
     unknown = [one.name.removesuffix("s") for one in with_ if one.same is None]
-    verdicts = [one.verdict for one in found.measured.metrics]
+    verdicts = [one.verdict for one in result.measured.metrics]
     changes = sorted(
-        found.measured.metrics,
+        result.measured.metrics,
         key=lambda one: (one.scope != "scenario", _DIFFERENT.index(one.verdict)),
     )
     return Baseline(
@@ -103,8 +103,8 @@ def _row(one: Change, theirs: pd.DataFrame, ours: pd.DataFrame) -> Row:
     column = "scenario" if one.scope == "scenario" else "config_id"
     means = {}
     for name, runs in (("ours", ours), ("theirs", theirs)):
-        own = summary(runs[runs["valid"] & (runs[column] == one.subject)], one.metric)
-        means[name] = own.mean if own else None
+        group = summary(runs[runs["valid"] & (runs[column] == one.subject)], one.metric)
+        means[name] = group.mean if group else None
     return {
         "metric": one.metric,
         "scope": one.scope,

@@ -57,9 +57,9 @@ def proposal(
     valid = runs[runs["valid"] & (runs["phase"].isin(phases) | (not phases))]
     sides, settings = served(executions), checks(executions)
     chosen = {
-        str(group): found
-        for group, own in valid.groupby(within, sort=False)
-        if (found := best(own, metric, margin, sides, settings))
+        str(group): result
+        for group, part in valid.groupby(within, sort=False)
+        if (result := best(part, metric, margin, sides, settings))
     }
     if not chosen:
         needs = "it needs valid runs and agents that were measured alone"
@@ -74,9 +74,9 @@ def proposal(
         "    configs:",
     ]
     for group, one in chosen.items():
-        own = executions[executions["config_id"] == one.config_id]
+        part = executions[executions["config_id"] == one.config_id]
         name = f"validation-{one.config_id}"[:64].rstrip("-._")
-        lines += [f"      # {_remark(group, one)}", *study_entry(one.config_id, own, name)]
+        lines += [f"      # {_remark(group, one)}", *study_entry(one.config_id, part, name)]
     return "\n".join(lines) + "\n"
 
 

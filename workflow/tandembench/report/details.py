@@ -142,13 +142,13 @@ def _configs(
     ids: Sequence[str], runs: pd.DataFrame, executions: pd.DataFrame, margin: float
 ) -> dict[str, Row]:
     """What the runs of each config come to, and the mean first token of each agent in them."""
-    own = by_config(runs[runs["config_id"].isin(ids)])
+    part = by_config(runs[runs["config_id"].isin(ids)])
     concurrent = executions["valid"] & (executions["mode"] == "concurrent")
     shared = by_config(executions[concurrent & executions["config_id"].isin(ids)])
     rows: dict[str, Row] = {}
     for name in ids:
         agents = shared.get(name, executions.iloc[:0]).groupby("agent_index")["ttft_s"]
         ttft_s = tuple(mean(one) for _, one in agents)
-        made = group(own.get(name, runs.iloc[:0]), margin, config_id=name)
+        made = group(part.get(name, runs.iloc[:0]), margin, config_id=name)
         rows[name] = {**made, "ttft_s": ttft_s}
     return rows

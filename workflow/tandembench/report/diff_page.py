@@ -72,10 +72,10 @@ def diff(
     """
     with TemporaryDirectory(prefix="tandembench-") as copies:
         left, right = open_both(a, b, Path(copies))
-        found = compare(left, right, margin, force)
+        result = compare(left, right, margin, force)
     if style is None:
         style = "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
-    text = as_text(found, left.label, right.label, style)
+    text = as_text(result, left.label, right.label, style)
     if output:
         with replacing(output) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -83,25 +83,29 @@ def diff(
         click.echo(text, nl=False)
     if exit_zero:
         return
-    if found.obstacles and not force:
+    if result.obstacles and not force:
         fix = "compare what is alike, or --force"
-        raise TandemError(f"not comparable: {found.obstacles[0]}", where="diff", fix=fix)
-    if found.worse if fail_on == "worse" else not found.same:
+        raise TandemError(f"not comparable: {result.obstacles[0]}", where="diff", fix=fix)
+    if result.worse if fail_on == "worse" else not result.same:
         sys.exit(EXIT_DIFFERENT)
 
 
-def as_text(found: Difference, a: str, b: str, style: Style) -> str:
+def as_text(result: Difference, a: str, b: str, style: Style) -> str:
     """The difference of A and B, as they are called; counts first, then what is worse."""
     if style == "json":
-        return as_json({"a": a, "b": b, "same": found.same, "worse": found.worse, "found": found})
+        return as_json(
+            {"a": a, "b": b, "same": result.same, "worse": result.worse, "found": result}
+        )
     most = _MOST if style == "markdown" else _MOST_OF_PAGE
-    if isinstance(found, OfRuns):
-        context = _of_runs(found, most)
-    elif isinstance(found, OfPrints):
-        context = _of_prints(found.rows, most)
+    if isinstance(result, OfRuns):
+        context = _of_runs(result, most)
+    elif isinstance(result, OfPrints):
+        context = _of_prints(result.rows, most)
     else:
-        context = _of_print_and_runs(found.checked, most)
-    text = render({"a": a, "b": b, "same": found.same, "kind": found.kind, **context}, "diff.md.j2")
+        context = _of_print_and_runs(result.checked, most)
+    text = render(
+        {"a": a, "b": b, "same": result.same, "kind": result.kind, **context}, "diff.md.j2"
+    )
     if style == "markdown":
         return text
     from tandembench.report.page import page  # noqa: PLC0415 - a heavy import that others spare
@@ -109,23 +113,23 @@ def as_text(found: Difference, a: str, b: str, style: Style) -> str:
     return page(text, f"{a} against {b}")
 
 
-def _of_runs(found: OfRuns, most: int) -> dict[str, object]:
+def _of_runs(result: OfRuns, most: int) -> dict[str, object]:
     """Counts of verdicts by what was compared, and the changes behind them."""
-    metrics = found.measured.metrics if found.measured else ()
+    metrics = result.measured.metrics if result.measured else ()
     ordered = sorted(metrics, key=lambda one: _ORDER.index(one.verdict))
     scopes = {
         name: Counter(one.verdict for one in metrics if one.scope == name)
         for name in ("scenario", "config")
     }
     return {
-        "obstacles": found.obstacles,
-        "measured": found.measured,
+        "obstacles": result.obstacles,
+        "measured": result.measured,
         "scopes": scopes,
         "total": sum(scopes.values(), Counter[str]()),
         "shown": ordered[:most],
         "more": len(ordered[most:]),
-        "known": [one for one in found.fingerprints if one.same is not None],
-        "unknown": [one.name for one in found.fingerprints if one.same is None],
+        "known": [one for one in result.fingerprints if one.same is not None],
+        "unknown": [one.name for one in result.fingerprints if one.same is None],
     }
 
 

@@ -168,15 +168,15 @@ def _estimated(details: Details, main: Answer | None, figures: Sequence[Shown]) 
 def _lengths(attribution: AttributionSection | None) -> Iterator[str]:
     """What token counts alone say of what the estimator read, by topology."""
     for one in attribution.found.groups if attribution else ():
-        found = one.predictions
-        if found is None or one.scenario:
+        result = one.predictions
+        if result is None or one.scenario:
             continue
         places = {"topology": str(one.topology)}
-        if found.by:
-            predicted = found.rows[found.by]
+        if result.by:
+            predicted = result.rows[result.by]
             places["predicted"] = percent(predicted.predicted)
             places["measured"] = percent(predicted.measured)
-        yield say("estimator_blind", found.finding, **places)
+        yield say("estimator_blind", result.finding, **places)
 
 
 def _overlap(details: Details) -> Iterator[str]:

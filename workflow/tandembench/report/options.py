@@ -44,9 +44,9 @@ def options_section(
 
 def option_sentences(section: OptionsSection | None) -> tuple[str, ...]:
     """One sentence for each option that was varied with all else equal."""
-    found = section.options if section else ()
-    applied = [one for one in found if one.outcome != "not_applied"]
-    names = dict.fromkeys(one.option for one in found if one.outcome == "not_applied")
+    result = section.options if section else ()
+    applied = [one for one in result if one.outcome != "not_applied"]
+    names = dict.fromkeys(one.option for one in result if one.outcome == "not_applied")
     rest = [say("option", "not_applied", options=listed(list(names)))] if names else []
     return (*map(_sentence, applied[:_MOST]), *rest)
 

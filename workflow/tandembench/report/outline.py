@@ -174,10 +174,10 @@ def _surprise(row: Row) -> str | None:
     return say("cold_best", "more", share=percent(float(str(share))), **places)
 
 
-def _instrument(found: Instrument) -> Iterator[Section]:
-    skew, share = found.start_skew, found.client_share
-    parts: list[Part | None] = [say("note", "calibration") if found.calibrations else None]
-    for one in found.calibrations:
+def _instrument(result: Instrument) -> Iterator[Section]:
+    skew, share = result.start_skew, result.client_share
+    parts: list[Part | None] = [say("note", "calibration") if result.calibrations else None]
+    for one in result.calibrations:
         places = {
             "session": one.session,
             "when": f"{one.when[:16].replace('T', ' ')} UTC",
@@ -209,10 +209,10 @@ def _figure(client: object, name: str) -> str:
 
 def _gain(one: Calibration) -> str | None:
     """How the two clients compare in the time to the first token, unless it is a tie."""
-    own, plain = one.ttft_error_us.median, one.control.ttft_error_us.median
-    if min(own, plain) <= 0:
+    group, plain = one.ttft_error_us.median, one.control.ttft_error_us.median
+    if min(group, plain) <= 0:
         return None
-    times, verdict = max((plain / own, "httpx_worse"), (own / plain, "httpx_better"))
+    times, verdict = max((plain / group, "httpx_worse"), (group / plain, "httpx_better"))
     return say("note", verdict, times=number(times, 1)) if times >= _TIE else None
 
 

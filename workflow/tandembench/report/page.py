@@ -118,15 +118,15 @@ def _name_headings(tokens: Sequence[Token]) -> None:
 
 def _contents(tokens: Sequence[Token]) -> list[dict[str, Any]]:
     """The headings of levels 2 and 3 as a tree, for the table of contents."""
-    found: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for opened, inline in pairwise(tokens):
         if opened.type == "heading_open" and opened.tag in ("h2", "h3"):
             entry: dict[str, Any] = {"id": opened.attrGet("id"), "text": _text(inline), "parts": []}
-            if opened.tag == "h3" and found:
-                found[-1]["parts"].append(entry)
+            if opened.tag == "h3" and result:
+                result[-1]["parts"].append(entry)
             else:
-                found.append(entry)
-    return found
+                result.append(entry)
+    return result
 
 
 def _text(inline: Token) -> str:

@@ -44,14 +44,14 @@ def print_pdf(html: Path, output: Path) -> Path:
 def chromium(profile: Path) -> list[str]:
     """The command of a headless Chromium with an own ``profile`` folder."""
     named = os.environ.get("TANDEMBENCH_CHROMIUM")
-    found = next(filter(None, map(shutil.which, [named] if named else _NAMES)), None)
-    if found is None:
+    result = next(filter(None, map(shutil.which, [named] if named else _NAMES)), None)
+    if result is None:
         where = f"TANDEMBENCH_CHROMIUM={named}" if named else "PATH"
         fix = "install Chromium, or name it in the environment variable TANDEMBENCH_CHROMIUM"
         raise TandemError("no Chromium", where=where, fix=fix, exit_code=EXIT_ENVIRONMENT)
     # Chromium's own sandbox cannot be set up by root, as in a container.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return [found, *_FLAGS, *sandbox, f"--user-data-dir={profile}"]
+    return [result, *_FLAGS, *sandbox, f"--user-data-dir={profile}"]
 
 
 def _failed(command: str, what: str) -> TandemError:

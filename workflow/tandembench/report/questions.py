@@ -91,8 +91,8 @@ def _opened(name: str, dataset: Dataset, root: Path) -> Source:
     if side.opened is None or side.dataset is None:
         means = printed_means(side.printed).items()
         return Source(printed={key: one for key, one in means if one[1] and one[2] > 1})
-    found = obstacles(dataset.opened, side.opened)
-    return replace(_of_runs(side.dataset), beside_self=found[0] if found else None)
+    result = obstacles(dataset.opened, side.opened)
+    return replace(_of_runs(side.dataset), beside_self=result[0] if result else None)
 
 
 def _question(result: Result) -> Question:

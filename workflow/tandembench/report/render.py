@@ -29,7 +29,7 @@ _CODE_OR_LINK = re.compile(
 def render(context: Mapping[str, Any], template: str = "details.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
     text = _environment().get_template(template).render(context)
-    text = _CODE_OR_LINK.sub(lambda found: r"\." if found[0] == "." else found[0], text)
+    text = _CODE_OR_LINK.sub(lambda result: r"\." if result[0] == "." else result[0], text)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 

@@ -107,8 +107,8 @@ def table(name: str, rows: Iterable[object], most: int = MOST_ROWS) -> Table:
 @cache
 def _tables() -> Mapping[str, Mapping[str, str]]:
     text = (TEMPLATES / "tables.yaml").read_text(encoding="utf-8")
-    found: Mapping[str, Mapping[str, str]] = YAML(typ="safe").load(text)
-    return found
+    result: Mapping[str, Mapping[str, str]] = YAML(typ="safe").load(text)
+    return result
 
 
 def _cell(row: object, column: str) -> str:

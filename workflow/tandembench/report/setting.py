@@ -16,16 +16,16 @@ def setting_of(
 ) -> Setting:
     """The setting of a dataset, or of some of its configs. Its texts are sanitised."""
     study, ids = descriptor["study"], set(config_ids)
-    own = executions[executions["config_id"].isin(ids)] if ids else executions
+    group = executions[executions["config_id"].isin(ids)] if ids else executions
     started = executions.sort_values("started_at", kind="stable")["session"]
     return Setting(
         study=str(descriptor["name"]),
         command=_command(descriptor["name"], study),
         sessions=tuple(dict.fromkeys(map(str, started))),
         engine=str(study["engine"]),
-        model=sanitise(listed(sorted(own["model"].dropna().astype(str).unique())), 80),
+        model=sanitise(listed(sorted(group["model"].dropna().astype(str).unique())), 80),
         where=_where(descriptor["fingerprints"]["machines"]),
-        work=_work(own),
+        work=_work(group),
     )
 
 

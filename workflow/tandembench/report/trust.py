@@ -122,20 +122,20 @@ def _settings(settings: Settings) -> list[str]:
     return [say("setting", "applied")] if settings.asked else []
 
 
-def _instrument(found: Instrument) -> list[str]:
+def _instrument(result: Instrument) -> list[str]:
     said = []
-    if found.worst:
+    if result.worst:
         places = {
-            "token": number(found.worst.token_stamp_error_us.median, 0),
-            "first": number(found.worst.ttft_error_us.median, 0),
-            "load": number(found.worst.load_before, 1),
+            "token": number(result.worst.token_stamp_error_us.median, 0),
+            "first": number(result.worst.ttft_error_us.median, 0),
+            "load": number(result.worst.load_before, 1),
         }
-        several = len(found.calibrations) > 1
+        several = len(result.calibrations) > 1
         said.append(say("instrument", "worst" if several else "known", **places))
-    if found.missing:
-        said.append(say("instrument", "missing", sessions=listed(found.missing)))
-    if found.foreign:
-        said.append(say("instrument", "foreign", sessions=listed(found.foreign)))
-    if found.client_share:
-        said.append(say("instrument", "client", share=percent(found.client_share.median, 2)))
+    if result.missing:
+        said.append(say("instrument", "missing", sessions=listed(result.missing)))
+    if result.foreign:
+        said.append(say("instrument", "foreign", sessions=listed(result.foreign)))
+    if result.client_share:
+        said.append(say("instrument", "client", share=percent(result.client_share.median, 2)))
     return said

@@ -123,12 +123,12 @@ def choice(
     entry: list[str] = []
     servers: list[str] = []
     for config_id in named:
-        own = executions[executions["config_id"] == config_id]
-        entry += study_entry(config_id, own) if len(own) else []
-        if engine == "ollama" and len(own):
+        group = executions[executions["config_id"] == config_id]
+        entry += study_entry(config_id, group) if len(group) else []
+        if engine == "ollama" and len(group):
             servers.append(f"# {called(answer, config_id)}")
             topology = answer.row(config_id).topology
-            servers += ollama_servers(topology, int(own["n_agents"].iloc[0]))
+            servers += ollama_servers(topology, int(group["n_agents"].iloc[0]))
     names = listed([called(answer, one) for one in named], "and")
     copied = entry and servers
     return section(

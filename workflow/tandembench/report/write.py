@@ -65,19 +65,19 @@ def rendered(
     study = dataset.descriptor["study"]
     every = answers(dataset.runs, dataset.executions, float(study["margin"]), study["reference"])
     main = every[0] if every else None
-    found = details(dataset, hypotheses)
-    figures = draw(dataset, main, found.stability)
-    first = front(dataset, every, found, [shown(one, titled=False) for one in figures])
+    result = details(dataset, hypotheses)
+    figures = draw(dataset, main, result.stability)
+    first = front(dataset, every, result, [shown(one, titled=False) for one in figures])
     setting = setting_of(dataset.descriptor, dataset.executions)
     numbers = {
         "answer": as_values(main, setting),
         "answers": every,
         "page": first,
-        "details": found,
+        "details": result,
         "figures": [replace(one, svg="") for one in figures],
     }
     compared = [said(one, setting) for one in every]
-    texts = page_one(first), page_two(found, compared, figures), as_json(numbers)
+    texts = page_one(first), page_two(result, compared, figures), as_json(numbers)
     return texts, figures
 
 
@@ -86,12 +86,12 @@ def page_one(first: Front) -> str:
     return render({"page": first}, "technical_report.md.j2")
 
 
-def page_two(found: Details, compared: Sequence[Said] = (), figures: Sequence[Figure] = ()) -> str:
+def page_two(result: Details, compared: Sequence[Said] = (), figures: Sequence[Figure] = ()) -> str:
     """The details as Markdown."""
     names = ("options", "baselines", "attribution", "hypotheses")
-    context: dict[str, object] = {name: getattr(found, name) for name in names}
-    context |= {"margin": found.margin, "name": found.name, "most_configs": MOST_ROWS}
-    context |= {"details": found, "sections": outline(found, compared, figures)}
+    context: dict[str, object] = {name: getattr(result, name) for name in names}
+    context |= {"margin": result.margin, "name": result.name, "most_configs": MOST_ROWS}
+    context |= {"details": result, "sections": outline(result, compared, figures)}
     return render(context, "details.md.j2")
 
 

@@ -119,8 +119,8 @@ def _complaint(error: ErrorDetails, path: Path, schema: Rule) -> tuple[str, str]
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         fix = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
         return "unknown key", fix
-    own, *alternatives = _rules(schema, path)
-    expected = NAME if error["loc"][-1] == "[key]" else _words(own)
+    group, *alternatives = _rules(schema, path)
+    expected = NAME if error["loc"][-1] == "[key]" else _words(group)
     expected = expected or joined(words for one in alternatives if (words := _words(one)))
     if error["type"] == "missing":
         return f"key '{path[-1]}' is missing", f"add it: {expected}"
@@ -167,8 +167,8 @@ def _inner(rule: Rule, part: str | int) -> list[Rule]:
     if isinstance(part, int):
         return [rule["items"]] if "items" in rule else []
     of_any = [rule.get("additionalProperties"), *rule.get("patternProperties", {}).values()]
-    own = rule.get("properties", {}).get(part)
-    return [own] if own else [one for one in of_any if isinstance(one, dict)]
+    group = rule.get("properties", {}).get(part)
+    return [group] if group else [one for one in of_any if isinstance(one, dict)]
 
 
 def _alternatives(schema: Rule, rule: Rule) -> list[Rule]:
