@@ -121,7 +121,7 @@ def write_scaled(folder: Path, runs: pa.Table) -> None:
         "phases": [],
     }
     about = {"name": "scale", "title": "A study of many runs", "study": study}
-    origin = {"machines": [], "measuring_code": [], "analysing_code": None}
+    origin: dict[str, object] = {"machines": [], "measuring_code": [], "analysing_code": None}
     write_dataset(folder, {"runs": [runs], "executions": [executions]}, about, origin)
 
 
