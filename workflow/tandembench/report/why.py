@@ -97,7 +97,12 @@ def _threads(answer: Answer, losses: Sequence[Losses]) -> list[str]:
     # Half of the threads that cost more than half of the speed would explain nothing.
     if best.alone_s / most.alone_s >= most.threads_alone / best.threads_alone:
         return []
-    places = {"alone": number(best.alone_s), "other": number(most.alone_s)}
+    row = answer.row(best.config_id)
+    agents = len(row.first_token_s)
+    if row.makespan_s is None or row.makespan_s >= agents * most.alone_s:
+        return []
+    places = {"alone": number(best.alone_s), "other": number(most.alone_s), "n": str(agents)}
+    places |= {"turn": number(agents * most.alone_s), "together": number(row.makespan_s)}
     places |= {
         "threads": counted(best.threads_alone, "thread"),
         "more": counted(most.threads_alone, "thread"),
