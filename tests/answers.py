@@ -148,7 +148,7 @@ ANSWERS: dict[str, Answer] = {
     ),
     "twin better": replace(FASTEST, twin=against("twin", 1.25, 1.1, 1.4, "better")),
     "twin worse": replace(FASTEST, twin=against("twin", 0.9, 0.85, 0.94, "worse"), failed=1),
-    "twin apart": replace(FASTEST, twin=replace(FASTEST.twin or SETTING, ratio=None)),  # type: ignore[type-var]
+    "twin apart": replace(FASTEST, twin=replace(FASTEST.twin or SETTING, ratio=None)),
     "unequal hardware": replace(FASTEST, equal_hardware=False),
     "stalls": replace(FASTEST, rows=(replace(SERIAL, stalled=0.1), DUAL)),
     "no ratio": replace(INCONCLUSIVE, rows=(SERIAL, unpaired(DUAL)), next=None),

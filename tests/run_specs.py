@@ -52,7 +52,7 @@ def run_spec(
         ConfigSpec(
             id=topology,
             scenario="chimera_homo",
-            topology=topology,  # type: ignore[arg-type]
+            topology=topology,
             agents=crew,
             work_policy="fixed",
             servers=tuple(servers[: len(crew) if topology == "dual" else 1]),

@@ -65,7 +65,7 @@ def test_a_spec_file_holds_the_run_spec_under_its_digest(checkout: Checkout) -> 
 
 @pytest.mark.parametrize("repetitions", [0, -1, 1001, 2.0, "9", True, [3]])
 def test_repetitions_that_are_none_are_refused(checkout: Checkout, repetitions: object) -> None:
-    line = told(lambda: checkout.plan(repetitions=repetitions))  # type: ignore[arg-type]
+    line = told(lambda: checkout.plan(repetitions=repetitions))
     assert line.startswith("repetitions: ")
     assert "1 to 1000" in line
 
@@ -248,7 +248,7 @@ def test_files_that_cannot_be_read(checkout: Checkout) -> None:
         ("config", "cannot be read (Is a directory); check path and rights"),
         ("config/bytes.yaml", "not UTF-8 text; save it as UTF-8"),
     ):
-        line = told(lambda file=file: checkout.plan(file))  # type: ignore[misc]
+        line = told(lambda file=file: checkout.plan(file))
         assert line == f"{root}/{file}: {what}"
     (root / LOCK_FILE).unlink()
     assert told(checkout.plan).startswith(f"{root}/{LOCK_FILE}: no such file; run in the folder")

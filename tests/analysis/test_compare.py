@@ -34,7 +34,7 @@ def measured(
 
 
 def outcome(ratios: Mapping[str, float], **changes: float) -> Compared:
-    return compare(measured(ratios, **changes), "serial", MARGIN, PLAIN)  # type: ignore[arg-type]
+    return compare(measured(ratios, **changes), "serial", MARGIN, PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_twins_count_for_like_pairs_and_for_no_others() -> None:
         [0.0] * 24,
         Allowance(0.028, 0.0),
     )
-    wilder = dataclasses.replace(wild, of_block=1.0, of_block_freedom=11.0)  # type: ignore[type-var]
+    wilder = dataclasses.replace(wild, of_block=1.0, of_block_freedom=11.0)
     plain = compare(table, "serial", MARGIN, SIDES).against
-    twin = compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], wilder)]).against  # type: ignore[list-item]
-    assert twin[0].spread > 2 * plain[0].spread  # type: ignore[operator]
+    twin = compare(table, "serial", MARGIN, SIDES, [(SIDES["serial"], wilder)]).against
+    assert twin[0].spread > 2 * plain[0].spread
     assert twin[1].spread == plain[1].spread
 
 

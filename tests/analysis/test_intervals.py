@@ -81,7 +81,7 @@ def test_ratios_have_a_geometric_mean_and_an_inverse() -> None:
     found, inverse = ratio_interval(ratios), ratio_interval([1 / ratio for ratio in ratios])
     assert found == exponential(mean_interval([math.log(ratio) for ratio in ratios]))
     assert found.mean == pytest.approx(stats.gmean(ratios)) == pytest.approx(1 / inverse.mean)
-    assert found.low == pytest.approx(1 / inverse.high)  # type: ignore[operator]
+    assert found.low == pytest.approx(1 / inverse.high)
 
 
 def test_sessions_are_the_unit_from_three_on() -> None:

@@ -47,7 +47,7 @@ def rounds(
 
 
 def fitted(*shape: int, allowance: Allowance = UNLIKE, **noise: float) -> Fit:
-    one = fit(*rounds(*shape, **noise), allowance)  # type: ignore[arg-type]
+    one = fit(*rounds(*shape, **noise), allowance)
     return one
 
 
@@ -112,9 +112,9 @@ def test_a_ratio_times_a_constant_is_that_ratio_times_the_constant(seed: int, sh
 @given(st.integers(0, 50), st.randoms(use_true_random=False))
 def test_the_order_of_rounds_says_nothing(seed: int, random: st.DataObject) -> None:
     rows = [*zip(*rounds(2, 3, 4, seed=seed, stalls=0.1), strict=True)]
-    one = fit(*map(list, zip(*rows, strict=True)), UNLIKE)  # type: ignore[arg-type]
-    random.shuffle(rows)  # type: ignore[attr-defined]
-    other = fit(*map(list, zip(*rows, strict=True)), UNLIKE)  # type: ignore[arg-type]
+    one = fit(*map(list, zip(*rows, strict=True)), UNLIKE)
+    random.shuffle(rows)
+    other = fit(*map(list, zip(*rows, strict=True)), UNLIKE)
     assert other.log == pytest.approx(one.log, abs=1e-9)
     assert other.error == pytest.approx(one.error, rel=1e-6)
 

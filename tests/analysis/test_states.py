@@ -46,7 +46,7 @@ def test_the_intervals_in_each_state_hold_what_is_true_there() -> None:
     ],
 )
 def test_a_machine_without_two_clear_speeds_has_no_states(changes: dict[str, float]) -> None:
-    assert states(machine(**changes)[0], "dual", "serial") is None  # type: ignore[arg-type]
+    assert states(machine(**changes)[0], "dual", "serial") is None
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -46,7 +46,7 @@ RUNS = pd.DataFrame(
 
 def cell(subject: str, value: float | None) -> Cell:
     return Cell(
-        **dict.fromkeys(("table", "printed", "note"), ""),  # type: ignore[typeddict-item]
+        **dict.fromkeys(("table", "printed", "note"), ""),
         **{"report": "R", "section": "1", "scope": "config", "metric": "m", "statistic": "mean"},
         **{"subject": subject, "value": value, "unit": "1", "resolution": 0.005},
     )

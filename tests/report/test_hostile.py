@@ -89,7 +89,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report's context, its foreign texts numbered place by place."""
     places = count()
     found = context_with(tmp_path_factory.mktemp("foreign"), FOREIGN)
-    return replaced(found, FOREIGN, lambda _: f"{FOREIGN}{next(places)}x")  # type: ignore[no-any-return]
+    return replaced(found, FOREIGN, lambda _: f"{FOREIGN}{next(places)}x")
 
 
 def replaced(value: Any, pattern: str, by: Callable[[re.Match[str]], str]) -> Any:
@@ -118,7 +118,7 @@ def both_pages(context: dict[str, Any]) -> str:
 def told(context: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
     """The context with a hostile text in every place."""
     by = partial(at_its_place, texts)
-    return replaced(context, NUMBERED.pattern, by)  # type: ignore[no-any-return]
+    return replaced(context, NUMBERED.pattern, by)
 
 
 def at_its_place(texts: Sequence[str], found: re.Match[str]) -> str:

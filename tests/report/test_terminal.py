@@ -28,7 +28,7 @@ FINDINGS = ("names", "finish", "against", "answer", "not_measured", "do", "trust
 
 
 def shown(name: str, width: int = 100, **changes: object) -> str:
-    answer = replace(ANSWERS[name], **changes)  # type: ignore[arg-type]
+    answer = replace(ANSWERS[name], **changes)
     return terminal(said(answer, SETTING), (), REPORT, width)
 
 

@@ -305,7 +305,7 @@ def test_llama_server_puts_a_prompt_into_its_template() -> None:
     with pytest.raises(TandemError, match="/apply-template: no prompt"):
         run(measure({"/apply-template": {}}))
     # the other protocols' servers do that themselves
-    assert run(CHAT.templated(None, "http://x", "as it is")) == "as it is"  # type: ignore[arg-type]
+    assert run(CHAT.templated(None, "http://x", "as it is")) == "as it is"
 
 
 # The key

@@ -6,16 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
-from tandembench.dataset.load import OpenDataset, open_dataset
+from tandembench.dataset.load import Dataset, OpenDataset, load_tables, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store
 from tandembench.dataset.versions import ROOT, locate
 from tandembench.errors import EXIT_CORRUPT, TandemError
-
-if TYPE_CHECKING:
-    from tandembench.dataset.load import Dataset
 
 
 class Cell(TypedDict):
@@ -54,11 +51,8 @@ class Side:
     printed: tuple[Cell, ...]
 
     @cached_property
-    def dataset(self) -> "Dataset | None":
+    def dataset(self) -> Dataset | None:
         """All of its tables as data frames, read when first asked for."""
-        # Data frames take half a second to import, and a difference of runs needs none.
-        from tandembench.dataset.load import load_tables  # noqa: PLC0415
-
         return None if self.opened is None else load_tables(self.opened)
 
 

@@ -37,8 +37,8 @@ def run(
         machine = fingerprint()
         rows = _measured_rows(spec, repetition, label, models, log)
         # Not needed while measuring, and a quarter of a second to import.
-        from tandembench.tables.columns import RUN_FILE  # noqa: PLC0415
-        from tandembench.tables.parquet import write_table  # noqa: PLC0415
+        from tandembench.tables.columns import RUN_FILE  # noqa: PLC0415 - as the next
+        from tandembench.tables.parquet import write_table  # noqa: PLC0415 - pyarrow, after measuring
 
         rows = [{"session": session, **row} for row in rows]
         note = {"spec": asdict(spec) | {"repetition": repetition}, "machine": machine}

@@ -18,7 +18,7 @@ _RELOCK = "install that again, or lock on purpose: tandembench servers lock STUD
 _PORTS = {"http": 80, "https": 443}
 # A server that listens everywhere is reached here. localhost may be ::1 first, where Ollama does
 # not listen by default: it is settled once, and the address is what rows record.
-_LOOPBACK = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_LOOPBACK = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
 
 
 @dataclass(frozen=True, slots=True)

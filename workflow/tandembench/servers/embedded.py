@@ -99,7 +99,7 @@ def _start_all(
     with suppress(OSError):  # those that are missing are noticed when all are awaited
         for one in deployment.settings:
             # One by one, since what runs must be known if the next one fails.
-            processes.append(_start(one, model_file(models, one.model), log))  # noqa: PERF401
+            processes.append(_start(one, model_file(models, one.model), log))  # noqa: PERF401 - a started one counts at once
 
 
 def _standing(

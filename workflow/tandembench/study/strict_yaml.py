@@ -96,12 +96,12 @@ def _in_words(problem: str) -> tuple[str, str]:
     return f"no valid YAML: {problem}", "check indentation, brackets and quotes there and above"
 
 
-def _fault(what: str, mark: Any, where: str, fix: str) -> TandemError:  # noqa: ANN401
+def _fault(what: str, mark: Any, where: str, fix: str) -> TandemError:  # noqa: ANN401 - ruamel's
     line = f":{mark.line + 1}" if mark is not None else ""
     return TandemError(what, where=f"{where}{line}", fix=fix)
 
 
-def _plain(node: Any, path: Path, lines: Lines, where: str) -> Any:  # noqa: ANN401
+def _plain(node: Any, path: Path, lines: Lines, where: str) -> Any:  # noqa: ANN401 - ruamel's
     """ruamel's round-trip types as dict, list, str, int, float, bool and None."""
     if isinstance(node, CommentedMap):
         result = {}
