@@ -37,7 +37,9 @@ STEADY: list[Pair] = [(0.3, 0.3)] * 4
         # the rule that agrees in every run is it
         ([True, False, False, True], [1.4, 1.8, 1.9, 1.2], (0.3, 0.3), "speedup"),
         ([False, True, False, False], [1.8] * 4, (0.3, 4.0), "first_token_usual"),
-        # two rules that fit, none that fits, and a flag that never changes are no answer
+        # also where every run is flagged
+        ([True] * 4, [1.4, 1.3, 1.2, 1.4], (0.3, 0.3), "speedup"),
+        # two rules that fit, none that fits, and a flag that is never up are no answer
         ([False, True, False, False], [1.8, 1.2, 1.8, 1.8], (0.3, 12.0), None),
         ([True, False, True, False], [1.8, 1.2, 1.9, 1.4], (0.3, 0.3), None),
         ([False] * 4, [1.8] * 4, (0.3, 0.3), None),

@@ -1,6 +1,7 @@
 """The commands of claims: what --data may name, both formats, exit codes, hostile texts."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from markdown_it import MarkdownIt
 from raw_blocks import block, rounds, write_dataset
 
 from tandembench.audit.check import check_claims
+from tandembench.audit.tables import run_tables
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import read_descriptor, seal
+from tandembench.dataset.load import load_dataset
 
 HEAD = """\
 title: A report
@@ -135,6 +138,71 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, dataset: Path) -> None:
     out = tmp_path / "out.md"
     code, text, error = told("check", path, "--data", dataset, "--output", out)
     assert (code, text, error.count("\n"), out.exists()) == (3, "", 1, False)
+
+
+REPORT = """\
+# A report of 2026
+Measured 150 runs in v0.1.17 on 2025-11-12, GPU=80, TR114: 1 - 2 agents.
+```
+not 77 this
+```
+## 3.1 Results
+1. Mean **97.9%** (9 runs), \u22123.6pp, 1.985\u00d7
+| 5-7pp | >87% | 6 hours 15 minutes | 2025-11-12 18:30 UTC |
+"""
+
+
+def test_a_draft_lists_numbers_and_places_and_loads_once_it_is_filled(tmp_path: Path) -> None:
+    report, draft = tmp_path / "report.md", tmp_path / "claims.yaml"
+    report.write_text(REPORT, encoding="utf-8")
+    assert told("new", report, "--output", draft)[0] == 0
+    text = draft.read_text(encoding="utf-8")
+    assert re.findall(r'id: line-(.*)|printed: "(.*?)"', text) == [
+        *(("2", ""), ("", "150 runs"), ("", "1 - 2 agents"), ("7", "")),
+        *(("", one) for one in ("97.9%", "9 runs", "\u22123.6pp", "1.985\u00d7")),
+        *(("8", ""), ("", "5-7pp"), ("", ">87%"), ("", "6 hours 15 minutes")),
+        ("", "2025-11-12 18:30 UTC"),
+    ]
+    assert '"3.1": "lines 6 to 8"' in text
+    for empty, line, filled in (
+        ("ours:", 5, "ours: a set"),
+        ("kind:", 12, "kind: arithmetic"),
+        ("paraphrase:", 13, "paraphrase: a thing"),
+        ("is: ", 15, "is: 1"),
+    ):
+        code, _, error = told("check", draft)
+        assert (code, error.count("\n"), f"claims.yaml:{line}: " in error) == (2, 1, True)
+        text = re.sub(rf"{empty}(?= #|}}|$)", filled, text, flags=re.MULTILINE)
+        draft.write_text(text, encoding="utf-8")
+    assert sum(as_json(draft)["counts"]["all"].values()) == 3
+    assert told("new", report, "--output", draft)[0] == 2, "it would be overwritten"
+    report.write_text("no figure", encoding="utf-8")
+    assert told("new", report)[0] == 2
+
+
+def test_the_columns_of_a_baseline_are_what_claims_can_name(
+    tmp_path: Path, dataset: Path, repository: Path
+) -> None:
+    root = tmp_path / "baselines"
+    freeze(dataset, "test-runs", None, root)
+    shutil.copytree(repository / "resources/baselines/tr113", root / "tr113")
+
+    def listed(name: str) -> dict[tuple[str, str], dict[str, Any]]:
+        arguments = "baseline", "show", name, "--columns", "--root", str(root), "--format", "json"
+        rows = json.loads(CliRunner().invoke(main, list(arguments)).stdout)
+        return {(row["table"], row["name"]): row for row in rows}
+
+    runs = listed("test-runs")
+    tables = run_tables(load_dataset(dataset).runs, load_dataset(dataset).executions)
+    for (table, name), row in runs.items():
+        there = tables[table == "executions"]
+        assert row["unit"]
+        assert row["description"]
+        assert name in there or row["values"] == 0
+        assert row["values"] in (None, 0) or there[name].notna().any()
+    assert {name for table, name in runs if table == "runs"} >= {"wall_s", "num_gpu", "load_min_s"}
+    printed = listed("tr113")["printed", "efficiency_estimate"]
+    assert (printed["unit"], printed["values"] > 50) == ("1", True)
 
 
 def test_texts_of_the_file_are_data(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Match:
     """How a rule fits: of ``n`` runs where it can be applied it ``agrees`` with the flag in some.
 
     ``flagged`` runs fulfil the rule, ``both`` of them have the flag too. ``explains``: it agrees in
-    every run of the data, and the flag is neither always nor never up.
+    every run of the data, and the flag is up in some.
     """
 
     rule: str
@@ -77,7 +77,7 @@ def identify(runs: pd.DataFrame, executions: pd.DataFrame) -> Flag | None:
                 agrees=agrees,
                 flagged=int(said.sum()),
                 both=int((group & said).sum()),
-                explains=agrees == len(up) and 0 < int(up.sum()) < len(up),
+                explains=agrees == len(up) and bool(up.any()),
             )
         )
     return Flag(n=len(up), up=int(up.sum()), matches=tuple(matches))

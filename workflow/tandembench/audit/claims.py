@@ -1,5 +1,6 @@
 """A claims file: text -> claims, or the one line that says what is wrong with it. Pure."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, get_args
@@ -17,9 +18,11 @@ from tandembench.audit.expressions import (
 )
 from tandembench.audit.figures import Figure, read_figure
 from tandembench.audit.rounding import Relation
+from tandembench.audit.tables import columns
+from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.study.check import Keys, List, Maybe, Name, fault_at, read_keys
-from tandembench.study.strict_yaml import Lines
+from tandembench.study.strict_yaml import Lines, parse
 from tandembench.study.strict_yaml import Path as Place
 
 Kind = Literal["aggregate", "config_row", "comparison", "arithmetic", "causal"]
@@ -32,6 +35,11 @@ _SECTIONS = "the report's sections by number, with what each is about"
 _PRINTED = 'the figure as it is printed, in quotes, such as "+17.3pp" or "9/150"'
 _EXPECTED = "the number or name that the report's words amount to"
 _HOW = "how it is recomputed, such as mean(data.wall_s, topology == 'dual')"
+_EMPTY: Mapping[str | int, str] = {
+    "kind": f"one of {', '.join(KINDS)}",
+    "paraphrase": "what is claimed, in your own words",
+    "is": _HOW,
+}
 _LABEL = "what the value is of, 60 characters at most"
 
 
@@ -130,8 +138,34 @@ def open_claims(path: Path) -> Claims:
 
 def read_claims(text: str, where: str) -> Claims:
     """The claims in ``text``; ``where`` names its file. TandemError names file, line and fix."""
-    keys, lines = read_keys(ClaimsKeys, text, where)
+    try:
+        keys, lines = read_keys(ClaimsKeys, text, where)
+    except TandemError:
+        _check_filled(text, where)
+        raise
     return _Reader(keys, lines, where).read()
+
+
+def _check_filled(text: str, where: str) -> None:
+    """TandemError at the first thing that a draft leaves empty, with how many claims do so."""
+    values, lines = parse(text, where)
+    empty = list(_empty(values))
+    if empty:
+        first = min(empty, key=lambda path: lines[path])
+        fix = f"write {_EMPTY.get(first[-1], 'what it is')}"
+        if first[0] == "claims":
+            n = len({path[1] for path in empty if path[0] == "claims"})
+            fix += f", or delete the claim ({n} are not filled in)"
+        raise fault_at(first, "not filled in yet", fix, lines, where)
+
+
+def _empty(value: object, path: Place = ()) -> Iterator[Place]:
+    """The paths of all that has no value."""
+    if value is None:
+        yield path
+    entries = value.items() if isinstance(value, dict) else ()
+    for key, one in enumerate(value) if isinstance(value, list) else entries:
+        yield from _empty(one, (*path, key))
 
 
 class _Reader:
@@ -202,6 +236,8 @@ class _Reader:
             if isinstance(one, Statistic) and one.source not in self.keys.data:
                 fix = f"{near(one.source, self.keys.data)}; or add it under data"
                 self.fail(place, f"no data '{one.source}'", fix)
+            if isinstance(one, Statistic):
+                self.columns(one, place)
             if isinstance(one, Printed):
                 labels = self.labels.get(one.claim)
                 if labels is None:
@@ -210,6 +246,15 @@ class _Reader:
                     fix = f"write one of its labels too: {', '.join(labels) or 'it has none'}"
                     self.fail(place, f"no such value in claim '{one.claim}'", fix)
         return result
+
+    def columns(self, wanted: Statistic, place: Place) -> None:
+        """Fail at a column that no table of that name has, whatever its dataset."""
+        units = columns(wanted.table)
+        for name in wanted.columns:
+            if name not in units:
+                what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
+                fix = f"{near(name, units)}; baseline show NAME --columns lists them"
+                self.fail(place, what, fix)
 
     def fail(self, place: Place, what: str, fix: str) -> NoReturn:
         """Raise the one line that names the place."""

@@ -71,6 +71,12 @@ class Statistic:
     pick: str = "mean"
     text: str = field(default="", compare=False)
 
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are named; a printed metric is none."""
+        used = [*(one.column for one in self.where), self.by, *self.within]
+        return [one for one in (self.column * (self.table != "printed"), *used) if one]
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

@@ -25,14 +25,23 @@ COUNTED = (
     *("configs", "runs", "benchmarks", "tests", "servers"),
     *("phases", "scenarios", "layers", "tokens", "agents"),
 )
-_RELATIONS: Mapping[str, Relation] = {"<": "below", ">": "above", "±": "at_most"}
+_RELATIONS: Mapping[str, Relation] = {
+    **{"<": "below", ">": "above", "±": "at_most", "≤": "at_most", "≥": "at_least"}
+}
 _NUMBER = r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
-_SUFFIX = r"\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r")?"
+_SUFFIX = r"(?:\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r"))?"
 _ONE = rf"{_NUMBER}{_SUFFIX}"
-_FIGURE = re.compile(rf"([~<>±]?){_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
+_FIGURE = re.compile(rf"([~<>±≤≥]?){_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
 _SHARE = re.compile(r"(\d+)/(\d+)")
 _DURATION = re.compile(r"(\d+) hours (\d+) minutes")
 _TIME = "%Y-%m-%d %H:%M UTC"
+# Signs that are typeset in several ways: times, minus and dash, micro.
+_ALIKE = str.maketrans("\u00d7\u2212\u2013\u00b5", "x--\u03bc")
+# No part of a word, an option (GPU=80), a version, a path or a date.
+_ANYWHERE = re.compile(
+    r"(?<![\w.,=/-])(?:\d{4}-\d\d-\d\d \d\d:\d\d UTC|"
+    rf"{_DURATION.pattern}|{_SHARE.pattern}|{_FIGURE.pattern})(?![\w/]|[.,-]\d)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ def read_figure(text: str) -> Figure | None:
     "1.785x", "+17.3pp", "9/150", "15-18pp", "-5pp to -7pp", ">87%", "85%+", "30 configs",
     "6 hours 15 minutes", "2025-11-12 18:30 UTC". "±" and "<" mean at most and below.
     """
+    text = text.translate(_ALIKE)
     if result := _SHARE.fullmatch(text):
         return Figure(text, int(result[1]), int(result[1]), 0.0, of=int(result[2]))
     if result := _DURATION.fullmatch(text):
@@ -76,6 +86,12 @@ def read_figure(text: str) -> Figure | None:
     except ValueError:
         return None
     return Figure(text, stamp, stamp, 60.0, 1.0, "UTC")
+
+
+def figures_in(text: str) -> list[str]:
+    """Each figure in a line of ``text``, as it is printed there."""
+    places = (match.span() for match in _ANYWHERE.finditer(text.translate(_ALIKE)))
+    return [one for start, end in places if read_figure(one := text[start:end].strip())]
 
 
 def _figure(text: str, mark: str, *parts: str) -> Figure | None:

@@ -111,17 +111,12 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
 
 
 def _unit(wanted: Statistic, table: pd.DataFrame) -> str:
-    """The unit of what comes out, once every column is one that is known."""
-    units, of_print = columns(wanted.table), wanted.table == "printed"
-    used = [*(one.column for one in wanted.where), wanted.by, *wanted.within]
-    for name in filter(None, used if of_print else [*used, wanted.column]):
-        if name not in units:
-            what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
-            raise Unreadable(what, near(name, units))
+    """The unit of what comes out; Undecided if this data lacks a column."""
+    for name in wanted.columns:
         if name not in table:
             raise Undecided(f"{wanted.source} has no column {name}")
-    unit = units.get(wanted.column, "")
-    if of_print and wanted.column:
+    unit = columns(wanted.table).get(wanted.column, "")
+    if wanted.table == "printed" and wanted.column:
         printed = table.loc[table["metric"] == wanted.column, "unit"]
         if printed.empty:
             what = f"no metric '{wanted.column}' is printed in {wanted.source}"

@@ -4,14 +4,14 @@ Pure: data frames in, data frames out.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from tandembench.audit.expressions import Table
 from tandembench.audit.sides import Cell
-from tandembench.tables.columns import EXECUTIONS, KEYS, STUDY_RUNS
+from tandembench.tables.columns import CLAIMED, KEYS, OF_PRINT
 
 _RUN = [column.name for column in KEYS]
 _BLOCK = ["session", "comparison", "repetition"]
@@ -19,17 +19,7 @@ _NEEDED = (
     *("ttft_s", "first_token_s", "answer_tokens", "server_decode_s", "load_s"),
     *("model", "endpoint", "n_steps", "overlap_s"),
 )
-OPTIONS = {"num_gpu": "layers", "num_ctx": "tokens", "temperature": ""}
-# Columns that reports speak of and datasets have only by agent, with their units; the manual,
-# resources/claims/README.md, says what they mean.
-DERIVED: Mapping[str, str] = {
-    **OPTIONS,
-    **{f"{name}_max": unit for name, unit in OPTIONS.items()},
-    **{"block": "", "ended_at": "time", "model": "", "endpoints": "servers", "n_steps": ""},
-    **{"ttft_rise_s": "s", "load_min_s": "s", "overlap_s": "s", "first_token_delta_s": "s"},
-    "server_rate_delta_tokens_per_s": "tokens/s",
-}
-_OF_PRINT = ("report", "section", "table", "scope", "subject", "statistic", "printed", "note")
+OPTIONS = ("num_gpu", "num_ctx", "temperature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +36,7 @@ class Source:
 
 
 def run_tables(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Valid runs and their concurrent executions, with the columns of DERIVED and the options."""
+    """Valid runs and their concurrent executions, with all the columns that claims can name."""
     runs = runs[runs["valid"]]
     chosen = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     # Older datasets have fewer columns.
@@ -99,10 +89,6 @@ def columns(table: Table) -> dict[str, str]:
     A time has the unit "time", a flag "flag". Of what is printed: what conditions may look at.
     """
     if table == "printed":
-        return dict.fromkeys(_OF_PRINT, "")
+        return dict.fromkeys(OF_PRINT, "")
     kinds = {"time": "time", "boolean": "flag"}
-    declared = STUDY_RUNS if table == "runs" else EXECUTIONS
-    result = {one.name: kinds.get(one.kind, one.unit) for one in declared}
-    if table == "executions":
-        return result | OPTIONS | {"block": ""}
-    return {**result, **DERIVED}
+    return {one.name: kinds.get(one.kind, one.unit) for group in CLAIMED[table] for one in group}

@@ -197,7 +197,7 @@ def known(root: Root) -> list[Baseline]:
 
 
 @contextmanager
-def _local(text: str, root: Root, tables: bool = True) -> Iterator[Baseline]:
+def local(text: str, root: Root, tables: bool = True) -> Iterator[Baseline]:
     """A baseline in a local folder: its own, or a checked copy for as long as the body runs."""
     if not is_address(str(root)):
         yield find(text, Path(root))
@@ -208,7 +208,7 @@ def _local(text: str, root: Root, tables: bool = True) -> Iterator[Baseline]:
 
 def described(text: str, root: Root) -> Json:
     """The descriptor of the baseline ``name`` or ``name@version``, without its table schemas."""
-    with _local(text, root, tables=False) as one:
+    with local(text, root, tables=False) as one:
         content = read_descriptor(one.folder)
     for resource in content["resources"]:
         resource.pop("schema", None)
@@ -256,7 +256,7 @@ def verify_all(texts: Sequence[str], root: Root) -> list[Verified]:
 
     def verified(text: str) -> Verified:
         try:
-            with _local(text, root) as one:
+            with local(text, root) as one:
                 return Verified(baseline=one.label, tables=verify(one), fault=None, exit_code=0)
         except TandemError as error:
             fault = str(error)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from tandembench.dataset.baseline import as_text, described, import_runs, known, verify_all
+from tandembench.dataset import named
+from tandembench.dataset.baseline import as_text, described, import_runs, known, local, verify_all
 from tandembench.dataset.baseline import freeze as freeze_dataset
 from tandembench.dataset.importers import summary
 from tandembench.dataset.load import load_dataset
@@ -84,11 +85,20 @@ def list_all(root: str, style: str) -> None:
 
 @baseline.command()
 @click.argument("name")
+@click.option("--columns", is_flag=True, help="List what claims can name in it instead.")
 @_ROOT
 @_STYLE
-def show(name: str, root: str, style: str) -> None:
-    """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas."""
+def show(name: str, columns: bool, root: str, style: str) -> None:
+    """Show what the baseline NAME or NAME@VERSION is; as JSON, its descriptor without schemas.
 
+    With --columns: the columns of its tables with unit and meaning, or the metrics that it prints.
+    """
+
+    if columns:
+        with local(name, root) as one:
+            listed = named.named(one.folder)
+        _say(style, listed, f"{named.as_text(listed)}\n")
+        return
     shown = described(name, root)
     _say(style, shown, f"{as_text(shown)}\n")
 

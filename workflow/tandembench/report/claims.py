@@ -8,8 +8,10 @@ import click
 
 from tandembench.audit.check import check_claims
 from tandembench.audit.claims import KINDS, Claims, open_claims
+from tandembench.audit.draft import draft
 from tandembench.audit.judge import VERDICTS, WORDS, Judged, counts
-from tandembench.files import replacing
+from tandembench.errors import TandemError
+from tandembench.files import read_text, replacing
 from tandembench.report.render import render
 from tandembench.text import as_json, sanitise
 
@@ -54,6 +56,24 @@ def check(
         click.echo(text, nl=False)
     if fail_on and any(one.verdict == fail_on for one in judged):
         sys.exit(1)
+
+
+@claims.command()
+@click.argument("report", type=_PATH)
+@click.option("--output", type=_PATH, help="File to write, a new one; printed if left out.")
+def new(report: Path, output: Path | None) -> None:
+    """List the numbers of REPORT, in Markdown, with their lines: a draft of its claims file.
+
+    Fill in what each claim says and how it is recomputed, and delete what you do not check.
+    """
+    text = draft(read_text(report, "name a report in Markdown"), str(report))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    if output.exists():
+        raise TandemError("is there already", where=str(output), fix="name another --output")
+    with replacing(output) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @claims.command("list")

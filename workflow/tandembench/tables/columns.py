@@ -249,6 +249,43 @@ STUDY_RUNS = (
     # What only a source can say of it.
     Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
 )
+# What claims can name besides: reports speak of it, and datasets have it only by agent.
+_ASKED = (
+    ("num_gpu", "layers", "layers to load on the GPU"),
+    ("num_ctx", "tokens", "context"),
+    ("temperature", "", "sampling temperature"),
+)
+_BLOCK_NUMBER = Column("block", "integer", "", "one repetition of one comparison, numbered")
+OF_EXECUTIONS = (
+    *(Column(name, "number", unit, f"{words}, as asked") for name, unit, words in _ASKED),
+    _BLOCK_NUMBER,
+)
+OF_RUNS = (
+    *(
+        Column(f"{name}{end}", "number", unit, f"{words}, as asked: {whose}")
+        for end, whose in (("", "the first agent's that has it set"), ("_max", "the largest"))
+        for name, unit, words in _ASKED
+    ),
+    _BLOCK_NUMBER,
+    Column("ended_at", "time", "", "UTC time at which the run ended"),
+    Column("model", "text", "", "model of the agents; 'A and B' if they differ"),
+    Column("endpoints", "integer", "servers", "servers that were asked"),
+    Column("n_steps", "integer", "", "LLM calls of an agent, the most"),
+    Column("overlap_s", "number", "s", "decoding while the other agent decodes"),
+    Column("load_min_s", "number", "s", "the shortest model load of the agents"),
+    Column("ttft_rise_s", "number", "s", "ttft_s above that agent's median, the most"),
+    Column("first_token_delta_s", "number", "s", "first token, mean of calls: first less second"),
+    Column(
+        "server_rate_delta_tokens_per_s",
+        "number",
+        "tokens/s",
+        "decode rate by the server's own time: second agent less first",
+    ),
+)
+# What is said of a number that a report prints, as text.
+OF_PRINT = ("report", "section", "table", "scope", "subject", "statistic", "printed", "note")
+# By table: the columns that claims can name as stored, and those computed for them.
+CLAIMED = {"runs": (STUDY_RUNS, OF_RUNS), "executions": (EXECUTIONS, OF_EXECUTIONS)}
 
 
 RATES = (
