@@ -1,7 +1,11 @@
 """The reports' own runs, imported from the shared folder that holds their authors' results."""
 
+import json
 import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +29,46 @@ def shared(*names: str) -> Path:
 
 def imported(folder: Path, report: str) -> Dataset:
     """The runs of ``report`` as a baseline under ``folder``."""
-    made, _ = import_runs(LAYOUTS[report], shared("chimeraforge", report), report, None, folder)
+    ((made, _),) = import_runs(
+        LAYOUTS[report], shared("chimeraforge", report), report, None, folder
+    )
     assert verify(made) == 5
     return load_dataset(made.folder)
+
+
+def rewritten(
+    folder: Path, place: str, change: Callable[[Any, int], None], runs: int = 150
+) -> None:
+    """TR114's runs under ``folder``, each in a ``place`` made of its own and changed.
+
+    ``place`` holds the {path} to its config or its {scenario}, {config} and {run}.
+    """
+    root = shared("chimeraforge", "tr114")
+    for number, file in enumerate(sorted(root.rglob("metrics.json"))[:runs]):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        change(content, number)
+        *path, config, run = file.relative_to(root).parent.parts
+        where = place.format(path="/".join(path), config=config, scenario=path[-1], run=run)
+        target = folder / where / "metrics.json"
+        target.parent.mkdir(parents=True)
+        target.write_text(json.dumps(content), encoding="utf-8")
+
+
+def on_one_server(content: Any, _: int) -> None:
+    """Both agents ask the same server."""
+    for agent in ("collector", "insight"):
+        content[agent]["config"]["base_url"] = "http://127.0.0.1:11434"
+
+
+def in_turn(content: Any, _: int) -> None:
+    """A process for each run, whose agents wait for a lock that no duration of theirs contains."""
+    content["run_number"] = 1
+    first, second = content["collector"], content["insight"]
+    wait_s = first["execution_time_s"]
+    second["result"]["timestamp"] = _later(first["result"]["timestamp"], second["execution_time_s"])
+    content["summary"]["concurrent_wall_time_s"] = wait_s + second["execution_time_s"]
+
+
+def _later(stamp: str, seconds: float) -> str:
+    moment = datetime.fromisoformat(stamp[:26] + "+00:00") + timedelta(seconds=seconds)
+    return moment.isoformat().replace("+00:00", "Z")

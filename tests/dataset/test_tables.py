@@ -47,7 +47,7 @@ TABLES = {
 # Whole numbers that count or number things, and so have no unit.
 PLAIN = {
     *("repetition", "round", "attempt", "n_agents", "agent_index", "position", "server"),
-    *("service_order", "slots", "threads", "seed", "n_steps", "step", "chunk"),
+    *("service_order", "process_run", "slots", "threads", "seed", "n_steps", "step", "chunk"),
 }
 # Endings of a name, longest first, and the unit that each promises.
 ENDINGS = {"_tokens_per_s": "tokens/s", "_per_token_s": "s/token", "_bytes": "bytes"}

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from authors_runs import shared
+from authors_runs import in_turn, on_one_server, rewritten, shared
 
-from tandembench.dataset.load import Dataset
+from tandembench.dataset.baseline import import_runs
+from tandembench.dataset.load import Dataset, load_dataset
 
 OPTIONS = ("num_gpu", "num_ctx", "temperature")
 IMBALANCE = ["imbalance_token", "imbalance_rate", "imbalance_first_token", "imbalance_rest"]
@@ -31,6 +32,15 @@ def test_tr114_gives_the_figures_of_its_raw_data(tr114: Dataset) -> None:
     assert round(100 * runs["imbalance_loss"].mean(), 4) == 10.7318
     assert int(runs["contention_speedup_rule"].sum()) == 9
     assert round(runs["wall_s"].mean(), 2) == 12.51
+
+
+def test_the_client_of_each_report_is_named(tr114: Dataset, tr113: Dataset, tr110: Dataset) -> None:
+    for runs, version in ((tr114.runs, "rust 1.90.0"), (tr113.runs, "rust 1.90.0")):
+        assert set(runs["client_version"]) == {version}
+        assert set(runs["client_platform"]) == {"windows x86_64"}
+    # one process made the five runs of each config
+    assert tr114.runs["process_run"].equals(tr114.runs["repetition"])
+    assert tr110.runs[["client_version", "process_run"]].isna().all(axis=None)
 
 
 def test_tr113_and_tr110_too(tr113: Dataset, tr110: Dataset) -> None:
@@ -164,3 +174,35 @@ def test_configs_are_called_as_the_published_baselines_call_them(
         # TR114 prints another phase 3 than was run
         other = {"validation-homo-g80-c2048-t1.0"} if name == "tr114" else set()
         assert printed - ids == other, name
+
+
+def test_the_same_configs_on_one_server_are_single(tmp_path: Path, tr114: Dataset) -> None:
+    rewritten(tmp_path / "in", "{path}/{config}/{run}", on_one_server)
+    ((made, _),) = import_runs("chimeraforge-rust", tmp_path / "in", "one", None, tmp_path)
+    runs = load_dataset(made.folder).runs
+    assert set(runs["topology"]) == {"single"}
+    keys = ["config_id", "phase", "repetition", "workload", "wall_s", "cold"]
+    assert runs[keys].equals(tr114.runs[keys])
+
+
+def test_runtimes_are_a_factor_and_no_repeats(tmp_path: Path) -> None:
+    runtimes = {"tokio-default": on_one_server, "async-std": in_turn}
+    for name, change in runtimes.items():
+        place = f"runtime-{name}/{{scenario}}_{{config}}/{{run}}/run_1"
+        rewritten(tmp_path / "in", place, change, 30)
+    ((made, _),) = import_runs("chimeraforge-rust", tmp_path / "in", "five", None, tmp_path)
+    dataset = load_dataset(made.folder)
+    runs = dataset.runs.groupby("runner")
+    assert runs.size().to_dict() == dict.fromkeys(runtimes, 30)
+    assert (
+        runs["repetition"].agg(lambda column: sorted({*column})).to_list() == [[*range(1, 6)]] * 2
+    )
+    # each is a config of its own, of the same work
+    assert dataset.runs["config_id"].nunique() == dataset.runs["content"].nunique() == 12
+    assert dataset.runs["workload"].nunique() == 6
+    assert set(runs.get_group("async-std")["process_run"]) == {1}
+    # its agents never decode at once, and the wall time contains the wait
+    beside = dataset.executions.merge(dataset.runs[["config_id", "runner"]].drop_duplicates())
+    shared_s = beside.groupby("runner")["overlap_s"].sum()
+    assert shared_s["async-std"] < 0.01 * shared_s["tokio-default"]
+    assert runs["efficiency_estimate"].max()["async-std"] == pytest.approx(0.5)

@@ -16,7 +16,7 @@ from tandembench.dataset.baseline import import_runs, verify
 from tandembench.dataset.importers import read
 from tandembench.dataset.importers.csv_cells import Line
 from tandembench.dataset.importers.csv_mapping import Time
-from tandembench.dataset.importers.tables import rows
+from tandembench.dataset.importers.tables import tables
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.errors import EXIT_CORRUPT, EXIT_USAGE, TandemError
 
@@ -59,7 +59,7 @@ def imported(tmp_path: Path, text: str | bytes, mapping: str) -> Dataset:
     root = tmp_path / "baselines"
     before = [*root.rglob("*")]
     try:
-        made, _ = import_runs("csv", file, "theirs", None, root, by)
+        ((made, _),) = import_runs("csv", file, "theirs", None, root, by)
     except TandemError:
         assert [*root.rglob("*")] == before, "something was written"
         raise
@@ -277,7 +277,7 @@ def test_whatever_is_damaged_is_one_line_or_runs(tmp_path: Path) -> None:
         file.write_text(texts[0], encoding="utf-8")
         by.write_text(texts[1], encoding="utf-8")
         try:
-            rows(read("csv", file, by))
+            tables(*read("csv", file, by))
         except TandemError as error:
             good += "\n" not in str(error) and str(error).startswith(str(tmp_path))
         else:

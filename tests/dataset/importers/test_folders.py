@@ -11,12 +11,10 @@ import pytest
 
 from tandembench.dataset.baseline import import_runs
 from tandembench.dataset.importers import read
-from tandembench.dataset.importers.tables import rows
+from tandembench.dataset.importers.tables import tables
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.rates import rates
 from tandembench.errors import TandemError
-from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
-from tandembench.tables.parquet import as_table
 
 Json = dict[str, Any]
 RUST, PYTHON = "chimeraforge-rust", "chimeraforge-python"
@@ -87,7 +85,7 @@ def write_log(root: Path, *tests: tuple[int, str]) -> None:
 
 
 def imported(tmp_path: Path, layout: str = RUST) -> Dataset:
-    made, _ = import_runs(layout, tmp_path / "in", "x", None, tmp_path / "b")
+    ((made, _),) = import_runs(layout, tmp_path / "in", "x", None, tmp_path / "b")
     return load_dataset(made.folder)
 
 
@@ -115,13 +113,81 @@ def test_folders_say_phase_and_repetition(tmp_path: Path) -> None:
         "runtime-async_std/chimera_homo_gpu80_ctx512/run_1/run_1",
     ):
         write(tmp_path / "in", place)
-    names = ["phase", "config_id", "repetition"]
-    assert sorted(imported(tmp_path).runs[names].to_numpy().tolist()) == [
-        ["all", "homo-g80-c512", 3],
-        ["all", "homo-g80-c512", 4],
-        ["runtime-async-std", "runtime-async-std-homo-g80-c512", 1],
-        ["runtime-tokio-default", "runtime-tokio-default-homo-g80-c512", 2],
+    names = ["phase", "runner", "config_id", "repetition"]
+    runs = imported(tmp_path).runs[names].fillna("none")
+    assert sorted(runs.to_numpy().tolist()) == [
+        ["all", "async-std", "homo-g80-c512-async-std", 1],
+        ["all", "none", "homo-g80-c512", 3],
+        ["all", "none", "homo-g80-c512", 4],
+        ["all", "tokio-default", "homo-g80-c512-tokio-default", 2],
     ]
+
+
+def test_each_tree_of_results_is_a_dataset(tmp_path: Path) -> None:
+    for place in (
+        "Two servers/phase1/chimera-homo/gpu80_ctx512/run_1",
+        "Two servers/phase3/chimera-homo/gpu80_ctx512/run_1",
+        "later/one/homo_gpu80_ctx512/run_1",
+    ):
+        write(tmp_path / "in", place)
+    (tmp_path / "in/later/one/notes.md").touch()
+    write_log(tmp_path / "in/later", (1, "chimera_homo"))
+    made = import_runs(RUST, tmp_path / "in", "x", None, tmp_path / "b")
+    folders = {one.name: load_dataset(one.folder).runs["config_id"].to_list() for one, _ in made}
+    assert folders == {
+        "x-two-servers": ["homo-g80-c512", "validation-homo-g80-c512"],
+        "x-later-one": ["homo-g80-c512"],
+    }
+    assert [sum(tree.skipped.values()) for _, tree in made] == [0, 1]
+    write(tmp_path / "in", "two-servers/homo/run_1")
+    assert "'Two servers'" in refused(tmp_path / "in", tmp_path / "c")
+    for day in ("mon", "tue"):
+        write(tmp_path / "py", f"{day}/phase_1_test_001/run_1", python_metrics())
+        write_log(tmp_path / "py" / day, (1, "chimera_homo"))
+    made = import_runs(PYTHON, tmp_path / "py", "y", None, tmp_path / "b")
+    assert [one.label for one, _ in made] == ["y-mon@1.0.0", "y-tue@1.0.0"]
+
+
+def test_what_ran_the_agents_is_kept(tmp_path: Path) -> None:
+    content = metrics(run_number=4)
+    content["collector"]["result"]["system_info"] = {
+        "os": "windows",
+        "arch": "x86_64",
+        "hostname": "desk-7",
+        "rust_version": "1.90.0",
+    }
+    run = one_run(tmp_path, content).runs.iloc[0]
+    names = ["client_version", "client_platform", "process_run"]
+    assert run[names].to_list() == ["rust 1.90.0", "windows x86_64", 4]
+    assert one_run(tmp_path / "less", metrics()).runs["client_version"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("loads_ms", "above_s", "cold"),
+    [
+        # what a fixed limit of 0.5 s would part, and what it would not
+        ((310, 498.6, 501.4, 730, 4800, 9100), None, 2),
+        ((180, 210, 240), None, 0),
+        ((120, 130, 420, 450), None, 2),
+        ((6000, 7000, 9000), None, 3),
+        ((0, 0.01, 3), None, 0),
+        ((310, 498.6, 501.4, 730, 4800, 9100), 0.5, 4),
+    ],
+)
+def test_a_gap_in_load_times_tells_which_were_loads(
+    tmp_path: Path, loads_ms: tuple[float, ...], above_s: float | None, cold: int
+) -> None:
+    for number, load in enumerate(loads_ms):
+        content = metrics()
+        for name in ("collector", "insight"):
+            content[name]["result"]["individual_runs"][0]["load_duration_ms"] = load
+        # one agent with a model of its own, whose loads are no measure for the other's
+        content["insight"]["config"]["model"] = "small"
+        content["insight"]["result"]["individual_runs"][0]["load_duration_ms"] = 150
+        write(tmp_path / "in", f"homo/run_{number}", content)
+    ((made, _),) = import_runs(RUST, tmp_path / "in", "x", None, tmp_path, None, above_s)
+    dataset = load_dataset(made.folder)
+    assert [int(table["cold"].sum()) for table in (dataset.runs, dataset.executions)] == [cold] * 2
 
 
 def test_options_are_those_of_the_file_whatever_its_folder_is_called(tmp_path: Path) -> None:
@@ -308,17 +374,43 @@ def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     assert "no run in it" in refused(tmp_path / "in", tmp_path / "b")
     assert "no such folder" in refused(tmp_path / "gone", tmp_path / "b")
-    assert "no test_execution_log.json" in refused(tmp_path / "in", tmp_path / "b", PYTHON)
     assert "no layout 'else'" in refused(tmp_path / "in", tmp_path / "b", "else")
-    # TR116 keeps roll-ups alone
-    (tmp_path / "in/summary.json").write_text("{}")
-    assert "no run in it" in refused(tmp_path / "in", tmp_path / "b")
+    write(tmp_path / "python", "phase_1_test_001/run_1", python_metrics())
+    assert "no test_execution_log.json" in refused(tmp_path / "python", tmp_path / "b", PYTHON)
     write(tmp_path / "in", "homo/other_1")
     assert "not in a folder run_N" in refused(tmp_path / "in", tmp_path / "b")
     for name in ("run_1", "run_01"):
         write(tmp_path / "twice", f"homo/{name}")
     line = refused(tmp_path / "twice", tmp_path / "b")
     assert line.startswith(f"{tmp_path}/twice: repetition 1 of 'homo'")
+
+
+ROLL_UP = {"runs": [{"concurrent_wall_time_s": 5.0}], "agent_a": {}, "agent_b": {}}
+ALONE = {"aggregate_metrics": {}, "individual_runs": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "layout", "words"),
+    [
+        ("run_1/metrics.json", python_metrics(), RUST, "chimeraforge-python"),
+        ("phase_1_test_001/run_1/metrics.json", metrics(), PYTHON, "chimeraforge-rust"),
+        ("gpu80/summary.json", ROLL_UP, RUST, "TR116"),
+        ("run_1/metrics.json", {"result": ALONE}, RUST, "TR109, TR111"),
+        ("run_1/results.json", ALONE, PYTHON, "TR109, TR111"),
+        ("runs.csv", {}, RUST, "layout csv"),
+        ("dataset/datapackage.json", {"resources": [], "study": {}}, RUST, "baseline freeze"),
+    ],
+)
+def test_what_cannot_be_read_says_what_it_looks_like(
+    tmp_path: Path, name: str, content: Json, layout: str, words: str
+) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    write_log(tmp_path / "in", (1, "chimera_homo")) if layout == PYTHON else None
+    line = refused(tmp_path / "in", tmp_path / "b", layout)
+    assert name in line
+    assert words in line.partition("looks like")[2]
 
 
 def test_a_folder_that_hides_its_files_is_named(
@@ -360,13 +452,14 @@ def test_whatever_stands_anywhere_is_one_line_or_a_dataset(tmp_path: Path) -> No
         for junk in JUNK:
             path.write_text(changed(*place, to=junk))
             try:
-                runs, executions, _ = rows(read(RUST, tmp_path))
+                (tree,) = read(RUST, tmp_path)
+                runs, executions, _ = tables(tree)
             except TandemError as error:
                 refusals += 1
                 line = str(error)
             else:
                 line = f"{path}: read"
-                rates(as_table(STUDY_RUNS, runs), as_table(EXECUTIONS, executions))
+                rates(runs[0], executions[0])
             assert line.startswith(f"{path}: "), (place, junk)
             assert "\n" not in line, (place, junk)
     assert 100 < refusals < len(places(metrics())) * len(JUNK)

@@ -24,14 +24,12 @@ from tandembench.dataset.descriptor import (
     seal,
 )
 from tandembench.dataset.importers import read
-from tandembench.dataset.importers.source import Imported
-from tandembench.dataset.importers.tables import rows
+from tandembench.dataset.importers.source import Imported, as_name
+from tandembench.dataset.importers.tables import tables
 from tandembench.dataset.load import check_tables, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store, put, stored
 from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, find, next_version
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
-from tandembench.tables.parquet import as_table
 from tandembench.text import sanitise
 
 # Writes the files of a baseline into a folder, under the version that it will have.
@@ -145,18 +143,32 @@ def import_runs(
     version: str | None,
     root: Root = ROOT,
     mapping: Path | None = None,
-) -> tuple[Baseline, Imported]:
-    """Another project's results as a baseline, and what was imported.
+    cold_above_s: float | None = None,
+) -> list[tuple[Baseline, Imported]]:
+    """Another project's results as a baseline for each tree of them, and what was imported.
 
-    ``mapping`` says what the columns of a CSV file are; folders have none.
+    ``mapping`` says what the columns of a CSV file are; folders have none. ``cold_above_s``: as
+    `read` takes it. Of several trees each is called ``name`` and after its folder.
     """
     check_name(name, version)
-    imported = read(layout, source, mapping)
-    runs, executions, phases = rows(imported)
-    tables = {
-        "runs": [as_table(STUDY_RUNS, runs)],
-        "executions": [as_table(EXECUTIONS, executions)],
-    }
+    trees = read(layout, source, mapping, cold_above_s)
+    names = [name if len(trees) == 1 else as_name(f"{name}-{one.tree}") for one in trees]
+    for one, of_tree in zip(trees, names, strict=True):
+        if of_tree is None or names.count(of_tree) > 1:
+            what = f"folder '{sanitise(one.tree, 80)}' makes no name of its own"
+            fix = "rename it, or import it alone; nothing was imported"
+            raise TandemError(what, where=str(source), fix=fix)
+    made = [
+        (_import_tree(layout, one, str(of_tree), version, root), one)
+        for one, of_tree in zip(trees, names, strict=True)
+    ]
+    return made
+
+
+def _import_tree(
+    layout: str, imported: Imported, name: str, version: str | None, root: Root
+) -> Baseline:
+    runs, executions, phases = tables(imported)
     is_csv = layout == "csv"
     about = {
         "name": name,
@@ -186,9 +198,10 @@ def import_runs(
     origin: dict[str, object] = {"machines": [], "measuring_code": [], "analysing_code": None}
 
     def build(target: Path, chosen: str) -> None:
-        write_dataset(target, tables, {**about, "version": chosen}, origin)
+        parts = {"runs": runs, "executions": executions}
+        write_dataset(target, parts, {**about, "version": chosen}, origin)
 
-    return publish(name, version, build, root), imported
+    return publish(name, version, build, root)
 
 
 def known(root: Root) -> list[Baseline]:

@@ -9,7 +9,6 @@ from tandembench.dataset import named
 from tandembench.dataset.baseline import as_text, described, import_runs, known, local, verify_all
 from tandembench.dataset.baseline import freeze as freeze_dataset
 from tandembench.dataset.importers import summary
-from tandembench.dataset.load import load_dataset
 from tandembench.dataset.versions import Baseline, locate
 from tandembench.errors import TandemError
 from tandembench.text import as_json
@@ -38,19 +37,32 @@ def baseline() -> None:
 @_NAME
 @_VERSION
 @click.option("--mapping", type=_PATH, help="Layout csv: the YAML file that says what is what.")
+@click.option(
+    "--cold-above",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds: a longer load loaded the model. By default the widest gap in the data tells.",
+)
 @_STYLE
 def import_(
-    layout: str, source: Path, name: str, number: str | None, mapping: Path | None, style: str
+    layout: str,
+    source: Path,
+    name: str,
+    number: str | None,
+    mapping: Path | None,
+    cold_above: float | None,
+    style: str,
 ) -> None:
     """Import the results of another project as a baseline.
 
     LAYOUT says how SOURCE is laid out: chimeraforge-rust or chimeraforge-python (a folder), or csv
-    (a file, see config/README.md). Says what was imported, and what was left out and why.
+    (a file, see config/README.md). Several trees of results below a folder become a baseline each,
+    called NAME-FOLDER. Says what was imported, and what was left out and why.
     """
 
-    made, imported = import_runs(layout, source, name, number, mapping=mapping)
-    facts = summary.summary(load_dataset(made.folder), imported)
-    _say(style, _named(made) | facts, f"{made.label}: {made.folder}\n{summary.as_text(facts)}\n")
+    trees = import_runs(layout, source, name, number, mapping=mapping, cold_above_s=cold_above)
+    facts = [_named(made) | summary.summary(made.folder, imported) for made, imported in trees]
+    texts = [f"{one['baseline']}: {one['folder']}\n{summary.as_text(one)}\n" for one in facts]
+    _say(style, facts if len(facts) > 1 else facts[0], "\n".join(texts))
 
 
 @baseline.command()

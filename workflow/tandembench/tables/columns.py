@@ -248,6 +248,10 @@ STUDY_RUNS = (
     ),
     # What only a source can say of it.
     Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
+    Column("runner", "text", "", "what ran the agents, where a source compares several: a factor"),
+    Column("client_version", "text", "", "the source's language or client, with its version"),
+    Column("client_platform", "text", "", "operating system and architecture of the client"),
+    Column("process_run", "integer", "", "number of the run in its process of the client, from 1"),
 )
 # What claims can name besides: reports speak of it, and datasets have it only by agent.
 _ASKED = (

@@ -9,12 +9,11 @@ says, in local time without a zone. Source: the authors' public folders and thei
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,14 +26,15 @@ from pydantic import (
     ValidationError,
 )
 
+from tandembench.dataset.importers.layouts import looks_like
 from tandembench.dataset.importers.source import (
     LONGEST_S,
     MOST,
     OPTIONS,
-    RUNTIME,
     Imported,
     SourceAgent,
     SourceRun,
+    as_name,
     bad,
     files_below,
     unix_ns,
@@ -46,8 +46,12 @@ from tandembench.study.spec import Scenario
 from tandembench.text import sanitise
 
 LOG = "test_execution_log.json"
+_PYTHON_RUN = re.compile(r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json")
 _FLAG_NOTE = "contention_source is the source's own flag, whatever its report says that it means."
 _PHASES = {"phase1": "core", "phase2": "temperature", "phase3": "validation"}
+# Folders of a tree above those of its configs: TR114's phases and scenarios, TR115's runtimes.
+_RUNTIME = "runtime-"
+_ABOVE = re.compile(rf"phase_?\d+|{_RUNTIME}.+|baseline[-_]vs[-_]chimera|chimera[-_](hetero|homo)")
 
 
 def _known(options: object) -> object:
@@ -83,8 +87,8 @@ def _url(url: str) -> str:
     return sanitise(url.rstrip("/").replace("//localhost", "//127.0.0.1"), 200)
 
 
-def _at(*keys: str) -> Any:  # noqa: ANN401 - pydantic's fields are of any type
-    return Field(validation_alias=AliasPath(*keys))
+def _at(*keys: str, **more: Any) -> Any:  # noqa: ANN401 - pydantic's fields are of any type
+    return Field(validation_alias=AliasPath(*keys), **more)
 
 
 _Text = Annotated[str, AfterValidator(lambda text: sanitise(text, 200))]
@@ -103,6 +107,7 @@ class _Json(BaseModel):
     """What is read of a file's object; its other keys are left alone."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    layout: ClassVar[str] = ""
 
 
 class _Call(_Json):
@@ -122,8 +127,19 @@ class _RustAgent(_Json):
     ended_ns: Annotated[int, PlainValidator(_ended_ns)] = _at("result", "timestamp")
 
 
+class _System(_Json):
+    """What ran the client; the host's name is left alone."""
+
+    rust_version: _Text | None = None
+    os: _Text | None = None
+    arch: _Text | None = None
+
+
 class _RustRun(_Json):
+    layout = "chimeraforge-rust"
     scenario: Scenario
+    run_number: _Count | None = None
+    client: _System | None = _at("collector", "result", "system_info", default=None)
     collector: _RustAgent
     insight: _RustAgent
     wall_s: _Seconds = _at("summary", "concurrent_wall_time_s")
@@ -139,6 +155,7 @@ class _PythonAgent(_Json):
 
 
 class _PythonRun(_Json):
+    layout = "chimeraforge-python"
     collector: _PythonAgent
     insight: _PythonAgent
     collector_s: _Seconds = _at("collector_execution_time")
@@ -156,6 +173,7 @@ class _Test(_Json):
 
 
 class _Log(_Json):
+    layout = "chimeraforge-python"
     test_results: list[_Test]
 
 
@@ -165,10 +183,15 @@ _Content = TypeVar("_Content", bound=_Json)
 def _read(path: Path, kind: type[_Content]) -> _Content:
     """A JSON file; TandemError (exit 3) names what in it is missing or wrong."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
+    try:
+        return kind.model_validate_json(data)
     except ValidationError as error:
+        other = looks_like(data)
+        if other and not other[0].endswith(kind.layout):
+            raise bad(path, f"looks like {other[0]}", other[1]) from None
         first = error.errors(include_url=False)[0]
         place = ".".join(str(key) for key in first["loc"] if key != "[key]")
         what = first["msg"].removeprefix("Value error, ")
@@ -177,63 +200,83 @@ def _read(path: Path, kind: type[_Content]) -> _Content:
         raise bad(path, sanitise(f"'{place}': {what}" if place else what)) from None
 
 
-def _imported(
-    root: Path, read_run: Callable[[Path], SourceRun | None], notes: tuple[str, ...]
-) -> Imported:
-    """What ``read_run`` makes of all files below ``root``; None is a file that is no run."""
-    runs = []
-    skipped: Counter[str] = Counter()
-    for path in files_below(root):
-        if run := read_run(path):
-            runs.append(run)
-        elif path.suffix == ".json":
-            skipped[f"no run ({path.name}): made from the runs, or about them"] += 1
-        else:
-            skipped[f"no run ({path.suffix or path.name})"] += 1
-    return Imported(tuple(runs), skipped, (*notes, _FLAG_NOTE))
+def _skipped(files: Iterable[Path]) -> Counter[str]:
+    """How many files are no runs, by what they are instead."""
+    return Counter(
+        f"no run ({path.name}): made from the runs, or about them"
+        if path.suffix == ".json"
+        else f"no run ({path.suffix or path.name})"
+        for path in files
+    )
 
 
-def read_rust(root: Path) -> Imported:
-    """All runs below ``root``. TandemError names a run that is damaged."""
+def read_rust(root: Path) -> list[Imported]:
+    """All runs below ``root``, by tree. TandemError names a run that is damaged."""
     notes = (
         "The duration of each agent and the wall time are those of the source.",
         "decode_s is the server's decode time. Prompt tokens were not counted. An agent's start is"
         " its end less its duration.",
-        "Prompts, labels, system_info with the host name, run_number, and what was computed from"
-        " the rest (aggregate_metrics, rates, deltas) were left out of each run.",
+        "Prompts, labels, the host name, and what was computed from the rest (aggregate_metrics,"
+        " rates, deltas) were left out of each run.",
+        _FLAG_NOTE,
     )
-    return _imported(root, partial(_rust_run, root), notes)
+    files = files_below(root)
+    trees: dict[str, list[SourceRun]] = {}
+    for path in files:
+        if path.name == "metrics.json":
+            tree, run = _rust_run(root, path)
+            trees.setdefault(tree, []).append(run)
+    left = [path for path in files if path.name != "metrics.json"]
+    return [
+        Imported(
+            tuple(runs),
+            _skipped(one for one in left if one.is_relative_to(root / tree)),
+            notes,
+            tree,
+        )
+        for tree, runs in trees.items()
+    ]
 
 
-def _rust_run(root: Path, path: Path) -> SourceRun | None:
-    if path.name != "metrics.json":
-        return None
+def _rust_run(root: Path, path: Path) -> tuple[str, SourceRun]:
+    """The tree of a run, the folder that its phases, scenarios or configs are in, and the run."""
     run = _read(path, _RustRun)
     folders = path.relative_to(root).parts[:-1]
     numbered = [i for i, part in enumerate(folders) if re.fullmatch(r"run_\d+", part)]
     if not numbered:
-        raise bad(path, "not in a folder run_N")
-    place, number = folders[: numbered[0]], folders[numbered[0]]
+        raise bad(path, "not in a folder run_N", "put it into one, N counting the config's runs")
     agents = _rust_agent("collector", run.collector), _rust_agent("insight", run.insight)
     started_at = utc(min(agent.started_ns or 0 for agent in agents))
     if started_at is None:
         raise bad(path, "an agent that started before 1970")
-    return SourceRun(
-        place="/".join(place),
-        phase=next(filter(None, map(_rust_phase, folders)), "all"),
+    for fault in filter(None, (agent.beyond_reason() for agent in agents)):
+        raise bad(path, fault)
+    place, number = folders[: numbered[0]], folders[numbered[0]]
+    start = len(place) - 1
+    while start > 0 and _ABOVE.fullmatch(place[start - 1].lower()):
+        start -= 1
+    above = place[max(start, 0) :]
+    client = run.client or _System()
+    return "/".join(place[: max(start, 0)]), SourceRun(
+        place="/".join(above),
+        phase=next((_PHASES[folder] for folder in above if folder in _PHASES), "all"),
         scenario=run.scenario,
         repetition=int(number.removeprefix("run_")),
         wall_s=run.wall_s,
         started_at=started_at,
         agents=agents,
         contention=run.contention,
+        runner=next(filter(None, map(_runner, above)), None),
+        client_version=client.rust_version and f"rust {client.rust_version}",
+        client_platform=" ".join(filter(None, (client.os, client.arch))) or None,
+        process_run=run.run_number,
     )
 
 
-def _rust_phase(folder: str) -> str | None:
-    if folder.startswith(RUNTIME):
-        return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
-    return _PHASES.get(folder)
+def _runner(folder: str) -> str | None:
+    """tokio-default for runtime-tokio-default; None for another folder."""
+    name = folder.removeprefix(_RUNTIME)
+    return as_name(name.replace("_", "-")) if name != folder else None
 
 
 def _rust_agent(name: str, agent: _RustAgent) -> SourceAgent:
@@ -253,12 +296,8 @@ def _rust_agent(name: str, agent: _RustAgent) -> SourceAgent:
     )
 
 
-def read_python(root: Path) -> Imported:
-    """All runs below ``root``. TandemError names a run that is damaged, or a missing log."""
-    if not (root / LOG).is_file():
-        what = f"no {LOG}, the only place that names the scenario of each test"
-        raise TandemError(what, where=str(root), fix="name the folder of results with it")
-    tests = {test.test_id: test for test in _read(root / LOG, _Log).test_results}
+def read_python(root: Path) -> list[Imported]:
+    """All runs below ``root``, a tree for each log. TandemError names a run that is damaged."""
     notes = (
         "Agents report sums and means over their calls. The wait for first tokens is known as a"
         " sum, not for the first call, and decoding is not separate from the rest.",
@@ -266,15 +305,26 @@ def read_python(root: Path) -> Imported:
         " from the wall times of its runs. They tell the order, not the time of day.",
         "Chimera's constants and citations, fields that were never filled, and what was computed"
         " from the rest (rates, deltas, 95th percentiles of two values) were left out.",
+        _FLAG_NOTE,
     )
-    imported = _imported(root, partial(_python_run, root, tests), notes)
-    return replace(imported, runs=tuple(_in_time(imported.runs)))
+    files = files_below(root)
+    trees = []
+    for log in (path for path in files if path.name == LOG):
+        folder = log.parent
+        tests = {test.test_id: test for test in _read(log, _Log).test_results}
+        inside = [path for path in files if path.is_relative_to(folder)]
+        runs = {path: run for path in inside if (run := _python_run(folder, tests, path))}
+        skipped = _skipped(path for path in inside if path not in runs)
+        tree = "/".join(folder.relative_to(root).parts)
+        trees.append(Imported(tuple(_in_time(runs.values())), skipped, notes, tree))
+    if not trees and any(_PYTHON_RUN.search(path.as_posix()) for path in files):
+        what = f"no {LOG}, the only place that names the scenario of each test"
+        raise TandemError(what, where=str(root), fix="name the folder of results with it")
+    return trees
 
 
 def _python_run(root: Path, tests: Mapping[int, _Test], path: Path) -> SourceRun | None:
-    match = re.fullmatch(
-        r"phase_(\d+)_test_(\d+)/run_(\d+)/metrics\.json", path.relative_to(root).as_posix()
-    )
+    match = _PYTHON_RUN.fullmatch(path.relative_to(root).as_posix())
     if not match:
         return None
     phase, test_id, number = map(int, match.groups())

@@ -1,6 +1,5 @@
 """Anyone's runs from a CSV file, by a mapping file: a row is a run, or one agent in a run."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,8 +12,14 @@ from tandembench.dataset.importers.csv_mapping import (
     Text,
     read_mapping,
 )
-from tandembench.dataset.importers.source import MOST, Imported, SourceAgent, SourceRun, utc
-from tandembench.dataset.versions import is_name
+from tandembench.dataset.importers.source import (
+    MOST,
+    Imported,
+    SourceAgent,
+    SourceRun,
+    as_name,
+    utc,
+)
 from tandembench.study.spec import Scenario, Topology
 from tandembench.text import sanitise
 
@@ -160,8 +165,8 @@ def _known(line: Line, key: str, source: Text, words: Sequence[str]) -> str:
 
 def _name(line: Line, text: str) -> str:
     """A text as a name: what a name cannot hold becomes "-"."""
-    name = text if is_name(text) else re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if not is_name(name):
+    name = as_name(text)
+    if name is None:
         raise line.bad(f"'{text[:80]}' makes no name", "shorten it, to letters and digits")
     return name
 

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from tandembench.dataset.versions import is_name
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.study.ids import LETTERS, OF_THE_LOAD, SCENARIO_SHORT
 from tandembench.study.spec import Topology
@@ -17,10 +18,10 @@ from tandembench.study.spec import Topology
 OPTIONS = {name: letter for name, letter in LETTERS.items() if name != "model"} | {
     "num_predict": "n"
 }
-# How TR115 calls the folders of its phases.
-RUNTIME = "runtime-"
 # No agent runs for three years: a longer time is in another unit. No count of anything is higher.
 LONGEST_S, MOST = 1e8, 10**9
+# No server gives one answer faster; of fewer tokens a rate says nothing.
+_FASTEST_TOKENS_PER_S, ENOUGH_TOKENS = 10_000, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class SourceAgent:
         """Unix time at which it began: sources stamp the end."""
         return None if self.ended_ns is None else self.ended_ns - round(self.duration_s * 1e9)
 
+    def beyond_reason(self) -> str | None:
+        """What no machine does of that which it is said to have done."""
+        tokens = self.answer_tokens or 0
+        for what, seconds in (("", self.duration_s), ("decoded ", self.decode_s)):
+            fast = seconds is not None and tokens > _FASTEST_TOKENS_PER_S * seconds
+            if fast and tokens >= ENOUGH_TOKENS:
+                return f"{tokens} tokens of {self.name} {what}in {seconds:g} s"
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRun:
@@ -59,7 +69,9 @@ class SourceRun:
 
     ``place`` is the folder of its config, or what else its source calls it. Without a
     ``config_id`` the id is made from the options, without a ``topology`` the endpoints tell it.
-    ``contention`` is the source's own flag, by whatever rule; None if it has none.
+    Configs whose source has ids are different, but for those of one ``same_as``. ``contention`` is
+    the source's own flag, by whatever rule; None if it has none. ``runner`` is what ran the agents,
+    where that differs within a source; ``process_run`` counts in one process of it, from 1.
     """
 
     place: str
@@ -73,19 +85,27 @@ class SourceRun:
     engine: str = "ollama"
     config_id: str | None = None
     topology: Topology | None = None
+    same_as: str | None = None
     contention: bool | None = None
+    runner: str | None = None
+    client_version: str | None = None
+    client_platform: str | None = None
+    process_run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
     """``runs`` and, by reason, how many files (of a table: cells) were left out.
 
-    ``notes`` are sentences on how what was kept is to be read.
+    ``notes`` are sentences on how what was kept is to be read. ``tree`` is the folder below that
+    of the source, if it has several. ``cold_above``: by model, the seconds that only a load takes.
     """
 
     runs: tuple[SourceRun, ...]
     skipped: Mapping[str, int]
     notes: tuple[str, ...]
+    tree: str = ""
+    cold_above: Mapping[str, float] = field(default_factory=dict)
 
 
 def files_below(root: Path) -> list[Path]:
@@ -137,13 +157,19 @@ def utc(ns: int) -> datetime | None:
     return datetime.fromtimestamp(ns // 10**9, UTC).replace(microsecond=ns % 10**9 // 1000)
 
 
+def as_name(text: str) -> str | None:
+    """A text as a name, "-" for what a name cannot hold; None if nothing of it is left."""
+    name = text if is_name(text) else re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return name if is_name(name) else None
+
+
 def config_ids(runs: Sequence[SourceRun]) -> dict[str, str]:
     """Ids by the place of each config, made as a study's axes make them.
 
-    Scenario, num_gpu and num_ctx, and what else differs within phase and scenario. ``validation``
-    leads those of the phase of that name, which measures configs once more, and so does each of
-    TR115's runtimes. Where two places hold equal options, the later one is called after its
-    folder. An id that the source has is kept.
+    Scenario, num_gpu and num_ctx, what else differs within phase and scenario, and the runner.
+    ``validation`` leads those of the phase of that name, which measures configs once more. Where
+    two places hold equal options, the later one is called after its folder. An id that the source
+    has is kept.
     """
     cells: dict[str, SourceRun] = {}
     for run in runs:
@@ -163,7 +189,7 @@ def config_ids(runs: Sequence[SourceRun]) -> dict[str, str]:
         beside = [other for other in cells.values() if (other.phase, other.scenario) == kind]
         words = _words(run, beside)
         name = "-".join([SCENARIO_SHORT[run.scenario], *words])
-        if run.phase == "validation" or run.phase.startswith(RUNTIME):
+        if run.phase == "validation":
             name = f"{run.phase}-{name}"
         if name in ids.values():
             first = re.sub(r"[^a-z0-9]+.*", "", place.rsplit("/", 1)[-1].lower())
@@ -192,4 +218,4 @@ def _words(run: SourceRun, beside: Sequence[SourceRun]) -> list[str]:
         elif run.scenario == "chimera_homo" or (len(set(values)) == 1 and not of_the_load):
             values = values[:1]
         words.append(letter + "x".join("default" if v is None else str(v) for v in values))
-    return words
+    return words if run.runner is None else [*words, run.runner]

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
 from tandembench.dataset.importers.source import Imported, SourceAgent, SourceRun, bad, config_ids
 from tandembench.dataset.versions import is_name
 from tandembench.metrics import (
@@ -15,10 +17,12 @@ from tandembench.metrics import (
     service_order,
 )
 from tandembench.study.spec import digest
+from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
+from tandembench.tables.parquet import as_table
 
 Row = dict[str, object]
-# A load takes longer than this, a warm Ollama's bookkeeping does not: as where blocks are measured.
-COLD_LOAD_S = 0.5
+# Rows are a hundred times as large as what a table holds of them.
+_AT_ONCE = 2000
 # What is null where a source does not tell something of every agent of a run, or of an execution.
 _RUN_NEEDS: Mapping[str, Sequence[str]] = {
     "first_token_s": IMBALANCE_PARTS,
@@ -36,8 +40,8 @@ _EXECUTION_NEEDS: Mapping[str, Sequence[str]] = {
 }
 
 
-def rows(imported: Imported) -> tuple[list[Row], list[Row], dict[str, list[str]]]:
-    """(runs, executions, configs by phase) of what was imported.
+def tables(imported: Imported) -> tuple[list[pa.Table], list[pa.Table], dict[str, list[str]]]:
+    """(runs, executions, configs by phase) of what was imported; tables hold some runs each.
 
     TandemError (exit 3) for a config whose options make no id.
     """
@@ -45,23 +49,35 @@ def rows(imported: Imported) -> tuple[list[Row], list[Row], dict[str, list[str]]
     for place, config_id in ids.items():
         if not is_name(config_id):
             raise bad(place, f"'{config_id[:80]}' is no id of a config", "correct its options")
-    runs: list[Row] = []
-    executions: list[Row] = []
+    runs, executions = [], []
     phases: dict[str, dict[str, None]] = {}
     for run in imported.runs:
-        config_id = ids[run.place]
-        phases.setdefault(run.phase, {})[config_id] = None
-        shared = _shared(run, config_id)
-        timings = [_timing(agent) for agent in run.agents]
-        runs.append(shared | _run(run, timings))
-        together = zip(
-            run.agents, timings, _overlaps(run.agents), _first_tokens(run.agents), strict=True
-        )
-        executions += [
-            shared | _execution(index, agent, timing) | overlap | first_token
-            for index, (agent, timing, overlap, first_token) in enumerate(together)
-        ]
+        phases.setdefault(run.phase, {})[ids[run.place]] = None
+    for start in range(0, len(imported.runs), _AT_ONCE):
+        some = imported.runs[start : start + _AT_ONCE]
+        rows = [_rows(run, ids[run.place], imported.cold_above) for run in some]
+        runs.append(as_table(STUDY_RUNS, [run for run, _ in rows]))
+        executions.append(as_table(EXECUTIONS, [one for _, agents in rows for one in agents]))
     return runs, executions, {phase: list(configs) for phase, configs in phases.items()}
+
+
+def _rows(run: SourceRun, config_id: str, cold_above: Mapping[str, float]) -> tuple[Row, list[Row]]:
+    """A run and its executions."""
+    shared = _shared(run, config_id)
+    timings = [_timing(agent) for agent in run.agents]
+    cold = [
+        None if agent.load_s is None else agent.load_s > cold_above[agent.model]
+        for agent in run.agents
+    ]
+    of_agents = zip(
+        run.agents, timings, cold, _overlaps(run.agents), _first_tokens(run.agents), strict=True
+    )
+    executions = [
+        shared | _execution(index, agent, timing) | {"cold": loaded} | overlap | first_token
+        for index, (agent, timing, loaded, overlap, first_token) in enumerate(of_agents)
+    ]
+    loaded_any = None if None in cold else any(cold)
+    return shared | _run(run, timings) | {"cold": loaded_any}, executions
 
 
 def _shared(run: SourceRun, config_id: str) -> Row:
@@ -84,10 +100,17 @@ def _shared(run: SourceRun, config_id: str) -> Row:
         "work_effective": "natural",
         "engine": run.engine,
         "workload": workload,
-        "content": digest([workload, topology]),
+        "content": _content(run, workload, topology),
         "started_at": run.started_at,
         "valid": True,
     }
+
+
+def _content(run: SourceRun, workload: str, topology: str) -> str | None:
+    """Equal where configs are: by what folders say of them, and else only where a file says so."""
+    if run.config_id is not None:
+        return run.same_as and digest(run.same_as)
+    return digest([workload, topology, *([run.runner] if run.runner else ())])
 
 
 def _timing(agent: SourceAgent) -> Timing:
@@ -121,17 +144,15 @@ def _run(run: SourceRun, timings: Sequence[Timing]) -> Row:
     together = len(starts) == len(run.agents) > 1 and not serial
     return {
         **run_metrics(timings, [None] * len(timings), run.wall_s, serial=serial),
-        "cold": _any_cold(run.agents),
         "contention_source": run.contention,
+        "runner": run.runner,
+        "client_version": run.client_version,
+        "client_platform": run.client_platform,
+        "process_run": run.process_run,
         "answer_tokens": sum(timing.answer_tokens for timing in timings),
         "start_skew_s": (max(starts) - min(starts)) / 1e9 if together else None,
         **_unknown(run.agents, _RUN_NEEDS),
     }
-
-
-def _any_cold(agents: Sequence[SourceAgent]) -> bool | None:
-    known = [agent.load_s for agent in agents if agent.load_s is not None]
-    return any(load > COLD_LOAD_S for load in known) if len(known) == len(agents) else None
 
 
 def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
@@ -145,7 +166,6 @@ def _execution(index: int, agent: SourceAgent, timing: Timing) -> Row:
         "model": agent.model,
         "options_asked": json.dumps(dict(agent.options), sort_keys=True),
         "clock": "source",
-        "cold": _any_cold([agent]),
         "n_steps": agent.calls,
         "load_s": agent.load_s,
         "prompt_s": agent.prompt_s,
