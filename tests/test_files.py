@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tandembench.errors import TandemError
-from tandembench.files import replacing, replacing_folder
+from tandembench.files import new_folder, place, replacing, write_text
+
+Maker = Callable[[Path], AbstractContextManager[Path]]
 
 
 def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -24,17 +27,14 @@ def test_a_file_appears_at_the_end(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("make", [replacing, replacing_folder])
-def test_an_error_inside_leaves_what_was_there_and_is_raised(
-    tmp_path: Path, make: Callable[[Path], AbstractContextManager[Path]]
-) -> None:
-    path = tmp_path / "folder"
+@pytest.mark.parametrize("make", [replacing, new_folder])
+def test_an_error_inside_leaves_what_was_there_and_is_raised(tmp_path: Path, make: Maker) -> None:
+    path = tmp_path / "there"
     path.mkdir()
     (path / "old").touch()
-    (tmp_path / ".folder.abcdefgh").mkdir()  # of one that was killed
 
     def write() -> None:
-        with make(path) as partial:
+        with make(path if make is new_folder else path / "old") as partial:
             (partial / "half" if partial.is_dir() else partial).touch()
             raise KeyError
 
@@ -43,22 +43,21 @@ def test_an_error_inside_leaves_what_was_there_and_is_raised(
     assert sorted(tmp_path.rglob("*")) == [path, path / "old"]
 
 
-@pytest.mark.parametrize("call", ["fsync", "fchmod"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["mkstemp", "chmod", "fsync", "replace"])
 def test_a_system_call_that_fails_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
 
-    def broken(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, call, broken)
-    with (
-        pytest.raises(TandemError, match="Input/output error") as caught,
-        replacing(path) as partial,
-    ):
-        partial.write_text("new")
+    where = {"mkstemp": tempfile, "fsync": os}.get(call, Path)
+    monkeypatch.setattr(where, call, broken)
+    with pytest.raises(TandemError, match=os.strerror(number)) as caught:
+        write_text(path, "new")
     assert caught.value.exit_code == 4
     assert str(caught.value).startswith(f"{path}: cannot write")
     assert path.read_text() == "old"
@@ -79,21 +78,23 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> 
     assert sorted(tmp_path.iterdir()) == sorted([path, *others])
 
 
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "deep/folder"
-    for name in ("old", "new"):
-        with replacing_folder(path) as partial:
-            (partial / name).write_text(name)
-            assert not (path / "new").exists()
-        assert [file.name for file in path.iterdir()] == [name]
-    assert path.stat().st_mode & 0o777 == 0o755
-    assert list(path.parent.iterdir()) == [path]
+def test_a_folder_is_placed_whole_and_never_in_place_of_another(tmp_path: Path) -> None:
+    abandoned, at_work = tmp_path / ".new-abandoned", tmp_path / ".new-at-work"
+    for folder in (abandoned, at_work):
+        (folder / "deep").mkdir(parents=True)
+    os.utime(abandoned, (0, 0))
+    target = tmp_path / "1.0.0"
+    for text, placed in (("first", True), ("second", False)):
+        with new_folder(tmp_path) as partial:
+            (partial / "table").write_text(text)
+            assert place(partial, target) is placed
+    assert (target / "table").read_text() == "first"
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert set(tmp_path.iterdir()) == {target, at_work}
 
 
-@pytest.mark.parametrize("make", [replacing, replacing_folder])
-def test_a_place_that_takes_nothing_is_one_line(
-    tmp_path: Path, make: Callable[[Path], AbstractContextManager[Path]]
-) -> None:
+@pytest.mark.parametrize("make", [replacing, new_folder])
+def test_a_place_that_takes_nothing_is_one_line(tmp_path: Path, make: Maker) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TandemError, match="cannot write") as caught, make(tmp_path / "file/x"):
         pytest.fail("there is no folder to write to")

@@ -1,14 +1,23 @@
-"""Files: read as text, and written so that they appear whole or not at all."""
+"""Files: read as text, and written so that they appear whole or not at all, also after a power cut.
 
+Each is written under a temporary name, fsynced, renamed, and its folder fsynced.
+"""
+
+import errno
 import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+
+_NEW = ".new-"
+# So old is only what a killed writer left behind: another at work may be on another machine.
+_ABANDONED_S = 3600.0
 
 
 def read_text(path: Path, if_missing: str) -> str:
@@ -24,58 +33,103 @@ def read_text(path: Path, if_missing: str) -> str:
         raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, which appears whole or not at all; TandemError (exit 4)."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path``, fsynced, if the body ends well; else nothing.
+    """A temporary path that becomes ``path``, on disk, if the body ends well; else nothing.
 
-    A file has one writer at a time: what an earlier, killed one left behind is swept.
+    A file has one writer at a time: what an earlier, killed one left behind is swept. TandemError
+    (exit 4) for what the system refuses.
     """
-    with _place_for(path):
+    with _explained(path, "the old file is intact"):
+        make_folder(path.parent)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            _remove(stale)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(descriptor)
         partial = Path(name)
         try:
-            os.fchmod(descriptor, 0o644)
             yield partial
-            os.fsync(descriptor)
+            partial.chmod(0o644)
+            _sync(partial)
             partial.replace(path)
         finally:
-            os.close(descriptor)
             partial.unlink(missing_ok=True)
+    with _explained(path, "it is written, but a power cut may still lose it"):
+        _sync(path.parent)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``path``, with nothing of the old one, if the body ends well.
+def new_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder in ``parent``, to be filled and placed; else it is gone at the end.
 
-    For what can be made again: a kill between the two renames leaves no folder.
+    Several writers may be at work in ``parent``. TandemError (exit 4) for what the system refuses.
     """
-    with _place_for(path):
-        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    with _explained(parent, "nothing was changed"):
+        make_folder(parent)
+        for stale in parent.glob(f"{_NEW}*"):
+            if time.time() - stale.stat().st_mtime > _ABANDONED_S:
+                _remove(stale)
+        partial = Path(tempfile.mkdtemp(dir=parent, prefix=_NEW))
         try:
-            partial.chmod(0o755)
             yield partial
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-            if path.exists():
-                path.replace(old)
-            partial.replace(path)
-            shutil.rmtree(old)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-@contextmanager
-def _place_for(path: Path) -> Iterator[None]:
-    """The folder of ``path``, swept; what the system refuses there, then or later, is one line."""
+def place(partial: Path, target: Path) -> bool:
+    """Whether the folder ``partial`` of files is now ``target``, on disk; not if that exists."""
+    partial.chmod(0o755)
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-            if stale.is_dir():
-                shutil.rmtree(stale)
-            else:
-                stale.unlink(missing_ok=True)
+        partial.rename(target)  # refuses a folder that holds anything
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    _sync(target.parent)
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Have the folder ``path``, on disk, and those above it; OSError if there can be none."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # there are file systems that cannot fsync a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove(stale: Path) -> None:
+    if stale.is_dir() and not stale.is_symlink():
+        shutil.rmtree(stale)
+    else:
+        stale.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path, state: str) -> Iterator[None]:
+    """What the system refuses inside is one line, which tells the ``state`` of what was there."""
+    try:
         yield
     except OSError as error:
         what = f"cannot write ({error.strerror or error})"
-        fix = "free some space or make the folder writable; the old file is intact"
+        fix = f"free some space or make the folder writable; {state}"
         where = str(path)
         raise TandemError(what, where=where, fix=fix, exit_code=EXIT_ENVIRONMENT) from None

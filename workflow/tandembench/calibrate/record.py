@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.files import replacing
+from tandembench.files import write_text
 from tandembench.study.spec import canonical
 from tandembench.text import sanitise
 
@@ -88,8 +88,7 @@ class Instrument(Figures):
 
 def write_instrument(output: Path, instrument: Instrument) -> None:
     """Write a calibration file, canonical JSON, whole or not at all."""
-    with replacing(output) as partial:
-        partial.write_text(canonical(asdict(instrument)) + "\n", encoding="utf-8")
+    write_text(output, canonical(asdict(instrument)) + "\n")
 
 
 def read_instruments(files: Sequence[str]) -> dict[str, Instrument]:

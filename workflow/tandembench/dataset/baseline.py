@@ -3,8 +3,6 @@
 A root is such a folder, or the address of an object store that holds baselines in the same way.
 """
 
-import errno
-import os
 import re
 import shutil
 import tempfile
@@ -29,7 +27,8 @@ from tandembench.dataset.importers.tables import tables
 from tandembench.dataset.load import check_tables, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store, put, stored
 from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, find, next_version
-from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
+from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.files import new_folder, place
 from tandembench.text import sanitise
 
 # Writes the files of a baseline into a folder, under the version that it will have.
@@ -57,54 +56,16 @@ def publish(name: str, version: str | None, build: Build, root: Root = ROOT) -> 
     if is_address(str(root)):
         return put(open_store(str(root)), name, version, build)
     parent = Path(root) / name
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
-    except OSError as error:
-        raise _unwritable(parent, error) from None
-    try:
+    with new_folder(parent) as partial:
         while True:
             chosen = version or next_version(baselines(Path(root), name))
             build(partial, chosen)
-            if _placed(partial, parent / chosen):
+            if place(partial, parent / chosen):
                 return Baseline(name, chosen, parent / chosen)
             if version is not None:
                 fix = "a baseline never changes: give another --version"
                 what, where = f"{name}@{version} exists", str(parent / chosen)
                 raise TandemError(what, where=where, fix=fix)
-    except OSError as error:
-        raise _unwritable(parent, error) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _placed(partial: Path, target: Path) -> bool:
-    """Whether ``partial`` is now ``target``, and on disk; not if that exists."""
-    partial.chmod(0o755)
-    for path in (*(file for file in partial.iterdir() if file.is_file()), partial):
-        _sync(path)
-    try:
-        partial.rename(target)  # refuses a folder that holds anything
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
-    _sync(target.parent)
-    return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritable(path: Path, error: OSError) -> TandemError:
-    what = f"cannot write ({error.strerror or error})"
-    fix = "free some space or make the folder writable; nothing was changed"
-    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT)
 
 
 def freeze(

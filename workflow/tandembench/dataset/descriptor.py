@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.files import replacing
+from tandembench.files import write_text
 from tandembench.tables.columns import Column, Kind
 from tandembench.text import sanitise
 
@@ -36,9 +36,7 @@ _TYPES: Mapping[Kind, str] = {
 def seal(folder: Path, content: Mapping[str, object]) -> None:
     """Write ``content`` as the descriptor of ``folder``, with its own digest."""
     sealed = {**content, "digest": _digest(content)}
-    with replacing(folder / NAME) as partial:
-        text = json.dumps(sealed, indent=1, sort_keys=True)
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_text(folder / NAME, json.dumps(sealed, indent=1, sort_keys=True) + "\n")
 
 
 def read_descriptor(folder: Path) -> Json:

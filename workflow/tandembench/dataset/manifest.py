@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.files import read_text, replacing
+from tandembench.files import read_text, write_text
 from tandembench.study.spec import RunSpec
 
 _INVOCATIONS = "invocations.ndjson"
@@ -30,8 +30,7 @@ def write_texts(texts: Mapping[str, str]) -> None:
         if path.is_file() and path.read_bytes() == text.encode():
             path.touch()
         else:
-            with replacing(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+            write_text(path, text)
 
 
 def read_spec(path: Path) -> RunSpec:

@@ -29,6 +29,7 @@ from tandembench.dataset.versions import (
     those_of,
 )
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
+from tandembench.files import replacing
 from tandembench.text import sanitise
 
 # How long to wait for another writer of the same version, seconds.
@@ -172,7 +173,9 @@ def _upload(store: Store, one: Baseline, folder: Path) -> None:
 def _write(store: Store, path: str, content: Path | bytes) -> None:
     with _explained(store, path):
         if isinstance(store.files, fs.LocalFileSystem):
-            store.files.create_dir(str(Path(path).parent))
+            with replacing(Path(path)) as partial:
+                partial.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+            return
         with store.files.open_output_stream(path, compression=None) as target:
             if isinstance(content, bytes):
                 target.write(content)

@@ -11,7 +11,7 @@ from tandembench.audit.claims import KINDS, Claims, open_claims
 from tandembench.audit.draft import draft
 from tandembench.audit.judge import VERDICTS, WORDS, Judged, counts
 from tandembench.errors import TandemError
-from tandembench.files import read_text, replacing
+from tandembench.files import read_text, write_text
 from tandembench.report.render import render
 from tandembench.text import as_json, sanitise
 
@@ -50,8 +50,7 @@ def check(
         as_markdown(of_file, judged, names) if style == "markdown" else as_json(as_values(judged))
     )
     if output:
-        with replacing(output) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(output, text)
     else:
         click.echo(text, nl=False)
     if fail_on and any(one.verdict == fail_on for one in judged):
@@ -72,8 +71,7 @@ def new(report: Path, output: Path | None) -> None:
         return
     if output.exists():
         raise TandemError("is there already", where=str(output), fix="name another --output")
-    with replacing(output) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(output, text)
 
 
 @claims.command("list")

@@ -16,7 +16,7 @@ from tandembench.audit.published import AgainstRuns, Checked
 from tandembench.audit.sides import open_both
 from tandembench.diff.compare import Difference, OfPrints, OfRuns, compare
 from tandembench.errors import EXIT_DIFFERENT, TandemError
-from tandembench.files import replacing
+from tandembench.files import write_text
 from tandembench.report.formats import number, percent
 from tandembench.report.render import render
 from tandembench.text import as_json
@@ -77,8 +77,7 @@ def diff(
         style = "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
     text = as_text(result, left.label, right.label, style)
     if output:
-        with replacing(output) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(output, text)
     else:
         click.echo(text, nl=False)
     if exit_zero:

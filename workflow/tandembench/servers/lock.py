@@ -9,7 +9,7 @@ from typing import TypedDict
 from ruamel.yaml import YAML
 
 from tandembench.errors import TandemError
-from tandembench.files import replacing
+from tandembench.files import write_text
 from tandembench.servers.attach import normalised, shown, unusable
 from tandembench.servers.open import ASKERS
 from tandembench.study.expand import Study
@@ -76,5 +76,4 @@ def write_entry(engine: str, entry: LockEntry, lock_file: Path) -> None:
     content[engine] = {"version": entry["version"], "models": models}
     text = io.StringIO()
     yaml.dump(content, text)
-    with replacing(lock_file) as partial:
-        partial.write_text(text.getvalue(), encoding="utf-8")
+    write_text(lock_file, text.getvalue())
