@@ -1,7 +1,9 @@
 """What the tests of printed numbers share: the data beside the checkout, and the report's text."""
 
+import csv
 import os
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,17 @@ def sections(shared: Path) -> dict[str, str]:
     triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
     named = {(number or name).rstrip("."): body for number, name, body in triples}
     return {"Title page": first} | named
+
+
+@pytest.fixture(scope="session")
+def printed(shared: Path, sections: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What each report prints, by section: of TR110 and TR113 their tables."""
+    result: dict[str, dict[str, str]] = {"tr110": {}, "tr113": {}, "tr114": sections}
+    for path in sorted((shared / "published").glob("tr11[03]_*.csv")):
+        name, _, rest = path.stem.partition("_")
+        section = rest.partition("_")[0]
+        with path.open(encoding="utf-8", newline="") as file:
+            cells = [row[2:4] + row[6:] for row in csv.reader(file)]
+        text = "\n".join(chain.from_iterable(cells))
+        result[name][section] = f"{result[name].get(section, '')}\n{text}"
+    return result

@@ -13,7 +13,7 @@ from study_texts import REPOSITORY
 
 from tandembench.audit.check import check_claims
 from tandembench.audit.claims import Claims, open_claims
-from tandembench.audit.judge import Judged, audit, counts
+from tandembench.audit.judge import VERDICTS, Judged, audit, counts
 from tandembench.audit.sides import open_side
 from tandembench.audit.tables import Source, printed_table, run_tables
 from tandembench.dataset.load import Dataset
@@ -34,13 +34,19 @@ def on_paper() -> dict[str, Judged]:
 
 
 @pytest.fixture(scope="module")
-def audited(claims: Claims, tr110: Dataset, tr113: Dataset, tr114: Dataset) -> dict[str, Judged]:
-    """The audit with the runs of all three reports, by id."""
+def sources(tr110: Dataset, tr113: Dataset, tr114: Dataset) -> dict[str, Source]:
+    """The runs and printed numbers of all three reports."""
     sources = {}
     for name, dataset in (("tr110", tr110), ("tr113", tr113), ("tr114", tr114)):
         tables = run_tables(dataset.runs, dataset.executions)
         printed = printed_table(open_side(name, BASELINES).printed)
         sources[name] = Source(*tables, printed)
+    return sources
+
+
+@pytest.fixture(scope="module")
+def audited(claims: Claims, sources: dict[str, Source]) -> dict[str, Judged]:
+    """The audit with the runs of all three reports, by id."""
     return {one.claim.said.id: one for one in audit(claims, sources)}
 
 
@@ -68,20 +74,58 @@ def test_every_row_of_a_configuration_table_is_a_claim(claims: Claims) -> None:
     assert rows == dict(cells)
 
 
+@pytest.mark.parametrize(("name", "least"), [("tr110", 150), ("tr113", 120), ("tr114", 700)])
 def test_every_printed_number_stands_in_its_section(
-    claims: Claims, sections: dict[str, str]
+    name: str, least: int, printed: dict[str, dict[str, str]]
 ) -> None:
     checked = 0
-    for claim in claims.claims:
+    for claim in open_claims(FILE.with_name(f"{name}.yaml")).claims:
         for value in claim.values:
             for number in re.findall(r"\d[\d,]*(?:\.\d+)?", value.text if value.figure else ""):
                 exactly = rf"(?<![\d.,]){re.escape(number)}(?!\d|[.,]\d)"
-                assert re.search(exactly, sections[claim.said.section]), (claim.said.id, value.text)
+                assert re.search(exactly, printed[name][claim.said.section]), (
+                    claim.said.id,
+                    value.text,
+                )
                 checked += 1
-    assert checked > 700
+    assert checked > least
 
 
 # Verdicts
+
+
+# By kind: claims that follow, within one unit, are not checkable, unsupported, not distinguishable,
+# and do not follow.
+COUNTS = {
+    "tr110": {
+        "aggregate": (5, 1, 0, 6, 0, 9),
+        "config_row": (38, 0, 0, 0, 0, 0),
+        "comparison": (3, 0, 0, 0, 1, 1),
+        "arithmetic": (5, 0, 0, 0, 0, 3),
+    },
+    "tr113": {
+        "aggregate": (4, 0, 0, 3, 0, 3),
+        "config_row": (22, 0, 0, 0, 0, 3),
+        "comparison": (2, 1, 1, 0, 2, 9),
+        "arithmetic": (7, 0, 0, 0, 0, 2),
+    },
+    "tr114": {
+        "aggregate": (75, 2, 1, 18, 0, 34),
+        "config_row": (9, 0, 0, 0, 0, 39),
+        "comparison": (26, 2, 3, 3, 17, 61),
+        "arithmetic": (70, 0, 0, 0, 0, 29),
+        "causal": (1, 0, 0, 26, 1, 35),
+    },
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_by_kind_and_verdict(name: str, sources: dict[str, Source]) -> None:
+    judged = audit(open_claims(FILE.with_name(f"{name}.yaml")), sources)
+    table = counts(judged)
+    for kind, wanted in COUNTS[name].items():
+        assert tuple(table[kind][verdict] for verdict in reversed(VERDICTS)) == wanted, kind
+    assert sum(map(sum, COUNTS[name].values())) == len(judged)
 
 
 @pytest.mark.parametrize(
