@@ -15,6 +15,7 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
+from tandembench.files import write_text
 from tandembench.tables.columns import BLOCK, KEYS, RUN_FILE
 from tandembench.tables.parquet import write_table
 
@@ -253,8 +254,7 @@ def write_dataset(
                 files.append(str(write_run_file(path, rows, machines[number % len(machines)])))
         tables = folder / "phases" / phase
         manifest = tables.with_name(f"{phase}.manifest.json")
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        manifest.write_text(json.dumps({**shared, "phase": phase, "run_files": files}))
+        write_text(manifest, json.dumps({**shared, "phase": phase, "run_files": files}))
         names = ("", ".executions", ".telemetry", ".tokens")
         aggregate_phase(manifest, *(tables.with_name(f"{phase}{one}.parquet") for one in names))
         listing.append(
@@ -271,8 +271,7 @@ def write_dataset(
     files = []
     for number, one in enumerate(calibrations):
         path = folder / f"calibration/{number}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(one))
+        write_text(path, json.dumps(one))
         files.append(str(path))
     content = {
         **shared,
@@ -288,7 +287,7 @@ def write_dataset(
         "engine": "embedded",
         "phases": listing,
     }
-    (folder / "manifest.json").write_text(json.dumps(content | study))
+    write_text(folder / "manifest.json", json.dumps(content | study))
     build_dataset(folder / "manifest.json", folder / "dataset")
     return folder / "dataset"
 

@@ -58,8 +58,9 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.chmod(0o644)
             _sync(partial)
             partial.replace(path)
-        finally:
+        except BaseException:
             partial.unlink(missing_ok=True)
+            raise
     with _explained(path, "it is written, but a power cut may still lose it"):
         _sync(path.parent)
 
