@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied
 from study_texts import told
 
 from tandembench import project
+from tandembench.files import MAX_BYTES
 from tandembench.project import load_study, locked_model, measuring_code
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import RunSpec, digest
@@ -242,14 +244,24 @@ def test_the_lock_of_a_model_file(checkout: Checkout) -> None:
 
 def test_files_that_cannot_be_read(checkout: Checkout) -> None:
     root = checkout.root
-    (root / "config/bytes.yaml").write_bytes(b"name: \xff")
+    (root / "config/latin.yaml").write_bytes(b"name: a\ntitle: Gr\xf6\xdfe\n")
+    (root / "config/utf16.yaml").write_text("name: a\n", encoding="utf-16")
+    (root / "config/large.yaml").write_bytes(b"# " + b"x" * MAX_BYTES)
+    (root / "config/deep.yaml").write_text("[" * 200_000)
+    os.mkfifo(root / "config/pipe.yaml")  # it is not waited for
     for file, what in (
-        ("config/missing.yaml", "no such file; name an existing study, such as config/quick.yaml"),
-        ("config", "cannot be read (Is a directory); check path and rights"),
-        ("config/bytes.yaml", "not UTF-8 text; save it as UTF-8"),
+        ("config/missing.yaml", ": no such file; name an existing study, such as config/quick.yaml"),
+        ("config", ": a folder; name a file in it"),
+        ("config/pipe.yaml", ": not a regular file; put a copy of the file in its place"),
+        ("/dev/zero", ": not a regular file; put a copy of the file in its place"),
+        ("config/latin.yaml", ":2: not UTF-8 text; save it as UTF-8"),
+        ("config/utf16.yaml", ":1: not UTF-8 text; save it as UTF-8"),
+        ("config/large.yaml", ": over 1,048,576 bytes; shorten it"),
+        ("config/small.yaml/x", ": cannot be read (Not a directory); check path and rights"),
     ):
         line = told(lambda file=file: checkout.plan(file))
-        assert line == f"{root}/{file}: {what}"
+        assert line == f"{root / file}{what}"
+    assert told(lambda: checkout.plan("config/deep.yaml")).startswith("config/deep.yaml:1: over 20")
     (root / LOCK_FILE).unlink()
     assert told(checkout.plan).startswith(f"{root}/{LOCK_FILE}: no such file; run in the folder")
 

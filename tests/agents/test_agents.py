@@ -10,7 +10,7 @@ import pytest
 
 from tandembench.agents import prompts, read_data, render_steps
 from tandembench.agents.tasks import Figure, FileFacts, figures, inventory
-from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.errors import EXIT_CORRUPT, EXIT_USAGE, TandemError
 from tandembench.study.spec import ANSWER
 
 AGENTS = Path(__file__).parents[2] / "config" / "agents"
@@ -48,12 +48,12 @@ def test_inventory_and_figures_of_a_folder_whatever_its_order() -> None:
     [
         # short rows lack cells, and long rows have cells of no column
         ("run,a,b\nr1,1\n\nr2,2,3,99\nr3,4,5\n", 3, 2, {"a": (1.0, 2.0, 4.0), "b": (3.0, 5.0)}),
-        # mark of byte order, line ends and padding are no content
-        ("\ufeffa , b\r\n 1 ,2\r\n", 1, 0, {"a": (1.0,), "b": (2.0,)}),
+        # line ends and padding are no content
+        ("a , b\r\n 1 ,2\r\n", 1, 0, {"a": (1.0,), "b": (2.0,)}),
         # columns without a name are not counted
         (",a\n0,5\n", 1, 0, {"a": (5.0,)}),
         # one cell that is no finite number makes a column no metric
-        *((f'a\n1\n"{c}"\n', 2, 0, {}) for c in ("slow", "inf", "1e999", "2026_11_22", "1,5")),
+        *((f'a\n1\n"{c}"\n', 2, 0, {}) for c in ("slow", "inf", "1e999", "2026_11_22")),
         # missing cells are left out
         *((f'a\n1\n"{c}"\n7\n', 3, 0, {"a": (1.0, 7.0)}) for c in ("NA", "nan", "NULL", "  ")),
         ("a,b\n1,\n2,7\n", 2, 0, {"a": (1.0, 2.0), "b": (7.0,)}),
@@ -95,7 +95,8 @@ TWO = {"b.csv": "run,latency_s\nr1,4\n", "a.csv": "run,latency_s\nr1,1\nr2,2.5\n
 
 def template(folder: Path, text: str, name: str = "step.j2") -> Path:
     path = folder / name
-    path.write_text(text, encoding="utf-8")
+    # as some editors save it, which is no part of the prompt
+    path.write_text(text, encoding="utf-8-sig")
     return path
 
 
@@ -114,7 +115,6 @@ def test_shipped_templates_render_alike_whatever_the_order(task: str, names: lis
     assert rendered == render_steps(task, steps, dict(reversed(data.items())))
     assert [prompt.count(ANSWER) for prompt in rendered] == [0, 1][: len(names)]
     assert all(prompt == prompt.strip() and "{" not in prompt for prompt in rendered)
-    assert all(render_steps(task, steps, {}))
 
 
 def test_a_template_of_ones_own_has_the_numbers_of_a_file_and_is_not_html(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_template_that_fails_is_named_in_one_line(
 def test_data_is_read_by_name_without_folders_and_dot_files(tmp_path: Path) -> None:
     assert read_data(tmp_path) == {}
     (tmp_path / "b.csv").write_bytes(b"x\r\n1\r\n")
-    (tmp_path / "a.txt").write_bytes("für".encode())
+    (tmp_path / "a.txt").write_bytes("\ufefffür".encode())
     (tmp_path / "full.txt").write_bytes(b"x" * prompts.MAX_FILE_BYTES)
     (tmp_path / ".DS_Store").write_bytes(b"\xff\x00")
     (tmp_path / "inner").mkdir()
@@ -184,7 +184,7 @@ LINK = AGENTS / "README.md"
             for content, words in (
                 (b"caf\xe9", "not UTF-8 text"),
                 (b"a\x00b", "not a text file"),
-                (b"x" * (prompts.MAX_FILE_BYTES + 1), "more than 1000000 bytes"),
+                (b"x" * (prompts.MAX_FILE_BYTES + 1), "over 1,000,000 bytes"),
             )
         ),
         (lambda odd: odd.with_name("odd\n.csv").write_bytes(b"x"), "name that cannot be printed"),
@@ -213,15 +213,27 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("task", "text", "code"),
+    ("text", "words", "code"),
     [
-        ("figures", 'a,b\n1,"2\n', EXIT_CORRUPT),
-        ("inventory", "a,b,a\n", EXIT_CORRUPT),
-        ("poetry", "a\n1\n", 2),
+        ('a,b\n1,"2\n', "x.csv: not a readable CSV file", EXIT_CORRUPT),
+        ("a,b,a\n", "x.csv: column 'a' stands twice", EXIT_CORRUPT),
+        ("run;latency_s\nr1;1,5\n", "x.csv: cells are separated by ';'", EXIT_CORRUPT),
+        ("run\tlatency_s\nr1\t1.5\n", "x.csv: cells are separated by '\\t'", EXIT_CORRUPT),
+        ('run,latency_s\nr1,"1,5"\n', "x.csv: numbers with commas in column 'lat", EXIT_CORRUPT),
+        ("", "config/mine: no numbers in any .csv file", EXIT_USAGE),
+        ("run,note\nr1,slow\n", "config/mine: no numbers", EXIT_USAGE),
     ],
 )
-def test_broken_tables_and_unknown_tasks_are_named(task: str, text: str, code: int) -> None:
+@pytest.mark.parametrize("task", ["figures", "inventory"])
+def test_data_in_which_a_task_finds_nothing_is_one_line(
+    task: str, text: str, words: str, code: int
+) -> None:
     with pytest.raises(TandemError) as caught:
-        render_steps(task, [AGENTS / "insight.j2"], {"x.csv": text})
-    assert str(caught.value).startswith("task 'poetry'" if task == "poetry" else "x.csv: ")
+        render_steps(task, [AGENTS / "insight.j2"], {"x.csv": text}, "config/mine")
+    assert str(caught.value).startswith(words)
     assert caught.value.exit_code == code
+
+
+def test_a_task_that_is_none_is_named() -> None:
+    with pytest.raises(TandemError, match="task 'poetry': no such task"):
+        render_steps("poetry", [AGENTS / "insight.j2"], TWO)

@@ -7,6 +7,7 @@ import errno
 import glob
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,16 +19,34 @@ from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 _NEW = ".new-"
 # So old is only what a killed writer left behind: another at work may be on another machine.
 _ABANDONED_S = 3600.0
+# Of a file that a person writes by hand.
+MAX_BYTES = 1 << 20
 
 
-def read_text(path: Path, if_missing: str) -> str:
-    """A file's text, without a byte order mark; TandemError, with a missing file's fix."""
+def read_text(path: Path, if_missing: str, limit: int = MAX_BYTES) -> str:
+    """The text of a file that a person named, without a byte order mark; line ends stay.
+
+    TandemError, one line, for what is no regular file (a pipe or device might never end), for more
+    than ``limit`` bytes, for no UTF-8, and, with the fix ``if_missing``, for a missing file.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise TandemError("a folder", where=str(path), fix="name a file in it")
+        if not stat.S_ISREG(mode):
+            fix = "put a copy of the file in its place"
+            raise TandemError("not a regular file", where=str(path), fix=fix)
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise TandemError(f"over {limit:,} bytes", where=str(path), fix="shorten it")
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise TandemError("no such file", where=str(path), fix=if_missing) from None
-    except UnicodeDecodeError:
-        raise TandemError("not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        where = f"{path}:{line}"
+        raise TandemError("not UTF-8 text", where=where, fix="save it as UTF-8") from None
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise TandemError(what, where=str(path), fix="check path and rights") from None

@@ -144,4 +144,5 @@ def _sources(names: Sequence[str]) -> dict[str, str]:
 
 def _rendered(root: Path, agent: AgentKeys) -> tuple[str, ...]:
     templates = [root / "config/agents" / step for step in agent.steps]
-    return render_steps(agent.task, templates, read_data(root / (agent.data or DATA)))
+    folder = root / (agent.data or DATA)
+    return render_steps(agent.task, templates, read_data(folder), str(folder))

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tandembench.agents.tasks import TASKS
+from tandembench.agents.tasks import TASKS, inventory
 from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.study.spec import ANSWER
@@ -34,16 +34,22 @@ def read_data(folder: Path) -> dict[str, str]:
         raise _fault(error.filename or folder, what, "check path and rights") from error
 
 
-def render_steps(task: str, steps: Sequence[Path], data: Mapping[str, str]) -> tuple[str, ...]:
-    """Do the task's work on ``data`` and render one prompt per step, the same each time.
+def render_steps(
+    task: str, steps: Sequence[Path], data: Mapping[str, str], where: str = "data"
+) -> tuple[str, ...]:
+    """Do the task's work on ``data``, which ``where`` names, and render one prompt per step.
 
     A template sees the facts under the name of the task and, from the second step on,
-    ``answer``, which becomes ANSWER. Raises TandemError for an unknown task, for data that
-    the task cannot read, and for a template that is missing, wrong or empty.
+    ``answer``, which becomes ANSWER. Prompts are the same each time. Raises TandemError for an
+    unknown task, for data that the task cannot read or in which nothing was measured, and for a
+    template that is missing, wrong or empty.
     """
     if task not in TASKS:
         raise _fault(f"task {task!r}", "no such task", f"use one of: {', '.join(sorted(TASKS))}")
     facts = {task: TASKS[task](data)}
+    if not inventory(data).metrics:
+        fix = "put a CSV file with a head and a column of numbers there"
+        raise _fault(where, "no numbers in any .csv file", fix)
     return tuple(
         _render(path, {**facts, "answer": ANSWER} if place else facts)
         for place, path in enumerate(steps)
@@ -55,14 +61,7 @@ def _read_text(path: Path) -> str:
         raise _fault(path, "not a regular file", "put a copy of the file in its place")
     if not path.name.isprintable():
         raise _fault(ascii(str(path)), "a name that cannot be printed", "rename the file")
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise _fault(path, f"more than {MAX_FILE_BYTES} bytes", "shorten it or take it out")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise _fault(path, "not UTF-8 text", "save it as UTF-8 or take it out") from error
+    text = read_text(path, "check path and rights", MAX_FILE_BYTES)
     if "\0" in text:
         raise _fault(path, "not a text file", "take it out of the folder")
     return text

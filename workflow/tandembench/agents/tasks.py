@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tandembench.errors import EXIT_CORRUPT, TandemError
 
 MISSING = frozenset({"", "na", "nan", "null"})
+AS_CSV = "save it with commas between cells and a point in numbers"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Figure:
 def inventory(data: Mapping[str, str]) -> Inventory:
     """Take inventory of result files, given as file name -> text.
 
-    Raises TandemError for a CSV file that is broken or names a column twice.
+    Raises TandemError for a CSV file that is broken, names a column twice, or is written with
+    semicolons, tabs or decimal commas.
     """
     files = tuple(_read_file(name, data[name]) for name in sorted(data))
     return Inventory(
@@ -91,25 +93,31 @@ def _read_file(name: str, text: str) -> FileFacts:
     if not name.lower().endswith(".csv"):
         return FileFacts(name, size_bytes)
     try:
-        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        lines = io.StringIO(text, newline="")
         table = [row for row in csv.reader(lines, strict=True) if row]
     except csv.Error as error:
         fix = "quote its cells in pairs, or take the file out of the folder"
-        what = f"not a readable CSV file ({error})"
-        raise TandemError(what, where=name, fix=fix, exit_code=EXIT_CORRUPT) from error
+        raise _fault(name, f"not a readable CSV file ({error})", fix) from error
     if not table:
         return FileFacts(name, size_bytes)
     header, *rows = [[cell.strip() for cell in row] for row in table]
     columns = [column for column in header if column]
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        what, fix = f"column {twice[0]!r} stands twice in the header", "rename one of the two"
-        raise TandemError(what, where=name, fix=fix, exit_code=EXIT_CORRUPT)
-    numbers = {
-        column: _numbers([row[place] for row in rows if place < len(row)])
+        what = f"column {twice[0]!r} stands twice in the header"
+        raise _fault(name, what, "rename one of the two")
+    separator = next((one for one in ";\t" if one in header[0]), None)
+    if separator and len(header) == 1:
+        raise _fault(name, f"cells are separated by {separator!r}", AS_CSV)
+    cells = {
+        column: [row[place] for row in rows if place < len(row)]
         for place, column in enumerate(header)
         if column
     }
+    numbers = {column: _numbers(values) for column, values in cells.items()}
+    for column, values in cells.items():
+        if not numbers[column] and _numbers([value.replace(",", ".") for value in values]):
+            raise _fault(name, f"numbers with commas in column {column!r}", AS_CSV)
     return FileFacts(
         name=name,
         size_bytes=size_bytes,
@@ -130,3 +138,7 @@ def _numbers(cells: Sequence[str]) -> tuple[float, ...]:
     except ValueError:
         return ()
     return values if all(map(math.isfinite, values)) else ()
+
+
+def _fault(name: str, what: str, fix: str) -> TandemError:
+    return TandemError(what, where=name, fix=fix, exit_code=EXIT_CORRUPT)

@@ -1,7 +1,7 @@
 """YAML without its traps: text in, plain values and their line numbers out.
 
 YAML 1.2 (``no`` is a word, not False), no duplicate keys, no anchors, aliases, merge keys, tags
-or dates, one line and 1000 characters a value, 1 MiB at most.
+or dates, one line and 1000 characters a value.
 """
 
 import re
@@ -15,7 +15,6 @@ from ruamel.yaml.reader import ReaderError
 
 from tandembench.errors import TandemError
 
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_CHARACTERS = 1000
 Path = tuple[str | int, ...]
@@ -28,8 +27,6 @@ def parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
 
     ``where`` names the source in errors. TandemError if it is not a mapping or not strict.
     """
-    if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise TandemError("over 1 MiB", where=where, fix="split it into several files")
     try:
         _check_events(text, where)
         tree = YAML(typ="rt").load(text)
