@@ -230,7 +230,7 @@ def test_a_calibration_waits_until_nothing_else_is_measured(tmp_path: Path) -> N
         ) as waiting,
     ):
         assert waiting.stderr is not None
-        assert f"a test (process {os.getpid()})" in waiting.stderr.readline()
+        assert f"a test (process {os.getpid()}, since " in waiting.stderr.readline()
         assert not output.exists()
         waiting.kill()
 

@@ -12,7 +12,7 @@ PACKAGE = Path(tandembench.__file__).parent
 # From YAML to sentence. What stands together in a line knows nothing of each other.
 ORDER = (
     ("errors", "text"),
-    ("files",),
+    ("files", "system"),
     ("study",),
     ("metrics",),
     ("agents",),

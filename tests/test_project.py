@@ -146,6 +146,7 @@ ACTING: dict[str, set[str]] = {
     # llama-server's own figures, which it also adds to OpenAI's answers
     "wire/llama.py": {"embedded", "openai"},
     "measure/exclusive.py": set(),
+    "system.py": ALL,
     "servers/fetch.py": set(),
     "servers/lock.py": set(),
     "metrics.py": set(),
@@ -250,7 +251,10 @@ def test_files_that_cannot_be_read(checkout: Checkout) -> None:
     (root / "config/deep.yaml").write_text("[" * 200_000)
     os.mkfifo(root / "config/pipe.yaml")  # it is not waited for
     for file, what in (
-        ("config/missing.yaml", ": no such file; name an existing study, such as config/quick.yaml"),
+        (
+            "config/missing.yaml",
+            ": no such file; name an existing study, such as config/quick.yaml",
+        ),
         ("config", ": a folder; name a file in it"),
         ("config/pipe.yaml", ": not a regular file; put a copy of the file in its place"),
         ("/dev/zero", ": not a regular file; put a copy of the file in its place"),

@@ -9,5 +9,5 @@ import pytest
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A lock of measuring apart from the machine's: stand-ins need not wait for real servers."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setenv("TANDEMBENCH_LOCK", str(tmp_path_factory.mktemp("tmp") / "lock"))
         yield

@@ -25,7 +25,7 @@ DATA = "config/agents/data"
 # What a run file depends on beyond its RunSpec: these rooms, but for what acts in no measurement,
 # and for what acts in those of other engines. Study and agents are not here: all that they do is in
 # the RunSpec itself.
-MEASURING_CODE = ("servers", "wire", "measure")
+MEASURING_CODE = ("servers", "wire", "measure", "system.py")
 INERT = frozenset(
     {
         "measure/exclusive.py",
@@ -45,7 +45,7 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
     "wire/openai.py": frozenset({"openai"}),
 }
 # What a calibration depends on; nothing in a study does.
-CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py")
+CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py", "system.py")
 ANALYSING_CODE = (
     "metrics.py",
     "calibrate/record.py",

@@ -7,7 +7,7 @@ from pathlib import Path
 from tandembench.calibrate.record import Figures, Instrument, Spread
 from tandembench.calibrate.session import calibrate
 from tandembench.measure.exclusive import exclusive
-from tandembench.measure.progress import teller
+from tandembench.measure.progress import open_log, teller
 
 _TITLES = {
     "token_stamp_error_us": "token stamp error, us",
@@ -27,9 +27,7 @@ def measure(session: str, seconds: float, log_path: Path | None = None) -> Instr
     TandemError (exit 4) if nothing can be measured.
     """
     with ExitStack() as stack:
-        log = log_path or Path(os.devnull)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        tell = teller(stack.enter_context(log.open("a", encoding="utf-8")))
+        tell = teller(stack.enter_context(open_log(log_path or Path(os.devnull))))
         stack.enter_context(exclusive(f"calibration of {session}", tell))
         tell(f"calibrating the instrument for session {session}: about {seconds:.0f} s")
         result = calibrate(seconds, session)

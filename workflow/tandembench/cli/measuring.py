@@ -11,7 +11,7 @@ from tandembench.cli import PATH, SESSION, styles
 from tandembench.dataset.manifest import read_spec
 from tandembench.fake_server.process import serve_command
 from tandembench.measure.run import run as measure_block
-from tandembench.servers.lifeline import die_with
+from tandembench.system import die_with
 from tandembench.text import as_json
 
 _PARENT = click.option(

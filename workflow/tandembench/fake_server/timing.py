@@ -1,13 +1,12 @@
 """When tokens go out: waits that end on time, and streams that share a rate by a stated rule."""
 
 import asyncio
-import ctypes
 import selectors
-import sys
 import time
 from collections.abc import Callable, Hashable
 
-_PR_SET_TIMERSLACK = 29
+from tandembench.system import sharp_timers
+
 # How long streams that are behind may keep the event loop to themselves.
 _TURN_NS = 1_000_000
 # Work is counted in tokens: a millionth of one is rounding, not work.
@@ -16,8 +15,7 @@ _ROUNDING = 1e-6
 
 def sharp_loop() -> asyncio.AbstractEventLoop:
     """An event loop whose sleeps end on time: select takes microseconds, epoll milliseconds."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    sharp_timers()
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 

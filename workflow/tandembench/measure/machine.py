@@ -6,18 +6,16 @@ import math
 import os
 import platform
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TypedDict
 
 import psutil
 
 from tandembench.study.spec import DISTURBED_CORES
+from tandembench.system import cores, cpu_name
 
 # A round waits so long at most until the machine is quiet.
 PATIENCE_S = 3.0
@@ -30,23 +28,14 @@ _LOOKS = 100
 _NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")
 
 
-@cache
-def boot_id() -> str:
-    """The kernel's id of this boot, or an id of this process where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return str(uuid.uuid4())
-
-
 def fingerprint() -> dict[str, object]:
     """Hardware, system and client versions, and ``load_1min``, the load average now.
 
     Names no host and no user.
     """
     return {
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_name(),
+        "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.system(),
         "kernel": platform.release(),
@@ -55,14 +44,6 @@ def fingerprint() -> dict[str, object]:
         "clients": {name: version(name) for name in ("httpx", "httpcore", "h11")},
         "load_1min": round(os.getloadavg()[0], 2),
     }
-
-
-def _cpu_name() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """For the person who watches: what was done, on stderr and in the log."""
 
+import io
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
@@ -13,12 +16,50 @@ import psutil
 from tandembench.measure.execution import Execution
 
 
+@contextmanager
+def open_log(path: Path) -> Iterator[IO[str]]:
+    """A log to append to. What cannot be written there is lost and said once: no block is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = io.FileIO(path, "a")
+    except OSError as error:
+        _say(_unwritten(path, error))
+        raw = io.FileIO(os.devnull, "a")
+    with _Log(raw, encoding="utf-8", write_through=True) as log:
+        yield log
+
+
+class _Log(io.TextIOWrapper):
+    """A text file on a disk that may be full."""
+
+    _failed = False
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                _say(_unwritten(self.name, error))
+            return len(text)
+
+
+def _unwritten(path: Path | str, error: OSError) -> str:
+    fix = "measuring goes on without it (free some space, or delete what is in its place)"
+    return f"tandembench: {path}: cannot be written ({error.strerror}); {fix}"
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal is closed
+        print(line, file=sys.stderr, flush=True)
+
+
 def teller(log: IO[str]) -> Callable[[str], None]:
-    """Say a line to the person and to the log."""
+    """Say a line to the person and to the log; neither is missed if it is gone."""
 
     def tell(line: str) -> None:
-        for stream in (sys.stderr, log):
-            print(line, file=stream, flush=True)
+        _say(line)
+        print(line, file=log, flush=True)
 
     return tell
 
@@ -41,15 +82,20 @@ def execution_line(label: str, execution: Execution) -> str:
 def time_left(output: Path) -> str:
     """How far the session of the run file ``output`` is, which is written already.
 
-    The study's manifest lies two folders above; without one there is nothing to say. A block takes
-    the median of what the last ones took, or as long as this process has worked.
+    The study's manifest lies two folders above; without one, or with a damaged one, there is
+    nothing to say. A block takes the median of what the last ones took, or as long as this process
+    has worked.
     """
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        return _time_left(output)
+    return ""
+
+
+def _time_left(output: Path) -> str:
     session = output.parent
-    manifests = sorted(session.parent.parent.glob("manifest.*.json"), key=_written_at)
-    if not manifests:
-        return ""
+    newest = max(session.parent.parent.glob("manifest.*.json"), key=_written_at)
     # Other sessions have blocks of the same names, which are no work of this one.
-    listed = json.loads(manifests[-1].read_text("utf-8"))["run_files"]
+    listed = json.loads(newest.read_text("utf-8"))["run_files"]
     names = {Path(file).name for file in listed if Path(file).parent.name == session.name}
     present = [session / name for name in names if (session / name).exists()]
     done, left = f"{len(present)} of {len(names)} blocks", len(names) - len(present)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
-from tandembench.measure.machine import boot_id
 from tandembench.servers.deployment import server_index
 from tandembench.study.spec import ConfigSpec, RunSpec, digest
+from tandembench.system import boot_id
 from tandembench.wire import StreamRecord
 
 Row = dict[str, object]

@@ -1,7 +1,6 @@
 """The run command: one block of one RunSpec, from servers up to a run file on disk."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,12 +13,13 @@ from tandembench.measure.block import Attempt, Bench, Done, measure_block
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import Sample, fingerprint
 from tandembench.measure.plan import Round, planned_rounds
-from tandembench.measure.progress import execution_line, teller, time_left
+from tandembench.measure.progress import execution_line, open_log, teller, time_left
 from tandembench.measure.rows import Row, turn_rows
 from tandembench.measure.telemetry import by_position, telemetry
 from tandembench.servers.deployment import deployments
 from tandembench.servers.open import open_servers
 from tandembench.study.spec import RunSpec
+from tandembench.system import cores
 from tandembench.wire import open_client
 
 
@@ -31,9 +31,9 @@ def run(
     A failed run is a result: its rows say why, and its round is measured again up to ``retries``
     times. TandemError (exit 4) if nothing could be measured at all; then nothing is written.
     """
-    log_path.parent.mkdir(parents=True, exist_ok=True)
     label = f"{spec.comparison} r{repetition}"
-    with log_path.open("a", encoding="utf-8") as log, exclusive(label, teller(log)):
+    # The lock's holder is named by its file, which also says the study and the session.
+    with open_log(log_path) as log, exclusive(str(output), teller(log)):
         machine = fingerprint()
         rows = _measured_rows(spec, repetition, label, models, log)
         # Not needed while measuring, and a quarter of a second to import.
@@ -51,7 +51,7 @@ def _measured_rows(
 ) -> list[Row]:
     """The rows of all attempts."""
     tell = teller(log)
-    places = deployments(spec, len(os.sched_getaffinity(0)))
+    places = deployments(spec, cores())
     rounds: Sequence[Round] = planned_rounds(spec, repetition, [place.key for place in places])
     # As many disturbed rounds are repeated as were planned, at most.
     spare = iter(range(spec.rounds + 1, 2 * spec.rounds + 1))

@@ -22,7 +22,7 @@ import psutil
 import pynvml
 
 from tandembench.measure.machine import Sample, busy_cpu_s, process_cpu_s
-from tandembench.servers.lifeline import die_with
+from tandembench.system import die_with
 
 INTERVAL_S = 0.2
 # By bit: two of the names mean the same.

@@ -12,7 +12,7 @@ from typing import Any
 
 import xllamacpp
 
-from tandembench.servers.lifeline import die_with
+from tandembench.system import die_with
 
 
 def _serve(settings: Mapping[str, Any]) -> None:
