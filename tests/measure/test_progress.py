@@ -54,5 +54,12 @@ def test_the_newest_manifest_counts_and_the_files_that_it_lists(tmp_path: Path) 
     assert time_left(output).startswith("2 of 6 blocks")
 
 
-def test_without_a_manifest_there_is_nothing_to_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "{}", '{"run_files": 1}', '{"run_files": [1]}', "[" * 200_000]
+)
+def test_without_a_manifest_that_can_be_read_there_is_nothing_to_say(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "manifest.0.json").write_text(text)
     assert time_left(tmp_path / "runs/s1/a.r1.0.parquet") == ""

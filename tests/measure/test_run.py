@@ -87,6 +87,35 @@ def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_p
     assert os.uname().nodename not in json.dumps(note["machine"])
 
 
+@pytest.mark.parametrize(
+    ("log", "terminal", "says"),
+    [
+        (".", "&1", ".: cannot be written (Is a directory); measuring goes on"),
+        ("/dev/full", "&1", "/dev/full: cannot be written (No space left on device); measuring"),
+        ("/dev/full", "&-", "/dev/full: cannot be written"),
+        ("block.log", "/dev/full", ""),
+    ],
+)
+def test_what_only_tells_of_a_block_costs_none(
+    tmp_path: Path, log: str, terminal: str, says: str
+) -> None:
+    with fake_servers(one=None) as urls:
+        words = command(on_fakes(urls, "serial"), tmp_path, tmp_path)
+        words[words.index("--log") + 1] = log
+        ended = subprocess.run(
+            ["sh", "-c", f'exec "$@" 2>{terminal}', "sh", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stdout
+    assert read_table(tmp_path / "block.parquet").num_rows
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("tandembench: ")]
+    assert len(lines) == bool(says)
+    assert says in "".join(lines)
+
+
 # Attempts, on running servers
 
 
