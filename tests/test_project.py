@@ -170,13 +170,31 @@ def test_code_counts_where_it_acts_in_the_measurement(
     assert changed == ACTING[file]
 
 
-@pytest.mark.parametrize("session", ["s1", "2026-11-22", "night.two_a", "7", "a" * 64])
+@pytest.mark.parametrize("session", ["s1", "2026-11-22", "night.two_a", "7th", "1.1.0", "a" * 64])
 def test_session_names_that_are_taken(checkout: Checkout, session: str) -> None:
     assert f"/runs/{session}/" in checkout.plan(session=session).run_files()[0]
 
 
 @pytest.mark.parametrize(
-    "session", ["", "S2", "a b", "../s2", "-a", "a__b", "\u00fc", "a" * 65, "s1\n", "s\u202e1"]
+    "session",
+    [
+        "",
+        "S2",
+        "a b",
+        "../s2",
+        "-a",
+        "a__b",
+        "\u00fc",
+        "a" * 65,
+        "s1\n",
+        "s\u202e1",
+        "7",
+        "007",
+        "1.10",
+        "1e3",
+        "2_1",
+        "nan",
+    ],
 )
 def test_session_names_that_are_refused(checkout: Checkout, session: str) -> None:
     assert told(lambda: checkout.plan(session=session)).startswith('session: "')

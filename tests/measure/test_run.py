@@ -90,8 +90,8 @@ def test_a_block_becomes_a_run_file_that_explains_itself(model_file: Path, tmp_p
 @pytest.mark.parametrize(
     ("log", "terminal", "says"),
     [
-        (".", "&1", ".: cannot be written (Is a directory); measuring goes on"),
-        ("/dev/full", "&1", "/dev/full: cannot be written (No space left on device); measuring"),
+        (".", "&1", ".: cannot be written (Is a directory); delete or rename"),
+        ("/dev/full", "&1", "/dev/full: cannot be written (No space left on device); free some"),
         ("/dev/full", "&-", "/dev/full: cannot be written"),
         ("block.log", "/dev/full", ""),
     ],

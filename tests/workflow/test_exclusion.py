@@ -35,7 +35,9 @@ def checkout(repository: Path, tmp_path: Path) -> Iterator[tuple[Path, Requests]
 def waited_for_another(folder: Path) -> list[str]:
     """Which blocks found the lock taken by another of this study."""
     logs = folder.glob("results/crowd/logs/s1/*.log")
-    waiting = re.compile(r"^waiting: results/crowd/runs/s1/crowd-\S+ \(process \d+, since [^)]+\) is", re.MULTILINE)
+    waiting = re.compile(
+        r"^waiting: results/crowd/runs/s1/crowd-\S+ \(process \d+, since [^)]+\) is", re.MULTILINE
+    )
     return [log.name for log in logs if waiting.search(log.read_text(encoding="utf-8"))]
 
 

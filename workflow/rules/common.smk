@@ -39,7 +39,11 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
     A mistake in one of them is one line, and the end.
     """
     files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
-    unknown = set(workflow.config_settings.config) - {"session", "repetitions"}
+    given = workflow.config_settings.config
+    unknown = set(given) - {"session", "repetitions"}
+    # As it was typed: Snakemake reads 1.10 as the number 1.1.
+    texts = [text.partition("=") for text in workflow.config_settings.config_args or ()]
+    sessions = [text.strip("\"'") for key, _, text in texts if key == "session"]
     try:
         if len(files) > 1:
             raise TandemError(
@@ -55,10 +59,9 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
                 " study's YAML",
             )
         # a study's own repetitions stand in `config` too
-        given = workflow.config_settings.config
         plan = open_plan(
             files[0] if files else "config/study.yaml",
-            str(given.get("session", "s1")),
+            sessions[-1] if sessions else "s1",
             repetitions=given.get("repetitions"),
         )
         return plan, load_hypotheses(plan.study.hypotheses)
@@ -133,6 +136,22 @@ def of_the_study() -> bool:
     """Whether anything of the study was asked for: differences of baselines are of no study."""
     targets = [os.path.normpath(target) for target in workflow.dag_settings.targets]
     return not targets or not all(one.startswith("reports/diff/") for one in targets)
+
+
+def write_specs_and_manifests() -> None:
+    """Write what the commands of the rules read; where that cannot be, nothing can be measured."""
+    try:
+        write_texts(PLAN.texts())
+    except TandemError as error:
+        sys.exit(f"tandembench: {error}")
+
+
+def note_that(event, digests=None) -> None:
+    """Write the event down; a list of them that cannot be written costs no measurement."""
+    try:
+        note(PLAN.results, INVOCATION, PLAN.session, event, digests)
+    except TandemError as error:
+        print(f"tandembench: {error}", file=sys.stderr)
 
 
 def say_what_is_missing() -> None:

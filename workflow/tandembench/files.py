@@ -52,6 +52,15 @@ def read_text(path: Path, if_missing: str, limit: int = MAX_BYTES) -> str:
         raise TandemError(what, where=str(path), fix="check path and rights") from None
 
 
+def way_out(error: OSError) -> str:
+    """What a person does about a file that cannot be written."""
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP):
+        return "delete or rename what is in its place"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make it and its folder writable"
+    return "free some space"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, which appears whole or not at all; TandemError (exit 4)."""
     with replacing(path) as partial:
@@ -150,6 +159,6 @@ def _explained(path: Path, state: str) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"cannot write ({error.strerror or error})"
-        fix = f"free some space or make the folder writable; {state}"
+        fix = f"{way_out(error)}; {state}"
         where = str(path)
         raise TandemError(what, where=where, fix=fix, exit_code=EXIT_ENVIRONMENT) from None

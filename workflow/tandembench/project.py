@@ -11,7 +11,7 @@ from tandembench.agents import read_data, render_steps
 from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
-from tandembench.study.check import Name, check_value
+from tandembench.study.check import Session, check_value
 from tandembench.study.code import code_digest
 from tandembench.study.expand import Prompts, Study, read_study
 from tandembench.study.hypotheses import Hypothesis, read_hypotheses
@@ -67,7 +67,7 @@ def open_plan(
     ``repetitions`` counts in place of the study's own number. TandemError, one line, for anything
     that cannot be measured as it is written.
     """
-    check_value(Name, session, "session")
+    check_value(Session, session, "session")
     rendered = cache(partial(_rendered, root))  # of this call only: files may change between two
     study = load_study(study_file, root, rendered)
     if repetitions is not None:

@@ -8,9 +8,10 @@ def only_faults(snakemake: logging.Logger) -> None:
 
     By itself --quiet all empties both, so that not even a locked folder would be explained.
     """
+    files = [handler for handler in snakemake.handlers if isinstance(handler, logging.FileHandler)]
     for handler in snakemake.handlers:
         if handler.name == "DefaultStreamHandler":
-            faults = _Faults()
+            faults = _Faults(files[0].baseFilename if files else "")
             handler.filters[:] = [faults.shows]
             handler.setFormatter(faults)
         elif handler.name == "DefaultLogFileHandler":
@@ -26,6 +27,10 @@ class _Faults(logging.Formatter):
 
     step_failed = False
 
+    def __init__(self, log: str) -> None:
+        super().__init__()
+        self._log = log
+
     def shows(self, record: logging.LogRecord) -> bool:
         """Whether ``record`` is shown: that the workflow fails with a step is no news."""
         if _is_of_a_job(record):
@@ -37,7 +42,12 @@ class _Faults(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text that is shown of ``record``."""
         if not _is_of_a_job(record):
-            return record.getMessage()
+            text = record.getMessage().strip()
+            if "Traceback (" not in text:
+                return text
+            # What it did not foresee: a folder that is a file, or a disk that is full.
+            last = text.splitlines()[-1]
+            return f"tandembench: snakemake: {last}; mend that and run it again; log: {self._log}"
         rule, logs = getattr(record, "rule_name", "a step"), getattr(record, "log", None)
         where = f"; its log: {', '.join(map(str, logs))}" if logs else ""
         return f"tandembench: {rule} failed{where}"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
-from tandembench.files import read_text, write_text
+from tandembench.files import read_text, way_out, write_text
 from tandembench.study.spec import RunSpec
 
 _INVOCATIONS = "invocations.ndjson"
 _MADE_BY = "run snakemake, which writes it"
+_MAX_BYTES = 1 << 28  # a RunSpec holds every prompt, a manifest the names of all run files
 # What a study's results hold under names with digests, which a changed study no longer uses.
 _KEPT = ("runs/*/*.parquet", "specs/*.json", "phases/*", "manifest.*.json", "dataset.*.made")
 
@@ -36,17 +37,19 @@ def write_texts(texts: Mapping[str, str]) -> None:
 def read_spec(path: Path) -> RunSpec:
     """The RunSpec at ``path``; TandemError if it is not there or (exit 3) is none."""
     try:
-        return RunSpec.from_json(read_text(path, _MADE_BY))
-    except (ValueError, KeyError, TypeError):
+        return RunSpec.from_json(read_text(path, _MADE_BY, _MAX_BYTES))
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _corrupt("no RunSpec", path) from None
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest at ``path``; TandemError if it is not there or (exit 3) is none."""
     try:
-        content: dict[str, Any] = json.loads(read_text(path, _MADE_BY))
-    except ValueError as error:
+        content: dict[str, Any] = json.loads(read_text(path, _MADE_BY, _MAX_BYTES))
+    except (ValueError, RecursionError) as error:
         raise _corrupt(f"no manifest ({error})", path) from None
+    if not isinstance(content, dict):
+        raise _corrupt("no manifest", path)
     return content
 
 
@@ -59,15 +62,21 @@ def note(
 ) -> None:
     """Append a line to the study's list of invocations; a killed one has a start and no end.
 
-    ``hypotheses`` are their digests by id, as they stand at the start.
+    ``hypotheses`` are their digests by id, as they stand at the start. TandemError (exit 4) if it
+    cannot be written.
     """
     line = {"invocation": invocation, "session": session, "event": event}
     line["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     stand = {} if hypotheses is None else {"hypotheses": dict(hypotheses)}
     path = Path(results, _INVOCATIONS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**line, **stand}, sort_keys=True) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**line, **stand}, sort_keys=True) + "\n")
+    except OSError as error:
+        what = f"cannot be written ({error.strerror}), so that this {event} is not noted"
+        fix = f"{way_out(error)}; measuring goes on"
+        raise TandemError(what, where=str(path), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
 
 
 def declarations(results: Path) -> dict[str, dict[str, str]]:
@@ -77,12 +86,13 @@ def declarations(results: Path) -> dict[str, dict[str, str]]:
     """
     path = results / _INVOCATIONS
     by_invocation: dict[str, dict[str, str]] = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else ()
+    for text in lines:
         try:
             line = json.loads(text)
             digests = {str(key): str(value) for key, value in line["hypotheses"].items()}
             by_invocation.setdefault(str(line["invocation"]), digests)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # an end, an older line, or one that a kill cut off
     return by_invocation
 
@@ -119,7 +129,7 @@ def remove(files: Iterable[Path]) -> Iterator[Path]:
         try:
             file.unlink()
         except OSError as error:
-            what, fix = f"cannot be removed ({error.strerror})", "make its folder writable"
+            what, fix = f"cannot be removed ({error.strerror})", way_out(error)
             raise TandemError(what, where=str(file), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
         yield file
 

@@ -13,6 +13,7 @@ from typing import IO
 
 import psutil
 
+from tandembench.files import way_out
 from tandembench.measure.execution import Execution
 
 
@@ -45,7 +46,7 @@ class _Log(io.TextIOWrapper):
 
 
 def _unwritten(path: Path | str, error: OSError) -> str:
-    fix = "measuring goes on without it (free some space, or delete what is in its place)"
+    fix = f"{way_out(error)}; measuring goes on"
     return f"tandembench: {path}: cannot be written ({error.strerror}); {fix}"
 
 

@@ -50,6 +50,14 @@ def different(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
+def _no_number(name: str) -> str:
+    try:
+        float(name)
+    except ValueError:
+        return name
+    raise PydanticCustomError("number", "number")
+
+
 # A key that may be left out, which is not the same as a null.
 Maybe = Annotated[T | None, BeforeValidator(_written)]
 List = Annotated[tuple[T, ...], Strict(False)]
@@ -58,6 +66,12 @@ Different = Annotated[List[T], AfterValidator(different), Field(description=ONCE
 NAME = "small letters and digits, joined by single '_', '.' or '-', 64 characters at most"
 Name = Annotated[
     str, Field(pattern="^[a-z0-9]+([_.-][a-z0-9]+)*$", max_length=64, description=NAME)
+]
+# Snakemake's --config makes a number of what reads as one: 1.10 would be 1.1.
+Session = Annotated[
+    Name,
+    AfterValidator(_no_number),
+    Field(description=f"a word that is no number, such as s2: {NAME}"),
 ]
 
 
