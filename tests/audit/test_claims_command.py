@@ -129,7 +129,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, dataset: Path) -> None:
         ((path, "--data", dataset, dataset), "a second dataset for 'test'; name one of each"),
         ((path, "--data", "nothing"), "nothing"),
         ((claims_file(tmp_path / "mine", RIGHT.replace("dual", "duel")), "--data", dataset),
-         "claims.yaml:5: no row of test has config_id duel; did you mean 'dual'?"),
+         "claims.yaml:5: no row of test has config_id 'duel'; did you mean 'dual'?"),
     ):  # fmt: skip
         code, text, error = told("check", *arguments)
         assert (code, text, error.count("\n")) == (2, "", 1)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from tandembench.audit.expressions import (
     read_expression,
 )
 from tandembench.audit.figures import Figure, in_print, read_figure, shown
+from tandembench.audit.judge import audit
+from tandembench.audit.tables import Source
 from tandembench.errors import TandemError
 
 GOOD = """\
@@ -99,6 +102,14 @@ def test_any_text_is_an_expression_or_unreadable(text: str) -> None:
         read_expression(text)
 
 
+RUNS = pd.DataFrame({"wall_s": [1.5] * 150, "cold": [True] * 9 + [False] * 141, "phase": "core"})
+
+
+def test_the_good_file_is_good() -> None:
+    judged = audit(read(GOOD), {"runs": Source(RUNS)})
+    assert [one.verdict for one in judged] == ["reproduced", "reproduced", "unsupported"]
+
+
 # (what is written in GOOD, what in its place, line, what the error says)
 MUTATIONS = [
     ("title: A report", "titel: A report", 1, "titel: unknown key; did you mean 'title'?"),
@@ -130,7 +141,27 @@ MUTATIONS = [
     ("mean(runs.wall_s)", "'change(1, 2, 3)'", 12, "change takes two; write change(new, old)"),
     ("mean(runs.wall_s)", "'mean(runs.wall_s, by=[])'", 12, "by=[]; write a column"),
     ("phase == 'core'", "phase = 'core'", 13, "'phase=' is not known"),
-    ("phase == 'core'", "phase > 'core'", 13, "is no condition; write a condition, such as"),
+    ("phase == 'core'", "phase > 'core'", 13, "is no condition; write conditions, such as"),
+    ("phase == 'core'", "phas == 'core'", 13, "no column 'phas' in the runs of runs; did you mean"),
+    ("phase == 'core'", "phase == 'cor'", 13, "no row of runs has phase 'cor'; did you mean"),
+    ("phase == 'core'", "phase == 3", 13, "no row of runs has phase '3'; write a text, in quotes"),
+    ("mean(runs.wall_s)", "mean(runs.wal_s)", 12, "did you mean 'wall_s'?; baseline show NAME"),
+    ("mean(runs.wall_s)", "mean(runs.executions.s)", 12, "no column 's' in the executions of runs"),
+    ("mean(runs.wall_s)", "count(runs.wall_s)", 12, "count of wall_s, which is no flag; compare"),
+    ("mean(runs.wall_s)", "mean(runs.wall_s) / 0", 12, "division by 0; divide by something else"),
+    ("mean(runs.wall_s)", "mean(runs.wall_s, cold == False)", 12, "ends at its first comma; put"),
+    ('"1.5s"', '"12.5 GB"', 12, "'12.5 GB' is printed, and s is what is recomputed; name a column"),
+    ('"1.5s"', '"1.5%"', 12, "'1.5%' is printed, and s is what is recomputed; name a column"),
+    ('"9/150"', '"9 layers"', 13, "'9 layers' is printed, and a count is what is recomputed"),
+    ('"9/150"', "true", 13, "true is not allowed; expected the figure as it is printed"),
+    ("{label: b", "{lable: b", 13, "lable: unknown key; did you mean 'label'?"),
+    ("    values:\n", "    value:\n", 11, "value: unknown key; did you mean 'values'?"),
+    ("    expected: 1\n", '    expected: "1"\n', 19, "or write a number, without quotes"),
+    ("claim('one', 'a')", "claim('three')", 20, "no such value in claim 'three'; refer to a claim"),
+    ("claim('one', 'a')", "claim('two')", 20, "a value recomputed from itself; recompute it from"),
+    ("    unsupported: ", "    printed: '3'\n    unsupported: ", 21, "relation of no value"),
+    ("    needs: ", "    need: ", 26, "need: unknown key; did you mean 'needs'?"),
+    ("    kind: causal", "    kind:", 23, "not filled in yet; write one of aggregate, config_row"),
     ("claim('one', 'a')", "claim('on', 'a')", 20, "no claim 'on'; did you mean 'one'?"),
     ("claim('one', 'a')", "claim('one', 'c')", 20, "no such value in claim 'one'; write"),
     ("claim('one', 'a')", "claim('one')", 20, "write one of its labels too: a, b"),
@@ -147,7 +178,7 @@ def test_a_fault_is_one_line_with_its_place_and_the_fix(
     assert good in GOOD
     text = GOOD.replace(good, bad, 1)
     with pytest.raises(TandemError) as error:
-        read(text)
+        audit(read(text), {"runs": Source(RUNS)})
     said = str(error.value)
     assert said.startswith(f"claims.yaml:{line}: ")
     assert wanted in said

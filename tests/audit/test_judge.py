@@ -314,7 +314,7 @@ def test_what_the_data_lacks_is_unsupported_and_what_is_not_given_not_checkable(
         ("mean(runs.speedup_true)", "unsupported", "no speedup_true in the data of runs"),
         ("mean(runs.slowdown_max)", "unsupported", "runs has no column slowdown_max"),
         ("sd(runs.wall_s, config_id == 'c')", "unsupported", "1 values are too few"),
-        ("1 / (1 - 1)", "unsupported", "division by nothing"),
+        ("2 / (rows(runs) - rows(runs))", "unsupported", "division by nothing"),
         ("mean(others.wall_s)", "not_checkable", "needs the runs of others"),
         ("mean(others.printed.m)", "not_checkable", "needs the published table of others"),
     ):
@@ -350,8 +350,8 @@ def test_every_value_has_its_verdict_and_the_claim_the_worst() -> None:
         (value("1", "mean(runs.printed.n)"), "no metric 'n' is printed in runs; known: m"),
         # A condition that no row meets is a slip, not a finding.
         (value("1", "rows(runs, scenario == 'homo')"),
-         "no row of runs has scenario homo; known: chimera_hetero, chimera_homo"),
-        (value("0", "count(runs.wall_s > 1, num_gpu == 70)"), "num_gpu 70; known: 60, 80"),
+         "no row of runs has scenario 'homo'; known: chimera_hetero, chimera_homo"),
+        (value("0", "count(runs.wall_s > 1, num_gpu == 70)"), "num_gpu '70'; known: 60, 80"),
         (value("1", "mean(runs.wall_s, config_id == 'c', num_gpu == 60)"),
          "no row of runs also meets the condition on num_gpu; known: "),
         # A print in another unit than the column's.
@@ -364,7 +364,8 @@ def test_every_value_has_its_verdict_and_the_claim_the_worst() -> None:
         (value("1/5", "mean(runs.wall_s)"), "'1/5' is a part of a whole; recompute it by count"),
         (expected("best", MEAN), "a number is no 'best'; highest, lowest and only give a name"),
         (value("1", "1 + highest(runs.wall_s, by=phase)"), "+ of a name"),
-        ('{expected: 1, is: "claim(\'one\')"}', "claim 'one' prints no figure there"),
+        ('{expected: 1, label: a, is: "3"}, {expected: 1, is: "claim(\'one\', \'a\')"}',
+         "claim 'one' prints no figure there"),
     ],
 )  # fmt: skip
 def test_a_recomputation_that_cannot_be_is_one_line(one: str, wanted: str) -> None:

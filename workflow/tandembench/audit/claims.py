@@ -153,6 +153,9 @@ def _check_filled(text: str, where: str) -> None:
     if empty:
         first = min(empty, key=lambda path: lines[path])
         fix = f"write {_EMPTY.get(first[-1], 'what it is')}"
+        if first[0] == "claims" and not str(first[-1]).isidentifier():
+            fix = 'put what has commas in quotes, such as is: "mean(data.wall_s, cold == False)"'
+            raise fault_at(first[:-1], "a value ends at its first comma", fix, lines, where)
         if first[0] == "claims":
             n = len({path[1] for path in empty if path[0] == "claims"})
             fix += f", or delete the claim ({n} are not filled in)"
@@ -203,6 +206,9 @@ class _Reader:
         if ways != 1 or (said.needs is None) is not (said.unsupported is None):
             fix = "give values, or one value's is, or unsupported with what it needs"
             self.fail(place, "no way, or two, to judge it", fix)
+        if said.how is None and {said.printed, said.expected, said.relation} != {None}:
+            fix = "write is beside it, or have it in a value"
+            self.fail(place, "printed, expected or relation of no value", fix)
         values = (
             self.value(value, (*place, "values", n) if said.values else place)
             for n, value in enumerate(said.listed)
@@ -220,14 +226,15 @@ class _Reader:
         expected = float(keys.expected) if isinstance(keys.expected, int) else keys.expected
         relation = keys.relation or (figure.relation if figure else "equal")
         if relation != "equal" and isinstance(expected, str):
-            self.fail((*place, "relation"), "a name is equal or not", "leave the relation out")
+            fix = "leave the relation out, or write a number, without quotes, for expected"
+            self.fail((*place, "relation"), "a name is equal or not", fix)
         where = f"{self.where}:{self.lines[*place, 'is']}"
         how = str(keys.how)
-        expression = self.expression(how, (*place, "is"))
+        expression = self.expression(how, (*place, "is"), keys.label)
         return Value(keys.label, figure, expected, relation, expression, how, where)
 
-    def expression(self, text: str, place: Place) -> Expression:
-        """How a value is recomputed, from data and claims that there are."""
+    def expression(self, text: str, place: Place, label: str) -> Expression:
+        """How the value of that label is recomputed, from data and claims that there are."""
         try:
             result = read_expression(text)
         except Unreadable as error:
@@ -243,8 +250,13 @@ class _Reader:
                 if labels is None:
                     self.fail(place, f"no claim '{one.claim}'", near(one.claim, self.labels))
                 if one.label not in labels and (one.label is not None or len(labels) != 1):
-                    fix = f"write one of its labels too: {', '.join(labels) or 'it has none'}"
+                    fix = f"write one of its labels too: {', '.join(labels)}"
+                    fix = fix if labels else "refer to a claim that prints a figure"
                     self.fail(place, f"no such value in claim '{one.claim}'", fix)
+                said = self.keys.claims[int(place[1])]
+                if (said.id, label) == (one.claim, labels[0] if one.label is None else one.label):
+                    fix = "recompute it from other values or from data"
+                    self.fail(place, "a value recomputed from itself", fix)
         return result
 
     def columns(self, wanted: Statistic, place: Place) -> None:
@@ -255,6 +267,10 @@ class _Reader:
                 what = f"no column '{name}' in the {wanted.table} of {wanted.source}"
                 fix = f"{near(name, units)}; baseline show NAME --columns lists them"
                 self.fail(place, what, fix)
+        is_flag = wanted.holds is not None or units.get(wanted.column) == "flag"
+        if wanted.name in ("count", "share") and not is_flag:
+            fix = f"compare it, such as {wanted.name}(data.{wanted.column} > 3), or take a flag"
+            self.fail(place, f"{wanted.name} of {wanted.column}, which is no flag", fix)
 
     def fail(self, place: Place, what: str, fix: str) -> NoReturn:
         """Raise the one line that names the place."""

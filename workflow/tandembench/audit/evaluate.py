@@ -176,7 +176,9 @@ def _operate(name: str, operands: Sequence[Found]) -> Found:
         raise Unreadable(f"{name} of a name", "highest, lowest and only stand alone")
     lows, highs = [one.low for one in operands], [one.high for one in operands]
     if name in ("/", "change") and lows[1] <= 0 <= highs[1]:
-        raise Undecided(f"division by nothing: {', '.join(operands[1].rests) or '0'}")
+        if not operands[1].rests:
+            raise Unreadable("division by 0", "divide by something else")
+        raise Undecided(f"division by nothing: {', '.join(operands[1].rests)}")
     rests = dict.fromkeys(rest for one in operands for rest in one.rests)
     counted = [one.of for one in operands]
     of = sum(filter(None, counted)) if name == "+" and None not in counted else None

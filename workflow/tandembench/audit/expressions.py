@@ -181,7 +181,7 @@ def _condition(node: ast.expr) -> Condition:
             is_one = len(known) == 1 and not isinstance(known[0], str | bool)
             if known and len(known) == len(several) and (sign in ("==", "!=") or is_one):
                 return Condition(column, sign, known)
-    fix = "write a condition, such as phase == 'core', num_ctx in [512, 1024] or wall_s > 3"
+    fix = "write conditions, such as phase == 'core', num_ctx in [512, 1024], wall_s > 3"
     raise Unreadable(f"'{ast.unparse(node)[:60]}' is no condition", fix)
 
 

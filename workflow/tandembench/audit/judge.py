@@ -186,7 +186,10 @@ def _in_unit(figure: Figure, result: Found) -> Span:
     if figure.of is not None and result.of is None:
         raise Unreadable(f"'{figure.text}' is a part of a whole", "recompute it by count(...)")
     fits = unit in (None, printed) or (printed is None and not counted)
-    if not fits and not (counted and unit in ("", "count", figure.suffix)):
-        what = f"'{figure.text}' is printed, and {unit or 'a plain number'} is what is recomputed"
+    # A count is of neither tokens nor layers, which are units of columns.
+    of_count = unit in ("", "count") and figure.suffix not in ("tokens", "layers")
+    if not fits and not (counted and (of_count or unit == figure.suffix)):
+        gives = {"1": "a ratio", "count": "a count", "": "a plain number"}.get(unit, unit)
+        what = f"'{figure.text}' is printed, and {gives} is what is recomputed"
         raise Unreadable(what, "name a column of the printed unit, or print it in the column's")
     return result.low, result.high

@@ -86,8 +86,12 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
             raise Undecided(f"no {condition.column} in the data of {wanted.source}")
         for one in condition.values if condition.test in ("==", "!=") else ():
             if not isinstance(one, bool) and not (column == one).any():
-                what = f"no row of {wanted.source} has {condition.column} {name_of(one)}"
-                raise NoRows(what, near(str(one), _known(column)))
+                what = f"no row of {wanted.source} has {condition.column} {name_of(one)!r}"
+                is_text = isinstance(one, str)
+                if is_text is pd.api.types.is_numeric_dtype(column):
+                    fix = f"write {'a number, without' if is_text else 'a text, in'} quotes"
+                    raise Unreadable(what, fix)
+                raise NoRows(what, near(one if is_text else "", _known(column)))
         known, chosen = chosen[condition.column], chosen[_meets(chosen, condition)]
         if chosen.empty and wanted.name not in ("rows", "count"):
             what = f"no row of {wanted.source} also meets the condition on {condition.column}"
