@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +12,11 @@ from markdown_it import MarkdownIt
 from raw_blocks import block, rounds, write_dataset
 
 from tandembench.audit.check import check_claims
+from tandembench.audit.claims import KINDS
+from tandembench.audit.expressions import STATISTICS
+from tandembench.audit.figures import read_figure
+from tandembench.audit.judge import VERDICTS
+from tandembench.audit.rounding import Relation
 from tandembench.audit.tables import run_tables
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
@@ -165,14 +170,14 @@ def test_a_draft_lists_numbers_and_places_and_loads_once_it_is_filled(tmp_path: 
     ]
     assert '"3.1": "lines 6 to 8"' in text
     for empty, line, filled in (
-        ("ours:", 5, "ours: a set"),
-        ("kind:", 12, "kind: arithmetic"),
-        ("paraphrase:", 13, "paraphrase: a thing"),
-        ("is: ", 15, "is: 1"),
+        ('ours: ""', 5, "ours: a set"),
+        ("kind:$", 12, "kind: arithmetic"),
+        ('paraphrase: ""', 13, "paraphrase: a thing"),
+        ('is: ""', 15, "is: 1"),
     ):
         code, _, error = told("check", draft)
         assert (code, error.count("\n"), f"claims.yaml:{line}: " in error) == (2, 1, True)
-        text = re.sub(rf"{empty}(?= #|}}|$)", filled, text, flags=re.MULTILINE)
+        text = re.sub(empty, filled, text, flags=re.MULTILINE)
         draft.write_text(text, encoding="utf-8")
     assert sum(as_json(draft)["counts"]["all"].values()) == 3
     assert told("new", report, "--output", draft)[0] == 2, "it would be overwritten"
@@ -201,8 +206,34 @@ def test_the_columns_of_a_baseline_are_what_claims_can_name(
         assert name in there or row["values"] == 0
         assert row["values"] in (None, 0) or there[name].notna().any()
     assert {name for table, name in runs if table == "runs"} >= {"wall_s", "num_gpu", "load_min_s"}
+    assert runs["runs", "config_id"]["levels"] == ["dual", "serial"]
     printed = listed("tr113")["printed", "efficiency_estimate"]
     assert (printed["unit"], printed["values"] > 50) == ("1", True)
+
+
+def test_the_manual_holds_what_it_says(tmp_path: Path, repository: Path) -> None:
+    """Its five claims can be checked as they stand, and it names what there is."""
+    manual = (repository / "resources/claims/README.md").read_text(encoding="utf-8")
+    path = tmp_path / "five.yaml"
+    path.write_text(re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)[0], encoding="utf-8")
+    contexts = [
+        block(f"c{n}", [seconds] * 2, topology=topology, options_asked=f'{{"num_ctx": {n}}}')
+        for n, seconds, topology in ((512, 1.2, "dual"), (1024, 1.0, "dual"), (2048, 3, "single"))
+    ]
+    runs = write_dataset(tmp_path / "ours", rounds(8, *contexts), study="ours-runs")
+    verdicts = {one["id"]: one["verdicts"] for one in as_json(path, "--data", runs)["claims"]}
+    assert verdicts == {
+        "mean-speedup": ["contradicted"] * 2,
+        "best-context": ["not_distinguishable"],
+        "two-are-faster": ["reproduced"],
+        "half": ["reproduced"],
+        "latency": [],
+    }
+    words = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", manual, flags=re.DOTALL)))
+    assert words >= {*STATISTICS, *KINDS, *VERDICTS, *get_args(Relation)} - {"rows"}
+    (printed,) = re.findall(r"^- `printed`: (.*?) A whole", manual, re.MULTILINE)
+    for figure in re.findall(r"`([^`]+)`", printed):
+        assert read_figure(figure), figure
 
 
 def test_texts_of_the_file_are_data(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def read_claims(text: str, where: str) -> Claims:
 def _check_filled(text: str, where: str) -> None:
     """TandemError at the first thing that a draft leaves empty, with how many claims do so."""
     values, lines = parse(text, where)
-    empty = list(_empty(values))
+    empty = [path for path in _empty(values) if path[-1] != "label"]
     if empty:
         first = min(empty, key=lambda path: lines[path])
         fix = f"write {_EMPTY.get(first[-1], 'what it is')}"
@@ -163,8 +163,8 @@ def _check_filled(text: str, where: str) -> None:
 
 
 def _empty(value: object, path: Place = ()) -> Iterator[Place]:
-    """The paths of all that has no value."""
-    if value is None:
+    """The paths of all that has no value, or an empty one."""
+    if value is None or value == "":
         yield path
     entries = value.items() if isinstance(value, dict) else ()
     for key, one in enumerate(value) if isinstance(value, list) else entries:

@@ -12,7 +12,7 @@ _HEAD = """\
 # resources/claims/README.md says what to write; baseline show NAME --columns lists the columns.
 title: {title}
 data:
-  ours: # what it is, in quotes; 'ours' may have another name, and others may follow it
+  ours: "" # what it is; 'ours' may have another name, and others may follow it
 sections:
 {sections}
 claims:
@@ -50,11 +50,12 @@ def _quoted(text: str) -> str:
 
 
 def _claim(number: int, section: str, printed: list[str]) -> str:
-    lines = [f"- id: line-{number}", f"  section: {_quoted(section)}", "  kind:", "  paraphrase:"]
+    lines = [f"- id: line-{number}", f"  section: {_quoted(section)}", "  kind:"]
+    lines.append('  paraphrase: ""')
     if len(printed) == 1:
-        lines += [f"  printed: {_quoted(printed[0])}", "  is:"]
+        lines += [f"  printed: {_quoted(printed[0])}", '  is: ""']
     else:
         values = enumerate(map(_quoted, printed), 1)
         lines += ["  values:"]
-        lines += [f'    - {{label: "{n}", printed: {one}, is: }}' for n, one in values]
+        lines += [f'    - {{label: "{n}", printed: {one}, is: ""}}' for n, one in values]
     return "\n".join(f"  {line}" for line in lines)

@@ -49,7 +49,8 @@ class Figure:
     """What a text prints: all values from ``low`` to ``high`` (equal, unless it is a range).
 
     In the unit of the columns: ``scale`` times the printed number. ``unit`` is one unit of the
-    last printed digit, 0 for what was counted; ``of`` is the whole of a printed share.
+    last printed digit, 0 for what was counted; ``of`` is the whole of a printed share. ``in_words``
+    says that words amount to it: it is in the columns' unit.
     """
 
     text: str
@@ -60,6 +61,7 @@ class Figure:
     suffix: str = ""
     relation: Relation = "equal"
     of: int | None = None
+    in_words: bool = False
 
     @property
     def measured_in(self) -> str | None:

@@ -119,7 +119,7 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
     if isinstance(value.expected, str):
         raise Unreadable(f"a number is no '{value.text}'", "highest, lowest and only give a name")
     words = float(value.expected or 0.0)
-    figure = value.figure or Figure(value.text, words, words, 0.0, 1.0)
+    figure = value.figure or Figure(value.text, words, words, 0.0, in_words=True)
     ends = _in_unit(figure, result)
     middle = sum(ends) / 2
     number: float | str = float(f"{middle:.8g}")
@@ -185,11 +185,14 @@ def _in_unit(figure: Figure, result: Found) -> Span:
         return float(round(result.low * result.of)), float(round(result.high * result.of))
     if figure.of is not None and result.of is None:
         raise Unreadable(f"'{figure.text}' is a part of a whole", "recompute it by count(...)")
-    fits = unit in (None, printed) or (printed is None and not counted)
+    # Seconds and bytes are printed in many units, a print without one says nothing.
+    bare = not figure.suffix and unit in ("s", "bytes") and not figure.in_words
+    fits = unit in (None, printed) or (printed is None and not counted and not bare)
     # A count is of neither tokens nor layers, which are units of columns.
     of_count = unit in ("", "count") and figure.suffix not in ("tokens", "layers")
     if not fits and not (counted and (of_count or unit == figure.suffix)):
         gives = {"1": "a ratio", "count": "a count", "": "a plain number"}.get(unit, unit)
         what = f"'{figure.text}' is printed, and {gives} is what is recomputed"
-        raise Unreadable(what, "name a column of the printed unit, or print it in the column's")
+        fix = f"add the unit that its table's head has, such as {figure.text} ms"
+        raise Unreadable(what, fix if bare else "name a column of the printed unit")
     return result.low, result.high

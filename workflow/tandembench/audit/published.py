@@ -80,7 +80,7 @@ def checks(printed: Sequence[Cell], runs: pd.DataFrame, executions: pd.DataFrame
         if cell["value"] is None or how is None:
             continue
         unit, where = 2 * (cell["resolution"] or 0.0), f"{cell['report']} {cell['section']}"
-        figure = Figure(cell["printed"], cell["value"], cell["value"], unit, 1.0)
+        figure = Figure(cell["printed"], cell["value"], cell["value"], unit, in_words=True)
         computed, agrees = None, False
         with suppress(NoRows):
             value = Value("", figure, None, "equal", read_expression(how), how, where)

@@ -18,13 +18,17 @@ _PREFIXES = {"runs": "data.", "executions": "data.executions.", "printed": "data
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A column and its ``unit``, else its kind; ``values`` it has here, None if computed."""
+    """A column and its ``unit``, else its kind; ``values`` it has here, None if computed.
+
+    ``levels`` are the texts that it holds.
+    """
 
     table: str
     name: str
     unit: str
     description: str
     values: int | None
+    levels: tuple[str, ...] = ()
 
 
 def named(folder: Path) -> list[Named]:
@@ -41,10 +45,12 @@ def named(folder: Path) -> list[Named]:
         ]
     opened, result = open_dataset(folder), []
     for table, (stored, computed) in CLAIMED.items():
-        counts = load_table(opened, table).count()
+        frame = load_table(opened, table)
         for one in (*stored, *computed):
-            values = int(counts.get(one.name, 0)) if one in stored else None
-            result.append(Named(table, one.name, one.unit or one.kind, one.description, values))
+            cells = frame[one.name].dropna() if one.name in frame else ()
+            levels = tuple(dict.fromkeys(cells)) if one.kind == "text" else ()
+            unit, values = one.unit or one.kind, len(cells) if one in stored else None
+            result.append(Named(table, one.name, unit, one.description, values, levels))
     return result
 
 
@@ -60,7 +66,11 @@ def as_text(columns: Sequence[Named]) -> str:
         empty = [one.name for one in columns if one.table == table and one.values == 0]
         width = max(len(one.name) for one in shown)
         lines += ["", f"{_PREFIXES[table]}NAME of {table}"]
-        lines += [f"  {one.name:{width}} {one.unit:9} {one.description}" for one in shown]
+        for one in shown:
+            lines.append(f"  {one.name:{width}} {one.unit:9} {one.description}")
+            if one.levels:
+                more = f" and {len(one.levels) - 8} more" * (len(one.levels) > 8)
+                lines.append(f"  {'':{width}} {'':9} here: {', '.join(one.levels[:8])}{more}")
         if empty:
             lines.append(f"  without any value here: {', '.join(empty)}")
         if table == "printed":
