@@ -191,7 +191,7 @@ def _in_unit(figure: Figure, result: Found) -> Span:
     # A count is of neither tokens nor layers, which are units of columns.
     of_count = unit in ("", "count") and figure.suffix not in ("tokens", "layers")
     if not fits and not (counted and (of_count or unit == figure.suffix)):
-        gives = {"1": "a ratio", "count": "a count", "": "a plain number"}.get(unit, unit)
+        gives = {"1": "a ratio", "count": "a count", "": "a plain number"}.get(unit or "", unit)
         what = f"'{figure.text}' is printed, and {gives} is what is recomputed"
         fix = f"add the unit that its table's head has, such as {figure.text} ms"
         raise Unreadable(what, fix if bare else "name a column of the printed unit")

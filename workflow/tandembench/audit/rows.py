@@ -91,7 +91,7 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
                 if is_text is pd.api.types.is_numeric_dtype(column):
                     fix = f"write {'a number, without' if is_text else 'a text, in'} quotes"
                     raise Unreadable(what, fix)
-                raise NoRows(what, near(one if is_text else "", _known(column)))
+                raise NoRows(what, near(str(one) * is_text, _known(column)))
         known, chosen = chosen[condition.column], chosen[_meets(chosen, condition)]
         if chosen.empty and wanted.name not in ("rows", "count"):
             what = f"no row of {wanted.source} also meets the condition on {condition.column}"

@@ -47,8 +47,8 @@ def named(folder: Path) -> list[Named]:
     for table, (stored, computed) in CLAIMED.items():
         frame = load_table(opened, table)
         for one in (*stored, *computed):
-            cells = frame[one.name].dropna() if one.name in frame else ()
-            levels = tuple(dict.fromkeys(cells)) if one.kind == "text" else ()
+            cells = list(frame[one.name].dropna()) if one.name in frame else []
+            levels = tuple(dict.fromkeys(map(str, cells))) if one.kind == "text" else ()
             unit, values = one.unit or one.kind, len(cells) if one in stored else None
             result.append(Named(table, one.name, unit, one.description, values, levels))
     return result
