@@ -47,9 +47,9 @@ def named(folder: Path) -> list[Named]:
     for table, (stored, computed) in CLAIMED.items():
         frame = load_table(opened, table)
         for one in (*stored, *computed):
-            cells = list(frame[one.name].dropna()) if one.name in frame else []
-            levels = tuple(dict.fromkeys(map(str, cells))) if one.kind == "text" else ()
-            unit, values = one.unit or one.kind, len(cells) if one in stored else None
+            present = list(frame[one.name].dropna()) if one.name in frame else []
+            levels = tuple(dict.fromkeys(map(str, present))) if one.kind == "text" else ()
+            unit, values = one.unit or one.kind, len(present) if one in stored else None
             result.append(Named(table, one.name, unit, one.description, values, levels))
     return result
 
