@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -135,6 +137,72 @@ def test_what_the_file_does_not_tell_is_counted_constant_or_null(tmp_path: Path)
     assert {start.isoformat() for start in runs["started_at"]} == {"2026-03-01T09:00:00+00:00"}
 
 
+def test_configs_are_different_unless_the_file_says_that_they_are_equal(tmp_path: Path) -> None:
+    text = WIDE[0].replace("fast,2", "slow,2")
+    runs = imported(tmp_path, text, WIDE[1]).runs
+    assert runs["content"].isna().all()
+    assert runs["workload"].nunique() == 1
+    by = WIDE[1].replace("  wall:", "  same_as: one\n  runner: {column: config}\n  wall:")
+    runs = imported(tmp_path, text, by).runs
+    assert runs["content"].nunique(dropna=False) == 1
+    assert runs["runner"].to_list() == ["fast", "slow"]
+
+
+def test_a_single_agent_needs_neither_scenario_nor_topology(tmp_path: Path) -> None:
+    short = SHORT.replace("  scenario: chimera_homo\n  topology: dual\n", "")
+    runs = imported(tmp_path, TEXT, short).runs
+    assert set(runs["topology"]) == {"single"}
+    assert set(runs["scenario"]) == {"chimera_homo"}
+    for options, scenario in (("{}", "baseline_vs_chimera"), ("{top_k: 9}", "chimera_hetero")):
+        by = WIDE[1].replace("  scenario: chimera_homo\n", "")
+        by = by.replace('every_agent: {model: "gemma3:latest", options: {num_ctx: 2048}}\n', "")
+        for name, asked in (("collector", options), ("insight", "{num_ctx: 512}")):
+            by = by.replace(f"{name}: {{", f"{name}: {{model: m, options: {asked}, ")
+        assert set(imported(tmp_path, WIDE[0], by).runs["scenario"]) == {scenario}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "unit", "fault"),
+    [
+        # ms called s: by the rates, or where the model is fast, by the time to the next run
+        ("398", "s", "0.061 tokens/s"),
+        ("9800", "s", "12 s after"),
+        ("398", "us", "398 tokens"),
+        ("398", "ns", "398 tokens"),
+    ],
+)
+def test_what_no_machine_does_is_refused(
+    tmp_path: Path, tokens: str, unit: str, fault: str
+) -> None:
+    text = re.sub(",(398|402),", f",{tokens},", WIDE[0])
+    line = refusal(tmp_path, text, WIDE[1].replace("unit: ms", f"unit: {unit}"))
+    assert fault in line
+    assert "units" in line
+
+
+def test_300_000_rows_would_take_less_than_a_gigabyte(tmp_path: Path) -> None:
+    """By what 15,000 rows take over a few: a process's own peak."""
+    row = "fast,{},2026-03-01T10:{:02}:{:02}Z,8432.1,7991.25,398,8431.9,610,desk-7\n"
+    for name, n in (("few", 10), ("many", 15_000)):
+        lines = (row.format(i, i // 60 % 60, i % 60) for i in range(1, n + 1))
+        text = WIDE[0].splitlines()[0] + "\n" + "".join(lines)
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "by.yaml").write_text(WIDE[1], encoding="utf-8")
+    code = """if True:
+        import resource
+        from pathlib import Path
+        from tandembench.dataset.baseline import import_runs
+        for name in ("few", "many"):
+            import_runs("csv", Path(name + ".csv"), name, None, Path("b"), Path("by.yaml"))
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    few_kib, many_kib = map(int, done.stdout.split())
+    assert (many_kib - few_kib) / 15_000 * 300_000 + few_kib < 1e9 / 1024
+
+
 NUMBERS = st.from_regex(
     r"[0-9]{1,7}(\.[0-9]{0,25})?([eE][+-]?[0-3])?", fullmatch=True, alphabet="0123456789.eE+-"
 )
@@ -162,8 +230,22 @@ def test_no_digit_is_lost_on_the_way_to_seconds(number: str, unit: str) -> None:
             WIDE[1].replace("started}", "started, zone: '+00:00'}"),
         ),
         (WIDE[0].replace("8432.1", "8.4321e3").replace("398", "398.0"), WIDE[1]),
+        ("\ufeffsep=,\r\n" + WIDE[0].replace("\n", ",,\r\n"), WIDE[1]),
+        (
+            WIDE[0]
+            .replace(",398,", ",,398,")
+            .replace(",402,", ",,402,")
+            .replace(",a_tokens", ",,a_tokens"),
+            WIDE[1],
+        ),
+        (WIDE[0].replace("8432.1", '"8,432.1"'), WIDE[1] + 'thousands: ","\n'),
+        (
+            WIDE[0].replace(",", ";").replace(".", ",").replace("8432,1", "8\u202f432,1"),
+            WIDE[1] + 'separator: ";"\ndecimal: ","\nthousands: space\n',
+        ),
     ],
-    ids=["BOM", "CRLF", "semicolons", "tabs", "blanks", "quotes", "zone", "exponent"],
+    ids=["BOM", "CRLF", "semicolons", "tabs", "blanks", "quotes", "zone", "exponent"]
+    + ["sep", "nameless", "thousands", "French"],
 )
 def test_how_it_is_written_makes_no_difference(tmp_path: Path, text: str, mapping: str) -> None:
     one, other = imported(tmp_path, text, mapping), imported(tmp_path, *WIDE)
@@ -179,6 +261,10 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "another separator": (WIDE[0].replace(",", ";"), ":1: no column 'a_ms'; check the separator"),
     "a column twice": (WIDE[0].replace("host", "rep"), ":1: column 'rep'"),
     "ragged": (WIDE[0].replace(",desk-7", "", 1), ":2: 8 cells"),
+    "sep= of another": ("sep=;\n" + WIDE[0], ":1: sep=;"),
+    "a stray cell": (WIDE[0].replace("desk-7", "desk-7,x", 1), ":2: 'x'"),
+    "thousands": (WIDE[0].replace("8432.1", '"8,432.1"'), ":2: column 'wall_ms'"),
+    "thousands for decimals": (WIDE[0].replace("7991.25", "7.991"), ":2: 398 tokens"),
     "not UTF-8": (WIDE[0].replace("desk-7", "b\xfcro").encode("latin-1"), ":2: not UTF-8"),
     "UTF-16": (WIDE[0].encode("utf-16"), ":1: not UTF-8"),
     "an open quote": (WIDE[0] + '"x', ":4: no CSV"),
@@ -229,7 +315,7 @@ def test_a_config_is_one_config(tmp_path: Path) -> None:
     assert line.startswith("runs.csv:3: another list of agents")
     without = "".join(f"{line}\n" for line in LONG[0].splitlines()[:-1])
     more = without + "one server;1;A;9;8;0,3;7;398;1\none server;1;B;9;8;0,3;7;398;1\n"
-    assert refusal(tmp_path, more, LONG[1]).startswith("runs.csv:5: another list of agents")
+    assert refusal(tmp_path, more, LONG[1]).startswith("runs.csv:4: another list of agents")
 
 
 @pytest.mark.parametrize(
@@ -246,6 +332,8 @@ def test_a_config_is_one_config(tmp_path: Path) -> None:
         ("{column: started}", "2026-03-01", ":9: 2026-03-01 is a date"),
         ("num_ctx: 2048", "num_ctx: big", ":10: every_agent.options.num_ctx: "),
         ("rows: run", 'rows: run\ndecimal: ","', ":2: decimal: "),
+        ("rows: run", 'rows: run\nthousands: "."', ":2: thousands: "),
+        ("  topology: dual\n", "", ":2: run: key 'topology' is missing"),
         ("rows: run", "rows: [run", ":2: no valid YAML"),
         ("insight:", "../x:", ":13: agents.../x: "),
     ],
@@ -303,6 +391,14 @@ def test_the_command_says_what_came_of_it(tmp_path: Path, monkeypatch: pytest.Mo
     facts = json.loads(said("runs.csv", *by, "mine", "--format", "json"))
     assert (facts["baseline"], facts["runs"], facts["executions"]) == ("mine@1.1.0", 2, 4)
     assert facts["efficiency_estimate"]["mean"] == pytest.approx(0.979681, abs=1e-6)
+    (config,) = facts["by_config"]
+    assert (config["config_id"], config["runs"]) == ("fast", 2)
+    assert config["wall_s"]["median"] == pytest.approx(8.34125)
+    assert config["tokens_per_s"]["median"] == pytest.approx((1008 / 8.4321 + 990 / 8.2504) / 2)
+    assert "8.341 s" in text.splitlines()[-1]
+    assert not any("same moment" in note for note in facts["notes"])
+    Path("runs.csv").write_text(WIDE[0].replace("10:00:12Z", "10:00:00Z"), encoding="utf-8")
+    assert "2 of 2 runs begin at the same moment" in said("runs.csv", *by, "mine")
     for file in Path("resources/baselines/mine/1.0.0").iterdir():
         assert b"desk-7" not in file.read_bytes()
     for arguments, words in (

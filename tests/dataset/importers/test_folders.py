@@ -453,13 +453,13 @@ def test_whatever_stands_anywhere_is_one_line_or_a_dataset(tmp_path: Path) -> No
             path.write_text(changed(*place, to=junk))
             try:
                 (tree,) = read(RUST, tmp_path)
-                runs, executions, _ = tables(tree)
+                made = tables(tree)
             except TandemError as error:
                 refusals += 1
                 line = str(error)
             else:
                 line = f"{path}: read"
-                rates(runs[0], executions[0])
+                rates(made.runs[0], made.executions[0])
             assert line.startswith(f"{path}: "), (place, junk)
             assert "\n" not in line, (place, junk)
     assert 100 < refusals < len(places(metrics())) * len(JUNK)

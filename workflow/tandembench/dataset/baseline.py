@@ -8,8 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tandembench.dataset.build import write_dataset
 from tandembench.dataset.descriptor import (
@@ -23,7 +27,7 @@ from tandembench.dataset.descriptor import (
 )
 from tandembench.dataset.importers import read
 from tandembench.dataset.importers.source import Imported, as_name
-from tandembench.dataset.importers.tables import tables
+from tandembench.dataset.importers.tables import Tables, tables
 from tandembench.dataset.load import check_tables, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store, put, stored
 from tandembench.dataset.versions import ROOT, Baseline, baselines, check_name, find, next_version
@@ -114,22 +118,23 @@ def import_runs(
     check_name(name, version)
     trees = read(layout, source, mapping, cold_above_s)
     names = [name if len(trees) == 1 else as_name(f"{name}-{one.tree}") for one in trees]
-    for one, of_tree in zip(trees, names, strict=True):
+    for folder, of_tree in zip([one.tree for one in trees], names, strict=True):
         if of_tree is None or names.count(of_tree) > 1:
-            what = f"folder '{sanitise(one.tree, 80)}' makes no name of its own"
+            what = f"folder '{sanitise(folder, 80)}' makes no name of its own"
             fix = "rename it, or import it alone; nothing was imported"
             raise TandemError(what, where=str(source), fix=fix)
-    made = [
-        (_import_tree(layout, one, str(of_tree), version, root), one)
-        for one, of_tree in zip(trees, names, strict=True)
+    parts = [(tables(one), replace(one, runs=())) for one in trees]
+    trees.clear()  # their runs are larger than the tables
+    return [
+        (_publish_tables(layout, made, one, str(of_tree), version, root), one)
+        for of_tree, (made, one) in zip(names, parts, strict=True)
     ]
-    return made
 
 
-def _import_tree(
-    layout: str, imported: Imported, name: str, version: str | None, root: Root
+def _publish_tables(
+    layout: str, made: Tables, imported: Imported, name: str, version: str | None, root: Root
 ) -> Baseline:
-    runs, executions, phases = tables(imported)
+    runs = pa.concat_tables(made.runs)
     is_csv = layout == "csv"
     about = {
         "name": name,
@@ -140,17 +145,17 @@ def _import_tree(
             {"title": "a CSV file" if is_csv else f"result folders in the layout {layout}"}
         ],
         "study": {
-            "session": imported.runs[0].session,
-            "repetitions": max(run.repetition for run in imported.runs),
+            "session": runs["session"][0].as_py(),
+            "repetitions": pc.max(runs["repetition"]).as_py(),
             # Of a table nobody knows in which order it was measured.
             "order": None if is_csv else "by_config",
             "seed": None,
             "margin": 0.05,
             "reference": "serial",
-            "engine": ", ".join(sorted({run.engine for run in imported.runs})),
+            "engine": ", ".join(sorted(pc.unique(runs["engine"]).to_pylist())),
             "phases": [
                 {"name": phase, "title": f"Phase {phase}", "configs": configs}
-                for phase, configs in phases.items()
+                for phase, configs in made.phases.items()
             ],
         },
         "instrument": None,
@@ -159,7 +164,7 @@ def _import_tree(
     origin: dict[str, object] = {"machines": [], "measuring_code": [], "analysing_code": None}
 
     def build(target: Path, chosen: str) -> None:
-        parts = {"runs": runs, "executions": executions}
+        parts = {"runs": made.runs, "executions": made.executions}
         write_dataset(target, parts, {**about, "version": chosen}, origin)
 
     return publish(name, version, build, root)

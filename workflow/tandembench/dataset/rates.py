@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import stdtrit
 
 from tandembench.tables.columns import KEYS, RATES
@@ -23,12 +24,17 @@ def rates(runs: pa.Table, executions: pa.Table) -> pa.Table:
     when; second runs of twins are left out. A group that cannot tell the two rates apart has no
     row.
     """
+    names = ["mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"]
+    timed = pc.field("overlap_s").is_valid() & pc.field("answer_tokens").is_valid()
+    concurrent = executions.select([*_KEY, *names]).filter(
+        timed & (pc.field("mode") == "concurrent")
+    )
+    if not len(concurrent):
+        return as_table(RATES, [])
     of_runs = runs.select([*_KEY, "valid", "cold", "n_agents"]).to_pandas()
     once = of_runs["valid"] & ~of_runs["twin"].astype(bool)
     warm = of_runs[once & of_runs["cold"].ne(True) & of_runs["n_agents"].eq(2)]
-    names = ["mode", "scenario", "topology", "overlap_s", "alone_s", "answer_tokens", "n_steps"]
-    known = executions.select([*_KEY, *names]).to_pandas().merge(warm[_KEY], on=_KEY)
-    known = known[known["mode"] == "concurrent"].dropna(subset=["overlap_s", "answer_tokens"])
+    known = concurrent.to_pandas().merge(warm[_KEY], on=_KEY)
     table = []
     for topology, of_topology in known.groupby("topology"):
         for scenario, group in [(None, of_topology), *of_topology.groupby("scenario")]:

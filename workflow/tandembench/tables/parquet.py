@@ -56,7 +56,7 @@ def write_tables(
     if note is not None:
         text = json.dumps(note, sort_keys=True).encode()
         schema = schema.with_metadata({**schema.metadata, _NOTE_KEY: text})
-    table = pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+    table = pa.concat_tables([schema.empty_table(), *tables])
     with replacing(path) as partial:
         partial.write_bytes(_sealed(table.replace_schema_metadata(schema.metadata)))
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -15,6 +16,13 @@ from tandembench.text import sanitise
 
 _POWERS = {"s": 0, "ms": -3, "us": -6, "ns": -9}
 _NUMBER = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+_SWAPPED = str.maketrans(",.", ".,")
+# By the mark, where it stands between thousands; a space is any that is not broken at, too.
+_BETWEEN_THOUSANDS = {
+    mark: rf"(?<=\d)[{marks}](?=\d{{3}}(?!\d))"
+    for mark, marks in ((".", "."), (",", ","), ("'", "'\u2019"), ("space", " \u00a0\u202f"))
+}
+_GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?", re.ASCII)
 # Moves a decimal point, and keeps every digit that _NUMBER lets in.
 _EXACT = Context(prec=100)
 _FIX = "correct the file or its mapping"
@@ -28,6 +36,7 @@ class Line:
     number: int
     cells: Mapping[str, str]
     decimal: str
+    thousands: str | None = None
 
     def bad(self, what: str, fix: str = _FIX) -> TandemError:
         """The complaint about this line."""
@@ -40,7 +49,8 @@ class Line:
         cell = self.cells[source.column]
         if not cell:
             raise self.bad(f"column '{sanitise(source.column, 40)}' is empty")
-        return sanitise((source.values or {}).get(cell, cell), 200)
+        # Many rows name few things.
+        return sys.intern(sanitise((source.values or {}).get(cell, cell), 200))
 
     def seconds(self, source: Time | None) -> float | None:
         """A time in s, no digit lost; None if it is not in the mapping, or the cell is empty."""
@@ -97,26 +107,35 @@ class Line:
         self, source: Column, what: str, low: float, high: float, power: int = 0
     ) -> Decimal | None:
         """What the cell says times 10 ** ``power``, exactly; None if it is empty."""
-        cell = self.cells[source.column]
-        plain = cell.translate({ord(","): ".", ord("."): ","}) if self.decimal == "," else cell
+        cell = plain = self.cells[source.column]
         if not cell:
             return None
+        if self.thousands:
+            whole, mark, decimals = cell.partition(self.decimal)
+            plain = re.sub(_BETWEEN_THOUSANDS[self.thousands], "", whole) + mark + decimals
+        if self.decimal == ",":
+            plain = plain.translate(_SWAPPED)
         if not _NUMBER.fullmatch(plain):
-            raise self._wrong(source, "number")
+            fix = "write thousands: and their mark into the mapping"
+            raise self._wrong(source, "number", fix if _GROUPED.fullmatch(cell) else _FIX)
         value = Decimal(plain).scaleb(power, _EXACT)
         if not low <= value <= high:
             raise self._wrong(source, what)
         return value
 
-    def _wrong(self, source: Column, what: str) -> TandemError:
+    def _wrong(self, source: Column, what: str, fix: str = _FIX) -> TandemError:
         column, cell = sanitise(source.column, 40), sanitise(self.cells[source.column], 40)
-        return self.bad(
+        what = (
             f"column '{column}': '{cell}' is no {what}" if cell else f"column '{column}' is empty"
         )
+        return self.bad(what, fix)
 
 
-def read_lines(path: Path, mapping: CsvMapping) -> tuple[list[Line], tuple[str, ...]]:
-    """(lines, header) of the file; TandemError names the line that does not fit the first."""
+def read_lines(path: Path, mapping: CsvMapping) -> tuple[Iterator[Line], list[str]]:
+    """(lines, names of the columns that hold something) of the file.
+
+    TandemError names the line that does not fit that of the names.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,41 +144,66 @@ def read_lines(path: Path, mapping: CsvMapping) -> tuple[list[Line], tuple[str, 
     except OSError as error:
         raise unreadable(path, error) from None
     rows = _rows(path, text, "\t" if mapping.separator == "tab" else mapping.separator)
-    _, header = next(rows, (1, ()))
+    _, header = next(rows, (1, []))
     _check_header(path, header, mapping)
-    lines = []
+    return _lines(path, mapping, header, rows), [name for name in header if name]
+
+
+def _lines(
+    path: Path, mapping: CsvMapping, header: list[str], rows: Iterator[tuple[int, list[str]]]
+) -> Iterator[Line]:
+    columns = {name: header.index(name) for name in mapping.columns()}
+    nameless = [index for index, name in enumerate(header) if not name]
+    needed = 1 + max(index for index, name in enumerate(header) if name)
+    number = 0
     for number, cells in rows:
-        if len(cells) != len(header):
+        where = f"{path}:{number}"
+        if len(cells) < needed:
             what = f"{len(cells)} cells, where the first line names {len(header)} columns"
-            raise bad(f"{path}:{number}", what, _FIX)
-        lines.append(Line(path, number, dict(zip(header, cells, strict=True)), mapping.decimal))
-    if not lines:
+            raise bad(where, what, _FIX)
+        more = [cells[index] for index in nameless if index < len(cells)] + cells[len(header) :]
+        if stray := next(filter(None, more), None):
+            what = f"'{sanitise(stray, 40)}' is in a column without a name"
+            raise bad(where, what, "name the column or delete it")
+        known = {name: cells[index] for name, index in columns.items()}
+        yield Line(path, number, known, mapping.decimal, mapping.thousands)
+    if not number:
         raise bad(path, "no run in it", "name a file with rows below its columns' names")
-    return lines, header
 
 
-def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Rows that hold anything, each with the number of its last line; cells without margins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that hold anything, each with the number of its last line; cells without margins.
+
+    A first line "sep=;", which tells spreadsheets what stands between columns, is none.
+    """
+    told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text, re.IGNORECASE)
+    if told and told[1] != separator:
+        what = f"sep={sanitise(told[1])} says what stands between columns, the mapping another"
+        raise bad(f"{path}:1", what, f"write separator: '{sanitise(told[1])}' into the mapping")
+    file = io.StringIO(text, newline="")
+    file.seek(told.end() if told else 0)
+    reader = csv.reader(file, delimiter=separator, strict=True)
+    above = 1 if told else 0
     try:
         for cells in reader:
-            stripped = tuple(cell.strip() for cell in cells)
+            stripped = [cell.strip() for cell in cells]
             if any(stripped):
-                yield reader.line_num, stripped
+                yield reader.line_num + above, stripped
     except csv.Error as error:
         what = f"no CSV ({sanitise(str(error), 80)})"
-        raise bad(f"{path}:{reader.line_num}", what, _FIX) from None
+        raise bad(f"{path}:{reader.line_num + above}", what, _FIX) from None
 
 
-def _check_header(path: Path, header: tuple[str, ...], mapping: CsvMapping) -> None:
+def _check_header(path: Path, header: list[str], mapping: CsvMapping) -> None:
     if not any(header):
         raise bad(path, "nothing in it", "name a file with columns' names in its first line")
-    for name in header:
+    for name in sorted(mapping.columns()):
         if header.count(name) > 1:
-            raise bad(f"{path}:1", f"column '{sanitise(name, 40)}' is there twice", _FIX)
+            what = f"column '{sanitise(name, 40)}' is there twice"
+            raise bad(f"{path}:1", what, "rename or delete one of them")
     missing = sorted(mapping.columns() - set(header))
     if missing:
-        fix = f"columns: {sanitise(', '.join(header), 160)}"
+        fix = f"columns: {sanitise(', '.join(filter(None, header)), 160)}"
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
             fix = "check the separator in the mapping (',', ';' or tab)"
         raise bad(f"{path}:1", f"no column '{sanitise(missing[0], 40)}'", fix)

@@ -86,9 +86,11 @@ class Run(Keys):
     """Where the values of a run come from."""
 
     config: Text
-    scenario: Scenario | Words
-    topology: Topology | Words
+    same_as: Maybe[Text] = None
+    scenario: Maybe[Scenario | Words] = None
+    topology: Maybe[Topology | Words] = None
     engine: Text
+    runner: Maybe[Text] = None
     phase: Text = "all"
     session: Text = "s1"
     repetition: Maybe[Repetition] = None
@@ -103,6 +105,7 @@ class CsvMapping(Keys):
     rows: Literal["run", "execution"]
     separator: Literal[",", ";", "tab"] = ","
     decimal: Literal[".", ","] = "."
+    thousands: Maybe[Literal[".", ",", "space", "'"]] = None
     run: Run
     every_agent: Agent = Agent()
     agents: Annotated[
@@ -129,34 +132,39 @@ def read_mapping(path: Path) -> CsvMapping:
         options = every.options.model_copy(update=_given(agent.options))
         agents[name] = every.model_copy(update={**_given(agent), "options": options})
     mapping = mapping.model_copy(update={"agents": agents})
-    fault = _fault(mapping)
-    if fault:
+    for fault in _faults(mapping):
         raise fault_at(*fault, lines, where)
     return mapping
 
 
-def _fault(mapping: CsvMapping) -> tuple[tuple[str, ...], str, str] | None:
+def _faults(mapping: CsvMapping) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """What keys say together that cannot be: where in the file, what, and what to do."""
     run = mapping.run
     if mapping.separator == mapping.decimal:
-        return ("decimal",), "',' stands between columns already", "write decimal: '.'"
+        yield ("decimal",), "',' stands between columns already", "write decimal: '.'"
+    if mapping.thousands == mapping.decimal:
+        fix = "write the other mark, or leave it out"
+        yield ("thousands",), f"'{mapping.decimal}' stands before decimals already", fix
+    if run.topology is None and len(mapping.agents) > 1:
+        what = "key 'topology' is missing: it tells how several agents were served"
+        yield ("run",), what, "add topology: serial, single, single_parallel or dual"
     if mapping.rows == "run" and run.agent:
-        return ("run", "agent"), "a row is a run, with all its agents", "leave it out"
+        yield ("run", "agent"), "a row is a run, with all its agents", "leave it out"
     for key, given in (("agent", run.agent), ("repetition", run.repetition)):
         if mapping.rows == "execution" and not given:
             what = f"key '{key}' is missing: it tells which rows are one run"
-            return ("run",), what, f"add {key}: {{column: NAME}}"
+            yield ("run",), what, f"add {key}: {{column: NAME}}"
     taken: dict[str, str] = {}
     for name, agent in mapping.agents.items():
         if agent.duration is None or agent.model is None:
             key = "model" if agent.duration else "duration"
-            return ("agents", name), f"no {key}, here or in every_agent", f"add {key}"
+            yield ("agents", name), f"no {key}, here or in every_agent", f"add {key}"
+            continue
         column = agent.duration.column
         if mapping.rows == "run" and column in taken:
             what = f"duration is in the same column as that of {taken[column]}"
-            return ("agents", name), what, "name a column for each agent, or write rows: execution"
+            yield ("agents", name), what, "name a column for each agent, or write rows: execution"
         taken[column] = name
-    return None
 
 
 def _given(part: Keys) -> dict[str, object]:

@@ -1,8 +1,11 @@
 """Anyone's runs from a CSV file, by a mapping file: a row is a run, or one agent in a run."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import cast, get_args
 
 from tandembench.dataset.importers.csv_cells import Line, read_lines
@@ -13,11 +16,13 @@ from tandembench.dataset.importers.csv_mapping import (
     read_mapping,
 )
 from tandembench.dataset.importers.source import (
+    ENOUGH_TOKENS,
     MOST,
     Imported,
     SourceAgent,
     SourceRun,
     as_name,
+    bad,
     utc,
 )
 from tandembench.study.spec import Scenario, Topology
@@ -25,11 +30,17 @@ from tandembench.text import sanitise
 
 _WHOLE = ("num_gpu", "num_ctx", "top_k", "num_predict")
 # What one config has only one of, in words.
-_CONTENT = {"place": "name", **{name: name for name in ("phase", "scenario", "topology", "engine")}}
+_CONTENT = {"place": "name"}
+_CONTENT |= {
+    name: name for name in ("phase", "scenario", "topology", "engine", "runner", "same_as")
+}
 # Two clocks and rounding make a part longer than its whole, but not by more than this.
 _SLACK, _SLACK_S = 1.05, 0.05
 # Nobody waits so much longer than the agents took.
 _LONGEST_WAIT = 100
+# A mixture of experts read from a disk makes more tokens; nobody runs so many studies at once.
+_SLOWEST_TOKENS_PER_S, _MOST_AT_ONCE = 0.1, 20
+_FIX_UNITS = "check the units, decimals and thousands in the mapping"
 # (session, config, repetition)
 _Key = tuple[str, str, int]
 
@@ -38,33 +49,37 @@ def read(path: Path, mapping_file: Path) -> Imported:
     """All runs in the file at ``path``; TandemError names the line that cannot be one."""
     mapping = read_mapping(mapping_file)
     lines, header = read_lines(path, mapping)
-    parts = [
-        [(line, _run(line, mapping, key, agents)) for line in of_run]
-        for key, of_run in _by_run(lines, mapping).items()
-        if (agents := _agents(of_run, mapping))
-    ]
-    for of_run in parts:
-        _check_times(*of_run[0])
-    _check_same([one for of_run in parts for one in of_run])
-    # A run of several lines began when the first of them did.
-    runs = tuple(
-        min((run for _, run in of_run), key=lambda run: run.started_at) for of_run in parts
-    )
+    runs: list[SourceRun] = []
+    first: dict[str, tuple[int, SourceRun]] = {}
+    n = 0
+    for key, of_run in _by_run(lines, mapping):
+        n += len(of_run)
+        agents = _agents(of_run, mapping)
+        parts = [(line, _run(line, mapping, key, agents)) for line in of_run]
+        _check_times(*parts[0])
+        for line, run in parts:
+            if run.wall_s != parts[0][1].wall_s:
+                raise line.bad(f"another wall than in line {of_run[0].number}, of one run")
+            _check_same(line, run, *first.setdefault(key[1], (line.number, run)))
+        # A run of several lines began when the first of them did.
+        runs.append(min((run for _, run in parts), key=lambda run: run.started_at))
+    _check_scale(path, runs)
     skipped = {
-        f"column '{sanitise(name, 40)}' (not in the mapping)": len(lines)
+        f"column '{sanitise(name, 40)}' (not in the mapping)": n
         for name in header
         if name not in mapping.columns()
     }
-    return Imported(runs, skipped, _notes(runs, mapping))
+    return Imported(tuple(runs), skipped, _notes(runs, mapping))
 
 
-def _by_run(lines: Iterable[Line], mapping: CsvMapping) -> dict[_Key, list[Line]]:
-    """The lines of each run: one of its own, or one for each agent.
+def _by_run(lines: Iterable[Line], mapping: CsvMapping) -> Iterator[tuple[_Key, list[Line]]]:
+    """The lines of each run, as soon as it is whole: one of its own, or one for each agent.
 
     Without a column of repetitions, the lines of a config are counted.
     """
     counted: Counter[tuple[str, str]] = Counter()
-    runs: dict[_Key, list[Line]] = {}
+    whole: dict[_Key, int] = {}
+    parts: dict[_Key, list[Line]] = {}
     for line in lines:
         session, config = (
             _name(line, line.text(source)) for source in (mapping.run.session, mapping.run.config)
@@ -78,12 +93,17 @@ def _by_run(lines: Iterable[Line], mapping: CsvMapping) -> dict[_Key, list[Line]
                 fix = "correct it, or write first: 0 into the mapping"
                 raise line.bad(f"{what}; they count from {source.first}", fix)
             repetition = number - source.first + 1
-        of_run = runs.setdefault((session, config, repetition), [])
-        if of_run and mapping.rows == "run":
-            what = f"repetition {repetition} of {config} is there already, in line"
-            raise line.bad(f"{what} {of_run[0].number}")
+        key = session, config, repetition
+        if key in whole:
+            what = f"repetition {repetition} of {config} is there already, up to line {whole[key]}"
+            raise line.bad(what)
+        of_run = parts.setdefault(key, [])
         of_run.append(line)
-    return runs
+        if mapping.rows == "run" or len(of_run) == len(mapping.agents):
+            whole[key] = line.number
+            yield key, parts.pop(key)
+    # Configs may have fewer agents than the mapping knows.
+    yield from parts.items()
 
 
 def _agents(lines: Sequence[Line], mapping: CsvMapping) -> tuple[SourceAgent, ...]:
@@ -115,8 +135,9 @@ def _agent(line: Line, name: str, source: Agent) -> SourceAgent:
     options = {
         option: line.whole(of, -MOST) if option in _WHOLE else line.real(of)
         for option, of in source.options
+        if of is not None
     }
-    return SourceAgent(
+    agent = SourceAgent(
         name=name,
         model=model,
         options={option: value for option, value in options.items() if value is not None},
@@ -130,6 +151,9 @@ def _agent(line: Line, name: str, source: Agent) -> SourceAgent:
         calls=calls,
         ended_ns=None if started_ns is None else started_ns + round(duration_s * 1e9),
     )
+    if fault := agent.beyond_reason():
+        raise line.bad(fault, _FIX_UNITS)
+    return agent
 
 
 def _run(line: Line, mapping: CsvMapping, key: _Key, agents: tuple[SourceAgent, ...]) -> SourceRun:
@@ -139,10 +163,15 @@ def _run(line: Line, mapping: CsvMapping, key: _Key, agents: tuple[SourceAgent, 
     started_at = None if began_ns is None else utc(began_ns)
     if started_at is None:
         raise line.bad("no time at which the run began")
+    scenario, topology = _scenario(agents), "single"
+    if source.scenario is not None:
+        scenario = _known(line, "scenario", source.scenario, get_args(Scenario))
+    if source.topology is not None:
+        topology = _known(line, "topology", source.topology, get_args(Topology))
     return SourceRun(
         place=line.text(source.config),
         phase=_name(line, line.text(source.phase)),
-        scenario=_known(line, "scenario", source.scenario, get_args(Scenario)),
+        scenario=scenario,
         repetition=key[2],
         wall_s=line.time(source.wall),
         started_at=started_at,
@@ -150,8 +179,19 @@ def _run(line: Line, mapping: CsvMapping, key: _Key, agents: tuple[SourceAgent, 
         session=key[0],
         engine=line.text(source.engine),
         config_id=key[1],
-        topology=cast(Topology, _known(line, "topology", source.topology, get_args(Topology))),
+        topology=cast(Topology, topology),
+        same_as=None if source.same_as is None else line.text(source.same_as),
+        runner=None if source.runner is None else line.text(source.runner),
     )
+
+
+def _scenario(agents: Sequence[SourceAgent]) -> str:
+    """What the agents' models and options come to."""
+    first, *others = [(agent.model, agent.options) for agent in agents]
+    if all(other == first for other in others):
+        return "chimera_homo"
+    tuned = not first[1] and all(options for _, options in others)
+    return "baseline_vs_chimera" if tuned else "chimera_hetero"
 
 
 def _known(line: Line, key: str, source: Text, words: Sequence[str]) -> str:
@@ -173,38 +213,48 @@ def _name(line: Line, text: str) -> str:
 
 def _check_times(line: Line, run: SourceRun) -> None:
     """Parts that are longer than their whole, and waits beyond reason, are in wrong units."""
-    fix = "check the units in the mapping"
     for agent in run.agents:
         parts = (agent.first_token_s or 0.0) + (agent.decode_s or 0.0)
         if parts > _SLACK * agent.duration_s + _SLACK_S:
             what = f"first token and decoding of {agent.name} take {parts:g} s of its"
-            raise line.bad(f"{what} {agent.duration_s:g} s", fix)
+            raise line.bad(f"{what} {agent.duration_s:g} s", _FIX_UNITS)
     durations = [agent.duration_s for agent in run.agents]
     least = sum(durations) if run.topology == "serial" else max(durations)
     most = _LONGEST_WAIT * sum(durations)
     if least > _SLACK * run.wall_s + _SLACK_S or run.wall_s > most + _SLACK_S:
         took = " and ".join(f"{duration:g}" for duration in durations)
-        raise line.bad(f"a wall time of {run.wall_s:g} s for agents that take {took} s", fix)
+        raise line.bad(f"a wall time of {run.wall_s:g} s for agents that take {took} s", _FIX_UNITS)
 
 
-def _check_same(parts: Iterable[tuple[Line, SourceRun]]) -> None:
-    """Lines of one run say the same of it, and what has one config's name is one config."""
-    first: dict[object, tuple[Line, SourceRun]] = {}
-    for line, run in parts:
-        key = run.session, run.config_id, run.repetition
-        other, of_run = first.setdefault(key, (line, run))
-        if run.wall_s != of_run.wall_s:
-            raise line.bad(f"another wall than in line {other.number}, of one run")
-        other, of_config = first.setdefault(run.config_id, (line, run))
-        changed = [
-            word
-            for name, word in _CONTENT.items()
-            if getattr(run, name) != getattr(of_config, name)
-        ]
-        if _of_agents(run) != _of_agents(of_config):
-            changed.append("list of agents, models and options")
-        if changed:
-            raise line.bad(f"another {changed[0]} of {run.config_id} than in line {other.number}")
+def _check_same(line: Line, run: SourceRun, number: int, first: SourceRun) -> None:
+    """What has one config's name is one config, as in the line ``number`` that named it first."""
+    changed = [
+        word for name, word in _CONTENT.items() if getattr(run, name) != getattr(first, name)
+    ]
+    if _of_agents(run) != _of_agents(first):
+        changed.append("list of agents, models and options")
+    if changed:
+        raise line.bad(f"another {changed[0]} of {run.config_id} than in line {number}")
+
+
+def _check_scale(path: Path, runs: Sequence[SourceRun]) -> None:
+    """Rates that no server is as slow as, and runs far longer than the time to the next one."""
+    agents = [agent for run in runs for agent in run.agents]
+    rates = [
+        agent.answer_tokens / agent.duration_s
+        for agent in agents
+        if (agent.answer_tokens or 0) >= ENOUGH_TOKENS and agent.answer_tokens
+    ]
+    if rates and median(rates) < _SLOWEST_TOKENS_PER_S:
+        raise bad(path, f"half of the agents make {median(rates):.2g} tokens/s or less", _FIX_UNITS)
+    starts: dict[str, set[datetime]] = {}
+    for run in runs:
+        starts.setdefault(run.session, set()).add(run.started_at)
+    gaps = [(b - a).total_seconds() for of in starts.values() for a, b in pairwise(sorted(of))]
+    wall_s = median(run.wall_s for run in runs)
+    if gaps and wall_s > _MOST_AT_ONCE * median(gaps):
+        what = f"runs take {wall_s:.4g} s, but begin {median(gaps):.4g} s after each other"
+        raise bad(path, what, f"{_FIX_UNITS}, or give each machine a session of its own")
 
 
 def _of_agents(run: SourceRun) -> list[object]:
@@ -229,8 +279,16 @@ def _notes(runs: Sequence[SourceRun], mapping: CsvMapping) -> tuple[str, ...]:
         n = sum(getattr(agent, field) is None for agent in agents)
         if n:
             notes.append(f"{key} is missing in {n} of {len(agents)} executions. {without} there.")
-    if isinstance(mapping.run.started_at, str):
-        notes.append("All runs have the mapping's start time. Their order is not known.")
+    starts = Counter((run.session, run.started_at) for run in runs)
+    if n := sum(count for count in starts.values() if count > 1):
+        notes.append(
+            f"{n} of {len(runs)} runs begin at the same moment as another of their session. Their"
+            " order is not known."
+        )
+    if mapping.run.scenario is None:
+        notes.append("The mapping names no scenario: it follows from the agents' options.")
+    if mapping.run.same_as is None:
+        notes.append("Configs of two names are different: the mapping has no same_as.")
     renamed = {run.place: run.config_id for run in runs if run.place != run.config_id}
     if renamed:
         place = min(renamed)

@@ -12,8 +12,9 @@ from tandembench.dataset.load import open_dataset, read_part
 _STATISTICS = {"mean": "mean", "median": "median", "sd": "std", "min": "min", "max": "max"}
 _RUNS = (
     *("config_id", "session", "phase", "scenario", "topology", "runner", "cold", "started_at"),
-    *("wall_s", "aggregate_tokens_per_s", "efficiency_estimate"),
+    *("wall_s", "aggregate_tokens_per_s", "efficiency_estimate", "n_agents"),
 )
+_NO_SOLOS = "No agent was measured alone. Metrics of true gain are null, and solo_basis is none."
 # More configs than these are no summary: as text they are only counted.
 _MOST_LINES = 40
 _UNITS = {"wall_s": "wall time in s", "tokens_per_s": "tokens/s of all agents"}
@@ -45,10 +46,7 @@ def summary(folder: Path, imported: Imported) -> dict[str, object]:
         "started_at": {key: runs["started_at"].agg(key).isoformat() for key in ("min", "max")},
         "rates_from_overlap": len(rates),
         "left_out": dict(sorted(imported.skipped.items())),
-        "notes": [
-            *imported.notes,
-            "No agent was measured alone. Metrics of true gain are null, and solo_basis is none.",
-        ],
+        "notes": [*imported.notes, *([_NO_SOLOS] if runs["n_agents"].gt(1).any() else ())],
         "by_config": _by(runs, "config_id"),
         "by_runner": _by(runs, "runner"),
     }

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -40,8 +41,17 @@ _EXECUTION_NEEDS: Mapping[str, Sequence[str]] = {
 }
 
 
-def tables(imported: Imported) -> tuple[list[pa.Table], list[pa.Table], dict[str, list[str]]]:
-    """(runs, executions, configs by phase) of what was imported; tables hold some runs each.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Tables of ``runs`` and of their ``executions``, some runs each, and configs by phase."""
+
+    runs: list[pa.Table]
+    executions: list[pa.Table]
+    phases: dict[str, list[str]]
+
+
+def tables(imported: Imported) -> Tables:
+    """What was imported as a dataset has it.
 
     TandemError (exit 3) for a config whose options make no id.
     """
@@ -56,9 +66,21 @@ def tables(imported: Imported) -> tuple[list[pa.Table], list[pa.Table], dict[str
     for start in range(0, len(imported.runs), _AT_ONCE):
         some = imported.runs[start : start + _AT_ONCE]
         rows = [_rows(run, ids[run.place], imported.cold_above) for run in some]
-        runs.append(as_table(STUDY_RUNS, [run for run, _ in rows]))
-        executions.append(as_table(EXECUTIONS, [one for _, agents in rows for one in agents]))
-    return runs, executions, {phase: list(configs) for phase, configs in phases.items()}
+        runs.append(_small(as_table(STUDY_RUNS, [run for run, _ in rows])))
+        every = [one for _, agents in rows for one in agents]
+        executions.append(_small(as_table(EXECUTIONS, every)))
+    return Tables(runs, executions, {phase: list(configs) for phase, configs in phases.items()})
+
+
+def _small(table: pa.Table) -> pa.Table:
+    """The same table, in which the columns without a value, most of them, share their memory."""
+    types = {column.type for column in table.columns if column.null_count == len(table)}
+    nothing = {one: pa.nulls(len(table), one) for one in types}
+    columns = [
+        nothing[column.type] if column.null_count == len(table) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, schema=table.schema)
 
 
 def _rows(run: SourceRun, config_id: str, cold_above: Mapping[str, float]) -> tuple[Row, list[Row]]:
