@@ -14,9 +14,8 @@ from raw_blocks import block, rounds, write_dataset
 from tandembench.audit.check import check_claims
 from tandembench.audit.claims import KINDS
 from tandembench.audit.expressions import STATISTICS
-from tandembench.audit.figures import read_figure
+from tandembench.audit.figures import Relation, read_figure
 from tandembench.audit.judge import VERDICTS
-from tandembench.audit.rounding import Relation
 from tandembench.audit.tables import run_tables
 from tandembench.cli import main
 from tandembench.dataset.baseline import freeze

@@ -15,9 +15,9 @@ from tandembench.analysis.intervals import (
     session_means,
     welch_from_moments,
 )
+from tandembench.audit.figures import agrees
 from tandembench.audit.publications import printed_means
 from tandembench.audit.published import checks
-from tandembench.audit.rounding import agrees
 from tandembench.audit.sides import Cell, Side
 from tandembench.dataset.load import Dataset
 from tandembench.study.ids import SCENARIO_SHORT

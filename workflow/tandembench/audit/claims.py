@@ -16,8 +16,7 @@ from tandembench.audit.expressions import (
     parts,
     read_expression,
 )
-from tandembench.audit.figures import Figure, read_figure
-from tandembench.audit.rounding import Relation
+from tandembench.audit.figures import Figure, Relation, read_figure
 from tandembench.audit.tables import columns
 from tandembench.errors import TandemError
 from tandembench.files import read_text

@@ -17,9 +17,9 @@ from tandembench.audit.expressions import (
     Unreadable,
     parts,
 )
-from tandembench.audit.figures import Figure
+from tandembench.audit.figures import Figure, Span
 from tandembench.audit.ranking import no_level_differs
-from tandembench.audit.rows import COUNTS, Rows, Span, Undecided, grouped, number, select
+from tandembench.audit.rows import COUNTS, Rows, Undecided, grouped, number, select
 from tandembench.audit.tables import Source
 
 # Facts about the runs that were given; without groups, so are the single runs at both ends.
@@ -87,7 +87,7 @@ def interval(expression: Expression, context: Context, value: float) -> Span | N
     fewest of the expression's statistics, and s the standard deviation over 400 bootstrap draws of
     blocks. For a mean that is its t interval. Source: Efron & Tibshirani 1993, chapters 6 and 12.
     """
-    freedom = min(context.rows[one].freedom for one in _sampled(expression))
+    freedom = min(context.rows[one].freedom for one in sampled(expression))
     values = [_drawn(expression, context, draw) for draw in range(_DRAWS)]
     if freedom < 1 or not np.isfinite(values).any():
         return None
@@ -96,12 +96,8 @@ def interval(expression: Expression, context: Context, value: float) -> Span | N
     return value - half, value + half
 
 
-def is_sampled(expression: Expression) -> bool:
-    """Whether further runs would give another number: not if it only counts these."""
-    return bool(_sampled(expression))
-
-
-def _sampled(expression: Expression) -> list[Statistic]:
+def sampled(expression: Expression) -> list[Statistic]:
+    """Statistics of which further runs would give another number: not those that only count."""
     return [
         one
         for one in parts(expression)

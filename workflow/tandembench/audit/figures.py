@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
-from tandembench.audit.rounding import Relation
-
+Relation = Literal["equal", "above", "below", "at_least", "at_most"]
+Span = tuple[float, float]
 # What a suffix is worth in the unit of the columns, and that unit.
 UNITS: Mapping[str, tuple[float, str]] = {
     **{"%": (0.01, "1"), "pp": (0.01, "1"), "x": (1.0, "1")},
@@ -20,6 +21,8 @@ UNITS: Mapping[str, tuple[float, str]] = {
     **{"MB": (1e6, "bytes"), "GB": (1e9, "bytes")},
     **{"MiB": (2.0**20, "bytes"), "GiB": (2.0**30, "bytes")},
 }
+# Floats have their own dust: half a unit off is still half a unit.
+_DUST = 1e-9
 # Words behind a whole number that was counted: it has no rounding.
 COUNTED = (
     *("configs", "runs", "benchmarks", "tests", "servers"),
@@ -131,3 +134,19 @@ def shown(value: float, figure: Figure) -> str:
     number = f"{result:.{digits}f}" if abs(result) >= 10.0**-digits else f"{result:.2g}"
     space = "" if figure.suffix in ("%", "x", "pp") else " "
     return f"{number}{space}{figure.suffix}".rstrip()
+
+
+def agrees(result: Span, printed: Span, slack: float, relation: Relation = "equal") -> bool:
+    """Whether ``found`` may be what is ``printed``, if that may be ``slack`` off.
+
+    Both are (low, high): equal for one number, else a range, or what is known of a number that
+    rests on rounded ones; they agree where they meet. The print's own rounding is a ``slack`` of
+    half a unit of its last digit. ``relation`` is what was found, against the print; "above" and
+    "below" leave the number itself out. All in one unit.
+    """
+    dust = _DUST * max(1.0, *map(abs, printed))
+    slack += -dust if relation in ("above", "below") else dust
+    under, over = result[0] <= printed[1] + slack, result[1] >= printed[0] - slack
+    if relation == "equal":
+        return under and over
+    return over if relation in ("above", "at_least") else under

@@ -7,11 +7,10 @@ from typing import Literal, get_args
 
 from tandembench.analysis.intervals import ALPHA
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
-from tandembench.audit.evaluate import Context, Found, evaluate, interval, is_sampled
+from tandembench.audit.evaluate import Context, Found, evaluate, interval, sampled
 from tandembench.audit.expressions import Unreadable
-from tandembench.audit.figures import COUNTED, Figure, in_print, shown
-from tandembench.audit.rounding import Relation, agrees
-from tandembench.audit.rows import Span, Undecided
+from tandembench.audit.figures import COUNTED, Figure, Relation, Span, agrees, in_print, shown
+from tandembench.audit.rows import Undecided
 from tandembench.audit.tables import Source
 from tandembench.errors import TandemError
 
@@ -133,7 +132,7 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
     how = f"{text} from {', '.join(result.rests) or value.how}"
     if result.other and verdict != (other := _of_number(figure, result.other, value.relation)):
         how += f", which {WORDS[other].replace('follows', 'would follow')}"
-    bound = value.relation != "equal" and is_sampled(value.expression)
+    bound = value.relation != "equal" and bool(sampled(value.expression))
     if bound and not (value.figure and (of_runs or verdict == "contradicted")):
         span = interval(value.expression, context, (result.low + result.high) / 2)
         verdict = _of_interval(figure, span, value.relation)

@@ -134,21 +134,20 @@ def _scope(cell: Cell) -> str:
 
 def _totals(named: Iterable[tuple[str, Checked]]) -> dict[str, Totals]:
     """How many rows of each name agree."""
-    groups: dict[str, list[Checked]] = {}
-    for name, row in named:
-        groups.setdefault(name, []).append(row)
+    table = pd.DataFrame(
+        [(name, row["subject"], row["agrees"], row["computed"] is None) for name, row in named],
+        columns=["name", "subject", "agree", "absent"],
+    )
     result = {}
-    for name, rows in groups.items():
-        subjects = {row["subject"] for row in rows}
-        wrong = {row["subject"] for row in rows if not row["agrees"]}
-        agree = sum(row["agrees"] for row in rows)
-        absent = sum(row["computed"] is None for row in rows)
-        result[name] = {
-            "checked": len(rows),
+    for name, group in table.groupby("name", sort=False):
+        agree, absent = int(group["agree"].sum()), int(group["absent"].sum())
+        subjects = group.groupby("subject")["agree"].all()
+        result[str(name)] = {
+            "checked": len(group),
             "agree": agree,
-            "contradicted": len(rows) - agree - absent,
+            "contradicted": len(group) - agree - absent,
             "absent": absent,
             "subjects": len(subjects),
-            "subjects_agree": len(subjects - wrong),
+            "subjects_agree": int(subjects.sum()),
         }
     return result

@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tandembench.audit.expressions import Condition, Statistic, Unreadable, name_of, near
+from tandembench.audit.figures import Span
 from tandembench.audit.tables import columns
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
-Span = tuple[float, float]
 COUNTS = ("rows", "distinct", "count")
 
 
