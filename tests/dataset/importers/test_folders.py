@@ -148,6 +148,15 @@ def test_each_tree_of_results_is_a_dataset(tmp_path: Path) -> None:
     assert [one.label for one, _ in made] == ["y-mon@1.0.0", "y-tue@1.0.0"]
 
 
+def test_what_two_folders_do_not_tell_may_differ(tmp_path: Path) -> None:
+    """Of one phase they are no repeats of a config; another phase measures configs once more."""
+    for place in ("phase1/homo_gpu80", "phase1/homo_gpu80_kvq8", "phase3/homo_gpu80"):
+        write(tmp_path / "in", f"{place}/run_1")
+    runs = imported(tmp_path).runs.set_index("config_id")
+    assert runs["content"].nunique() == 2
+    assert runs["content"]["homo-g80-c512"] == runs["content"]["validation-homo-g80-c512"]
+
+
 def test_what_ran_the_agents_is_kept(tmp_path: Path) -> None:
     content = metrics(run_number=4)
     content["collector"]["result"]["system_info"] = {

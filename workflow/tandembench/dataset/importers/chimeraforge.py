@@ -26,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
-from tandembench.dataset.importers.layouts import looks_like
+from tandembench.dataset.importers.layouts import MOST_BYTES, looks_like
 from tandembench.dataset.importers.source import (
     LONGEST_S,
     MOST,
@@ -38,10 +38,10 @@ from tandembench.dataset.importers.source import (
     bad,
     files_below,
     unix_ns,
-    unreadable,
     utc,
 )
 from tandembench.errors import TandemError
+from tandembench.files import read_text
 from tandembench.study.spec import Scenario
 from tandembench.text import sanitise
 
@@ -182,10 +182,7 @@ _Content = TypeVar("_Content", bound=_Json)
 
 def _read(path: Path, kind: type[_Content]) -> _Content:
     """A JSON file; TandemError (exit 3) names what in it is missing or wrong."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from None
+    data = read_text(path, "copy it again", MOST_BYTES)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

@@ -10,8 +10,9 @@ from decimal import Context, Decimal
 from pathlib import Path
 
 from tandembench.dataset.importers.csv_mapping import Begin, Column, CsvMapping, Text, Time
-from tandembench.dataset.importers.source import LONGEST_S, MOST, bad, unix_ns, unreadable, utc
+from tandembench.dataset.importers.source import LONGEST_S, MOST, bad, unix_ns, utc
 from tandembench.errors import TandemError
+from tandembench.files import read_text
 from tandembench.text import sanitise
 
 _POWERS = {"s": 0, "ms": -3, "us": -6, "ns": -9}
@@ -22,10 +23,12 @@ _BETWEEN_THOUSANDS = {
     mark: rf"(?<=\d)[{marks}](?=\d{{3}}(?!\d))"
     for mark, marks in ((".", "."), (",", ","), ("'", "'\u2019"), ("space", " \u00a0\u202f"))
 }
+_MARKED = re.compile(r"[+-]?\d[\d.,'\u2019 \u00a0\u202f]*", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?", re.ASCII)
 # Moves a decimal point, and keeps every digit that _NUMBER lets in.
 _EXACT = Context(prec=100)
 _FIX = "correct the file or its mapping"
+_FIRST_YEAR, _MOST_BYTES = 2000, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,10 @@ class Line:
                 fix = "write it so, or add zone: '+00:00' to the mapping"
                 raise self.bad(f"'{sanitise(cell, 40)}' is no ISO 8601 time with a zone", fix)
             ns = stamp
-        if utc(ns) is None:
-            raise self.bad(f"'{sanitise(cell, 40)}' is no time between 1970 and 2200")
+        # Seconds that are called milliseconds lie in 1970, where no model ran.
+        if (moment := utc(ns)) is None or moment.year < _FIRST_YEAR:
+            what = f"'{sanitise(cell, 40)}' is no time between {_FIRST_YEAR} and 2200"
+            raise self.bad(what, "correct it, or its unit in the mapping")
         return ns
 
     def _number(
@@ -116,8 +121,9 @@ class Line:
         if self.decimal == ",":
             plain = plain.translate(_SWAPPED)
         if not _NUMBER.fullmatch(plain):
-            fix = "write thousands: and their mark into the mapping"
-            raise self._wrong(source, "number", fix if _GROUPED.fullmatch(cell) else _FIX)
+            mark = "thousands" if _GROUPED.fullmatch(cell) else "decimal"
+            fix = f"write {mark}: and what stands there into the mapping"
+            raise self._wrong(source, "number", fix if _MARKED.fullmatch(cell) else _FIX)
         value = Decimal(plain).scaleb(power, _EXACT)
         if not low <= value <= high:
             raise self._wrong(source, what)
@@ -136,13 +142,7 @@ def read_lines(path: Path, mapping: CsvMapping) -> tuple[Iterator[Line], list[st
 
     TandemError names the line that does not fit that of the names.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        raise bad(f"{path}:{number}", "not UTF-8 text", "save it as UTF-8") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
+    text = read_text(path, "name the CSV file", _MOST_BYTES)
     rows = _rows(path, text, "\t" if mapping.separator == "tab" else mapping.separator)
     _, header = next(rows, (1, []))
     _check_header(path, header, mapping)

@@ -214,10 +214,15 @@ def _name(line: Line, text: str) -> str:
 def _check_times(line: Line, run: SourceRun) -> None:
     """Parts that are longer than their whole, and waits beyond reason, are in wrong units."""
     for agent in run.agents:
-        parts = (agent.first_token_s or 0.0) + (agent.decode_s or 0.0)
-        if parts > _SLACK * agent.duration_s + _SLACK_S:
-            what = f"first token and decoding of {agent.name} take {parts:g} s of its"
-            raise line.bad(f"{what} {agent.duration_s:g} s", _FIX_UNITS)
+        parts = {
+            "first token and decoding take": (agent.first_token_s or 0.0) + (agent.decode_s or 0.0),
+            "the prompt takes": agent.prompt_s or 0.0,
+            "the load takes": agent.load_s or 0.0,
+        }
+        for part, seconds in parts.items():
+            if seconds > _SLACK * agent.duration_s + _SLACK_S:
+                what = f"of {agent.duration_s:g} s of {agent.name} {part} {seconds:g} s"
+                raise line.bad(what, _FIX_UNITS)
     durations = [agent.duration_s for agent in run.agents]
     least = sum(durations) if run.topology == "serial" else max(durations)
     most = _LONGEST_WAIT * sum(durations)

@@ -26,11 +26,11 @@ _KINDS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
     (("resources", "study"), ("a dataset of tandem-bench", "use baseline freeze")),
 )
 # Larger files are no run's.
-_MOST_BYTES = 20_000_000
+MOST_BYTES = 20_000_000
 
 
-def looks_like(data: bytes) -> tuple[str, str] | None:
-    """(kind, what to do) of a JSON file's bytes; None if it is of no known kind."""
+def looks_like(data: bytes | str) -> tuple[str, str] | None:
+    """(kind, what to do) of a JSON file's content; None if it is of no known kind."""
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
@@ -44,7 +44,7 @@ def first_known(files: Iterable[Path]) -> tuple[Path, str, str] | None:
         kind = None
         if path.suffix == ".csv":
             kind = "a table", "name it with layout csv and a --mapping"
-        elif path.suffix == ".json" and path.is_file() and path.stat().st_size < _MOST_BYTES:
+        elif path.suffix == ".json" and path.is_file() and path.stat().st_size < MOST_BYTES:
             kind = looks_like(path.read_bytes())
         if kind:
             return path, *kind

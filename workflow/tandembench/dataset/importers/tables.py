@@ -61,11 +61,12 @@ def tables(imported: Imported) -> Tables:
             raise bad(place, f"'{config_id[:80]}' is no id of a config", "correct its options")
     runs, executions = [], []
     phases: dict[str, dict[str, None]] = {}
+    content = _contents(imported.runs)
     for run in imported.runs:
         phases.setdefault(run.phase, {})[ids[run.place]] = None
     for start in range(0, len(imported.runs), _AT_ONCE):
         some = imported.runs[start : start + _AT_ONCE]
-        rows = [_rows(run, ids[run.place], imported.cold_above) for run in some]
+        rows = [_rows(run, ids[run.place], content[run.place], imported.cold_above) for run in some]
         runs.append(_small(as_table(STUDY_RUNS, [run for run, _ in rows])))
         every = [one for _, agents in rows for one in agents]
         executions.append(_small(as_table(EXECUTIONS, every)))
@@ -83,9 +84,11 @@ def _small(table: pa.Table) -> pa.Table:
     return pa.table(columns, schema=table.schema)
 
 
-def _rows(run: SourceRun, config_id: str, cold_above: Mapping[str, float]) -> tuple[Row, list[Row]]:
+def _rows(
+    run: SourceRun, config_id: str, content: str | None, cold_above: Mapping[str, float]
+) -> tuple[Row, list[Row]]:
     """A run and its executions."""
-    shared = _shared(run, config_id)
+    shared = _shared(run, config_id) | {"content": content}
     timings = [_timing(agent) for agent in run.agents]
     cold = [
         None if agent.load_s is None else agent.load_s > cold_above[agent.model]
@@ -103,9 +106,6 @@ def _rows(run: SourceRun, config_id: str, cold_above: Mapping[str, float]) -> tu
 
 
 def _shared(run: SourceRun, config_id: str) -> Row:
-    dual = len({agent.endpoint for agent in run.agents}) > 1
-    topology = run.topology or ("dual" if dual else "single")
-    workload = digest([[agent.name, agent.model, dict(agent.options)] for agent in run.agents])
     return {
         "session": run.session,
         "comparison": config_id,
@@ -116,23 +116,45 @@ def _shared(run: SourceRun, config_id: str) -> Row:
         "attempt": 1,
         "phase": run.phase,
         "scenario": run.scenario,
-        "topology": topology,
+        "topology": _topology(run),
         "n_agents": len(run.agents),
         "work_policy": "natural",
         "work_effective": "natural",
         "engine": run.engine,
-        "workload": workload,
-        "content": _content(run, workload, topology),
+        "workload": _workload(run),
         "started_at": run.started_at,
         "valid": True,
     }
 
 
-def _content(run: SourceRun, workload: str, topology: str) -> str | None:
-    """Equal where configs are: by what folders say of them, and else only where a file says so."""
-    if run.config_id is not None:
-        return run.same_as and digest(run.same_as)
-    return digest([workload, topology, *([run.runner] if run.runner else ())])
+def _topology(run: SourceRun) -> str:
+    dual = len({agent.endpoint for agent in run.agents}) > 1
+    return run.topology or ("dual" if dual else "single")
+
+
+def _workload(run: SourceRun) -> str:
+    return digest([[agent.name, agent.model, dict(agent.options)] for agent in run.agents])
+
+
+def _contents(runs: Sequence[SourceRun]) -> dict[str, str | None]:
+    """By place, what is equal where configs are: where the source says so.
+
+    Folders say so in another phase, which measures configs once more; two of one phase differ,
+    in something that their files do not hold.
+    """
+    contents: dict[str, str | None] = {}
+    places: set[tuple[str, str]] = set()
+    for place, run in ((run.place, run) for run in runs):
+        if place in contents:
+            continue
+        if run.config_id is not None:
+            contents[place] = run.same_as and digest(run.same_as)
+            continue
+        content = digest([_workload(run), _topology(run), *([run.runner] if run.runner else ())])
+        again = (run.phase, content) in places
+        places.add((run.phase, content))
+        contents[place] = digest([content, place]) if again else content
+    return contents
 
 
 def _timing(agent: SourceAgent) -> Timing:
