@@ -35,7 +35,7 @@ def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str
     return told
 
 
-def command(folder: Path, words: str) -> "subprocess.Popen[str]":
+def command(folder: Path, words: str, process_group: int | None = None) -> "subprocess.Popen[str]":
     """Start a command as a person types it in the checkout; both its streams are stdout."""
     tools = Path(sys.executable).parent
     return subprocess.Popen(
@@ -46,6 +46,7 @@ def command(folder: Path, words: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        process_group=process_group,
     )
 
 

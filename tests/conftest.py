@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 from authors_runs import imported
+from fault_table import (  # noqa: F401 - hooks
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 
 from tandembench.dataset.load import Dataset
 

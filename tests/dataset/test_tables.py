@@ -127,6 +127,7 @@ def refused(read: Any, *arguments: Any) -> TandemError:
     return caught.value
 
 
+@pytest.mark.fault(43)
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = write_run_file(tmp_path / "run.parquet", block())
     whole = path.read_bytes()
@@ -146,6 +147,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert refused(read_columns, path, [chunk.path_in_schema]).exit_code == 3
 
 
+@pytest.mark.fault(43)
 def test_what_is_cut_or_no_table_of_this_project_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     assert refused(read_table, path).exit_code == 2
@@ -157,6 +159,7 @@ def test_what_is_cut_or_no_table_of_this_project_is_refused(tmp_path: Path) -> N
     assert refused(read_table, path).exit_code == 3
 
 
+@pytest.mark.fault(41)
 def test_a_failing_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

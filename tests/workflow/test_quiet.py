@@ -62,3 +62,7 @@ def test_a_mistake_in_the_study_is_one_line(repository: Path, tmp_path: Path) ->
         told = command_said(folder, f"{GO} {arguments}", ok=False)
         assert len(told.splitlines()) == 1
         assert words in told
+    folder = folder.rename(tmp_path / "{odd}")
+    told = command_said(folder, GO, ok=False)
+    assert len(told.splitlines()) == 1
+    assert "rename that folder" in told

@@ -45,6 +45,12 @@ def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:
     texts = [text.partition("=") for text in workflow.config_settings.config_args or ()]
     sessions = [text.strip("\"'") for key, _, text in texts if key == "session"]
     try:
+        if {"{", "}"} & set(PACKAGES):
+            raise TandemError(
+                "braces in the path, which Snakemake takes for wildcards",
+                where=PACKAGES,
+                fix="rename that folder",
+            )
         if len(files) > 1:
             raise TandemError(
                 "several studies",
