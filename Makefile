@@ -11,7 +11,7 @@ S3_SERVER := .tools/versitygw-$(S3_VERSION)
 RUN := . $(BIN)/activate && snakemake --cores 1 --quiet all --workflow-profile none --rerun-incomplete --scheduler greedy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study report pdf test faults test-page test-full test-s3 s3-server clean named
+.PHONY: help setup quick study report pdf test faults soak test-page test-full test-s3 s3-server clean named
 
 help:
 	@echo "make quick   which topology finishes sooner here? An answer, and reports/quick/ (minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make pdf STUDY=results/quick     the same, and as PDF; needs Chromium"
 	@echo "make test    every check: format, lint, types, tests (minutes)"
 	@echo "make faults  48 things that go wrong, which tests show what comes of them, and the result"
+	@echo "make soak    30 minutes of blocks, one request in twenty failing; SOAK_S=3600 for an hour"
 	@echo "make test-page  pages in a real browser alone; needs Chromium"
 	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
 	@echo "make test-s3    object stores against a real S3 server; needs Go, which builds it in .tools"
@@ -69,6 +70,9 @@ test: $(READY)
 # Part of make test, which ends with the same table.
 faults: $(READY)
 	. $(BIN)/activate && pytest --fault-table -m "fault and not full"
+
+soak: $(READY)
+	. $(BIN)/activate && SOAK_S="$${SOAK_S:-1800}" pytest tests/measure/test_soak.py
 
 test-page: $(READY)
 	TANDEMBENCH_CHROMIUM="$${TANDEMBENCH_CHROMIUM:-chromium}" $(BIN)/pytest tests/page

@@ -170,6 +170,17 @@ def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Pat
     assert len({row["nonce"] for row in rows}) == len(rows)
 
 
+@pytest.mark.fault(36)
+def test_a_proxy_is_ignored_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with fake_servers(one=None) as urls:
+        rows = rows_of(on_fakes(urls, "serial", "single"), tmp_path)
+    assert {row["error"] for row in rows} == {None}
+    (line,) = (one for one in (tmp_path / "log").read_text().splitlines() if "PROXY" in one)
+    assert "all_proxy" in line
+
+
 def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

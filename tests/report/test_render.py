@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from raw_blocks import block, failed, no_server, rounds, write_dataset
 from report_scenes import AGAIN, DUAL, PAIR, SERIAL, changed
 from report_tables import table
@@ -45,9 +46,13 @@ def test_configs_of_one_topology_are_told_apart_by_their_options(tmp_path: Path)
     assert any("num_ctx 1024" in name for name in names)
 
 
-def test_configs_without_a_valid_run_are_named(tmp_path: Path) -> None:
-    _, second = pages(tmp_path, [no_server(DUAL), no_server(SERIAL), block("single")])
+@pytest.mark.fault(48)
+def test_configs_without_a_valid_run_are_named_and_nothing_is_decided(tmp_path: Path) -> None:
+    first, second = pages(tmp_path, [no_server(DUAL), no_server(SERIAL), block("single")])
     assert "Without any valid run: dual and serial." in second
+    rows = table(first, "| | both done")
+    assert [row[1] for row in rows] == ["-", "-", "1.00"]
+    assert not any(word in str(rows) for word in ("faster", "slower", "equal"))
 
 
 def test_every_comparison_has_its_answer(tmp_path: Path) -> None:

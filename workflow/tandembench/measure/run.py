@@ -1,6 +1,7 @@
 """The run command: one block of one RunSpec, from servers up to a run file on disk."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -34,6 +35,10 @@ def run(
     label = f"{spec.comparison} r{repetition}"
     # The lock's holder is named by its file, which also says the study and the session.
     with open_log(log_path) as log, exclusive(str(output), teller(log)):
+        if repetition == 1 and spec.engine != "embedded" and (proxies := _ignored_proxies()):
+            teller(log)(
+                f"{label}: {proxies} in the environment is ignored: servers are asked directly"
+            )
         machine = fingerprint()
         rows = _measured_rows(spec, repetition, label, models, log)
         # Not needed while measuring, and a quarter of a second to import.
@@ -44,6 +49,11 @@ def run(
         note = {"spec": asdict(spec) | {"repetition": repetition}, "machine": machine}
         write_table(output, "raw executions of one block", RUN_FILE, rows, note)
         teller(log)(f"{label}: {time_left(output) or 'done'}")
+
+
+def _ignored_proxies() -> str:
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    return ", ".join(sorted(name for name in os.environ if name.lower() in names))
 
 
 def _measured_rows(
