@@ -152,7 +152,7 @@ not 77 this
 ```
 ## 3.1 Results
 1. Mean **97.9%** (9 runs), \u22123.6pp, 1.985\u00d7
-| 5-7pp | >87% | 6 hours 15 minutes | 2025-11-12 18:30 UTC |
+| 5-7pp | p<87% | 6 hours 15 minutes | 2025-11-12 18:30 UTC |
 """
 
 
@@ -164,7 +164,7 @@ def test_a_draft_lists_numbers_and_places_and_loads_once_it_is_filled(tmp_path: 
     assert re.findall(r'id: line-(.*)|printed: "(.*?)"', text) == [
         *(("2", ""), ("", "150 runs"), ("", "1 - 2 agents"), ("7", "")),
         *(("", one) for one in ("97.9%", "9 runs", "\u22123.6pp", "1.985\u00d7")),
-        *(("8", ""), ("", "5-7pp"), ("", ">87%"), ("", "6 hours 15 minutes")),
+        *(("8", ""), ("", "5-7pp"), ("", "<87%"), ("", "6 hours 15 minutes")),
         ("", "2025-11-12 18:30 UTC"),
     ]
     assert '"3.1": "lines 6 to 8"' in text

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 from tandembench.audit.figures import figures_in
 from tandembench.errors import TandemError
@@ -30,10 +31,11 @@ def draft(text: str, where: str) -> str:
     sections: dict[str, tuple[int, int]] = {}
     name, start, claims, fenced = "top", 1, [], False
     for number, line in enumerate(text.splitlines(), 1):
-        fenced ^= line.lstrip().startswith("```")
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
         heading = None if fenced else _HEADING.match(line)
         if heading:
             name, start = sanitise(heading[1] or heading[2].strip("*# "), 60), number
+            name += f" (line {number})" * (name in sections)
         elif not fenced and (printed := figures_in(_ORDINAL.sub("", line, count=1))):
             sections[name] = sections.get(name, (start, 0))[0], number
             claims.append(_claim(number, name, printed))
@@ -41,7 +43,7 @@ def draft(text: str, where: str) -> str:
         fix = "name a report in Markdown that prints numbers"
         raise TandemError("no number in it", where=where, fix=fix)
     places = (f'  {_quoted(one)}: "lines {ends[0]} to {ends[1]}"' for one, ends in sections.items())
-    title = _quoted(sanitise(where, 120))
+    title = _quoted(sanitise(Path(where).name, 120))
     return _HEAD.format(title=title, sections="\n".join(places), claims="\n".join(claims))
 
 

@@ -34,7 +34,7 @@ _RELATIONS: Mapping[str, Relation] = {
 _NUMBER = r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
 _SUFFIX = r"(?:\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r"))?"
 _ONE = rf"{_NUMBER}{_SUFFIX}"
-_FIGURE = re.compile(rf"([~<>±≤≥]?){_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
+_FIGURE = re.compile(rf"(?:([~<>±≤≥])\s?)?{_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
 _SHARE = re.compile(r"(\d+)/(\d+)")
 _DURATION = re.compile(r"(\d+) hours (\d+) minutes")
 _TIME = "%Y-%m-%d %H:%M UTC"
@@ -42,7 +42,7 @@ _TIME = "%Y-%m-%d %H:%M UTC"
 _ALIKE = str.maketrans("\u00d7\u2212\u2013\u00b5", "x--\u03bc")
 # No part of a word, an option (GPU=80), a version, a path or a date.
 _ANYWHERE = re.compile(
-    r"(?<![\w.,=/-])(?:\d{4}-\d\d-\d\d \d\d:\d\d UTC|"
+    r"(?:(?<![\w.,=/-])|(?=[<>±≤≥]))(?:\d{4}-\d\d-\d\d \d\d:\d\d UTC|"
     rf"{_DURATION.pattern}|{_SHARE.pattern}|{_FIGURE.pattern})(?![\w/]|[.,-]\d)"
 )
 
