@@ -19,7 +19,7 @@ def check_claims(path: Path, data: Sequence[str], root: Path = ROOT) -> tuple[Cl
     """The claims at ``path``, each judged against what ``data`` names.
 
     Each name is a baseline, results/<study> or a dataset's folder. It stands for the one of the
-    file's data that it is called after (tr114-runs for tr114), or "tr114=NAME" says which.
+    file's data that it is called after (ours-runs for ours), or "ours=NAME" says which.
     Published tables are found by themselves, the newest baseline of that name.
     """
     claims = open_claims(path)

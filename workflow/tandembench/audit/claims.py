@@ -131,7 +131,7 @@ class Claims:
 
 def open_claims(path: Path) -> Claims:
     """The claims file at ``path``; TandemError names file and line of a fault."""
-    text = read_text(path, "name a claims file, such as resources/claims/tr114.yaml")
+    text = read_text(path, "name a claims file; resources/claims/README.md says what it holds")
     return read_claims(text, str(path))
 
 

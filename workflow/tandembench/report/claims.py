@@ -38,10 +38,10 @@ def check(
     output: Path | None,
     fail_on: str | None,
 ) -> None:
-    """Recompute every claim in FILE, such as resources/claims/tr114.yaml.
+    """Recompute every claim in FILE, of those in resources/claims or one of your own.
 
-    Each NAME is a baseline (tr114-runs, tr114-runs@1.0.0), a study (results/study) or a dataset's
-    folder, called after one of the data that FILE speaks of; tr114=NAME says so of any other.
+    Each NAME is a baseline (ours-runs, ours-runs@1.0.0), a study (results/study) or a dataset's
+    folder, called after one of the data that FILE speaks of; ours=NAME says so of any other.
     Without data only the report's own arithmetic is checked.
     """
     of_file, judged = check_claims(file, data + more)
