@@ -122,7 +122,7 @@ FLAG = "runs.contention_speedup_rule"
         ("20%", f"count({FLAG})", "reproduced", 20.0),
         ("1 runs", f"share({FLAG})", "reproduced", 1.0),
         ("0/5", f"count({FLAG})", "contradicted", "1/5"),
-        ("1/4", f"share({FLAG})", "contradicted", "1/5"),
+        ("1 of 4 runs", f"share({FLAG})", "contradicted", "1/5"),
         ("6%", f"count({FLAG})", "contradicted", 20.0),
         ("2/5", "count(runs.speedup_estimate > 1.83)", "reproduced", "2/5"),
         ("1/3", f"count({FLAG}, by=config_id, each=max)", "reproduced", "1/3"),
@@ -351,7 +351,7 @@ def test_every_value_has_its_verdict_and_the_claim_the_worst() -> None:
         # A condition that no row meets is a slip, not a finding.
         (value("1", "rows(runs, scenario == 'homo')"),
          "no row of runs has scenario 'homo'; known: chimera_hetero, chimera_homo"),
-        (value("0", "count(runs.wall_s > 1, num_gpu == 70)"), "num_gpu '70'; known: 60, 80"),
+        (value("0", "count(runs.wall_s > 1, num_gpu == 70)"), "num_gpu 70; known: 60, 80"),
         (value("1", "mean(runs.wall_s, config_id == 'c', num_gpu == 60)"),
          "no row of runs also meets the condition on num_gpu; known: "),
         # A print in another unit than the column's.

@@ -216,7 +216,7 @@ class _Reader:
 
     def value(self, keys: ValueKeys, place: Place) -> Value:
         """One value of a claim."""
-        if (keys.printed is None) is (keys.expected is None):
+        if (keys.printed in (None, "")) is (keys.expected in (None, "")):
             self.fail(place, "neither or both of printed and expected", "write one of them")
         figure = None if keys.printed is None else read_figure(keys.printed)
         if keys.printed is not None and figure is None:

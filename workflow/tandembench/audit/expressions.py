@@ -159,12 +159,17 @@ def _statistic(name: str, node: ast.Call) -> Statistic:
             raise Unreadable(f"'{key}=' is not known", fix)
         several = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
         columns = tuple(_names(one)[-1] for one in several)
-        if not columns or (key in ("each", "pick") and columns not in (("mean",), ("max",))):
-            fix = "write a column" if key in ("by", "within") else "write mean or max"
+        is_column = key in ("by", "within")
+        if not columns or not (is_column or columns in (("mean",), ("max",))):
+            fix = "write a column" if is_column else "write mean or max"
             raise Unreadable(f"{key}={ast.unparse(value)[:60]}", fix)
+        if key == "by" and len(columns) > 1:
+            raise Unreadable("by= of several columns", "write one, such as by=config_id")
         settings[key] = columns if key == "within" else columns[0]
     if "by" not in settings and (name in ("highest", "lowest") or len(settings) > 0):
         raise Unreadable(f"{name} of what?", "add by=, the column whose groups are compared")
+    if "pick" in settings and "within" not in settings:
+        raise Unreadable("pick= without within=", "add within=[columns that are alike]")
     where = tuple(map(_condition, rest))
     text = ast.unparse(node)
     return Statistic(name, source, "".join(names), table, where, holds, **settings, text=text)

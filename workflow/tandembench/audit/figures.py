@@ -35,7 +35,7 @@ _NUMBER = r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
 _SUFFIX = r"(?:\s?(" + "|".join(sorted((*UNITS, *COUNTED), key=len, reverse=True)) + r"))?"
 _ONE = rf"{_NUMBER}{_SUFFIX}"
 _FIGURE = re.compile(rf"(?:([~<>±≤≥])\s?)?{_ONE}(?:(?:-| - | to ){_ONE})?(\+?)")
-_SHARE = re.compile(r"(\d+)/(\d+)")
+_SHARE = re.compile(rf"(\d+)(?:/| of )(\d+)(?:\s?(?:{'|'.join(COUNTED)}))?")
 _DURATION = re.compile(r"(\d+) hours (\d+) minutes")
 _TIME = "%Y-%m-%d %H:%M UTC"
 # Signs that are typeset in several ways: times, minus and dash, micro.

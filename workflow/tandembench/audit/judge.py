@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from tandembench.analysis.intervals import ALPHA
 from tandembench.audit.claims import KINDS, Claim, Claims, Value
 from tandembench.audit.evaluate import Context, Found, evaluate, interval, sampled
-from tandembench.audit.expressions import Unreadable
+from tandembench.audit.expressions import Expression, Statistic, Unreadable
 from tandembench.audit.figures import COUNTED, Figure, Relation, Span, agrees, in_print, shown
-from tandembench.audit.rows import Undecided
+from tandembench.audit.rows import COUNTS, Undecided
 from tandembench.audit.tables import Source
 from tandembench.errors import TandemError
 
@@ -32,6 +32,13 @@ WORDS: Mapping[Verdict, str] = {
     "not_checkable": "not checkable",
     "within_one_unit": "follows within one unit",
     "reproduced": "follows",
+}
+# What a count of rows, or of different values of a column, may be called.
+_COUNTED = {
+    ("runs", ""): ("runs", "benchmarks", "tests"),
+    ("runs", "config_id"): ("configs", "tests"),
+    ("runs", "scenario"): ("scenarios",),
+    ("runs", "phase"): ("phases",),
 }
 
 
@@ -112,6 +119,8 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
         result = evaluate(value.expression, context)
     except Undecided as why:
         return Outcome(why.verdict, str(why))
+    if value.figure and value.figure.suffix:
+        _check_counted(value.figure, value.expression, result)
     if result.names:
         names = " or ".join(result.names)
         return Outcome(_of_name(value, result), f"{names} from {result.rests[0]}", names, names)
@@ -139,6 +148,18 @@ def judge(value: Value, context: Context, of_runs: bool = True) -> Outcome:
         shows = [shown(end, figure) if value.figure else f"{end:.6g}" for end in span or ()]
         how += f"; 95 % interval {' to '.join(shows)}" if span else "; no interval: one block"
     return Outcome(verdict, how, number, text)
+
+
+def _check_counted(figure: Figure, expression: Expression, result: Found) -> None:
+    """Unreadable if what is printed is no name, or counts something else than is counted."""
+    if result.names:
+        raise Unreadable(f"'{figure.text}' is no name", "write the name alone, as expected")
+    if isinstance(expression, Statistic) and expression.name in COUNTS:
+        counted = expression.by or (expression.column if expression.name == "distinct" else "")
+        words = _COUNTED.get((expression.table, counted), COUNTED)
+        if figure.suffix in COUNTED and figure.suffix not in words:
+            what = f"'{figure.text}' is printed, and {words[0]} are what is counted"
+            raise Unreadable(what, "count what is printed, or print what is counted")
 
 
 def _of_name(value: Value, result: Found) -> Verdict:
@@ -187,9 +208,7 @@ def _in_unit(figure: Figure, result: Found) -> Span:
     # Seconds and bytes are printed in many units, a print without one says nothing.
     bare = not figure.suffix and unit in ("s", "bytes") and not figure.in_words
     fits = unit in (None, printed) or (printed is None and not counted and not bare)
-    # A count is of neither tokens nor layers, which are units of columns.
-    of_count = unit in ("", "count") and figure.suffix not in ("tokens", "layers")
-    if not fits and not (counted and (of_count or unit == figure.suffix)):
+    if not fits and not (counted and unit in ("", "count", figure.suffix)):
         gives = {"1": "a ratio", "count": "a count", "": "a plain number"}.get(unit or "", unit)
         what = f"'{figure.text}' is printed, and {gives} is what is recomputed"
         fix = f"add the unit that its table's head has, such as {figure.text} ms"

@@ -86,8 +86,9 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
             raise Undecided(f"no {condition.column} in the data of {wanted.source}")
         for one in condition.values if condition.test in ("==", "!=") else ():
             if not isinstance(one, bool) and not (column == one).any():
-                what = f"no row of {wanted.source} has {condition.column} {name_of(one)!r}"
                 is_text = isinstance(one, str)
+                shown = repr(one) if is_text else name_of(one)
+                what = f"no row of {wanted.source} has {condition.column} {shown}"
                 if is_text is pd.api.types.is_numeric_dtype(column):
                     fix = f"write {'a number, without' if is_text else 'a text, in'} quotes"
                     raise Unreadable(what, fix)
@@ -95,7 +96,8 @@ def select(wanted: Statistic, table: pd.DataFrame) -> Rows:
         known, chosen = chosen[condition.column], chosen[_meets(chosen, condition)]
         if chosen.empty and wanted.name not in ("rows", "count"):
             what = f"no row of {wanted.source} also meets the condition on {condition.column}"
-            raise NoRows(what, near("", _known(known)))
+            ends = f"it is from {known.min()} to {known.max()}"
+            raise NoRows(what, ends if condition.test in _TESTS else near("", _known(known)))
     rows = chosen.dropna(subset=[one for one in (value, wanted.by, *wanted.within) if one])
     if rows.empty and not chosen.empty:
         raise Undecided(f"no {wanted.column} in the data of {wanted.source}")
