@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.answer import answers
-from tandembench.dataset.load import Dataset, OpenDataset
+from tandembench.dataset.load import Dataset
 from tandembench.report.details import details
 from tandembench.report.figures.draw import draw
 from tandembench.report.front import front
@@ -69,15 +69,15 @@ def dataset(configs: int, repetitions: int, seed: int = 1) -> Dataset:
         "instrument": None,
         "resources": [],
     }
-    return Dataset(
+    dataset = Dataset(Path(), descriptor)
+    vars(dataset).update(  # as if they had been read
         runs=_whole(runs, STUDY_RUNS),
         executions=_whole(executions, EXECUTIONS),
         telemetry=_empty(TELEMETRY),
         tokens=_empty(TOKENS),
         rates=_empty(RATES),
-        descriptor=descriptor,
-        opened=OpenDataset(Path(), descriptor),
     )
+    return dataset
 
 
 def _blocks(configs: int, repetitions: int) -> Columns:

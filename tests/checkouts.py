@@ -1,6 +1,5 @@
 """Copies of this checkout in which tests run Snakemake and change what they like."""
 
-import json
 import os
 import re
 import shlex
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from raw_blocks import calibration
+from raw_blocks import calibration, write_calibration
 from raw_servers import digest_of
 from ruamel.yaml import YAML
 
@@ -110,9 +109,7 @@ def simulated_checkout(repository: Path, target: Path, file: str, study: str) ->
 def calibrated(folder: Path, study: str, session: str = "s1") -> None:
     """Put a calibration there, made up, for tests that are about something else: it takes 28 s."""
     name = Path(open_plan("config/quick.yaml", session, folder).calibration_file()).name
-    file = folder / "results" / study / "calibration" / name
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(calibration(session)), encoding="utf-8")
+    write_calibration(folder / "results" / study / "calibration" / name, calibration(session))
 
 
 def edit(file: Path, old: str, new: str) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
-from tandembench.files import write_text
+from tandembench.study.plan import TABLES
+from tandembench.study.spec import digest
 from tandembench.tables.columns import BLOCK, KEYS, RUN_FILE
 from tandembench.tables.parquet import write_table
 
@@ -219,10 +220,51 @@ def unsteady(rows: Sequence[Row], *factors: float) -> list[list[Row]]:
     ]
 
 
-def write_run_file(path: Path, rows: Sequence[Row], machine: Mapping[str, Any] = MACHINE) -> Path:
-    """One run file, as the run command writes it."""
-    note = {"spec": {"code": "c0de"}, "machine": machine}
+def write_run_file(
+    path: Path,
+    rows: Sequence[Row],
+    machine: Mapping[str, Any] = MACHINE,
+    spec: Mapping[str, Any] | None = None,
+) -> Path:
+    """One run file, as the run command writes it, of ``spec`` or one that fits the rows."""
+    note = {"spec": {**(spec or spec_of(rows)), "repetition": rows[0]["repetition"]}}
+    note["machine"] = machine
     write_table(path, "raw executions of one block", RUN_FILE, rows, note)
+    return path
+
+
+def spec_of(rows: Sequence[Row]) -> Row:
+    """As much of the RunSpec of a block as its run file is held against."""
+    configs = [{"id": one} for one in dict.fromkeys(row["config_id"] for row in rows)]
+    return {"code": "c0de", "comparison": rows[0]["comparison"], "configs": configs}
+
+
+def block_name(rows: Sequence[Row]) -> str:
+    """Where the run file of a block lies below the folder of run files."""
+    session, comparison, repetition = (
+        rows[0][of] for of in ("session", "comparison", "repetition")
+    )
+    return f"{session}/{comparison}.r{repetition}.{digest(spec_of(rows))}.parquet"
+
+
+def write_block(runs: Path, rows: Sequence[Row], machine: Mapping[str, Any] = MACHINE) -> Path:
+    """The same under its own name below ``runs``."""
+    return write_run_file(runs / block_name(rows), rows, machine)
+
+
+def write_json(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
+    """``content`` in a file whose name, ``{}`` in ``name``, holds its digest."""
+    path = folder / name.format(digest(content))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def write_calibration(path: Path, content: Row) -> Path:
+    """A calibration file, as the command writes it."""
+    sealed = content | {"file": path.name}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sealed | {"digest": digest(sealed)}), encoding="utf-8")
     return path
 
 
@@ -244,24 +286,26 @@ def write_dataset(
     shared = {"study": "test", "session": "s1", "analysing_code": "ana1ys1s"}
     listing = []
     for phase, configs in phases.items():
-        files = []
+        files: dict[str, list[Row]] = {}
         compared: dict[str, dict[str, None]] = defaultdict(dict)
         for number, rows in enumerate(blocks):
             if rows[0]["config_id"] in configs:
                 for row in rows:
                     compared[row["comparison"]][row["config_id"]] = None
-                path = folder / f"runs/{number:04}.parquet"
-                files.append(str(write_run_file(path, rows, machines[number % len(machines)])))
-        tables = folder / "phases" / phase
-        manifest = tables.with_name(f"{phase}.manifest.json")
-        write_text(manifest, json.dumps({**shared, "phase": phase, "run_files": files}))
-        names = ("", ".executions", ".telemetry", ".tokens")
-        aggregate_phase(manifest, *(tables.with_name(f"{phase}{one}.parquet") for one in names))
+                # Attempts at a block stand in one file.
+                path = str(folder / "runs" / block_name(rows))
+                files[path] = [*files.get(path, ()), *rows]
+                write_run_file(Path(path), files[path], machines[number % len(machines)])
+        asked = {**shared, "phase": phase, "run_files": list(files)}
+        manifest = write_json(folder / "phases", f"{phase}.{{}}.manifest.json", asked)
+        tables = str(manifest).removesuffix(".manifest.json")
+        aggregate_phase(manifest, *(Path(f"{tables}{end}") for end in TABLES))
         listing.append(
             {
                 "name": phase,
                 "title": f"Phase {phase}",
-                "tables": str(tables),
+                "manifest": str(manifest),
+                "tables": tables,
                 "comparisons": [
                     {"id": id_, "rounds": 1, "configs": [*ids]} for id_, ids in compared.items()
                 ],
@@ -269,10 +313,9 @@ def write_dataset(
             }
         )
     files = []
-    for number, one in enumerate(calibrations):
-        path = folder / f"calibration/{number}.json"
-        write_text(path, json.dumps(one))
-        files.append(str(path))
+    for one in calibrations:
+        path = folder / f"calibration/{one['session']}.{digest(one)}.json"
+        files.append(str(write_calibration(path, one)))
     content = {
         **shared,
         "calibrations": files,
@@ -287,8 +330,7 @@ def write_dataset(
         "engine": "embedded",
         "phases": listing,
     }
-    write_text(folder / "manifest.json", json.dumps(content | study))
-    build_dataset(folder / "manifest.json", folder / "dataset")
+    build_dataset(write_json(folder, "manifest.{}.json", content | study), folder / "dataset")
     return folder / "dataset"
 
 

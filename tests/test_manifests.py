@@ -10,7 +10,7 @@ import pytest
 from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied, differing, names
 
 from tandembench import project
-from tandembench.dataset.manifest import drop_others, read_spec, write_texts
+from tandembench.dataset.manifest import read_spec, write_texts
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import digest
@@ -140,26 +140,6 @@ def test_a_run_spec_that_is_none_is_one_line(checkout: Checkout, tmp_path: Path)
         assert str(caught.value).startswith(f"{file}: no RunSpec; ")
     with pytest.raises(TandemError, match="no such file"):
         read_spec(tmp_path / "missing.json")
-
-
-def test_the_dataset_drops_what_earlier_manifests_left(checkout: Checkout) -> None:
-    root = checkout.root
-    before = checkout.plan()
-    checkout.edit(SMALL, "num_ctx: 512", "num_ctx: 513")
-    after = checkout.plan()
-    for plan in (before, after):
-        for name in plan.named_files():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).touch()
-    (root / "results/small/phases/gone.000000000000.parquet").touch()
-    (root / after.study_manifest_file).write_text(json.dumps(dict(after.study_manifest)))
-    drop_others(root / after.study_manifest_file)
-
-    left = {str(file.relative_to(root)) for file in root.glob("results/**/*") if file.is_file()}
-    # run files and RunSpecs stay, in case that the change is taken back; so does what is current,
-    # but for its mark, which says that the dataset is made
-    measured = {*before.run_files(), *map(before.spec_file, COMPARISONS)}
-    assert left == {*after.named_files(), *measured} - {after.dataset_mark}
 
 
 # Sessions

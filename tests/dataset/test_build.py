@@ -10,8 +10,6 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from checkouts import copy_checkout
-from click.testing import CliRunner
 from raw_blocks import (
     MACHINE,
     START,
@@ -22,19 +20,17 @@ from raw_blocks import (
     rounds,
     side_by_side,
     where,
+    write_block,
     write_dataset,
-    write_run_file,
+    write_json,
 )
 
-from tandembench.cli import main
-from tandembench.dataset.aggregate import aggregate_phase, failed_blocks
+from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import makespan_ratios
 from tandembench.dataset.descriptor import read_descriptor, seal
 from tandembench.dataset.load import load_dataset
-from tandembench.dataset.manifest import read_manifest
 from tandembench.errors import TandemError
-from tandembench.project import open_plan
-from tandembench.tables.columns import EXECUTIONS, RATES, RUN_FILE, STUDY_RUNS, TELEMETRY, TOKENS
+from tandembench.tables.columns import EXECUTIONS, RATES, STUDY_RUNS, TELEMETRY, TOKENS
 from tandembench.tables.parquet import note_of, read_table, write_table
 
 Row = dict[str, Any]
@@ -47,8 +43,8 @@ KEY |= {"config_id": "dual", "twin": False, "attempt": 1, "phase": "main"}
 
 def aggregate(tmp_path: Path, *files: Path) -> dict[str, list[Row]]:
     """The rows of each table of a phase."""
-    manifest = tmp_path / "main.manifest.json"
-    manifest.write_text(json.dumps({"phase": "main", "run_files": [str(file) for file in files]}))
+    asked = {"phase": "main", "run_files": [str(file) for file in files]}
+    manifest = write_json(tmp_path, "main.{}.manifest.json", asked)
     names = ("runs", "executions", "telemetry", "tokens")
     paths = {name: tmp_path / f"main.{name}.parquet" for name in names}
     aggregate_phase(manifest, *paths.values())
@@ -60,9 +56,9 @@ def test_a_phase_is_made_of_whole_blocks(tmp_path: Path) -> None:
     first = failed(block(), "collector", "concurrent", "oom")
     wide = side_by_side(block("dual"), block("serial"), rounds=3, twin="serial", repetition=2)
     files = [
-        write_run_file(tmp_path / "a.parquet", [*second, *first], {**MACHINE, "load_1min": 0.7}),
-        write_run_file(tmp_path / "b.parquet", wide, {**MACHINE, "cores": 64}),
-        write_run_file(tmp_path / "c.parquet", no_server(block("single"))),
+        write_block(tmp_path, [*second, *first], {**MACHINE, "load_1min": 0.7}),
+        write_block(tmp_path, wide, {**MACHINE, "cores": 64}),
+        write_block(tmp_path, no_server(block("single"))),
     ]
     phase = aggregate(tmp_path, *files)
     runs = phase["runs"]
@@ -79,20 +75,12 @@ def test_a_phase_is_made_of_whole_blocks(tmp_path: Path) -> None:
     keys = {tuple(row[name] for name in key) for row in phase["tokens"]}
     assert len(keys) == len(phase["tokens"]) == 28 * 8
     known = {key: value for key, value in MACHINE.items() if key != "load_1min"}
-    assert note_of(read_table(tmp_path / "main.runs.parquet")) == {
+    note = note_of(read_table(tmp_path / "main.runs.parquet"))
+    assert note == {
+        "tables": note["tables"],
         "machines": [known, known | {"cores": 64}],
         "measuring_code": ["c0de"],
     }
-
-
-def test_a_table_that_is_no_run_file_of_today_is_refused(tmp_path: Path) -> None:
-    path, note = tmp_path / "a.parquet", {"spec": {"code": "c0de"}, "machine": MACHINE}
-    old = [column for column in RUN_FILE if column.name not in ("comparison", "round", "twin")]
-    for columns, noted in ((RUN_FILE, None), (old, note)):
-        write_table(path, "raw", columns, block(), noted)
-        with pytest.raises(TandemError, match="not a run file") as caught:
-            aggregate(tmp_path, path)
-        assert caught.value.exit_code == 3
 
 
 def test_samples_and_chunks_become_rows_that_know_their_execution(tmp_path: Path) -> None:
@@ -101,7 +89,7 @@ def test_samples_and_chunks_become_rows_that_know_their_execution(tmp_path: Path
     gpu = {"t_ns": 10, "subject": "gpu 0", "utilisation": 0.5, "throttle": "SwPowerCap"}
     where(rows, "solo", "insight")[0]["telemetry"] = [client]
     where(rows, "concurrent", "collector")[0]["telemetry"] = [client, gpu]
-    phase = aggregate(tmp_path, write_run_file(tmp_path / "a.parquet", rows))
+    phase = aggregate(tmp_path, write_block(tmp_path, rows))
     unknown = dict.fromkeys(column.name for column in TELEMETRY)
     of_run, of_solo = ({"mode": "concurrent"}, {"mode": "solo", "agent": "insight"})
     expected = [unknown | KEY | of_run | client, unknown | KEY | of_run | gpu]
@@ -117,64 +105,6 @@ def test_samples_and_chunks_become_rows_that_know_their_execution(tmp_path: Path
         (1, 2, 2_300_000_000),
         (1, 3, 3_350_000_000),
     ]
-
-
-# What of a study's results is no longer needed
-
-
-def test_only_what_the_study_no_longer_names_goes(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(copy_checkout(repository, tmp_path))
-    good, bad, *_ = map(Path, open_plan("config/quick.yaml").run_files())
-    results = good.parents[2]
-    for file, rows in ((good, block()), (bad, no_server(block()))):
-        write_run_file(file, rows)
-    old = good.with_name(good.name.replace(".r1.", ".r9."))
-    log = results / "logs" / good.parent.name / f"{old.stem}.log"
-    gone = [results / name for name in ("phases/m.1.parquet", "specs/a.1.json", "dataset.1.made")]
-    kept = [results / "dataset/runs.parquet", results / "calibration/s1.1.json"]
-    for file in (old, log, *gone, *kept):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-
-    def said(*arguments: str) -> set[str]:
-        done = CliRunner().invoke(main, ["prune", "config/quick.yaml", *arguments])
-        assert done.exit_code == 0, done.output
-        return set(done.stdout.splitlines())
-
-    assert said("--dry-run") == {f"would remove {file}" for file in (old, log, *gone)}
-    assert said() == {f"removed {file}" for file in (old, log, *gone)}
-    assert said() == set()
-    assert said("--invalid") == {f"removed {bad}"}
-    assert all(file.exists() for file in (good, *kept))
-    assert not any(file.exists() for file in (bad, old, log, *gone))
-
-
-def test_a_block_has_failed_if_a_config_has_no_valid_run(tmp_path: Path) -> None:
-    bad = failed(block(), "collector", "concurrent", "oom")
-    blocks = {
-        "good": block(),
-        "mended": [*bad, *(row | {"attempt": 2} for row in block())],
-        "bad": [*bad, *(row | {"attempt": 2} for row in bad)],
-        "never": no_server(block()),
-        "half": [*block("serial"), *no_server(block("dual"))],
-    }
-    files = [write_run_file(tmp_path / f"{name}.parquet", rows) for name, rows in blocks.items()]
-    names = [*map(str, files), str(tmp_path / "not-measured-yet.parquet")]
-    assert [file.stem for file in failed_blocks(names)] == ["bad", "half", "never"]
-
-
-@pytest.mark.parametrize(("content", "code"), [(None, 2), ("", 3), ("{", 3), ("\x00", 3)])
-def test_a_manifest_that_cannot_be_read_is_refused(
-    tmp_path: Path, content: str | None, code: int
-) -> None:
-    path = tmp_path / "manifest.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(TandemError) as caught:
-        read_manifest(path)
-    assert caught.value.exit_code == code
 
 
 # Ratios of wall times

@@ -71,8 +71,8 @@ def test_the_same_wherever_it_lies_and_whichever_version_wrote_it(
     code, text, _ = told(one, str(made.folder))
     assert code == 0
     assert "**Both hold the same runs**: 10, equal in every column." in text
-    old = as_first_form(shutil.copytree(tr114.opened.folder, tmp_path / "old"))
-    assert told(str(old), str(tr114.opened.folder))[0] == 0
+    old = as_first_form(shutil.copytree(tr114.folder, tmp_path / "old"))
+    assert told(str(old), str(tr114.folder))[0] == 0
 
 
 def test_what_became_slower_is_worse_and_by_how_much(tmp_path: Path) -> None:

@@ -77,8 +77,7 @@ def test_what_is_not_known_of_one_side_is_said(tmp_path: Path, root: Path) -> No
     own = dataset(tmp_path / "y", sessions(1.3))
     fingerprints = {**own.descriptor["fingerprints"], "machines": []}
     descriptor = {**own.descriptor, "fingerprints": fingerprints}
-    opened = replace(own.opened, descriptor=descriptor)
-    entry, said = beside(replace(own, descriptor=descriptor, opened=opened), root)
+    entry, said = beside(replace(own, descriptor=descriptor), root)
     assert (entry.state, list(entry.unknown)) == ("unsure", ["machine"])
     assert entry.counts["worse"] > 0
     assert "- machine" in said

@@ -8,7 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from tandembench.agents import read_data, render_steps
-from tandembench.errors import TandemError
+from tandembench.dataset.versions import is_name
+from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import read_text
 from tandembench.metrics import RUN_METRICS
 from tandembench.study.check import Session, check_value
@@ -18,6 +19,7 @@ from tandembench.study.hypotheses import Hypothesis, read_hypotheses
 from tandembench.study.keys import AgentKeys, Repetitions
 from tandembench.study.lock import LOCK_FILE, Lock, locked, read_lock
 from tandembench.study.plan import Plan, run_spec
+from tandembench.text import sanitise
 
 PACKAGE = Path(__file__).parent
 NO_STUDY = "name an existing study, such as config/quick.yaml"
@@ -81,7 +83,7 @@ def open_plan(
         for folder in (runs.iterdir() if runs.is_dir() else ())
         if folder.name != session
     }
-    return Plan(
+    plan = Plan(
         study=study,
         file=study_file,
         session=session,
@@ -94,6 +96,14 @@ def open_plan(
         calibrating_code=code_digest(_sources(CALIBRATING_CODE)),
         calibrated=[file.name for file in (results / "calibration").glob("*.json")],
     )
+    for name in {Path(file).parent.name for file in plan.other_sessions()}:
+        if not is_name(name):
+            where, fix = (
+                sanitise(f"{runs}/{name}"),
+                "give the folder its name again or move it away",
+            )
+            raise TandemError("no session's name", where=where, fix=fix, exit_code=EXIT_CORRUPT)
+    return plan
 
 
 def load_study(study_file: str, root: Path = Path(), prompts: Prompts = lambda _: ()) -> Study:

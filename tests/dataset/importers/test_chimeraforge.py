@@ -118,7 +118,7 @@ def test_nothing_true_is_invented_and_no_host_is_named(
         unknown = ["speedup_true", "makespan_ratio", "slowdown_max", "disturbed", "queueing"]
         assert runs[unknown].isna().all(axis=None)
         assert "hostname" not in json.dumps(dataset.descriptor)
-        for file in dataset.opened.folder.iterdir():
+        for file in dataset.folder.iterdir():
             assert b"DESKTOP" not in file.read_bytes()
         # each config is a comparison of one
         for table in (runs, dataset.executions):

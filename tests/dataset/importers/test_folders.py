@@ -247,7 +247,7 @@ def test_servers_are_told_apart_and_not_named(tmp_path: Path) -> None:
     dataset = one_run(tmp_path / "far", content)
     assert dataset.runs["topology"].to_list() == ["dual"]
     assert dataset.executions["endpoint"].isna().all()
-    for file in dataset.opened.folder.iterdir():
+    for file in dataset.folder.iterdir():
         assert b"desk-7" not in file.read_bytes()
     # one URL in two spellings is one server
     content = metrics(insight=agent(11434, 5.0))

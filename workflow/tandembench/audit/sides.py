@@ -4,12 +4,11 @@ import csv
 import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from tandembench.dataset.descriptor import read_descriptor, read_resource
-from tandembench.dataset.load import Dataset, OpenDataset, load_tables, open_dataset
+from tandembench.dataset.load import Dataset, open_dataset
 from tandembench.dataset.stores import fetch, is_address, open_store
 from tandembench.dataset.versions import ROOT, locate
 from tandembench.errors import EXIT_CORRUPT, TandemError
@@ -43,17 +42,12 @@ _OF_VALUES = (*_OF_RUNS, "executions")
 
 @dataclass(frozen=True)
 class Side:
-    """One side: ``opened`` if its runs are known, else ``printed``, the cells of a publication."""
+    """One side: its runs, or else the ``printed`` cells of a publication."""
 
     label: str
     descriptor: Mapping[str, Any]
-    opened: OpenDataset | None
+    dataset: Dataset | None
     printed: tuple[Cell, ...]
-
-    @cached_property
-    def dataset(self) -> Dataset | None:
-        """All of its tables as data frames, read when first asked for."""
-        return None if self.opened is None else load_tables(self.opened)
 
 
 def open_side(text: str, root: Path = ROOT) -> Side:
@@ -67,7 +61,7 @@ def open_both(a: str, b: str, copies: Path) -> tuple[Side, Side]:
     Of what is in a store, the tables that their difference needs are copied to ``copies``.
     """
     sides = _open(a, copies, _OF_RUNS), _open(b, copies, _OF_RUNS)
-    if all(side.opened for side in sides) or not any(map(is_address, (a, b))):
+    if all(side.dataset for side in sides) or not any(map(is_address, (a, b))):
         return sides
     return _open(a, copies, _OF_VALUES), _open(b, copies, _OF_VALUES)
 

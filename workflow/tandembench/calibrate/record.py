@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import write_text
-from tandembench.study.spec import canonical
+from tandembench.study.spec import canonical, digest
 from tandembench.text import sanitise
 
 _FORM = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
@@ -87,19 +87,28 @@ class Instrument(Figures):
 
 
 def write_instrument(output: Path, instrument: Instrument) -> None:
-    """Write a calibration file, canonical JSON, whole or not at all."""
-    write_text(output, canonical(asdict(instrument)) + "\n")
+    """Write a calibration file, canonical JSON that holds its name and its digest, whole or not."""
+    content = {**asdict(instrument), "file": output.name}
+    write_text(output, canonical(content | {"digest": digest(content)}) + "\n")
 
 
 def read_instruments(files: Sequence[str]) -> dict[str, Instrument]:
-    """The calibrations in ``files`` by session; TandemError (exit 3) for one that is none."""
+    """The calibrations in ``files`` by session; TandemError (exit 3) for one that is none.
+
+    A file is called ``<session>.<digest of the code>.json``, and is refused under another name.
+    """
     by_session: dict[str, Instrument] = {}
-    for name in files:
+    for path in map(Path, files):
         fix = "delete it and run snakemake, which measures it again"
         try:
-            one: Instrument = _parsed(Instrument, Path(name).read_bytes())
-        except (OSError, ValueError) as error:
-            raise _corrupt(error, name, fix) from None
+            content = json.loads(path.read_bytes())
+            if content.pop("digest") != digest(content) or content.pop("file") != path.name:
+                raise ValueError("it is not what was measured under this name")
+            one: Instrument = _parsed(Instrument, canonical(content))
+            if one.session != path.name.rsplit(".", 2)[0]:
+                raise ValueError(f"it is that of session {one.session}")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _corrupt(error, str(path), fix) from None
         by_session[one.session] = one
     return by_session
 

@@ -1,13 +1,15 @@
 """Commands around a study's files: the lock, model files, tables, and what may go."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from tandembench.cli import PATH, SESSION, styles
-from tandembench.dataset.aggregate import aggregate_phase, failed_blocks
+from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
-from tandembench.dataset.manifest import drop_others, remove, unnamed
+from tandembench.dataset.leftovers import drop_others, failed, leftovers, remove
+from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.project import load_study, locked_model, open_plan
 from tandembench.servers.fetch import fetch_model as fetch
 from tandembench.servers.lock import live_entry, write_entry
@@ -57,25 +59,52 @@ def dataset(manifest_file: Path, output: Path) -> None:
     "--invalid", is_flag=True, help="Remove failed blocks instead, to measure them again."
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", "-y", is_flag=True, help="Remove finished measurements without asking.")
 @styles("text", "json")
-def prune(study_file: str, session: str, invalid: bool, dry_run: bool, style: str) -> None:
+def prune(
+    study_file: str, session: str, invalid: bool, dry_run: bool, yes: bool, style: str
+) -> None:
     """Remove results that STUDY_FILE no longer names: run files, tables and logs of the past.
 
-    With --invalid: run files of blocks in which a config failed every time, in every session, so
-    that the next snakemake measures them again.
+    Asks before it removes what was measured with other options, other code or a config that is no
+    longer there. With --invalid: run files of blocks in which a config failed every time, in every
+    session, so that the next snakemake measures them again. Only files whose name and content are
+    the study's are removed, and no link is followed.
     """
     plan = open_plan(study_file, session)
+    results = Path(plan.results)
+    if results.is_symlink():
+        fix = "put the folder itself in its place: nothing is deleted behind a link"
+        raise TandemError("is a link", where=plan.results, fix=fix)
     if invalid:
-        files = failed_blocks(plan.run_files() + plan.other_sessions())
+        left = failed(results, plan.run_files() + plan.other_sessions())
     else:
-        files = unnamed(Path(plan.results), plan.named_files())
+        left = leftovers(results, plan.named_files())
+    files = [*left.measured, *left.others]
+    for line in left.kept:
+        click.echo(f"tandembench: left alone: {line}", err=True)
+    if left.measured and not (invalid or dry_run or yes):
+        question = f"{len(left.measured)} finished measurements would be removed"
+        if not is_asked():
+            fix = "add --yes to remove them, or --dry-run to list them"
+            raise TandemError(question, where=study_file, fix=fix)
+        click.echo("\n".join(map(str, left.measured)), err=True)
+        click.confirm(f"{question}. Go on?", abort=True, err=True)
     gone = files if dry_run else remove(files)
     if style == "json":
-        click.echo(as_json({"removed": not dry_run, "files": list(map(str, gone))}), nl=False)
-        return
-    for file in gone:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
-    click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
+        said = {"removed": not dry_run, "files": list(map(str, gone)), "left_alone": left.kept}
+        click.echo(as_json(said), nl=False)
+    else:
+        for file in gone:
+            click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
+        click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
+    if invalid and left.kept:
+        sys.exit(EXIT_CORRUPT)
+
+
+def is_asked() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty()
 
 
 @click.group()

@@ -1,6 +1,6 @@
 """Run files of one phase -> its tables: runs, executions, telemetry, tokens."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandembench.dataset.blocks import Row, block_rows
-from tandembench.dataset.manifest import read_manifest
-from tandembench.errors import EXIT_CORRUPT, TandemError
+from tandembench.dataset.identity import RunFile, read_digested, read_run_file
 from tandembench.tables.columns import (
     EXECUTIONS,
     KEYS,
-    RUN_FILE,
     RUNS,
     TELEMETRY,
     TOKENS,
     arrow_schema,
 )
-from tandembench.tables.parquet import note_of, read_table, write_table, write_tables
+from tandembench.tables.parquet import write_table, write_tables
 
 _OF = [*(column.name for column in KEYS), "mode", "agent"]
 
@@ -32,7 +30,7 @@ def aggregate_phase(
     tokens_file: Path,
 ) -> None:
     """Write a phase's tables from the run files that its manifest names, each read once."""
-    manifest = read_manifest(manifest_file)
+    manifest = read_digested(manifest_file)
     phase = manifest["phase"]
     runs: list[Row] = []
     executions: list[Row] = []
@@ -40,37 +38,27 @@ def aggregate_phase(
     machines: list[Mapping[str, object]] = []
     codes: set[str] = set()
     for name in manifest["run_files"]:
-        table = read_table(Path(name))
-        note = note_of(table)
-        lacking = {column.name for column in RUN_FILE}.difference(table.column_names)
-        if lacking or not {"spec", "machine"} <= note.keys():
-            fix = "delete it and run snakemake, which measures it again"
-            raise TandemError("not a run file", where=name, fix=fix, exit_code=EXIT_CORRUPT)
-        machine = {key: value for key, value in note["machine"].items() if key != "load_1min"}
-        if machine not in machines:
-            machines.append(machine)
-        codes.add(note["spec"]["code"])
-        telemetry.append(_telemetry(table, phase))
-        tokens.append(_tokens(table, phase))
-        of_block = block_rows(table.drop_columns(["telemetry"]).to_pylist(), phase)
+        file = read_run_file(Path(name))
+        if file.machine not in machines:
+            machines.append(file.machine)
+        codes.add(file.code)
+        telemetry.append(_telemetry(file.rows, phase))
+        tokens.append(_tokens(file.rows, phase))
+        of_block = block_rows(file.rows.drop_columns(["telemetry"]).to_pylist(), phase)
         runs += of_block[0]
         executions += of_block[1]
+    note: dict[str, object] = {"tables": manifest_file.name.removesuffix(".manifest.json")}
     origin = {"machines": machines, "measuring_code": sorted(codes)}
-    write_tables(tokens_file, f"tokens of phase {phase}", TOKENS, tokens)
-    write_tables(telemetry_file, f"telemetry of phase {phase}", TELEMETRY, telemetry)
-    write_table(executions_file, f"executions of phase {phase}", EXECUTIONS, executions)
-    write_table(runs_file, f"runs of phase {phase}", RUNS, runs, origin)
+    write_tables(tokens_file, f"tokens of phase {phase}", TOKENS, tokens, note)
+    write_tables(telemetry_file, f"telemetry of phase {phase}", TELEMETRY, telemetry, note)
+    write_table(executions_file, f"executions of phase {phase}", EXECUTIONS, executions, note)
+    write_table(runs_file, f"runs of phase {phase}", RUNS, runs, note | origin)
 
 
-def failed_blocks(run_files: Iterable[str]) -> list[Path]:
-    """The run files in which a config has no valid run; what is not measured yet is left out."""
-
-    def failed(run_file: Path) -> bool:
-        runs, _ = block_rows(read_table(run_file).to_pylist(), "")
-        configs = {run["config_id"] for run in runs}
-        return configs > {run["config_id"] for run in runs if run["valid"]}
-
-    return sorted(file for file in map(Path, run_files) if file.is_file() and failed(file))
+def has_failed(file: RunFile) -> bool:
+    """Whether a block has a config without a valid run."""
+    runs, _ = block_rows(file.rows.to_pylist(), "")
+    return {run["config_id"] for run in runs} > {run["config_id"] for run in runs if run["valid"]}
 
 
 def _telemetry(raw: pa.Table, phase: str) -> pa.Table:

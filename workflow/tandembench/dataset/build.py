@@ -10,29 +10,29 @@ import pyarrow.compute as pc
 
 from tandembench.calibrate.record import read_instruments
 from tandembench.dataset.descriptor import PROFILE, SCHEMA_VERSION, Json, resource_of, seal
-from tandembench.dataset.manifest import declarations, read_manifest
+from tandembench.dataset.identity import read_digested, read_phase_table
+from tandembench.dataset.manifest import declarations
 from tandembench.dataset.rates import rates
+from tandembench.study.plan import TABLES
 from tandembench.tables.columns import (
     EXECUTIONS,
-    KEYS,
+    KEY_OF,
     RATES,
+    RUNS,
     STUDY_RUNS,
     TELEMETRY,
     TOKENS,
     Column,
     arrow_schema,
 )
-from tandembench.tables.parquet import note_of, read_table, write_tables
+from tandembench.tables.parquet import note_of, write_tables
 
-_KEYS = tuple(column.name for column in KEYS)
-# The tables of a dataset, each with what its rows are told apart by. Telemetry has no key: a
-# solo's agent would be part of it, and is null in a run.
-_TABLES: Mapping[str, tuple[Sequence[Column], Sequence[str]]] = {
-    "runs": (STUDY_RUNS, _KEYS),
-    "executions": (EXECUTIONS, (*_KEYS, "agent", "mode")),
-    "telemetry": (TELEMETRY, ()),
-    "tokens": (TOKENS, (*_KEYS, "agent", "mode", "chunk")),
-    "rates": (RATES, ()),
+_TABLES: Mapping[str, Sequence[Column]] = {
+    "runs": STUDY_RUNS,
+    "executions": EXECUTIONS,
+    "telemetry": TELEMETRY,
+    "tokens": TOKENS,
+    "rates": RATES,
 }
 # What a manifest holds of how the dataset is made; all the rest says what was asked.
 _NOT_OF_STUDY = {"study", "title", "analysing_code", "run_files", "calibrations"}
@@ -41,16 +41,18 @@ _NOT_OF_PHASES = {"manifest", "tables"}
 
 def build_dataset(manifest_file: Path, folder: Path) -> None:
     """Join the phases that the study's manifest names into the dataset at ``folder``."""
-    manifest = read_manifest(manifest_file)
-    phases = [phase["tables"] for phase in manifest["phases"]]
-    of_phases = [read_table(Path(f"{tables}.parquet")) for tables in phases]
+    manifest = read_digested(manifest_file)
+    kinds = {"runs": RUNS, "executions": EXECUTIONS, "telemetry": TELEMETRY, "tokens": TOKENS}
+    places = [phase["tables"] for phase in manifest["phases"]]
+    tables = {
+        name: [read_phase_table(Path(f"{place}{end}"), columns) for place in places]
+        for (name, columns), end in zip(kinds.items(), TABLES, strict=True)
+    }
     origin: dict[str, list[object]] = {"machines": [], "measuring_code": []}
-    for table in of_phases:
-        for key, values in note_of(table).items():
-            origin[key] += [value for value in values if value not in origin[key]]
-    tables = {"runs": [_runs(of_phases, manifest["reference"])]}
-    for name in ("executions", "telemetry", "tokens"):
-        tables[name] = [read_table(Path(f"{place}.{name}.parquet")) for place in phases]
+    for table in tables["runs"]:
+        for key, values in origin.items():
+            values += [value for value in note_of(table)[key] if value not in values]
+    tables["runs"] = [_runs(tables["runs"], manifest["reference"])]
     instruments = read_instruments(manifest["calibrations"])
     asked = {key: value for key, value in manifest.items() if key not in _NOT_OF_STUDY}
     asked["phases"] = [
@@ -85,7 +87,7 @@ def write_dataset(
     runs, executions = (pa.concat_tables(tables[name]) for name in ("runs", "executions"))
     every = {**tables, "rates": [rates(runs, executions)]}
     titles = {"rates": "rates from overlap"}
-    for name, (columns, _) in _TABLES.items():
+    for name, columns in _TABLES.items():
         path = folder / f"{name}.parquet"
         write_tables(path, titles.get(name, name), columns, every.get(name, ()))
     created = pc.max(runs["started_at"]).as_py()
@@ -96,8 +98,8 @@ def write_dataset(
         **about,
         **({"created": created.isoformat()} if created else {}),
         "resources": [
-            resource_of(folder / f"{name}.parquet", columns, keys)
-            for name, (columns, keys) in _TABLES.items()
+            resource_of(folder / f"{name}.parquet", columns, KEY_OF.get(name, ()))
+            for name, columns in _TABLES.items()
         ],
         "fingerprints": {
             **origin,
@@ -123,7 +125,9 @@ def _identities(executions: pa.Table, name: str, identity: str) -> list[Json]:
 def _runs(phases: Sequence[pa.Table], reference: str) -> pa.Table:
     """The runs of all phases, with the columns that only the whole study can say."""
     runs = pa.concat_tables(phases)
-    frame = runs.select([*_KEYS, "workload", "topology", "valid", "work_effective", "wall_s"])
+    frame = runs.select(
+        [*KEY_OF["runs"], "workload", "topology", "valid", "work_effective", "wall_s"]
+    )
     ratios = makespan_ratios(frame.to_pandas(), reference)
     schema = arrow_schema(STUDY_RUNS, "")
     columns = dict(zip(runs.column_names, runs.columns, strict=True))

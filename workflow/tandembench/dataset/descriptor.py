@@ -11,6 +11,7 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
+from tandembench.dataset.versions import Baseline, those_of
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.files import write_text
 from tandembench.tables.columns import Column, Kind
@@ -43,15 +44,18 @@ def read_descriptor(folder: Path) -> Json:
     """The descriptor of the dataset at ``folder``, verified; TandemError if there is none."""
     path = folder / NAME
     try:
-        return parse_descriptor(path.read_bytes(), str(path))
+        return parse_descriptor(path.read_bytes(), str(path), those_of([folder.absolute()]))
     except FileNotFoundError:
         raise TandemError("no dataset", where=str(folder), fix="name a dataset's folder") from None
     except OSError as error:
         raise corrupt(f"cannot be read ({error.strerror})", path) from None
 
 
-def parse_descriptor(data: bytes, where: str) -> Json:
-    """What a descriptor's bytes say; TandemError if they are damaged or of a later version."""
+def parse_descriptor(data: bytes, where: str, of: Sequence[Baseline]) -> Json:
+    """What a descriptor's bytes say; TandemError if they are damaged or of a later version.
+
+    ``of`` is the baseline that has such a folder, if one has: its descriptor names it.
+    """
     try:
         content: Json = json.loads(data)
         if content.pop("digest") != _digest(content):
@@ -68,6 +72,11 @@ def parse_descriptor(data: bytes, where: str) -> Json:
     # No table lies outside the dataset's folder.
     if not all(isinstance(text, str) and text and "/" not in text for text in texts):
         raise corrupt("damaged descriptor", where)
+    for one in of:
+        if (content.get("name"), content.get("version")) != (one.name, one.version):
+            named = sanitise(f"{content.get('name')}@{content.get('version')}", 140)
+            what, fix = f"is that of {named}, not {one.label}", "give its folder its name again"
+            raise TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT)
     return content
 
 

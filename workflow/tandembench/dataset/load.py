@@ -5,6 +5,7 @@ A file is verified when it is first read. Whatever version wrote it, tables have
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,8 @@ from tandembench.dataset.descriptor import (
 from tandembench.dataset.first_form import TABLES, is_first_form, today
 from tandembench.dataset.versions import is_name
 from tandembench.errors import TandemError
-from tandembench.tables.columns import TOPOLOGIES
-from tandembench.tables.parquet import read_columns
+from tandembench.tables.columns import KEY_OF, TOPOLOGIES
+from tandembench.tables.parquet import is_repeated, read_columns
 from tandembench.text import sanitise
 
 if TYPE_CHECKING:  # it takes half a second to import, and a difference of runs does without
@@ -33,58 +34,61 @@ if TYPE_CHECKING:  # it takes half a second to import, and a difference of runs 
 _ID_COLUMNS = ("session", "comparison", "config_id", "phase", "scenario", "topology")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenDataset:
-    """A dataset's folder and descriptor; the tables whose files are as told, or were of old."""
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's folder and descriptor, and its tables as data frames, each read when needed.
+
+    ``verified`` are the tables whose files are as told, ``updated`` those that were of old.
+    """
 
     folder: Path
     descriptor: Json
     verified: dict[str, Path] = field(default_factory=dict)
     updated: dict[str, pa.Table] = field(default_factory=dict)
 
+    @cached_property
+    def runs(self) -> "pd.DataFrame":
+        """A row for each run."""
+        return load_table(self, "runs")
 
-@dataclass(frozen=True)
-class Dataset:
-    """The tables of a study, its descriptor, and the dataset that they were read from."""
+    @cached_property
+    def executions(self) -> "pd.DataFrame":
+        """A row for each execution, solos included."""
+        return load_table(self, "executions")
 
-    runs: "pd.DataFrame"
-    executions: "pd.DataFrame"
-    telemetry: "pd.DataFrame"
-    tokens: "pd.DataFrame"
-    rates: "pd.DataFrame"
-    descriptor: Json
-    opened: OpenDataset
+    @cached_property
+    def telemetry(self) -> "pd.DataFrame":
+        """A row for each sample."""
+        return load_table(self, "telemetry")
+
+    @cached_property
+    def tokens(self) -> "pd.DataFrame":
+        """A row for each chunk."""
+        return load_table(self, "tokens")
+
+    @cached_property
+    def rates(self) -> "pd.DataFrame":
+        """A row for each scenario and topology."""
+        return load_table(self, "rates")
 
 
 def load_dataset(folder: Path) -> Dataset:
     """Read the dataset at ``folder``; TandemError (exit 3) names a file that is not as told."""
-    return load_tables(open_dataset(folder))
+    dataset = open_dataset(folder)
+    for name in (*TABLES, "rates"):
+        getattr(dataset, name)
+    return dataset
 
 
-def load_tables(opened: OpenDataset) -> Dataset:
-    """Read all the tables of a dataset; TandemError (exit 3) as above."""
-    # Earlier versions did not declare criteria.
-    study = {"criteria": [], **opened.descriptor["study"]}
-    return Dataset(
-        runs=load_table(opened, "runs"),
-        executions=load_table(opened, "executions"),
-        telemetry=load_table(opened, "telemetry"),
-        tokens=load_table(opened, "tokens"),
-        rates=load_table(opened, "rates"),
-        descriptor={**opened.descriptor, "study": study},
-        opened=opened,
-    )
-
-
-def load_table(opened: OpenDataset, table: str) -> "pd.DataFrame":
+def load_table(dataset: Dataset, table: str) -> "pd.DataFrame":
     """One table, empty if an older dataset has none of that name; TandemError (exit 3) as above."""
-    names = column_names(opened, table)
+    names = column_names(dataset, table)
     frame: pd.DataFrame
-    frame = (read_part(opened, table, names) if names else pa.table({})).to_pandas()
+    frame = (read_part(dataset, table, names) if names else pa.table({})).to_pandas()
     return frame
 
 
-def open_dataset(folder: Path) -> OpenDataset:
+def open_dataset(folder: Path) -> Dataset:
     """The dataset at ``folder``, no table read; TandemError (exit 3) if its descriptor is bad."""
     path = folder / NAME
     descriptor = read_descriptor(folder)
@@ -106,17 +110,17 @@ def open_dataset(folder: Path) -> OpenDataset:
     for name in ("runs", "executions"):
         if name not in names:
             raise corrupt(f"no table '{name}'", path)
-    return OpenDataset(folder, descriptor)
+    return Dataset(folder, descriptor)
 
 
-def column_names(dataset: OpenDataset, table: str) -> list[str]:
+def column_names(dataset: Dataset, table: str) -> list[str]:
     """The columns of a table that can be read; none if there is no such table."""
     stored = _stored(dataset, table)
     current = [column.name for column in TABLES.get(table, ())]
     return current if is_first_form(table, stored) else stored
 
 
-def definitions(dataset: OpenDataset, table: str) -> dict[str, tuple[str, str, str]]:
+def definitions(dataset: Dataset, table: str) -> dict[str, tuple[str, str, str]]:
     """What the columns of a table mean, as they are read: type, unit and description by name."""
     fields = _fields(dataset, table)
     if is_first_form(table, [field["name"] for field in fields]):
@@ -127,9 +131,7 @@ def definitions(dataset: OpenDataset, table: str) -> dict[str, tuple[str, str, s
     }
 
 
-def read_part(
-    dataset: OpenDataset, table: str, names: Sequence[str], coded: bool = False
-) -> pa.Table:
+def read_part(dataset: Dataset, table: str, names: Sequence[str], coded: bool = False) -> pa.Table:
     """Columns of a table; ``coded`` as in `read_columns`.
 
     TandemError (exit 3) names a file that is not as told, or an id that is none.
@@ -152,14 +154,14 @@ def read_part(
     return columns
 
 
-def check_tables(dataset: OpenDataset) -> None:
+def check_tables(dataset: Dataset) -> None:
     """Read every table, column by column; TandemError (exit 3) as above."""
     for resource in dataset.descriptor["resources"]:
         for name in _stored(dataset, resource["name"]):
             _read(dataset, resource["name"], [name], False)
 
 
-def _read(dataset: OpenDataset, table: str, names: Sequence[str], coded: bool) -> pa.Table:
+def _read(dataset: Dataset, table: str, names: Sequence[str], coded: bool) -> pa.Table:
     path = dataset.verified.get(table)
     if path is None:
         path = dataset.verified[table] = _verified(dataset, table)
@@ -172,23 +174,28 @@ def _read(dataset: OpenDataset, table: str, names: Sequence[str], coded: bool) -
     return columns
 
 
-def _verified(dataset: OpenDataset, table: str) -> Path:
-    """The file of a table, read once; TandemError (exit 3) if it is another."""
+def _verified(dataset: Dataset, table: str) -> Path:
+    """The file of a table, read once; TandemError (exit 3) if it is another, or repeats a row."""
     resources = dataset.descriptor["resources"]
     resource = next((one for one in resources if one["name"] == table), None)
     if resource is None:
         raise corrupt(f"no table '{table}'", dataset.folder / NAME)
-    return check_resource(dataset.folder, resource)
+    path = check_resource(dataset.folder, resource)
+    stored = _stored(dataset, table)
+    key = [name for name in KEY_OF.get(table, ()) if name in stored]
+    if key and is_repeated(read_columns(path, key), key):
+        raise corrupt(f"holds a row of {', '.join(key)} twice", path)
+    return path
 
 
-def _fields(dataset: OpenDataset, table: str) -> list[Json]:
+def _fields(dataset: Dataset, table: str) -> list[Json]:
     """The columns of a table, as the descriptor lists them."""
     resources = dataset.descriptor["resources"]
     listed = (one["schema"]["fields"] for one in resources if one["name"] == table)
     return next(listed, [])
 
 
-def _stored(dataset: OpenDataset, table: str) -> list[str]:
+def _stored(dataset: Dataset, table: str) -> list[str]:
     return [field["name"] for field in _fields(dataset, table)]
 
 

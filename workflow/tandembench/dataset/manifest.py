@@ -1,14 +1,14 @@
-"""What the workflow writes down for its commands, and which files of the past a study has left.
+"""What the workflow writes down for its commands.
 
 RunSpecs, manifests of what tables hold, and a list of invocations: a line when one starts, which
 also holds the digests of the hypotheses as they stood then, and one when it ends.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.files import read_text, way_out, write_text
@@ -16,9 +16,7 @@ from tandembench.study.spec import RunSpec
 
 _INVOCATIONS = "invocations.ndjson"
 _MADE_BY = "run snakemake, which writes it"
-_MAX_BYTES = 1 << 28  # a RunSpec holds every prompt, a manifest the names of all run files
-# What a study's results hold under names with digests, which a changed study no longer uses.
-_KEPT = ("runs/*/*.parquet", "specs/*.json", "phases/*", "manifest.*.json", "dataset.*.made")
+_MAX_BYTES = 1 << 28  # a RunSpec holds every prompt
 
 
 def write_texts(texts: Mapping[str, str]) -> None:
@@ -39,18 +37,9 @@ def read_spec(path: Path) -> RunSpec:
     try:
         return RunSpec.from_json(read_text(path, _MADE_BY, _MAX_BYTES))
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise _corrupt("no RunSpec", path) from None
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest at ``path``; TandemError if it is not there or (exit 3) is none."""
-    try:
-        content: dict[str, Any] = json.loads(read_text(path, _MADE_BY, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise _corrupt(f"no manifest ({error})", path) from None
-    if not isinstance(content, dict):
-        raise _corrupt("no manifest", path)
-    return content
+        fix = "delete it and run snakemake, which writes it again"
+        where = str(path)
+        raise TandemError("no RunSpec", where=where, fix=fix, exit_code=EXIT_CORRUPT) from None
 
 
 def note(
@@ -95,45 +84,3 @@ def declarations(results: Path) -> dict[str, dict[str, str]]:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # an end, an older line, or one that a kill cut off
     return by_invocation
-
-
-def drop_others(path: Path) -> None:
-    """Delete what earlier manifests of the study left beside that at ``path``.
-
-    That is: these manifests, tables and manifests of phases that it does not name, and marks of
-    datasets. A dataset made from one of them is then made again, even if nobody remembers it.
-    """
-    named = tuple(f"{Path(phase['tables']).name}." for phase in read_manifest(path)["phases"])
-    results = path.parent
-    others = [file for file in results.glob("manifest.*.json") if file != path]
-    others += results.glob("dataset.*.made")
-    others += [file for file in results.glob("phases/*") if not file.name.startswith(named)]
-    for file in others:
-        file.unlink(missing_ok=True)
-
-
-def unnamed(results: Path, named: Iterable[str]) -> list[Path]:
-    """Files below ``results`` that are not among ``named``, and the logs of run files that are not.
-
-    Only files of which a study says the names count; what else lies there is not its own.
-    """
-    current = {Path(file) for file in named}
-    stale = [file for pattern in _KEPT for file in results.glob(pattern) if file not in current]
-    logs = [results / "logs" / file.parent.name / f"{file.stem}.log" for file in stale]
-    return sorted([*stale, *(log for log in logs if log.is_file())])
-
-
-def remove(files: Iterable[Path]) -> Iterator[Path]:
-    """Delete ``files``, and give each that is gone; TandemError (exit 4) names one that stays."""
-    for file in files:
-        try:
-            file.unlink()
-        except OSError as error:
-            what, fix = f"cannot be removed ({error.strerror})", way_out(error)
-            raise TandemError(what, where=str(file), fix=fix, exit_code=EXIT_ENVIRONMENT) from None
-        yield file
-
-
-def _corrupt(what: str, path: Path) -> TandemError:
-    fix = "delete it and run snakemake, which writes it again"
-    return TandemError(what, where=str(path), fix=fix, exit_code=EXIT_CORRUPT)

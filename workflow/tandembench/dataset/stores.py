@@ -98,7 +98,7 @@ def fetch(
     one = pick(text, stored(store), store.shown)
     copy = Path(tempfile.mkdtemp(dir=folder))
     shown = _get(store, f"{one.folder}/{NAME}", copy / NAME)
-    for resource in parse_descriptor((copy / NAME).read_bytes(), shown)["resources"]:
+    for resource in parse_descriptor((copy / NAME).read_bytes(), shown, [one])["resources"]:
         if wanted(resource["name"]):
             path = copy / resource["path"]
             shown = _get(store, f"{one.folder}/{path.name}", path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.published import AgainstRuns, against_runs
 from tandembench.audit.sides import Side
-from tandembench.dataset.load import OpenDataset, column_names, definitions, load_table
+from tandembench.dataset.load import Dataset, column_names, definitions, load_table
 from tandembench.diff.runs import Change, Changes, changes, frames, match, metric_changes
 
 
@@ -98,22 +98,22 @@ Difference = OfRuns | OfPrints | OfPrintAndRuns
 
 def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) -> Difference:
     """A against B; ``margin`` is that of A's study unless given."""
-    if a.opened is not None and b.opened is not None:
-        return compare_runs(a.opened, b.opened, margin, force)
-    if a.opened is not None:
-        return _printed_and_runs(b, a.label, a.opened)
-    if b.opened is not None:
-        return _printed_and_runs(a, b.label, b.opened)
+    if a.dataset is not None and b.dataset is not None:
+        return compare_runs(a.dataset, b.dataset, margin, force)
+    if a.dataset is not None:
+        return _printed_and_runs(b, a.label, a.dataset)
+    if b.dataset is not None:
+        return _printed_and_runs(a, b.label, b.dataset)
     return OfPrints(a.printed == b.printed, tuple(differences(a.printed, b.printed)))
 
 
-def _printed_and_runs(printed: Side, label: str, opened: OpenDataset) -> OfPrintAndRuns:
+def _printed_and_runs(printed: Side, label: str, opened: Dataset) -> OfPrintAndRuns:
     runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
     return OfPrintAndRuns(printed.label, label, against_runs(printed.printed, runs, executions))
 
 
 def compare_runs(
-    a: OpenDataset, b: OpenDataset, margin: float | None = None, force: bool = False
+    a: Dataset, b: Dataset, margin: float | None = None, force: bool = False
 ) -> OfRuns:
     """Two datasets; only what they were measured with if they are not comparable."""
     result, fingerprints = obstacles(a, b), _fingerprints(a, b)
@@ -132,7 +132,7 @@ def compare_runs(
     return OfRuns(result, (*fingerprints, _topologies(a, b)), measured)
 
 
-def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
+def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
     """Why the two must not be compared: another model, other work, other definitions."""
     models = [side.descriptor["fingerprints"]["models"] for side in (a, b)]
     digests = [
@@ -158,7 +158,7 @@ def obstacles(a: OpenDataset, b: OpenDataset) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
+def _other_work(a: Dataset, b: Dataset) -> list[str]:
     """The configs of both whose work policy is another in each."""
     runs, n = frames(a, b, ["config_id", "work_policy"])
     policies = [
@@ -169,7 +169,7 @@ def _other_work(a: OpenDataset, b: OpenDataset) -> list[str]:
     return [str(name) for name in sorted(both) if policies[0][name] != policies[1][name]]
 
 
-def _fingerprints(a: OpenDataset, b: OpenDataset) -> tuple[Fingerprint, ...]:
+def _fingerprints(a: Dataset, b: Dataset) -> tuple[Fingerprint, ...]:
     ours, theirs = (side.descriptor["fingerprints"] for side in (a, b))
     return tuple(
         _fingerprint(name, ours.get(name), theirs.get(name))
@@ -181,7 +181,7 @@ def _fingerprint(name: str, a: object, b: object) -> Fingerprint:
     return Fingerprint(name, _text(a), _text(b), a == b if a and b else None)
 
 
-def _topologies(a: OpenDataset, b: OpenDataset) -> Fingerprint:
+def _topologies(a: Dataset, b: Dataset) -> Fingerprint:
     """Which topologies the sides hold: a scenario of one side may be of another than the other."""
     runs, n = frames(a, b, ["topology"])
     texts = [", ".join(sorted(group["topology"].unique())) for group in (runs[:n], runs[n:])]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval, Moments, difference_family, exponential
 from tandembench.analysis.sides import DIFFERENT_ROUNDS, DIFFERENT_SESSIONS, difference
-from tandembench.dataset.load import OpenDataset, column_names, read_part
+from tandembench.dataset.load import Dataset, column_names, read_part
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.tables.columns import KEYS
 
@@ -73,7 +73,7 @@ class Change:
     reason: str | None
 
 
-def frames(a: OpenDataset, b: OpenDataset, names: Sequence[str]) -> tuple[pd.DataFrame, int]:
+def frames(a: Dataset, b: Dataset, names: Sequence[str]) -> tuple[pd.DataFrame, int]:
     """Columns of A's runs, then B's, verified; and how many are A's."""
     tables = [read_part(side, "runs", names, coded=True) for side in (a, b)]
     return pa.concat_tables(
@@ -81,8 +81,8 @@ def frames(a: OpenDataset, b: OpenDataset, names: Sequence[str]) -> tuple[pd.Dat
     ).unify_dictionaries().to_pandas(), tables[0].num_rows
 
 
-def match(a: OpenDataset, b: OpenDataset) -> Matched:
-    """Which runs of A and B have the same key. TandemError (exit 3) if a key is there twice."""
+def match(a: Dataset, b: Dataset) -> Matched:
+    """Which runs of A and B have the same key; of one side each has another."""
     keys, n = frames(a, b, _KEYS)
     ids = keys.groupby(_KEYS, sort=False, observed=True).ngroup().to_numpy()
     place = np.full(len(ids) + 1, -1)
@@ -90,15 +90,13 @@ def match(a: OpenDataset, b: OpenDataset) -> Matched:
         if (group < 0).any():
             empty = next(name for name in _KEYS if rows[name].isna().any())
             raise _corrupt(side, f"a run without {empty}")
-        if np.bincount(group, minlength=1).max() > 1:
-            raise _corrupt(side, "a run is there twice")
     place[ids[n:]] = np.arange(len(ids) - n)
     right = place[ids[:n]]
     left = np.flatnonzero(right >= 0)
     return Matched(left, right[left], n - len(left), len(ids) - n - len(left))
 
 
-def changes(a: OpenDataset, b: OpenDataset, matched: Matched) -> Changes:
+def changes(a: Dataset, b: Dataset, matched: Matched) -> Changes:
     """How many runs are new, gone, changed and equal; changes by column, one read at a time."""
     others = set(column_names(b, "runs"))
     changed = np.zeros(len(matched.left), dtype=np.bool_)
@@ -124,9 +122,7 @@ def _unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.bool
     return np.asarray(pc.coalesce(pc.not_equal(one, other), only_one), dtype=np.bool_)
 
 
-def metric_changes(
-    a: OpenDataset, b: OpenDataset, matched: Matched, margin: float
-) -> tuple[Change, ...]:
+def metric_changes(a: Dataset, b: Dataset, matched: Matched, margin: float) -> tuple[Change, ...]:
     """Scenarios, then configs that both hold, by each metric that both know.
 
     Sessions of two datasets are the same one if it has a block that is in both. Wall times only
@@ -245,6 +241,6 @@ def _without_bounds(a: Mapping[int, Moments], b: Mapping[int, Moments]) -> Inter
     return Interval(means[1] - means[0], None, None, min(counts))
 
 
-def _corrupt(side: OpenDataset, what: str) -> TandemError:
+def _corrupt(side: Dataset, what: str) -> TandemError:
     where, fix = str(side.folder / "runs.parquet"), "make or copy the dataset again"
     return TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT)

@@ -64,14 +64,14 @@ def _beside(name: str, ours: Dataset, root: Path, margin: float) -> Baseline:
     try:
         # By version: which one it was must stand in the report.
         side = open_side(folder.label, root)
-        # Tables are read when first asked for: here, where a damaged one is a line of the report.
+        # Tables are read when they are needed: here, where a damaged one is a line of the report.
         theirs = side.dataset
+        result = compare_runs(theirs, ours, margin) if theirs else None
     except TandemError as error:
         return Baseline(folder.label, "damaged", fault=str(error))
     title = str(side.descriptor["title"])
-    if theirs is None:
+    if theirs is None or result is None:
         return Baseline(label=side.label, title=title, **beside_published(side, ours))
-    result = compare_runs(theirs.opened, ours.opened, margin)
     with_ = [one for one in result.fingerprints if one.name in ("machines", "models", "servers")]
     if result.same:
         return Baseline(side.label, "same", title, "runs", measured_with=with_)

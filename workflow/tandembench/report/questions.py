@@ -88,10 +88,10 @@ def _opened(name: str, dataset: Dataset, root: Path) -> Source:
         if error.exit_code != EXIT_USAGE:
             raise
         return Source(obstacle=f"no baseline {name}")
-    if side.opened is None or side.dataset is None:
+    if side.dataset is None:
         means = printed_means(side.printed).items()
         return Source(printed={key: one for key, one in means if one[1] and one[2] > 1})
-    result = obstacles(dataset.opened, side.opened)
+    result = obstacles(dataset, side.dataset)
     return replace(_of_runs(side.dataset), beside_self=result[0] if result else None)
 
 

@@ -3,7 +3,7 @@
 Units are also in the names (``_s``, ``_tokens``, ``_bytes``, ``_ns``); fractions run from 0 to 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -307,6 +307,16 @@ RATES = (
         for bound, says in (("", ""), ("_low", ", 95 % bound"), ("_high", ", 95 % bound"))
     ),
 )
+
+
+# What the rows of a table are told apart by. Telemetry has no key: a solo's agent would be part of
+# it, and is null in a run.
+_RUN = tuple(column.name for column in KEYS)
+KEY_OF: Mapping[str, tuple[str, ...]] = {
+    "runs": _RUN,
+    "executions": (*_RUN, "agent", "mode"),
+    "tokens": (*_RUN, "agent", "mode", "chunk"),
+}
 
 
 def arrow_schema(columns: Sequence[Column], title: str) -> pa.Schema:

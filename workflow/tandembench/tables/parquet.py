@@ -107,6 +107,11 @@ def _check_seal(data: bytes) -> None:
         raise ValueError("its bytes are not those that were written")
 
 
+def is_repeated(table: pa.Table, key: Sequence[str]) -> bool:
+    """Whether two rows of a table have the same ``key``."""
+    return len(table.group_by(list(key)).aggregate([])) < len(table)
+
+
 def note_of(table: pa.Table) -> dict[str, Any]:
     """The JSON note in the metadata of a table that was read whole; empty if it has none."""
     note: dict[str, Any] = json.loads(table.schema.metadata.get(_NOTE_KEY, b"{}"))
