@@ -15,8 +15,7 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
-from tandembench.study.plan import TABLES
-from tandembench.study.spec import digest
+from tandembench.study.spec import TABLES, digest
 from tandembench.tables.columns import BLOCK, KEYS, RUN_FILE
 from tandembench.tables.parquet import write_table
 

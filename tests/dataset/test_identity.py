@@ -27,7 +27,7 @@ from tandembench.cli import main
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.descriptor import NAME, read_descriptor, resource_of, seal
 from tandembench.errors import EXIT_CORRUPT, TandemError
-from tandembench.study.plan import TABLES
+from tandembench.study.spec import TABLES
 from tandembench.tables.columns import RUN_FILE, STUDY_RUNS, Column
 from tandembench.tables.parquet import read_table, write_table
 

@@ -27,7 +27,8 @@ from tandembench.dataset.identity import read_run_file
 from tandembench.dataset.leftovers import drop_others
 from tandembench.dataset.manifest import write_texts
 from tandembench.project import open_plan
-from tandembench.study.plan import TABLES, Plan
+from tandembench.study.plan import Plan
+from tandembench.study.spec import TABLES
 from tandembench.tables.parquet import read_table
 
 FILE = "config/quick.yaml"

@@ -26,7 +26,8 @@ from tandembench.dataset.versions import find
 from tandembench.errors import TandemError
 from tandembench.project import load_hypotheses, open_plan
 from tandembench.study.hypotheses import SELF, Hypothesis
-from tandembench.study.plan import TABLES, Plan
+from tandembench.study.plan import Plan
+from tandembench.study.spec import TABLES
 
 QUIET = Quietness.ALL in (workflow.output_settings.quiet or ())
 if QUIET:

@@ -13,7 +13,7 @@ from tandembench.dataset.descriptor import PROFILE, SCHEMA_VERSION, Json, resour
 from tandembench.dataset.identity import read_digested, read_phase_table
 from tandembench.dataset.manifest import declarations
 from tandembench.dataset.rates import rates
-from tandembench.study.plan import TABLES
+from tandembench.study.spec import TABLES
 from tandembench.tables.columns import (
     EXECUTIONS,
     KEY_OF,

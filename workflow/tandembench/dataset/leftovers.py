@@ -19,7 +19,7 @@ from tandembench.dataset.identity import (
 )
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.files import way_out
-from tandembench.study.plan import TABLES
+from tandembench.study.spec import TABLES
 
 _ID, _DIGEST = r"[a-z0-9_.-]+", r"\.[0-9a-f]{12}"
 # What is made of manifests, and made again if it is gone.

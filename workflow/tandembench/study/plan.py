@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tandembench.study.expand import Comparison, Study
-from tandembench.study.spec import RunSpec, digest
+from tandembench.study.spec import TABLES, RunSpec, digest
 
-# How the names of a phase's tables end: its runs, and what belongs to them.
-TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
 # Keys of a study that act in all of its blocks, and those that its dataset repeats.
 _ACTING = {"engine", "protocol", "threads_total", "deadline_s", "idle_s", "retries", "telemetry"}
 _ACTING |= {"seed"}

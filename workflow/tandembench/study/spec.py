@@ -18,6 +18,8 @@ Engine = Literal["embedded", "ollama", "openai"]
 Criterion = Literal["first_token", "fairness", "memory"]
 # A round beside which other processes used more than this is disturbed, and measured once more.
 DISTURBED_CORES = 0.1
+# How the names of a phase's tables end: its runs, and what belongs to them.
+TABLES = (".parquet", ".executions.parquet", ".telemetry.parquet", ".tokens.parquet")
 
 # Stands in a step's prompt for the answer of the step before, which only the run knows.
 ANSWER = "[[answer]]"
