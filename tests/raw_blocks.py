@@ -15,6 +15,7 @@ from typing import Any
 
 from tandembench.dataset.aggregate import aggregate_phase
 from tandembench.dataset.build import build_dataset
+from tandembench.files import write_text
 from tandembench.study.spec import TABLES, digest
 from tandembench.tables.columns import BLOCK, KEYS, RUN_FILE
 from tandembench.tables.parquet import write_table
@@ -254,16 +255,14 @@ def write_block(runs: Path, rows: Sequence[Row], machine: Mapping[str, Any] = MA
 def write_json(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
     """``content`` in a file whose name, ``{}`` in ``name``, holds its digest."""
     path = folder / name.format(digest(content))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    write_text(path, json.dumps(content))
     return path
 
 
 def write_calibration(path: Path, content: Row) -> Path:
     """A calibration file, as the command writes it."""
     sealed = content | {"file": path.name}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sealed | {"digest": digest(sealed)}), encoding="utf-8")
+    write_text(path, json.dumps(sealed | {"digest": digest(sealed)}))
     return path
 
 
