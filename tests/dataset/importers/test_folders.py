@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from tandembench.cli import main
 from tandembench.dataset.baseline import import_runs
 from tandembench.dataset.importers import read
 from tandembench.dataset.importers.tables import tables
@@ -123,7 +125,7 @@ def test_folders_say_phase_and_repetition(tmp_path: Path) -> None:
     ]
 
 
-def test_each_tree_of_results_is_a_dataset(tmp_path: Path) -> None:
+def test_each_tree_of_results_is_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in (
         "Two servers/phase1/chimera-homo/gpu80_ctx512/run_1",
         "Two servers/phase3/chimera-homo/gpu80_ctx512/run_1",
@@ -144,8 +146,14 @@ def test_each_tree_of_results_is_a_dataset(tmp_path: Path) -> None:
     for day in ("mon", "tue"):
         write(tmp_path / "py", f"{day}/phase_1_test_001/run_1", python_metrics())
         write_log(tmp_path / "py" / day, (1, "chimera_homo"))
-    made = import_runs(PYTHON, tmp_path / "py", "y", None, tmp_path / "b")
-    assert [one.label for one, _ in made] == ["y-mon@1.0.0", "y-tue@1.0.0"]
+    write(tmp_path / "py", "wed/phase_1_test_001/run_1", python_metrics())
+    line = refused(tmp_path / "py", tmp_path / "c", PYTHON)
+    assert line.startswith(f"{tmp_path}/py/wed/phase_1_test_001: no test_execution_log.json")
+    write_log(tmp_path / "py" / "wed", (1, "chimera_homo"))
+    monkeypatch.chdir(tmp_path)
+    command = ["baseline", "import", PYTHON, "py", "--name", "y", "--format", "json"]
+    facts = json.loads(CliRunner().invoke(main, command).stdout)
+    assert [one["baseline"] for one in facts] == [f"y-{day}@1.0.0" for day in ("mon", "tue", "wed")]
 
 
 def test_what_two_folders_do_not_tell_may_differ(tmp_path: Path) -> None:
@@ -391,7 +399,11 @@ def test_what_cannot_be_imported_at_all(tmp_path: Path) -> None:
     for name in ("run_1", "run_01"):
         write(tmp_path / "twice", f"homo/{name}")
     line = refused(tmp_path / "twice", tmp_path / "b")
-    assert line.startswith(f"{tmp_path}/twice: repetition 1 of 'homo'")
+    assert line.startswith(f"{tmp_path}/twice: repetition 1 of 'homo' is there twice")
+    write(tmp_path / "mixed", "homo/run_1")
+    write(tmp_path / "mixed", "homo/run_2", metrics(insight=agent(11435, 5.0, num_ctx=9)))
+    line = refused(tmp_path / "mixed", tmp_path / "b")
+    assert line.startswith(f"{tmp_path}/mixed: repetition 2 of 'homo' has other options")
 
 
 ROLL_UP = {"runs": [{"concurrent_wall_time_s": 5.0}], "agent_a": {}, "agent_b": {}}

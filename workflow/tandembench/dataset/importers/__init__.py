@@ -7,7 +7,7 @@ from pathlib import Path
 from tandembench.dataset.importers import chimeraforge, csv_runs
 from tandembench.dataset.importers.cold import cold_limits
 from tandembench.dataset.importers.layouts import first_known
-from tandembench.dataset.importers.source import Imported, bad, files_below, unreadable
+from tandembench.dataset.importers.source import Imported, SourceRun, bad, files_below, unreadable
 from tandembench.errors import TandemError
 from tandembench.text import sanitise
 
@@ -53,7 +53,7 @@ def read(
 
 
 def _check(trees: list[Imported], layout: str, source: Path) -> None:
-    """TandemError for a folder without a run of the layout, or with a repetition twice."""
+    """TandemError without a run of the layout, or where a folder is not that of one config."""
     if not trees:
         other = first_known(files_below(source))
         what, fix = "", f"name the folder that holds results in the layout {layout}"
@@ -63,9 +63,14 @@ def _check(trees: list[Imported], layout: str, source: Path) -> None:
         raise TandemError(f"no run in it{what}", where=str(source), fix=fix)
     for tree in trees:
         seen = set()
+        first: dict[str, SourceRun] = {}
         for run in tree.runs:
             key = run.place, run.repetition
+            where, name = source / tree.tree, f"repetition {run.repetition} of"
             if key in seen:
-                what = f"repetition {run.repetition} of '{sanitise(run.place, 80)}' is there twice"
-                raise bad(source / tree.tree, what, "remove one of them")
+                what = f"{name} '{sanitise(run.place, 80)}' is there twice"
+                raise bad(where, what, "remove one of them")
             seen.add(key)
+            if run.asked != first.setdefault(run.place, run).asked:
+                what = f"{name} '{sanitise(run.place, 80)}' has other options than the first"
+                raise bad(where, what, "move it to a folder of its own")

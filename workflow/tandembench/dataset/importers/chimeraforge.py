@@ -40,7 +40,6 @@ from tandembench.dataset.importers.source import (
     unix_ns,
     utc,
 )
-from tandembench.errors import TandemError
 from tandembench.files import read_text
 from tandembench.study.spec import Scenario
 from tandembench.text import sanitise
@@ -314,9 +313,10 @@ def read_python(root: Path) -> list[Imported]:
         skipped = _skipped(path for path in inside if path not in runs)
         tree = "/".join(folder.relative_to(root).parts)
         trees.append(Imported(tuple(_in_time(runs.values())), skipped, notes, tree))
-    if not trees and any(_PYTHON_RUN.search(path.as_posix()) for path in files):
-        what = f"no {LOG}, the only place that names the scenario of each test"
-        raise TandemError(what, where=str(root), fix="name the folder of results with it")
+    for path in (one for one in files if _PYTHON_RUN.search(one.as_posix())):
+        if not any(path.is_relative_to(root / one.tree) for one in trees):
+            what = f"no {LOG} beside it, the only place that names the scenario of each test"
+            raise bad(path.parents[1], what, "copy it there or name another folder")
     return trees
 
 

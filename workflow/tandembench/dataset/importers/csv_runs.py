@@ -95,7 +95,7 @@ def _by_run(lines: Iterable[Line], mapping: CsvMapping) -> Iterator[tuple[_Key, 
             repetition = number - source.first + 1
         key = session, config, repetition
         if key in whole:
-            what = f"repetition {repetition} of {config} is there already, up to line {whole[key]}"
+            what = f"repetition {repetition} of {config} is there already, in line {whole[key]}"
             raise line.bad(what)
         of_run = parts.setdefault(key, [])
         of_run.append(line)
@@ -236,7 +236,7 @@ def _check_same(line: Line, run: SourceRun, number: int, first: SourceRun) -> No
     changed = [
         word for name, word in _CONTENT.items() if getattr(run, name) != getattr(first, name)
     ]
-    if _of_agents(run) != _of_agents(first):
+    if run.asked != first.asked:
         changed.append("list of agents, models and options")
     if changed:
         raise line.bad(f"another {changed[0]} of {run.config_id} than in line {number}")
@@ -260,10 +260,6 @@ def _check_scale(path: Path, runs: Sequence[SourceRun]) -> None:
     if gaps and wall_s > _MOST_AT_ONCE * median(gaps):
         what = f"runs take {wall_s:.4g} s, but begin {median(gaps):.4g} s after each other"
         raise bad(path, what, f"{_FIX_UNITS}, or give each machine a session of its own")
-
-
-def _of_agents(run: SourceRun) -> list[object]:
-    return [(agent.name, agent.model, agent.options) for agent in run.agents]
 
 
 def _notes(runs: Sequence[SourceRun], mapping: CsvMapping) -> tuple[str, ...]:

@@ -92,6 +92,12 @@ class SourceRun:
     client_platform: str | None = None
     process_run: int | None = None
 
+    @property
+    def asked(self) -> list[object]:
+        """What makes it a run of its config: its scenario, and its agents' models and options."""
+        agents = [(agent.name, agent.model, dict(agent.options)) for agent in self.agents]
+        return [self.scenario, *agents]
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
