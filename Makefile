@@ -6,9 +6,11 @@ READY := $(VENV)/.ready
 # A real S3 server for the tests of object stores.
 S3_VERSION := v1.8.0
 S3_SERVER := .tools/versitygw-$(S3_VERSION)
-# Snakemake says what went wrong, and no more; its own log has the rest. The options of
-# profiles/default stand here, since it announces itself.
-RUN := . $(BIN)/activate && snakemake --cores 1 --quiet all --workflow-profile none --rerun-incomplete --scheduler greedy
+# What Snakemake cannot read, the check names. It says what went wrong, and no more; its own log
+# has the rest. The options of profiles/default stand here, since it announces itself.
+MEASURED = . $(BIN)/activate && tandembench check config/$(1).yaml \
+  && snakemake --cores 1 --quiet all --workflow-profile none --rerun-incomplete --scheduler greedy --configfile config/$(1).yaml \
+  && tandembench show results/$(1)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quick study report pdf test faults soak test-page test-full test-s3 s3-server clean named
@@ -45,10 +47,10 @@ system:
 	  { echo "make: libstdc++.so.6 is missing: install the package libstdc++6 (Debian, Ubuntu) or libstdc++ (Fedora)" >&2; exit 1; }
 
 quick: $(READY)
-	@$(RUN) --configfile config/quick.yaml && tandembench show results/quick
+	@$(call MEASURED,quick)
 
 study: $(READY)
-	@$(RUN) --configfile config/study.yaml && tandembench show results/study
+	@$(call MEASURED,study)
 
 report: named $(READY)
 	@$(BIN)/tandembench report "$(STUDY)" --page

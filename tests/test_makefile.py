@@ -52,8 +52,9 @@ def test_a_missing_library_stops_make_with_one_line_that_names_the_package(
 def test_a_study_is_measured_with_the_profiles_options_and_ends_with_the_answer(
     repository: Path, study: str
 ) -> None:
-    last = make(repository, "--dry-run", study).stdout.splitlines()[-1]
-    snakemake, answer = last.removeprefix(". .venv/bin/activate && ").split(" && ")
+    text = " ".join(make(repository, "--dry-run", study).stdout.replace("\\\n", " ").split())
+    check, snakemake, answer = text.rpartition(". .venv/bin/activate && ")[2].split(" && ")
+    assert check == f"tandembench check config/{study}.yaml"
     assert snakemake.startswith("snakemake --cores 1 --quiet all ")
     assert snakemake.endswith(f" --configfile config/{study}.yaml")
     assert answer == f"tandembench show results/{study}"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from study_texts import told
 
 from tandembench import project
 from tandembench.files import MAX_BYTES
-from tandembench.project import load_study, locked_model, measuring_code
+from tandembench.project import load_study, locked_model, measuring_code, open_plan
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import RunSpec, digest
 
@@ -63,6 +64,24 @@ def test_a_spec_file_holds_the_run_spec_under_its_digest(checkout: Checkout) -> 
         "bvc-c512-dual",
         "bvc-c512-serial",
     ]
+
+
+def test_a_checkout_with_other_line_ends_measures_the_same(
+    repository: Path, tmp_path: Path
+) -> None:
+    """What is committed next, as Git for Windows checks it out."""
+    shutil.copytree(repository / "config", tmp_path / "here/config")
+    shutil.copy(repository / ".gitattributes", tmp_path / "here")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *words], cwd=tmp_path / "here", check=True)
+    clone = [*git, "-c", "core.autocrlf=true", "clone", "-q", "here", "there"]
+    subprocess.run(clone, cwd=tmp_path, check=True)
+    here, there = (open_plan("config/quick.yaml", root=tmp_path / one) for one in ("here", "there"))
+    assert here.run_files() == there.run_files()
+    for file in (file for file in (tmp_path / "here/config").rglob("*") if file.is_file()):
+        copy = tmp_path / "there" / file.relative_to(tmp_path / "here")
+        assert copy.read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize("repetitions", [0, -1, 1001, 2.0, "9", True, [3]])

@@ -161,12 +161,6 @@ def note_that(event, digests=None) -> None:
         print(f"tandembench: {error}", file=sys.stderr)
 
 
-def say_what_is_missing() -> None:
-    """How many blocks are to be measured, before the first has anything to say."""
-    missing = sum(not os.path.exists(file) for file in PLAN.run_files())
-    print(f"{missing} of {len(PLAN.run_files())} blocks to measure", file=sys.stderr)
-
-
 def show_answer() -> None:
     """Print what the study answers, if all of it was asked for and made."""
     if not set(workflow.dag_settings.targets) <= {"all", "default"}:

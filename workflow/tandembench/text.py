@@ -19,6 +19,11 @@ def sanitise(text: str, limit: int = 160) -> str:
     return _UNSAFE.sub(" ", text)[:limit]
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as "1 block" or "6 blocks"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def as_json(content: object) -> str:
     """``content`` as JSON text in ASCII: what a foreign text holds cannot act in a terminal."""
     return json.dumps(plain(content), indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from tandembench.errors import TandemError
+from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.files import way_out
 
 # Each command with the module that holds it, imported when it is asked for, and what it does.
 COMMANDS = {
@@ -16,6 +17,7 @@ COMMANDS = {
     "attribution": ("cli.reports", "Say where the loss of a dataset comes from."),
     "baseline": ("dataset.commands", "Import, freeze, list, show and verify baselines."),
     "calibrate": ("cli.measuring", "Measure the instrument's own error."),
+    "check": ("cli.check", "Check a study before anything is measured."),
     "claims": ("report.claims", "Check what a published report claims against its data."),
     "dataset": ("cli.workflow", "Join the phases of a study into a dataset."),
     "diff": ("report.diff_page", "Say what differs between two datasets."),
@@ -63,11 +65,25 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except TandemError as error:
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+            raise  # click's own to say
+        except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"tandembench: {error}", err=True)
-            sys.exit(error.exit_code)
+            click.echo(f"tandembench: {_line(error)}", err=True)
+            sys.exit(error.exit_code if isinstance(error, TandemError) else EXIT_ENVIRONMENT)
+
+
+def _line(error: Exception) -> str:
+    """What is wrong in one line; of a fault that nobody foresaw, how to report it."""
+    if isinstance(error, TandemError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        what, place = f"failed ({error.strerror})", str(error.filename or "a file or the terminal")
+        return str(TandemError(what, where=place, fix=way_out(error)))
+    what = f"{type(error).__name__} {' '.join(str(error).split())[:160]}"
+    fix = "this is a fault of tandem-bench: report what tandembench --debug says of it"
+    return str(TandemError(what, where="unforeseen", fix=fix))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

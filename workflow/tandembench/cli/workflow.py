@@ -14,7 +14,7 @@ from tandembench.project import load_study, locked_model, open_plan
 from tandembench.servers.fetch import fetch_model as fetch
 from tandembench.servers.lock import live_entry, write_entry
 from tandembench.study.lock import LOCK_FILE
-from tandembench.text import as_json
+from tandembench.text import as_json, counted
 
 
 @click.command("fetch-model")
@@ -97,7 +97,7 @@ def prune(
     else:
         for file in gone:
             click.echo(f"{'would remove' if dry_run else 'removed'} {file}")
-        click.echo(f"{len(files)} file{'s' * (len(files) != 1)}", err=True)
+        click.echo(counted(len(files), "file"), err=True)
     if invalid and left.kept:
         sys.exit(EXIT_CORRUPT)
 
