@@ -39,7 +39,6 @@ def command(folder: Path, words: str, process_group: int | None = None) -> "subp
     tools = Path(sys.executable).parent
     return subprocess.Popen(
         shlex.split(words),
-        executable=tools / words.split(maxsplit=1)[0],
         cwd=folder,
         env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
         stdout=subprocess.PIPE,

@@ -5,6 +5,8 @@
 """
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import uuid
@@ -31,7 +33,14 @@ from tandembench.study.spec import TABLES
 
 QUIET = Quietness.ALL in (workflow.output_settings.quiet or ())
 if QUIET:
-    only_faults(logger)
+    studies = map(os.path.relpath, workflow.overwrite_configfiles)
+    named = [word for file in studies for word in ("--configfile", file)]
+    only_faults(logger, shlex.join(["snakemake", "--unlock", *named]))
+
+# A terminal that is closed is a Ctrl-C: else the folder would stay locked. (nohup ignores it.)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def read_plan() -> tuple[Plan, tuple[Hypothesis, ...]]:

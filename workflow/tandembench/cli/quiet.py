@@ -3,15 +3,16 @@
 import logging
 
 
-def only_faults(snakemake: logging.Logger) -> None:
+def only_faults(snakemake: logging.Logger, unlock: str) -> None:
     """Let Snakemake's stream show faults alone, and its log file hold everything.
 
-    By itself --quiet all empties both, so that not even a locked folder would be explained.
+    By itself --quiet all empties both, so that not even a locked folder would be explained;
+    ``unlock`` is the command that frees one.
     """
     files = [handler for handler in snakemake.handlers if isinstance(handler, logging.FileHandler)]
     for handler in snakemake.handlers:
         if handler.name == "DefaultStreamHandler":
-            faults = _Faults(files[0].baseFilename if files else "")
+            faults = _Faults(files[0].baseFilename if files else "", unlock)
             handler.filters[:] = [faults.shows]
             handler.setFormatter(faults)
         elif handler.name == "DefaultLogFileHandler":
@@ -27,9 +28,9 @@ class _Faults(logging.Formatter):
 
     step_failed = False
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, log: str, unlock: str) -> None:
         super().__init__()
-        self._log = log
+        self._log, self._unlock = log, unlock
 
     def shows(self, record: logging.LogRecord) -> bool:
         """Whether ``record`` is shown: that the workflow fails with a step is no news."""
@@ -42,6 +43,9 @@ class _Faults(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text that is shown of ``record``."""
         if not _is_of_a_job(record):
+            if getattr(record, "exception", None) == "LockException":
+                what = "another snakemake works in this folder, or one was killed here"
+                return f"tandembench: {what}; if none is running: {self._unlock}"
             text = record.getMessage().strip()
             if "Traceback (" not in text:
                 return text

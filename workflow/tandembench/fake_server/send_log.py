@@ -58,11 +58,18 @@ class SendLog:
             self._file.close()
 
     def _put(self, entry: dict[str, object]) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             print(json.dumps(entry, separators=(",", ":")), file=self._file, flush=True)
+        except OSError:  # a full disk ends the log, not the answers; who reads it hears of it
+            self._file = None
 
 
 def read_log(path: Path) -> list[StreamLog]:
-    """The streams of a log file, in the order in which they ended."""
-    _, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    """The streams of a log file, in the order in which they ended; ValueError if it is cut off."""
+    try:
+        _, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    except ValueError:
+        raise ValueError(f"the log of sends is cut off: is {path.parent} full?") from None
     return [StreamLog(**{k: v for k, v in line.items() if k != "simulated"}) for line in lines]
