@@ -45,11 +45,6 @@ def test_a_process_ends_with_its_parent_whether_the_kernel_helps_or_not(prctl: s
         assert psutil.wait_procs([psutil.Process(pid)], timeout=10)[1] == []
 
 
-def test_a_process_whose_parent_is_gone_does_not_begin() -> None:
-    words = [sys.executable, "-c", CHILD, "1", "with"]
-    assert subprocess.run(words, check=False, capture_output=True).returncode == 128 + 9
-
-
 def test_without_linux_the_machine_is_described_and_its_cores_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

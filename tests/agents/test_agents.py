@@ -232,8 +232,3 @@ def test_data_in_which_a_task_finds_nothing_is_one_line(
         render_steps(task, [AGENTS / "insight.j2"], {"x.csv": text}, "config/mine")
     assert str(caught.value).startswith(words)
     assert caught.value.exit_code == code
-
-
-def test_a_task_that_is_none_is_named() -> None:
-    with pytest.raises(TandemError, match="task 'poetry': no such task"):
-        render_steps("poetry", [AGENTS / "insight.j2"], TWO)

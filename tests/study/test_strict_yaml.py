@@ -91,9 +91,3 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
 )
 def test_each_trap_is_named_with_line_and_fix(text: str, line: str) -> None:
     assert complaint(text) == f"my.yaml:{line}"
-
-
-def test_deep_nesting_ends_before_the_interpreter_does() -> None:
-    for opening, closing in ("[]", ("{a: ", "}")):
-        text = "a: " + opening * 5000 + "1" + closing * 5000
-        assert complaint(text) == "my.yaml:1: over 20 levels deep; remove some brackets"

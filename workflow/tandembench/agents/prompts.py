@@ -40,12 +40,10 @@ def render_steps(
     """Do the task's work on ``data``, which ``where`` names, and render one prompt per step.
 
     A template sees the facts under the name of the task and, from the second step on,
-    ``answer``, which becomes ANSWER. Prompts are the same each time. Raises TandemError for an
-    unknown task, for data that the task cannot read or in which nothing was measured, and for a
+    ``answer``, which becomes ANSWER. Prompts are the same each time. Raises TandemError for
+    data that the task cannot read or in which nothing was measured, and for a
     template that is missing, wrong or empty.
     """
-    if task not in TASKS:
-        raise _fault(f"task {task!r}", "no such task", f"use one of: {', '.join(sorted(TASKS))}")
     facts = {task: TASKS[task](data)}
     if not inventory(data).metrics:
         fix = "put a CSV file with a head and a column of numbers there"
