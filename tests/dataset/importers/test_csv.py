@@ -178,6 +178,8 @@ def test_what_no_machine_does_is_refused(
     line = refusal(tmp_path, text, WIDE[1].replace("unit: ms", f"unit: {unit}"))
     assert fault in line
     assert "units" in line
+    first = LONG[1].replace("first, unit: s", "first, unit: ms")
+    assert "first tokens" in refusal(tmp_path, LONG[0], first)
 
 
 def test_300_000_rows_would_take_less_than_a_gigabyte(tmp_path: Path) -> None:

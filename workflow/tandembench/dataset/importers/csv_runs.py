@@ -40,6 +40,8 @@ _SLACK, _SLACK_S = 1.05, 0.05
 _LONGEST_WAIT = 100
 # A mixture of experts read from a disk makes more tokens; nobody runs so many studies at once.
 _SLOWEST_TOKENS_PER_S, _MOST_AT_ONCE = 0.1, 20
+# Reading a request and one pass through a model take longer.
+_FIRST_TOKEN_S = 0.0005
 _FIX_UNITS = "check the units, decimals and thousands in the mapping"
 # (session, config, repetition)
 _Key = tuple[str, str, int]
@@ -243,7 +245,7 @@ def _check_same(line: Line, run: SourceRun, number: int, first: SourceRun) -> No
 
 
 def _check_scale(path: Path, runs: Sequence[SourceRun]) -> None:
-    """Rates that no server is as slow as, and runs far longer than the time to the next one."""
+    """What no machine does, and runs far longer than the time to the next one."""
     agents = [agent for run in runs for agent in run.agents]
     rates = [
         agent.answer_tokens / agent.duration_s
@@ -251,7 +253,12 @@ def _check_scale(path: Path, runs: Sequence[SourceRun]) -> None:
         if (agent.answer_tokens or 0) >= ENOUGH_TOKENS and agent.answer_tokens
     ]
     if rates and median(rates) < _SLOWEST_TOKENS_PER_S:
-        raise bad(path, f"half of the agents make {median(rates):.2g} tokens/s or less", _FIX_UNITS)
+        what = f"half of the executions make {median(rates):.2g} tokens/s or less"
+        raise bad(path, what, _FIX_UNITS)
+    first_s = [agent.first_token_s for agent in agents if agent.first_token_s is not None]
+    if first_s and median(first_s) < _FIRST_TOKEN_S:
+        what = f"half of the first tokens come within {median(first_s):.2g} s"
+        raise bad(path, what, _FIX_UNITS)
     starts: dict[str, set[datetime]] = {}
     for run in runs:
         starts.setdefault(run.session, set()).add(run.started_at)
