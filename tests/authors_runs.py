@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ LAYOUTS = {
     "tr113": "chimeraforge-rust",
     "tr114": "chimeraforge-rust",
 }
+
+_AGENTS = ("collector", "insight")
 
 
 def shared(*names: str) -> Path:
@@ -56,7 +59,7 @@ def rewritten(
 
 def on_one_server(content: Any, _: int) -> None:
     """Both agents ask the same server."""
-    for agent in ("collector", "insight"):
+    for agent in _AGENTS:
         content[agent]["config"]["base_url"] = "http://127.0.0.1:11434"
 
 
@@ -67,6 +70,31 @@ def in_turn(content: Any, _: int) -> None:
     wait_s = first["execution_time_s"]
     second["result"]["timestamp"] = _later(first["result"]["timestamp"], second["execution_time_s"])
     content["summary"]["concurrent_wall_time_s"] = wait_s + second["execution_time_s"]
+
+
+def reloading() -> Callable[[Any, int], None]:
+    """One server that loads its model for each agent's num_gpu, and serves one at a time.
+
+    An agent alone makes 106 tokens/s, as TR114's did, and a load takes about 5 s.
+    """
+    rng, loaded = random.Random(7), [0]
+
+    def change(content: Any, number: int) -> None:
+        on_one_server(content, number)
+        layers = {one: content[one]["config"]["options"].get("num_gpu") for one in _AGENTS}
+        end_s = 0.0
+        for name in sorted(_AGENTS, key=lambda one: (layers[one] != loaded[0], rng.random())):
+            call = content[name]["result"]["individual_runs"][0]
+            load_s = 0.2 if layers[name] == loaded[0] else end_s + rng.uniform(4.5, 5.5)
+            loaded[0], first_s = layers[name], max(end_s, load_s) + 0.03
+            end_s = first_s + call["tokens_generated"] / 106
+            content[name]["result"]["timestamp"] = _later("2025-11-13T01:00:00.000000", end_s)
+            content[name]["execution_time_s"] = end_s
+            call |= {"load_duration_ms": 1e3 * load_s, "ttft_ms": 1e3 * first_s}
+            call["eval_duration_ms"] = 1e3 * (end_s - first_s)
+        content["summary"]["concurrent_wall_time_s"] = end_s
+
+    return change
 
 
 def _later(stamp: str, seconds: float) -> str:

@@ -53,7 +53,11 @@ def _same_configs(runs: pd.DataFrame, margin: float) -> list[Versus]:
     for _, group in runs.groupby("content", sort=False):
         ids = [str(name) for name in group["config_id"].unique()]
         if len(ids) > 1:
-            table = rounds(group, "wall_s", more_is_better=False).undisturbed()
+            # Answers that end by themselves differ in length, and their times with it.
+            natural = group["work_effective"] != "fixed"
+            rate = bool(natural.any() and group["aggregate_tokens_per_s"].notna().all())
+            metric = "aggregate_tokens_per_s" if rate else "wall_s"
+            table = rounds(group, metric, more_is_better=rate).undisturbed()
             known = [name for name in ids if name in table.logs]
             pairs += [(a, b, pair_fit(table, b, a, {})) for a, b in pairwise(known)]
     adjusted = holm([one.p if one else None for _, _, one in pairs])

@@ -175,6 +175,17 @@ def logarithm(ratio: Interval) -> Interval:
     return replace(ratio, mean=math.log(ratio.mean), low=low, high=high)
 
 
+def negative(difference: Interval) -> Interval:
+    """The same difference, seen from the other side."""
+    low, high = (None if one is None else -one for one in (difference.high, difference.low))
+    return replace(difference, mean=-difference.mean, low=low, high=high)
+
+
+def inverse(ratio: Interval) -> Interval:
+    """The same ratio, seen from the other side."""
+    return exponential(negative(logarithm(ratio)))
+
+
 def ratio_verdict(ratio: Interval, margin: float, more_is_better: bool = True) -> Verdict:
     """Verdict on a ratio against 1; within 1/(1 + margin) and 1 + margin it is equivalent."""
     return difference_verdict(logarithm(ratio), math.log1p(margin), more_is_better)

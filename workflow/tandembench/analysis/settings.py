@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tandembench.analysis.numbers import RUN
+from tandembench.analysis.turns import decoded_at_once
 
 # Of JSON: the value of an option.
 Scalar = str | int | float | bool | None
 # (factor, asked, effective, applied); effective and applied are None where nothing reports it.
 _Reported = tuple[str, Scalar, str | None, bool | None]
-# Less of the decoding beside another agent than this is none: stamps are a little off.
-_TOGETHER = 0.05
-# Under this share of decoding in the agents' time, windows that miss each other say nothing.
-_ENOUGH = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +178,7 @@ def _layouts(complete: pd.DataFrame, threads_total: int | None) -> Iterator[tupl
     together = complete[(complete["mode"] == "concurrent") & (complete["n_agents"] > 1)]
     servers = _distinct(together.dropna(subset=["endpoint"]).groupby(RUN)["endpoint"].nunique())
     slots = _distinct(together.dropna(subset=["slots"]).set_index("config_id")["slots"])
-    at_once = _decoded_at_once(together)
+    at_once = decoded_at_once(together)
     started = together.dropna(subset=["threads"]).drop_duplicates([*RUN, "server"])
     threads = _distinct(started.groupby(RUN)["threads"].sum())
     firsts = together.drop_duplicates("config_id")[["config_id", "topology", "n_agents"]]
@@ -226,14 +223,3 @@ def _topology(
     elif applied and topology == "dual" and not slots and at_once is False:
         applied = False  # two addresses of one server
     return "; ".join(said), applied
-
-
-def _decoded_at_once(together: pd.DataFrame) -> dict[str, bool | None]:
-    """By config, whether agents decoded beside each other; None where stamps show too little."""
-    columns = ["overlap_s", "alone_s", "duration_s"]
-    sums = together.dropna(subset=columns).groupby("config_id")[columns].sum()
-    return {
-        str(config): beside > _TOGETHER * (beside + alone)
-        or (False if beside + alone > _ENOUGH * duration else None)
-        for config, beside, alone, duration in sums.itertuples()
-    }

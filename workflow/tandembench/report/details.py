@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tandembench.analysis.apart import Apart, apart
 from tandembench.analysis.groups import KIND, Estimated, Rate, Row, estimator, group, groups, rates
 from tandembench.analysis.instrument import (
     Instrument,
@@ -62,6 +63,7 @@ class Details:
     shown: tuple[str, ...]
     scenarios: tuple[Row, ...]
     summary: Row
+    apart: Apart | None
     rates: tuple[Rate, ...]
     estimator: tuple[Estimated, ...]
     cold: Sequence[Row]
@@ -86,6 +88,7 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
     asked = checks(executions, study.get("threads_total"))
     calibrations = instruments_of(descriptor["instrument"], dataset.folder)
     phases = _phases(study["phases"], runs)
+    several = (runs.groupby("comparison")["config_id"].nunique() > 1).any()
     shown = tuple(sorted(runs["config_id"].unique())[:MOST_ROWS])
     listed = dict.fromkeys([*(one for phase in phases for one in phase.shown), *shown])
     return Details(
@@ -103,6 +106,7 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         shown=shown,
         scenarios=tuple(groups(runs, KIND, margin)),
         summary=group(runs, margin),
+        apart=None if several else apart(runs, executions, margin),
         rates=rates(dataset.rates, margin),
         estimator=estimator(runs, margin),
         cold=cold(runs),

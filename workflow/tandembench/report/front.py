@@ -12,6 +12,7 @@ from tandembench.analysis.findings import Answer
 from tandembench.analysis.groups import Reading
 from tandembench.analysis.service import losses, services
 from tandembench.dataset.load import Dataset
+from tandembench.report.apart import said_apart
 from tandembench.report.attribution import AttributionSection
 from tandembench.report.baselines import Baseline
 from tandembench.report.details import Details
@@ -57,22 +58,24 @@ def front(
         _method(dataset.runs, main, details),
     )
     spoken = _said(dataset, main) if main else None
+    alone = said_apart(details.apart, held) if details.apart else None
+    verdict = spoken or alone
     return Front(
         title=details.title,
-        headline=spoken.headline if spoken else _nothing(dataset.runs),
+        headline=verdict.headline if verdict else _nothing(dataset.runs),
         warnings=_warnings(held, len(details.fingerprints["machines"])),
         said=spoken,
         answer=section("", *(one for one in figures if one.name == "makespan")),
-        others=_others(dataset, answers[1:]),
+        others=alone.section() if alone else _others(dataset, answers[1:]),
         sections=tuple(one for one in sections if one.parts),
     )
 
 
 def _nothing(runs: pd.DataFrame) -> str:
-    """What is said where nothing was measured side by side."""
+    """What is said where no run was valid."""
     if runs.empty:
         return say("not_measured", "nothing")
-    return say("not_measured", "apart" if runs["valid"].any() else "failed")
+    return say("not_measured", "failed")
 
 
 def _others(dataset: Dataset, answers: Sequence[Answer]) -> Section:

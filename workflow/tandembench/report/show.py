@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tandembench.analysis.answer import answers
+from tandembench.analysis.apart import apart
+from tandembench.analysis.controls import controls
 from tandembench.analysis.findings import Answer, Versus
 from tandembench.dataset.load import load_table, open_dataset
 from tandembench.errors import TandemError
+from tandembench.report.apart import SaidApart, said_apart
 from tandembench.report.formats import NOTHING, counted
 from tandembench.report.said import Line, Onward, Said, Setting, onward, ordered, said
+from tandembench.report.sections import table
 from tandembench.report.setting import setting_of
 from tandembench.report.words import say
 from tandembench.text import as_json, sanitise
@@ -37,17 +41,24 @@ def show(folder: Path, comparison: str | None, style: str) -> str:
     opened = open_dataset(folder)
     study = opened.descriptor["study"]
     runs, executions = (load_table(opened, name) for name in ("runs", "executions"))
-    every = answers(runs, executions, float(study["margin"]), study["reference"])
+    margin = float(study["margin"])
+    every = answers(runs, executions, margin, study["reference"])
     chosen = _chosen(every, comparison)
     ids = [row.config_id for row in chosen.rows] if chosen else ()
     setting = setting_of(opened.descriptor, executions, ids)
+    by_itself = None if chosen else apart(runs, executions, margin)
     if style == "json":
-        return as_json(as_values(chosen, setting))
+        return as_json(
+            {**as_values(chosen, setting), **({"apart": by_itself} if by_itself else {})}
+        )
+    width = shutil.get_terminal_size((WIDEST, 24)).columns
+    if by_itself:
+        spoken = said_apart(by_itself, controls(runs, (), margin))
+        return _apart(spoken, _report(setting.study), width) + "\n"
     if chosen is None:
-        return say("not_measured", "apart" if len(runs) else "nothing") + "\n"
+        return say("not_measured", "failed" if len(runs) else "nothing") + "\n"
     several = [one for one in every if one is not chosen]
     others = [said(one, setting) for one in several] if comparison is None else []
-    width = shutil.get_terminal_size((WIDEST, 24)).columns
     return terminal(said(chosen, setting), others, _report(setting.study), width) + "\n"
 
 
@@ -132,6 +143,26 @@ def terminal(
     # Empty lines part the table from the rest, if there is room for them.
     gap = [""] if len(table) + 2 <= room else []
     return "\n".join(line.rstrip() for line in [*head, *gap, *table, *gap, *foot])
+
+
+def _apart(spoken: SaidApart, report: str | None, width: int) -> str:
+    """The same of runs that were not measured side by side: by the setting that tells most."""
+    width = min(max(width, NARROWEST), WIDEST)
+    head = textwrap.wrap(spoken.headline, width)
+    foot = [line for about, sentence in spoken.points for line in _wrapped(about, sentence, width)]
+    foot += [f"{'Report':{_ABOUT}}{sanitise(report)}"] if report else []
+    body: list[str] = []
+    for _, rows in spoken.factors[:1]:
+        shown = table(
+            "apart_briefly", rows, max(MOST_LINES - len(head) - len(foot) - 2, _LEAST_ROWS)
+        )
+        cells = [shown.heads, *shown.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        widths[0] -= max(sum(widths) + len(_GAP) * (len(widths) - 1) - width, 0)
+        body = [_GAP.join(_aligned(row, widths)) for row in cells]
+        left_out = len(rows) - len(shown.rows)
+        body += [say("table", "more", more=counted(left_out, "more row"))] if left_out else []
+    return "\n".join(line.rstrip() for line in [*head, *body, *foot])
 
 
 def _foot(

@@ -1,0 +1,155 @@
+"""Runs that were not measured side by side -> what a report, the terminal and a difference say."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tandembench.analysis.apart import EQUAL, Apart, Factor, Group, Kind
+from tandembench.analysis.controls import Control
+from tandembench.analysis.intervals import inverse
+from tandembench.report.formats import bounded, counted, interval, listed, number, percent
+from tandembench.report.sections import Points, Section, Table, section, table
+from tandembench.report.words import say
+from tandembench.text import sanitise
+
+
+@dataclass(frozen=True, slots=True)
+class SaidApart:
+    """``factors``: what to compare by, and the rows of its table; ``points``: (about, sentence)."""
+
+    headline: str
+    factors: tuple[tuple[str, tuple[dict[str, object], ...]], ...]
+    points: tuple[tuple[str, str], ...]
+
+    def section(self) -> Section:
+        """All of it but the headline, as a page has it."""
+        parts: list[Points | Table | str] = []
+        for by, rows in self.factors:
+            parts += [f"{by}:", table("apart", rows)]
+        return section("", *parts, Points(tuple(sentence for _, sentence in self.points)))
+
+
+def said_apart(apart: Apart, controls: Sequence[Control] = ()) -> SaidApart:
+    """The sentences and tables of ``apart``; ``controls`` are its configs that ran twice."""
+    factors = ((say("apart_by", one.kind), tuple(_rows(one))) for one in apart.factors)
+    return SaidApart(_headline(apart, controls), tuple(factors), tuple(_points(apart)))
+
+
+def _headline(apart: Apart, controls: Sequence[Control]) -> str:
+    """Which setting is faster, where one is shown to be."""
+    done = _done(apart.whole)
+    if not apart.factors:
+        return say("apart", "alone", done=done)
+    first = apart.factors[0]
+    if not first.differs:
+        equal = all(pair.verdict == "equivalent" for one in apart.factors for pair in one.pairs)
+        by = listed([_small(say("apart_by", one.kind)) for one in apart.factors], "or")
+        return say("apart", "equal" if equal else "undecided", by=by, done=done)
+    beaten = [one for one in first.pairs if one.verdict == "better"]
+    pair = max(beaten, key=lambda one: first.group(one.other).configs)
+    if doubt := _doubt(pair.ratio.low, controls):
+        return say("apart", "doubt", **doubt)
+    best, other = first.group(first.best), first.group(pair.other)
+    places = {
+        "on": say("apart_on", _topology(apart.whole)),
+        "best": named(first.kind, best.level),
+        "other": named(first.kind, other.level),
+        "done": _done(best),
+        "other_wall": number(other.wall_s.mean),
+        "ratio": interval(pair.ratio),
+    }
+    sentence = say("apart", "fastest" if best.tokens_per_s else "fastest_wall", **places)
+    rivals = [named(first.kind, one.other) for one in first.pairs if one.verdict != "better"]
+    return f"{sentence} {say('apart', 'rivals', rivals=listed(rivals))}" if rivals else sentence
+
+
+def _doubt(low: float | None, controls: Sequence[Control]) -> dict[str, str] | None:
+    """A config that differs from itself by as much as settings do, at least."""
+    for one in controls:
+        ratio = one.versus.ratio
+        if one.result == "failed" and ratio and max(ratio.value, 1 / ratio.value) >= (low or 1):
+            names = {"subject": one.versus.subject, "other": one.versus.other}
+            return {**names, "ratio": bounded(ratio.value, ratio.low, ratio.high)}
+    return None
+
+
+def _done(group: Group) -> str:
+    """How long its runs took, and at which rate."""
+    wall = number(group.wall_s.mean)
+    if group.tokens_per_s is None:
+        return say("apart_done", "wall", wall=wall)
+    return say("apart_done", "rate", wall=wall, rate=number(group.tokens_per_s.mean, 0))
+
+
+def _topology(group: Group) -> str:
+    return group.topologies[0] if len(group.topologies) == 1 else "several"
+
+
+def named(kind: Kind, level: str, brief: str = "") -> str:
+    """What a group is called, in a table by its ``brief`` name."""
+    if kind == "alike":
+        verdict = ("equal" if level == EQUAL else "differ") + brief
+        places = {} if level == EQUAL else {"options": listed(level.split(", "))}
+        return say("apart_alike", verdict, **places)
+    return say("names_two", level) if kind == "topology" else sanitise(level, 60)
+
+
+def _rows(factor: Factor) -> Iterator[dict[str, object]]:
+    pairs = {one.other: one for one in factor.pairs}
+    for group in factor.groups:
+        pair = pairs.get(group.level)
+        yield {
+            "name": named(factor.kind, group.level, "_brief"),
+            "group": group,
+            "against": interval(inverse(pair.ratio)) if pair else say("apart", "best"),
+            "verdict": say("apart_against", pair.verdict) if pair else "",
+            "loads": _loads(group),
+            "turns": listed([say("apart_turns", str(way)) for way in group.turns]),
+        }
+
+
+def _loads(group: Group) -> str:
+    loads = group.loads
+    if loads is None or not loads.loads:
+        return say("apart_loads", "none" if loads else "unknown")
+    places = {"runs": f"{loads.runs}/{group.runs}", "each": number(loads.each_s, 1)}
+    return say("apart_loads", "some", share=percent(loads.share, 0), **places)
+
+
+def _points(apart: Apart) -> Iterator[tuple[str, str]]:
+    whole = apart.whole
+    places = {"runs": counted(whole.runs, "run"), "configs": counted(whole.configs, "config")}
+    places |= {"wall": interval(whole.wall_s), "rate": interval(whole.tokens_per_s, 0)}
+    yield "Runs", say("apart_whole", "runs", **places)
+    for way, n in whole.turns.items():
+        yield "Turns", f"{_where(apart, str(way), n)}{say('turns', str(way))}"
+    if whole.loads:
+        verdict = "some" if whole.loads.loads else "none"
+        some = {
+            "runs": str(whole.loads.runs),
+            "of": counted(whole.runs, "run"),
+            "loads": counted(whole.loads.loads, "time"),
+            "each": number(whole.loads.each_s, 1),
+            "share": percent(whole.loads.share, 0),
+        }
+        yield "Loads", say("loads", verdict, **(some if whole.loads.loads else {}))
+    yield "Trust", say("apart_whole", "trust")
+
+
+def _where(apart: Apart, way: str, n: int) -> str:
+    """Which configs shared the time that way, where others did otherwise."""
+    whole = apart.whole
+    on = say("apart_servers", _topology(whole))
+    if len(whole.turns) == 1:
+        return say("turns_where", "all", on=on)
+    names = [
+        named(factor.kind, group.level)
+        for factor in apart.factors
+        for group in factor.groups
+        if {str(one) for one in group.turns} == {way}
+    ]
+    some = say("turns_where", "some", n=str(n), of=counted(whole.configs, "config"))
+    return say("turns_where", "of", on=on, where=listed(names) or some)
+
+
+def _small(words: str) -> str:
+    return words[:1].lower() + words[1:]
