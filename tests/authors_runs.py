@@ -2,12 +2,12 @@
 
 import json
 import os
-import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tandembench.dataset.baseline import import_runs, verify
@@ -77,7 +77,7 @@ def reloading() -> Callable[[Any, int], None]:
 
     An agent alone makes 106 tokens/s, as TR114's did, and a load takes about 5 s.
     """
-    rng, loaded = random.Random(7), [0]
+    rng, loaded = np.random.default_rng(7), [0]
 
     def change(content: Any, number: int) -> None:
         on_one_server(content, number)

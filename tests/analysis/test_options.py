@@ -189,14 +189,14 @@ def test_wall_times_are_compared_at_fixed_work_alone(tmp_path: Path, work: str) 
     assert ("wall_s" in found.levels[1].beside) == found.fixed == (work == "fixed")
 
 
-def test_one_agent_has_no_gain_that_could_differ(tmp_path: Path) -> None:
+def test_one_agent_has_no_gain_and_is_compared_by_its_rate(tmp_path: Path) -> None:
     asked = [json.dumps({"temperature": value}) for value in (0.6, 1.0)]
     blocks = [
         block(f"single-{n}", (1.0,), workload=str(n), options_asked=text, options_effective=text)
         for n, text in enumerate(asked)
     ]
     (found,) = compared(tmp_path, rounds(2, *blocks))
-    assert found.outcome == "unknown"
+    assert (found.metric, found.outcome) == ("aggregate_tokens_per_s", "equivalent")
     assert found.levels[1].beside["wall_s"].value == pytest.approx(1.0)
 
 

@@ -31,10 +31,11 @@ from tandembench.study.ids import OF_THE_LOAD
 
 # What may tell groups of configs apart. "alike": whether all agents ask a server for the same of
 # what a model is loaded with, which one server cannot serve otherwise without loading it again.
-Kind = Literal["topology", "engine", "phase", "alike", "config"]
+Kind = Literal["topology", "engine", "runner", "phase", "alike", "config"]
 _WITHIN: Mapping[Kind, str | None] = {
     "topology": "workload",
     "engine": "workload",
+    "runner": "workload",
     "phase": "workload",
     "alike": None,
     "config": None,
@@ -145,7 +146,7 @@ def _table(runs: pd.DataFrame, executions: pd.DataFrame) -> _Runs | None:
     rank = valid["aggregate_tokens_per_s"] if known else 1 / valid["wall_s"]
     times = load_times(valid, shared)
     valid = valid.assign(log=np.log(rank.astype(float)))
-    columns = ["topology", "engine", "phase", "scenario", "workload"]
+    columns = ["topology", "engine", "runner", "phase", "workload"]
     by_config = valid.groupby("config_id", sort=False)
     configs = (
         by_config[columns]

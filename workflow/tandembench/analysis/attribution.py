@@ -1,7 +1,7 @@
 """Where the loss of running at once goes, exactly, group by group. Pure."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from tandembench.analysis.flags import Flag, identify
 from tandembench.analysis.intervals import Interval, mean_interval, session_means, within
 from tandembench.analysis.lengths import Predictions, pairs, predictions
 from tandembench.analysis.numbers import RUN
+from tandembench.analysis.turns import turns
 from tandembench.metrics import IMBALANCE_PARTS
 from tandembench.tables.columns import TOPOLOGIES
 
@@ -53,7 +54,9 @@ class Group:
     ``true`` is None where no run has solos, ``predictions`` where no run can have one: they are
     over the runs in which no model is known to be loaded, of which token counts know nothing, and
     ``with_cold`` over all, None if that is the same. ``outside``: the share of orchestration in
-    the estimator's loss against the margin; ``sharing``: the cost of contention against 0.
+    the estimator's loss against the margin; ``in_turn``: whether it is that of configs whose
+    agents took turns in the client, for the larger part; ``sharing``: the cost of contention
+    against 0.
     """
 
     scenario: str | None
@@ -64,6 +67,7 @@ class Group:
     estimate: Split
     true: Split | None
     outside: Against
+    in_turn: bool
     sharing: Against
     predictions: Predictions | None
     with_cold: Predictions | None
@@ -85,7 +89,10 @@ def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> 
     valid = runs[runs["valid"] & (runs["n_agents"] > 1)]
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     answered = pairs(valid, shared)
-    groups = tuple(_group(place, group, answered, margin) for place, group in _groups(valid))
+    in_turn = {name for name, way in turns(valid, shared).items() if way == "client"}
+    groups = tuple(
+        _group(place, group, answered, in_turn, margin) for place, group in _groups(valid)
+    )
     return Attribution(groups, identify(valid, shared))
 
 
@@ -102,12 +109,19 @@ def _groups(valid: pd.DataFrame) -> Iterator[tuple[Place, pd.DataFrame]]:
                 yield (str(scenario), str(topology), str(work)), of_scenario
 
 
-def _group(place: Place, group: pd.DataFrame, answered: pd.DataFrame, margin: float) -> Group:
+def _group(
+    place: Place,
+    group: pd.DataFrame,
+    answered: pd.DataFrame,
+    in_turn: Collection[str],
+    margin: float,
+) -> Group:
     known = group.dropna(subset=["efficiency_true"])
     estimate = _split(group, "efficiency_estimate", ESTIMATE_PARTS)
     true = _split(known, "efficiency_true", TRUE_PARTS) if len(known) else None
     outside = estimate.parts["orchestration_loss"]
     contention = true.parts["contention"] if true else None
+    of_turns = group.loc[group["config_id"].isin(in_turn), "orchestration_loss"].sum()
     predicted = answered.merge(group[RUN], on=RUN)
     cold = predicted["cold"].fillna(value=False).astype(bool)
     can = place[1] is not None and not cold.all()
@@ -118,6 +132,7 @@ def _group(place: Place, group: pd.DataFrame, answered: pd.DataFrame, margin: fl
         estimate=estimate,
         true=true,
         outside=_against(outside.share if outside else None, margin),
+        in_turn=bool(2 * of_turns > group["orchestration_loss"].sum()),
         sharing=_against(contention.mean if contention else None, 0.0),
         predictions=predictions(predicted[~cold], margin) if can else None,
         with_cold=predictions(predicted, margin) if can and cold.any() else None,

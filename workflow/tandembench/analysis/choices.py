@@ -16,7 +16,8 @@ from tandembench.analysis.rounds import rounds
 from tandembench.analysis.settings import Check, Unapplied, unapplied
 from tandembench.tables.columns import TOPOLOGIES
 
-_METRICS = ("speedup_true", "efficiency_estimate")
+# The estimator is none: no verdict rests on it.
+_METRICS = ("speedup_true", "aggregate_tokens_per_s")
 _KIND = ["topology", "work_policy", "n_agents"]
 
 
@@ -100,7 +101,8 @@ def best(
         return None
     compared = compare(table, names[0], margin, served)
     doubt = unapplied([(settings, [name]) for name in names])
-    if doubt and doubt.all:
+    # A server that says otherwise speaks against an effect, one that says nothing does not.
+    if doubt and doubt.all and doubt.reported:
         compared = _without_best(compared)
     chosen = compared.best or names[0]
     known = sorted(one.detectable for one in compared.against if one.detectable is not None)
@@ -122,7 +124,7 @@ def groups(
 ) -> tuple[Group, ...]:
     """Whether any config differs: in each scenario and, where there are several, in all of them.
 
-    By speedup_true where two configs have it, else by efficiency_estimate.
+    By speedup_true where two configs have it, else by tokens/s.
     """
     result = []
     for _, of_kind in runs[runs["valid"]].groupby(_KIND):
@@ -130,7 +132,7 @@ def groups(
         whole = [(None, of_kind)] if len(parts) > 1 else []
         for scenario, group in (*parts, *whole):
             known = group[group["speedup_true"].notna()]["config_id"].nunique()
-            metric = "speedup_true" if known > 1 else "efficiency_estimate"
+            metric = _METRICS[0 if known > 1 else 1]
             one = best(group, metric, margin, served, settings)
             if one and one.configs > 1:
                 topology, work, n = group[_KIND].iloc[0]
@@ -155,7 +157,7 @@ def measured_again(
 ) -> tuple[Again, ...]:
     """Each config that a later phase measured once more; all of them are one family (Holm).
 
-    The metric is speedup_true where both know it, else efficiency_estimate.
+    The metric is speedup_true where both know it, else tokens/s.
     """
     contents = runs.drop_duplicates("config_id").set_index("config_id")["content"].to_dict()
     firsts: dict[str, tuple[str, str]] = {}

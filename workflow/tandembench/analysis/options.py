@@ -1,7 +1,8 @@
 """What an option changes: configs that agree in all else, compared round by round. Pure.
 
 Options are compared as they were asked for, agent by agent. Where a server did not apply an
-option as asked, or does not say that it did, no effect of it is estimated.
+option as asked, or does not say that it did, no effect of it is estimated; of runs in which no
+agent ran alone, as other people's are, no server says anything: there tokens/s are compared.
 """
 
 import json
@@ -23,7 +24,8 @@ from tandembench.analysis.settings import Check, option_text
 # The order of the report; other options follow by name.
 _FIRST = ("temperature", "num_ctx", "num_gpu")
 _TIMINGS = ["ttft_s", "decode_rate_tokens_per_s"]
-# What is compared beside the gain, as ratios to the lowest value; wall times of fixed work only.
+# What is compared beside the gain, as ratios to the lowest value; wall times of fixed work only, or
+# where there is no gain.
 BESIDE = ("efficiency_estimate", *_TIMINGS, "wall_s")
 _ALIKE = ["scenario", "topology", "work_policy", "engine"]
 _OF_AGENTS = ["agent", "max_tokens", "threads"]
@@ -39,7 +41,7 @@ Outcome = Literal["differs", "equivalent", "inconclusive", "unknown", "not_appli
 class Level:
     """A value of an option over ``n`` runs: ``means`` by column, and geometric of the gain.
 
-    ``against``: its speedup_true and that of the lowest value, ``beside``: the ratios of BESIDE;
+    ``against``: the option's metric here and at the lowest value, ``beside``: ratios of BESIDE;
     nothing of the lowest value itself, and where the option was not applied. ``adjusted_p``:
     Holm's, over all values of all options.
     """
@@ -57,12 +59,14 @@ class Level:
 class Option:
     """An option that ``configs`` configs vary, in ``cells`` that agree in all else.
 
-    ``outcome`` is what the verdicts of its levels come to; "unknown": too few rounds hold two
-    levels, or no agent was measured alone. ``not_applied``: what was asked for, but not applied or
-    not reported. ``answer_tokens``: the fewest and the most of an answer.
+    ``metric``: speedup_true, or aggregate_tokens_per_s where no agent ran alone. ``outcome`` is
+    what the verdicts of its levels come to; "unknown": too few rounds hold two levels, or no agent
+    was measured alone. ``not_applied``: what was asked for, but not applied or not reported.
+    ``answer_tokens``: the fewest and the most of an answer.
     """
 
     option: str
+    metric: str
     scenario: str
     topology: str
     work: str
@@ -92,9 +96,13 @@ class _Varied:
         """All of the configs."""
         return [config_id for value in self.values for config_id in self.at(value)]
 
-    def not_applied(self, settings: Sequence[Check]) -> tuple[Check, ...]:
-        """What its configs asked for, but did not get or cannot be shown to have got."""
-        loose = (check for check in settings if check.factor == self.option and not check.applied)
+    def not_applied(self, settings: Sequence[Check], metric: str) -> tuple[Check, ...]:
+        """What its configs asked for, but did not get or cannot be shown to have got.
+
+        Where no server of a dataset was asked, by ``metric``, only what it did not get.
+        """
+        fine = (True,) if metric == "speedup_true" else (True, None)
+        loose = (one for one in settings if one.factor == self.option and one.applied not in fine)
         return tuple(check for check in loose if not set(self.ids).isdisjoint(check.configs))
 
 
@@ -115,16 +123,19 @@ def options(
     means = shared.groupby(RUN)[_TIMINGS].mean(skipna=False).reset_index()
     valid = runs[runs["valid"]].merge(means, on=RUN)
     varied = [*_varied(valid, shared)]
-    loose = [one.not_applied(settings) for one in varied]
+    alone = valid["speedup_true"].notna().any() or valid["aggregate_tokens_per_s"].isna().all()
+    metric = "speedup_true" if alone else "aggregate_tokens_per_s"
+    loose = [one.not_applied(settings, metric) for one in varied]
     gains = [
-        [] if not_applied else _fits(one, valid, "speedup_true", sides)
+        [] if not_applied else _fits(one, valid, metric, sides)
         for one, not_applied in zip(varied, loose, strict=True)
     ]
     adjusted = iter(holm([fit.p if fit else None for group in gains for fit in group]))
     result = []
     for one, not_applied, group in zip(varied, loose, gains, strict=True):
-        levels = _levels(one, [(fit, next(adjusted)) for fit in group], valid, sides, margin)
-        result.append(_option(one, levels, not_applied, valid, shared))
+        fits = [(fit, next(adjusted)) for fit in group]
+        levels = _levels(one, fits, valid, sides, margin, metric)
+        result.append(_option(one, levels, not_applied, valid, shared, metric))
     return tuple(result)
 
 
@@ -212,9 +223,10 @@ def _levels(
     valid: pd.DataFrame,
     sides: Mapping[str, Side],
     margin: float,
+    metric: str,
 ) -> tuple[Level, ...]:
-    fixed = _fixed(valid[valid["config_id"].isin(one.ids)])
-    metrics = [name for name in BESIDE if gains and (fixed or name != "wall_s")]
+    walls = metric != "speedup_true" or _fixed(valid[valid["config_id"].isin(one.ids)])
+    metrics = [name for name in BESIDE if gains and (walls or name != "wall_s")]
     fits = {name: _fits(one, valid, name, sides) for name in metrics}
     texts = [level_text(value) for value in one.values]
     levels = []
@@ -242,12 +254,14 @@ def _option(
     not_applied: tuple[Check, ...],
     valid: pd.DataFrame,
     shared: pd.DataFrame,
+    metric: str,
 ) -> Option:
     group = valid[valid["config_id"].isin(one.ids)]
     tokens = shared.loc[shared["config_id"].isin(one.ids), "answer_tokens"].dropna()
     first = group.iloc[0]
     return Option(
         option=one.option,
+        metric=metric,
         scenario=first["scenario"],
         topology=first["topology"],
         work=first["work_policy"],

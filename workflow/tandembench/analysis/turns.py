@@ -25,7 +25,7 @@ _LEAST_LOAD_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """``runs`` in which a model was loaded while no agent decoded: ``loads`` times in all.
+    """``runs`` in which a model was loaded while no agent was served: ``loads`` times in all.
 
     ``each_s``: their median; ``share``: of the wall time of all runs, these and others.
     """
@@ -65,7 +65,7 @@ def decoded_at_once(together: pd.DataFrame) -> dict[str, bool | None]:
 
 
 def load_times(runs: pd.DataFrame, shared: pd.DataFrame) -> list[tuple[float, ...]] | None:
-    """Of each run, parallel to ``runs``, the seconds of each load in which nobody decoded.
+    """Of each run, parallel to ``runs``, the seconds of each load in which nobody was served.
 
     A server's figure holds the wait for an agent that it serves first, which is no load. Where a
     source does not tell when an agent began, all of them began with the run. None where no load
@@ -77,24 +77,25 @@ def load_times(runs: pd.DataFrame, shared: pd.DataFrame) -> list[tuple[float, ..
     group = shared.merge(cold[RUN].drop_duplicates(), on=RUN)
     begin = (group["first_token_start_s"] - group["ttft_s"]).fillna(0.0)
     loaded = (begin + group["load_s"]).where(group["cold"].fillna(value=False).astype(bool))
-    first, end = begin + group["ttft_s"], begin + group["duration_s"]
-    group = group.assign(begin=begin, loaded=loaded, first=first, end=end)
-    columns = ["begin", "loaded", "first", "end"]
+    # What has its model is served, if it does not decode yet.
+    served, end = loaded.fillna(begin), begin + group["duration_s"]
+    group = group.assign(begin=begin, loaded=loaded, served=served, end=end)
+    columns = ["begin", "loaded", "served", "end"]
     times = {key: _loads(rows[columns].to_numpy(float)) for key, rows in group.groupby(RUN)}
     return [times.get(key, ()) for key in runs[RUN].itertuples(index=False, name=None)]
 
 
 def _loads(agents: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> tuple[float, ...]:
-    """Stretches in which one of ``agents`` (begin, loaded, first token, end) loads, none decodes.
+    """Stretches in which one of ``agents`` (begin, loaded, served from, end) loads, none is served.
 
-    Unit: s. NaN is what did not happen, or is not known.
+    Unit: s. ``loaded`` is NaN for one that did not wait for a load.
     """
     edges = sorted({float(edge) for edge in agents.ravel() if not np.isnan(edge)})
     stretches = [0.0]
     for low, high in pairwise(edges):
-        begin, loaded, first, end = agents.T
+        begin, loaded, served, end = agents.T
         loads = ((begin <= low) & (high <= loaded)).any()
-        if loads and not ((first <= low) & (high <= end)).any():
+        if loads and not ((served <= low) & (high <= end)).any():
             stretches[-1] += high - low
         else:
             stretches.append(0.0)

@@ -121,7 +121,7 @@ def _points(apart: Apart) -> Iterator[tuple[str, str]]:
     places |= {"wall": interval(whole.wall_s), "rate": interval(whole.tokens_per_s, 0)}
     yield "Runs", say("apart_whole", "runs", **places)
     for way, n in whole.turns.items():
-        yield "Turns", f"{_where(apart, str(way), n)}{say('turns', str(way))}"
+        yield "Turns", _turns(apart, str(way), n)
     if whole.loads:
         verdict = "some" if whole.loads.loads else "none"
         some = {
@@ -135,12 +135,12 @@ def _points(apart: Apart) -> Iterator[tuple[str, str]]:
     yield "Trust", say("apart_whole", "trust")
 
 
-def _where(apart: Apart, way: str, n: int) -> str:
-    """Which configs shared the time that way, where others did otherwise."""
+def _turns(apart: Apart, way: str, n: int) -> str:
+    """How agents shared the time, and in which configs where others did otherwise."""
     whole = apart.whole
-    on = say("apart_servers", _topology(whole))
+    places = {"on": say("apart_servers", _topology(whole)), "how": say("turns", way)}
     if len(whole.turns) == 1:
-        return say("turns_where", "all", on=on)
+        return say("turns_where", "all", **places)
     names = [
         named(factor.kind, group.level)
         for factor in apart.factors
@@ -148,7 +148,7 @@ def _where(apart: Apart, way: str, n: int) -> str:
         if {str(one) for one in group.turns} == {way}
     ]
     some = say("turns_where", "some", n=str(n), of=counted(whole.configs, "config"))
-    return say("turns_where", "of", on=on, where=listed(names) or some)
+    return say("turns_where", "of", where=listed(names) or some, **places)
 
 
 def _small(words: str) -> str:

@@ -75,6 +75,8 @@ def _outside(group: Group) -> str:
     part = group.estimate.parts["orchestration_loss"]
     if part is None or part.share is None:
         return say("outside", "no_loss")
+    if group.in_turn:
+        return say("outside", "in_turn", share=percent(part.share.mean, 2))
     return _said("outside", group.outside, part.share)
 
 

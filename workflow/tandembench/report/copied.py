@@ -87,7 +87,7 @@ def _remark(group: str, one: Best) -> str:
         return say("choice", "only", group=group, of=of)
     of += "" if one.p is None else f", p = {one.p:.2g}"
     settings = listed(one.doubt.factors) if one.doubt else ""
-    if one.doubt and one.doubt.all:
+    if one.doubt and one.doubt.all and one.doubt.reported:
         return say("choice", "unapplied", group=group, settings=settings, of=of)
     places = {"group": group, "of": of}
     if one.compared.best:

@@ -72,4 +72,5 @@ def _sentence(one: Option) -> str:
             if ratio
         ]
         places |= {"shown": listed(shown), "lowest": one.levels[0].level}
+        places |= {"what": say("option_metric", one.metric)}
     return say("option", one.outcome, **places)
