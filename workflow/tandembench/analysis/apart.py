@@ -5,7 +5,7 @@ estimator. Nothing here was randomised: a difference is one between runs, at the
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -29,9 +29,11 @@ from tandembench.analysis.rounds import concurrent
 from tandembench.analysis.turns import Loads, Turns, load_times, loads, turns
 from tandembench.study.ids import OF_THE_LOAD
 
+Tables = tuple[pd.DataFrame, pd.DataFrame]
 # What may tell groups of configs apart. "alike": whether all agents ask a server for the same of
 # what a model is loaded with, which one server cannot serve otherwise without loading it again.
-Kind = Literal["topology", "engine", "runner", "phase", "alike", "config"]
+# "side" is the dataset of two, and a level of another kind then begins with it: "A: equal".
+Kind = Literal["topology", "engine", "runner", "phase", "alike", "config", "side"]
 _WITHIN: Mapping[Kind, str | None] = {
     "topology": "workload",
     "engine": "workload",
@@ -114,6 +116,24 @@ class Apart:
 
 
 @dataclass(frozen=True, slots=True)
+class Between:
+    """Two datasets, "A" and "B": all of each, and the groups of both by what parts one of them.
+
+    ``paired``: by the configs, or the work, of which both hold most.
+    """
+
+    sides: Factor
+    factors: tuple[Factor, ...]
+    paired: bool
+
+    @property
+    def pair(self) -> Pair:
+        """B against A."""
+        one = self.sides.pairs[0]
+        return one if one.level == "B" else _turned(one)
+
+
+@dataclass(frozen=True, slots=True)
 class _Runs:
     """Valid ``runs`` and their ``configs``, with ``log``, the logarithm of what ranks them.
 
@@ -132,9 +152,41 @@ def apart(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> Apart 
     table = _table(runs, executions)
     if table is None:
         return None
-    factors = [*_factors(table, margin)]
-    factors.sort(key=lambda one: not one.differs)
-    return Apart(_group("", table, table.configs), tuple(factors))
+    return Apart(_group("", table, table.configs), _factors(table, margin, _WITHIN))
+
+
+def between(a: Tables, b: Tables, margin: float) -> Between | None:
+    """Runs and executions of two datasets; None where one has no valid run."""
+    runs, executions = (
+        pd.concat(
+            [
+                one.assign(
+                    side=side, named=one["config_id"], config_id=f"{side}: " + one["config_id"]
+                )
+                for side, one in (("A", of_a), ("B", of_b))
+            ],
+            ignore_index=True,
+        )
+        for of_a, of_b in zip(a, b, strict=True)
+    )
+    table = _table(runs, executions)
+    if table is None or table.configs["side"].nunique() < 2:
+        return None
+    pairing = next((name for name in ("named", "workload") if _shared(table.configs, name)), None)
+    (sides,) = _factors(table, margin, {"side": pairing})
+    within: dict[Kind, str | None] = {}
+    for kind in ("topology", "engine", "runner", "alike"):
+        if any(_splits(kind, one) for _, one in table.configs.groupby("side")):
+            within[kind] = _WITHIN[kind]
+            known = table.configs[kind].fillna("all")
+            table.configs[kind] = table.configs["side"] + ": " + known
+    return Between(sides, _factors(table, margin, within), pairing is not None)
+
+
+def _shared(configs: pd.DataFrame, name: str) -> bool:
+    """Whether both sides hold most of what ``name`` tells apart."""
+    a, b = configs.groupby("side")[name].agg(set)
+    return 2 * len(a & b) >= max(len(a), len(b))
 
 
 def _table(runs: pd.DataFrame, executions: pd.DataFrame) -> _Runs | None:
@@ -146,7 +198,8 @@ def _table(runs: pd.DataFrame, executions: pd.DataFrame) -> _Runs | None:
     rank = valid["aggregate_tokens_per_s"] if known else 1 / valid["wall_s"]
     times = load_times(valid, shared)
     valid = valid.assign(log=np.log(rank.astype(float)))
-    columns = ["topology", "engine", "runner", "phase", "workload"]
+    named = ["topology", "engine", "runner", "phase", "workload", "side", "named"]
+    columns = [name for name in named if name in valid]
     by_config = valid.groupby("config_id", sort=False)
     configs = (
         by_config[columns]
@@ -180,9 +233,12 @@ def _alike(shared: pd.DataFrame) -> "pd.Series[str]":
     )
 
 
-def _factors(table: _Runs, margin: float) -> Iterable[Factor]:
-    """Each setting that has several groups; the verdicts of all of their pairs are a family."""
-    kinds = [kind for kind in _WITHIN if _splits(kind, table.configs)]
+def _factors(table: _Runs, margin: float, within: Mapping[Kind, str | None]) -> tuple[Factor, ...]:
+    """Each setting that has several groups, those that differ first.
+
+    The verdicts of all of their pairs are a family. ``within``: the column of what may be paired.
+    """
+    kinds = [kind for kind in within if _splits(kind, table.configs)]
     if len(table.configs) > _MOST and len(kinds) > 1:
         kinds = [kind for kind in kinds if kind != "config"]
     groups = {
@@ -195,14 +251,16 @@ def _factors(table: _Runs, margin: float) -> Iterable[Factor]:
     names = [
         (kind, a.level, b.level) for kind, of in groups.items() for a, b in combinations(of, 2)
     ]
-    pairs = dict(zip(names, _pairs(table, names, margin), strict=True))
+    pairs = dict(zip(names, _pairs(table, names, margin, within), strict=True))
     pairs |= {(kind, b, a): _turned(one) for (kind, a, b), one in pairs.items()}
+    factors = []
     for kind, of in groups.items():
         first, *rest = of
         behind = [b for b in rest if pairs[kind, first.level, b.level].verdict == "better"]
         best = max((one for one in of if one not in behind), key=lambda one: one.configs).level
         against = tuple(pairs[kind, best, one.level] for one in of if one.level != best)
-        yield Factor(kind, tuple(of), best, against)
+        factors.append(Factor(kind, tuple(of), best, against))
+    return tuple(sorted(factors, key=lambda one: not one.differs))
 
 
 def _turned(one: Pair) -> Pair:
@@ -228,11 +286,16 @@ def _splits(kind: Kind, configs: pd.DataFrame) -> bool:
     return 1 < len(levels) <= (_MOST_CONFIGS if kind == "config" else _MOST)
 
 
-def _pairs(table: _Runs, names: Sequence[tuple[Kind, str, str]], margin: float) -> Iterable[Pair]:
+def _pairs(
+    table: _Runs,
+    names: Sequence[tuple[Kind, str, str]],
+    margin: float,
+    within: Mapping[Kind, str | None],
+) -> list[Pair]:
     ratios, walls = [], []
     for kind, a, b in names:
         sides = [table.configs[table.configs[kind] == level] for level in (a, b)]
-        ratio, wall_s = (_difference(table, sides, _WITHIN[kind], of) for of in ("log", "wall_s"))
+        ratio, wall_s = (_difference(table, sides, within[kind], of) for of in ("log", "wall_s"))
         ratios.append(ratio)
         walls.append(wall_s)
     verdicts = difference_family(ratios, float(np.log1p(margin)))

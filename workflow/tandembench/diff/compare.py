@@ -1,13 +1,33 @@
 """Two sides -> their difference, as findings: of runs, of prints, or of a print against runs."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tandembench.analysis.apart import Between, between
+from tandembench.analysis.intervals import moments, welch_from_moments
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.published import AgainstRuns, against_runs
 from tandembench.audit.sides import Side
-from tandembench.dataset.load import Dataset, column_names, definitions, load_table
-from tandembench.diff.runs import Change, Changes, changes, frames, match, metric_changes
+from tandembench.dataset.load import (
+    Dataset,
+    column_names,
+    definitions,
+    load_table,
+    read_part,
+)
+from tandembench.diff.runs import (
+    ESTIMATOR,
+    Change,
+    Changes,
+    changes,
+    frames,
+    match,
+    metric_changes,
+)
+
+# Answers that are so many times as long on one side are another work, whoever writes them.
+_OTHER_WORK = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +51,11 @@ class Measurements:
     metrics: tuple[Change, ...]
 
     @property
+    def ranked(self) -> tuple[Change, ...]:
+        """The metrics that verdicts rest on: all but the estimator."""
+        return tuple(one for one in self.metrics if one.metric != ESTIMATOR)
+
+    @property
     def same(self) -> bool:
         """Whether both hold the same runs, equal in every column."""
         counts = self.rows.added, self.rows.removed, self.rows.changed
@@ -41,12 +66,14 @@ class Measurements:
 class OfRuns:
     """Two datasets. ``obstacles`` say why they may not be compared.
 
-    ``measured`` is None where they were not compared for that.
+    ``measured`` is None where they were not compared for that. ``between`` is of answers that end
+    by themselves: as wholes, which no session that both hold is needed for.
     """
 
     obstacles: tuple[str, ...]
     fingerprints: tuple[Fingerprint, ...]
     measured: Measurements | None
+    between: Between | None = None
     kind: str = "runs"
 
     @property
@@ -57,8 +84,9 @@ class OfRuns:
     @property
     def worse(self) -> int:
         """How many verdicts are against B."""
-        metrics = self.measured.metrics if self.measured else ()
-        return sum(one.verdict == "worse" for one in metrics)
+        verdicts = [one.verdict for one in self.measured.ranked] if self.measured else []
+        whole = self.between.pair.verdict if self.between else None
+        return verdicts.count("worse") + (whole == "worse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +157,14 @@ def compare_runs(
         only_b=tuple(sorted(names[1] - names[0])),
         metrics=metric_changes(a, b, matched, limit),
     )
-    return OfRuns(result, (*fingerprints, _topologies(a, b)), measured)
+    whole = None
+    if (
+        not measured.same
+        and not frames(a, b, ["work_effective"])[0]["work_effective"].eq("fixed").any()
+    ):
+        tables = [(load_table(side, "runs"), load_table(side, "executions")) for side in (a, b)]
+        whole = between(tables[0], tables[1], limit)
+    return OfRuns(result, (*fingerprints, _topologies(a, b)), measured, whole)
 
 
 def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
@@ -151,6 +186,7 @@ def obstacles(a: Dataset, b: Dataset) -> tuple[str, ...]:
     if other := _other_work(a, b):
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         reasons.append(f"another work policy in {other[0]}{more}")
+    reasons += _other_amounts(a, b)
     meanings = [definitions(side, "runs") for side in (a, b)]
     both = sorted(meanings[0].keys() & meanings[1].keys())
     if redefined := [name for name in both if meanings[0][name] != meanings[1][name]]:
@@ -167,6 +203,32 @@ def _other_work(a: Dataset, b: Dataset) -> list[str]:
     ]
     both = policies[0].index.intersection(policies[1].index)
     return [str(name) for name in sorted(both) if policies[0][name] != policies[1][name]]
+
+
+def _other_amounts(a: Dataset, b: Dataset) -> Iterator[str]:
+    """Other numbers of calls or of tokens, in the configs of both, or in all if they share none."""
+    names = ["config_id", "agent", "mode", "valid", "n_steps", "answer_tokens"]
+    sides = [read_part(side, "executions", names).to_pandas() for side in (a, b)]
+    sides = [one[one["valid"] & (one["mode"] == "concurrent")] for one in sides]
+    both = set(sides[0]["config_id"]) & set(sides[1]["config_id"])
+    if both:
+        sides = [one[one["config_id"].isin(both)] for one in sides]
+    calls = [sorted({int(n) for n in one["n_steps"].dropna()}) for one in sides]
+    if all(calls) and not set(calls[0]) & set(calls[1]):
+        said = " and ".join(", ".join(map(str, one)) for one in calls)
+        yield f"other work: {said} LLM calls an agent"
+    known = [one[one["answer_tokens"] > 0].groupby("config_id")["answer_tokens"] for one in sides]
+    tokens = [one.mean() for one in known]
+    if not all(map(len, tokens)):
+        return
+    logs = [moments([math.log(one) for one in group]) for group in tokens]
+    ratio = welch_from_moments(logs[1], logs[0])
+    far = math.log(_OTHER_WORK)
+    # One config of each has no interval; then its mean has to do.
+    low, high = (ratio.mean if one is None else one for one in (ratio.low, ratio.high))
+    if low > far or high < -far:
+        means = " and ".join(f"{one.mean():.0f}" for one in tokens)
+        yield f"other work: {means} answer tokens an agent in the mean"
 
 
 def _fingerprints(a: Dataset, b: Dataset) -> tuple[Fingerprint, ...]:

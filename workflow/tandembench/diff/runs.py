@@ -21,12 +21,14 @@ from tandembench.tables.columns import KEYS
 
 Floats = npt.NDArray[np.float64]
 Scope = Literal["scenario", "config"]
+# It is shown beside the metrics, and no verdict on a dataset rests on it.
+ESTIMATOR = "efficiency_estimate"
 # Metric -> whether more is better.
 METRICS = {
     "wall_s": False,
     "makespan_ratio": True,
     "speedup_true": True,
-    "efficiency_estimate": True,
+    ESTIMATOR: True,
     "aggregate_tokens_per_s": True,
     "antt": False,
 }

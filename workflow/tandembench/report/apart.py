@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tandembench.analysis.apart import EQUAL, Apart, Factor, Group, Kind
+from tandembench.analysis.apart import EQUAL, Apart, Between, Factor, Group, Kind
 from tandembench.analysis.controls import Control
 from tandembench.analysis.intervals import inverse
 from tandembench.report.formats import bounded, counted, interval, listed, number, percent
@@ -34,6 +34,38 @@ def said_apart(apart: Apart, controls: Sequence[Control] = ()) -> SaidApart:
     return SaidApart(_headline(apart, controls), tuple(factors), tuple(_points(apart)))
 
 
+def said_between(between: Between) -> SaidApart:
+    """The same of two datasets, A and B."""
+    sides = (between.sides, *between.factors)
+    pair = between.pair
+    a, b = (between.sides.group(side) for side in ("A", "B"))
+    places = {"a": number(a.wall_s.mean), "b": number(b.wall_s.mean)}
+    sentences = [say("between_walls", pair.wall_verdict, by=interval(pair.wall_s), **places)]
+    if a.tokens_per_s and b.tokens_per_s:
+        sentences.append(say("between_rates", pair.verdict, ratio=interval(pair.ratio)))
+    sentences += [_fastest(one) for one in between.factors if _tells(one)]
+    parts = [(between.sides.kind, one) for one in (a, b)]
+    parts += [(one.kind, group) for one in between.factors for group in one.groups]
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for kind, group in parts:
+        of_side = between.sides.group(group.level[0])
+        if len(group.turns) == 1 and (group is of_side or len(of_side.turns) > 1):
+            how = _how(group, str(next(iter(group.turns))))
+            shared.setdefault(tuple(how.values()), []).append(named(kind, group.level))
+    points = [
+        ("Turns", f"{listed(names)}: {say('turns_where', 'all', on=on, how=how)}")
+        for (on, how), names in shared.items()
+    ]
+    factors = ((say("apart_by", one.kind), tuple(_rows(one))) for one in sides)
+    trust = ("Trust", say("between_trust", "paired" if between.paired else "unpaired"))
+    return SaidApart(" ".join(sentences), tuple(factors), (*points, trust))
+
+
+def _tells(factor: Factor) -> bool:
+    """Whether the best group of two datasets beats another of its own: else the dataset does it."""
+    return any(one.verdict == "better" and one.other[0] == factor.best[0] for one in factor.pairs)
+
+
 def _headline(apart: Apart, controls: Sequence[Control]) -> str:
     """Which setting is faster, where one is shown to be."""
     done = _done(apart.whole)
@@ -44,21 +76,29 @@ def _headline(apart: Apart, controls: Sequence[Control]) -> str:
         equal = all(pair.verdict == "equivalent" for one in apart.factors for pair in one.pairs)
         by = listed([_small(say("apart_by", one.kind)) for one in apart.factors], "or")
         return say("apart", "equal" if equal else "undecided", by=by, done=done)
-    beaten = [one for one in first.pairs if one.verdict == "better"]
-    pair = max(beaten, key=lambda one: first.group(one.other).configs)
-    if doubt := _doubt(pair.ratio.low, controls):
+    low = min(one.ratio.low or 1 for one in first.pairs if one.verdict == "better")
+    if doubt := _doubt(low, controls):
         return say("apart", "doubt", **doubt)
-    best, other = first.group(first.best), first.group(pair.other)
+    return _fastest(first, _topology(apart.whole))
+
+
+def _fastest(factor: Factor, on: str = "") -> str:
+    """The best group of a setting that makes a difference, against the largest that it beats."""
+    beaten = [one for one in factor.pairs if one.verdict == "better"]
+    pair = max(beaten, key=lambda one: factor.group(one.other).configs)
+    best, other = factor.group(factor.best), factor.group(pair.other)
+    # Of two datasets, the group says what served it.
+    where = "" if on else f" {say('apart_on', _topology(best))}"
     places = {
-        "on": say("apart_on", _topology(apart.whole)),
-        "best": named(first.kind, best.level),
-        "other": named(first.kind, other.level),
+        "on": say("apart_on", on or "of_both"),
+        "best": named(factor.kind, best.level) + where,
+        "other": named(factor.kind, other.level),
         "done": _done(best),
         "other_wall": number(other.wall_s.mean),
         "ratio": interval(pair.ratio),
     }
     sentence = say("apart", "fastest" if best.tokens_per_s else "fastest_wall", **places)
-    rivals = [named(first.kind, one.other) for one in first.pairs if one.verdict != "better"]
+    rivals = [named(factor.kind, one.other) for one in factor.pairs if one.verdict != "better"]
     return f"{sentence} {say('apart', 'rivals', rivals=listed(rivals))}" if rivals else sentence
 
 
@@ -85,7 +125,12 @@ def _topology(group: Group) -> str:
 
 
 def named(kind: Kind, level: str, brief: str = "") -> str:
-    """What a group is called, in a table by its ``brief`` name."""
+    """What a group is called, in a table by its ``brief`` name; that of one of two datasets, "A: "
+    and so on, after it.
+    """
+    side, _, level = level.rpartition(": ")
+    if side:
+        return f"{side}: {named(kind, level, brief)}"
     if kind == "alike":
         verdict = ("equal" if level == EQUAL else "differ") + brief
         places = {} if level == EQUAL else {"options": listed(level.split(", "))}
@@ -138,7 +183,7 @@ def _points(apart: Apart) -> Iterator[tuple[str, str]]:
 def _turns(apart: Apart, way: str, n: int) -> str:
     """How agents shared the time, and in which configs where others did otherwise."""
     whole = apart.whole
-    places = {"on": say("apart_servers", _topology(whole)), "how": say("turns", way)}
+    places = _how(whole, way)
     if len(whole.turns) == 1:
         return say("turns_where", "all", **places)
     names = [
@@ -149,6 +194,10 @@ def _turns(apart: Apart, way: str, n: int) -> str:
     ]
     some = say("turns_where", "some", n=str(n), of=counted(whole.configs, "config"))
     return say("turns_where", "of", where=listed(names) or some, **places)
+
+
+def _how(group: Group, way: str) -> dict[str, str]:
+    return {"on": say("apart_servers", _topology(group)), "how": say("turns", way)}
 
 
 def _small(words: str) -> str:

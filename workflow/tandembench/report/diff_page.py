@@ -15,8 +15,10 @@ from tandembench.audit.publications import Both
 from tandembench.audit.published import AgainstRuns, Checked
 from tandembench.audit.sides import open_both
 from tandembench.diff.compare import Difference, OfPrints, OfRuns, compare
+from tandembench.diff.runs import ESTIMATOR
 from tandembench.errors import EXIT_DIFFERENT, TandemError
 from tandembench.files import write_text
+from tandembench.report.apart import said_between
 from tandembench.report.formats import number, percent
 from tandembench.report.render import render
 from tandembench.text import as_json
@@ -115,14 +117,16 @@ def as_text(result: Difference, a: str, b: str, style: Style) -> str:
 def _of_runs(result: OfRuns, most: int) -> dict[str, object]:
     """Counts of verdicts by what was compared, and the changes behind them."""
     metrics = result.measured.metrics if result.measured else ()
-    ordered = sorted(metrics, key=lambda one: _ORDER.index(one.verdict))
+    ranked = result.measured.ranked if result.measured else ()
+    ordered = sorted(metrics, key=lambda one: (one.metric == ESTIMATOR, _ORDER.index(one.verdict)))
     scopes = {
-        name: Counter(one.verdict for one in metrics if one.scope == name)
+        name: Counter(one.verdict for one in ranked if one.scope == name)
         for name in ("scenario", "config")
     }
     return {
         "obstacles": result.obstacles,
         "measured": result.measured,
+        "between": said_between(result.between) if result.between else None,
         "scopes": scopes,
         "total": sum(scopes.values(), Counter[str]()),
         "shown": ordered[:most],
