@@ -21,7 +21,7 @@ def made(folder: Path, change: Callable[[Any, int], None]) -> str:
 
 
 def diff(a: Dataset | str, b: Dataset | str, *options: str) -> tuple[int, str]:
-    sides = [one if isinstance(one, str) else str(one.opened.folder) for one in (a, b)]
+    sides = [one if isinstance(one, str) else str(one.folder) for one in (a, b)]
     done = CliRunner().invoke(main, ["diff", *sides, *options])
     return done.exit_code, done.stdout
 

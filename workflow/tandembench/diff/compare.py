@@ -162,8 +162,7 @@ def compare_runs(
         not measured.same
         and not frames(a, b, ["work_effective"])[0]["work_effective"].eq("fixed").any()
     ):
-        tables = [(load_table(side, "runs"), load_table(side, "executions")) for side in (a, b)]
-        whole = between(tables[0], tables[1], limit)
+        whole = between((a.runs, a.executions), (b.runs, b.executions), limit)
     return OfRuns(result, (*fingerprints, _topologies(a, b)), measured, whole)
 
 
