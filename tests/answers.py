@@ -10,10 +10,12 @@ from tandembench.analysis.findings import (
     Next,
     Row,
     States,
+    Validity,
     Verdict,
     Versus,
 )
 from tandembench.report.said import Setting
+from tandembench.report.words import sentences
 
 SETTING = Setting(
     study="quick",
@@ -153,6 +155,18 @@ ANSWERS: dict[str, Answer] = {
     "stalls": replace(FASTEST, rows=(replace(SERIAL, stalled=0.1), DUAL)),
     "no ratio": replace(INCONCLUSIVE, rows=(SERIAL, unpaired(DUAL)), next=None),
     "unpaired": replace(FASTEST, **NOTHING, rows=(SERIAL, unpaired(DUAL))),
+    "left out": replace(
+        FASTEST,
+        validity=Validity(
+            left_out={code: 2 for code in sentences()["left_out"] if code != "other"}
+            | {"reset": 1},
+            rounds=24,
+            incomplete=3,
+        ),
+    ),
+    "noticed": replace(FASTEST, states=None, validity=Validity(late=2, lag_s=4.0, restarts=1)),
+    "cached": replace(FASTEST, states=None, validity=Validity(cached=2, cached_share=0.8)),
+    "shared server": replace(FASTEST, validity=Validity(shared=("dual",))),
     "failed": replace(
         FASTEST, **NOTHING, rows=(unpaired(SERIAL, 0, 4), unpaired(DUAL, 0, 4)), failed=8
     ),

@@ -77,6 +77,14 @@ class Request(NamedTuple):
         return json.loads(self.body)
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def chunk(data: bytes) -> bytes:
     """One chunk of a chunked answer."""
     return b"%x\r\n%s\r\n" % (len(data), data)

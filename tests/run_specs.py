@@ -71,6 +71,7 @@ def run_spec(
         "idle_s": 60.0,
         "retries": 1,
         "telemetry": False,
+        "cpu_spill": False,
         "seed": 7,
         "lock": EMBEDDED,
         "code": "c0de",

@@ -95,9 +95,10 @@ def executions(runs: pd.DataFrame, sides: Mapping[str, Side]) -> pd.DataFrame:
     for agent in (0, 1):
         order = 1 + (runs["round"] + agent) % 2
         own.append(
-            runs[[*keys, "attempt", "valid"]].assign(
+            runs[[*keys, "attempt", "valid", "topology", "n_agents"]].assign(
                 agent=f"agent{agent}",
                 mode="concurrent",
+                error=None,
                 engine=["embedded" if side.started else "ollama" for side in served],
                 placement="together",
                 deployment=[side.deployment for side in served],
@@ -106,6 +107,13 @@ def executions(runs: pd.DataFrame, sides: Mapping[str, Side]) -> pd.DataFrame:
                 service_order=order,
                 first_token_start_s=0.1 + 0.3 * order,
                 options_asked='{"num_ctx": 512}',
+                options_effective="{}",
+                num_ctx_effective=512,
+                endpoint=[
+                    f"http://127.0.0.1:{agent % max(1, len(side.threads))}" for side in served
+                ],
+                slots=None,
+                **{"overlap_s": 0.6, "alone_s": 0.1, "duration_s": 1.3},
             )
         )
     return pd.concat(own, ignore_index=True)

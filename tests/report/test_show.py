@@ -12,6 +12,7 @@ from raw_blocks import block, rounds, write_dataset
 from studies import COMPARISON, blocks, study
 
 from tandembench.cli import main
+from tandembench.report.words import say
 
 # A start of Python with pandas and scipy takes about half of it on two busy cores.
 SOON_S = 3.0
@@ -49,6 +50,34 @@ def test_programs_get_the_same(folder: Path) -> None:
     }
     named = show(str(folder), "--format", "json", "--comparison", COMPARISON)
     assert json.loads(named[1]) == content
+
+
+def test_what_is_left_out_or_noticed_stands_on_the_first_screen(tmp_path: Path) -> None:
+    made = blocks(4, 2)
+    changed = {
+        (0, "dual"): {"invalid": "cold"},
+        (1, "dual"): {"invalid": "cold"},
+        (2, "single"): {"error": "reset"},
+        (3, "serial"): {"flags": "loop_lag,prefix_cache", "loop_lag_s": 4.0},
+    }
+    for number, rows in enumerate(made):
+        for row in rows:
+            row["server_life"] = "1" if number < 3 else "2"
+            if (row["round"], row["mode"], row["twin"]) == (1, "concurrent", False):
+                row.update(changed.get((number, row["config_id"]), {}))
+                if row["flags"]:
+                    row["steps"] = [step | {"cached_tokens": 80} for step in row["steps"]]
+    folder = str(study(tmp_path, made))
+    known = json.loads(show(folder, "--format", "json")[1])["validity"]
+    assert known["left_out"] == {"cold": 2, "reset": 1}
+    assert (known["rounds"], known["incomplete"]) == (8, 3)
+    assert (known["late"], known["lag_s"]) == (1, 4.0)
+    assert (known["cached"], known["cached_share"], known["restarts"]) == (1, 0.8, 2)
+    text = " ".join(show(folder)[1].split())
+    assert say("left_out", "cold", n="2") in text
+    assert say("left_out", "other", n="1", code="reset") in text
+    for figure in ("4.0 s", "80 %"):
+        assert figure in text
 
 
 def test_a_comparison_that_is_not_there_is_one_line(folder: Path) -> None:

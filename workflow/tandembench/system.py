@@ -50,6 +50,27 @@ def cpu_name() -> str:
     return platform.processor()
 
 
+def listeners(port: int) -> list[str]:
+    """The kernel's numbers of the sockets that listen at ``port``, sorted; none if nobody says.
+
+    A socket keeps its number for life. Source: Linux, proc(5), /proc/net/tcp.
+    """
+    numbers = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                _, local, _, state, *_, number = line.split()[:10]
+                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+                    numbers.add(number)
+    return sorted(numbers)
+
+
+def boot_clock_ns() -> int | None:
+    """A clock that goes on while the machine sleeps; None where there is none."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return None if clock is None else time.clock_gettime_ns(clock)
+
+
 def take(descriptor: int, wait: bool) -> bool:
     """Lock the open file ``descriptor`` until its process ends; False if another one holds it.
 

@@ -15,6 +15,7 @@ from tandembench.analysis.location import hodges_lehmann
 from tandembench.analysis.planning import Pace, deciding_half_width, next_step, slowest
 from tandembench.analysis.rounds import Rounds, concurrent, rounds, twin_rounds
 from tandembench.analysis.states import states
+from tandembench.analysis.validity import validity
 
 _GIB = 2**30
 # A run this many times as long as its config's usual one was held up by something.
@@ -96,6 +97,7 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
         next=slowest(
             [step for one, step in plan(result, runs, margin) if one.verdict == "inconclusive"]
         ),
+        validity=validity(runs, executions),
     )
 
 

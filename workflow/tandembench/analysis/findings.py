@@ -1,6 +1,7 @@
 """What an analysis says: frozen values with neutral verdicts, from which sentences are chosen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 # Of a subject against what it is compared with, whatever the direction of the metric.
@@ -105,6 +106,25 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """``left_out``: runs in no number, by reason code; ``incomplete``: of ``rounds`` so many lack
+    a run for that. Of valid runs: ``late`` were sent by a client that was held up, for ``lag_s`` at
+    most; ``cached`` had a part of a prompt from a prefix cache, ``cached_share`` at most.
+    ``restarts`` of running servers; ``shared``: configs that claim servers which are one.
+    """
+
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    rounds: int = 0
+    incomplete: int = 0
+    late: int = 0
+    lag_s: float = 0.0
+    cached: int = 0
+    cached_share: float = 0.0
+    restarts: int = 0
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a comparison says: does any config finish sooner, and which?
 
@@ -135,6 +155,7 @@ class Answer:
     sessions: int
     measuring_s: float
     next: Next | None
+    validity: Validity = field(default_factory=Validity)
 
     @property
     def busy(self) -> bool:

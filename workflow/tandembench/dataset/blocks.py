@@ -62,7 +62,10 @@ class Raw(TypedDict):
     client_cpu_s: float
     foreign_cores: float | None
     server_memory_bytes: int | None
+    loop_lag_s: float | None
     cold: bool
+    flags: str | None
+    invalid: str | None
     error: str | None
     steps: list[RawStep] | None
 
@@ -108,7 +111,7 @@ def _position(members: Sequence[_Execution]) -> int:
 
 def _timed(row: Raw) -> _Execution:
     steps = row["steps"] or []
-    reason = row["error"]
+    reason = row["error"] or row["invalid"]
     if reason is None and not (steps and all(step["chunk_ns"] for step in steps)):
         reason = "empty"
     counts = [step["answer_tokens"] for step in steps]
@@ -215,6 +218,12 @@ def _run_metrics(
         "work_effective": "capped" if len(works) > 1 else works.pop(),
         "prompt_tokens": sum(prompts) if len(prompts) == len(steps) else None,
         "answer_tokens": sum(one.answer_tokens for one in timings),
+        "cached_tokens": sum(cached)
+        if (cached := _known(s["cached_tokens"] for s in steps))
+        else None,
+        "loop_lag_s": max(_known(row["loop_lag_s"] for row in rows), default=None),
+        "flags": ",".join(sorted({f for row in rows for f in (row["flags"] or "").split(",") if f}))
+        or None,
         "start_skew_s": None if serial or len(rows) < 2 else skew_s,
         "client_cpu_s": rows[0]["client_cpu_s"],
     }

@@ -4,18 +4,20 @@ A failed execution voids its run and nothing else; rounds with such a run are fo
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from tandembench.errors import TandemError
 from tandembench.measure.execution import Execution, Prepared, encode, release
+from tandembench.measure.keeper import Keeper, changed
 from tandembench.measure.machine import Others, no_collection
 from tandembench.measure.plan import Round, Turn, ask_number
+from tandembench.measure.siblings import UNSAFE
+from tandembench.measure.validity import LASTING, Circumstances
+from tandembench.measure.validity import invalid as invalid_because
 from tandembench.servers.deployment import (
     Deployment,
     Effective,
@@ -25,26 +27,23 @@ from tandembench.servers.deployment import (
     load_key,
     server_index,
 )
-from tandembench.servers.open import effective, memory_bytes
+from tandembench.servers.open import confirm, memory_bytes
 from tandembench.study.spec import DISTURBED_CORES, AgentSpec, ConfigSpec, RunSpec
-from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, stream
+from tandembench.wire import Ask, Call, Client, NoAnswer, unauthorised
 
-_WARM_UP_TOKENS = 4
-# Stands in a prompt for the nonce, so that a template is applied once and not in every round.
-_NONCE = "[[nonce]]"
 # A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
 _GIVE_UP = 2
 
 OpenServers = Callable[[Sequence[Deployment]], AbstractAsyncContextManager[Mapping[str, Standing]]]
-LoadKey = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """A turn that was taken, or (``fault``) could not be; ``position`` counts those taken.
 
-    ``started_at`` is the wall clock at its release, ``effective`` by agent, ``memory_bytes`` what
-    the servers of its config held when it had ended.
+    ``started_at`` is the wall clock at its release, ``effective`` by agent, ``lives`` of servers by
+    URL, ``memory_bytes`` what the servers of its config held when it had ended; ``invalid`` has a
+    reason code and a detail for each agent whose execution is whole and gives no number.
     """
 
     round: int
@@ -54,14 +53,26 @@ class Done:
     position: int | None = None
     servers: Sequence[Server] = ()
     effective: Mapping[str, Effective] = field(default_factory=dict)
+    lives: Mapping[str, str | None] = field(default_factory=dict)
     memory_bytes: int | None = None
     executions: tuple[Execution, ...] = ()
+    invalid: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     fault: ServerFault | None = None
+
+    @property
+    def reasons(self) -> set[str]:
+        """The codes why it gives no number; empty if it does."""
+        codes = {one.error for one in self.executions if one.error}
+        return (
+            codes
+            | {code for code, _ in self.invalid.values()}
+            | ({self.fault.reason} if self.fault else set())
+        )
 
     @property
     def failed(self) -> bool:
         """Whether it gives no number."""
-        return self.fault is not None or any(one.error for one in self.executions)
+        return bool(self.reasons)
 
     @property
     def disturbed(self) -> bool:
@@ -76,7 +87,8 @@ class Bench:
 
     ``open_servers`` opens deployments; ``watch`` hears of the servers that are up, by key.
     ``helpers`` are processes (pids) besides the servers that work for this block; ``position`` is
-    that of the next turn.
+    that of the next turn; ``ooms`` counts by config id the runs that ran out of memory, in earlier
+    blocks too; ``contexts`` are what earlier blocks had, as `Siblings` says.
     """
 
     spec: RunSpec
@@ -88,13 +100,14 @@ class Bench:
     watch: Callable[[Mapping[str, Sequence[Server]]], None] = lambda _: None
     helpers: Sequence[int] = ()
     position: int = 0
-    begun_ns: int | None = field(init=False, default=None)  # the first warm-up request
+    ooms: Counter[str] = field(default_factory=Counter)
+    contexts: Mapping[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    keeper: Keeper = field(init=False)
     _standing: dict[str, Standing] = field(init=False, default_factory=dict)
     _others: Others | None = field(init=False, default=None)
-    # By URL: what the server has loaded, what it says of that, and prompts in its template.
-    _loaded: dict[str, LoadKey | None] = field(init=False, default_factory=dict)
-    _heard: dict[tuple[str, LoadKey], Effective] = field(init=False, default_factory=dict)
-    _templated: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self.spec, self.client)
 
     def place(self, turn: Turn) -> Deployment:
         """The deployment on which ``turn`` is taken."""
@@ -124,6 +137,21 @@ class Bench:
         """Whether the servers for ``turn`` were to be up, and are not."""
         return isinstance(self._standing.get(self.place(turn).key), ServerFault)
 
+    def unsafe(self, config: int) -> ServerFault | None:
+        """The fault of a config that ran out of memory too often to be measured on."""
+        if self.ooms[self.spec.configs[config].id] < UNSAFE:
+            return None
+        return ServerFault("unsafe", f"not measured: it ran out of memory {UNSAFE} times before")
+
+    async def confirm(self) -> None:
+        """TandemError (exit 4) if running servers are no longer those that the lock pins."""
+        if self.spec.engine == "embedded":
+            return
+        for place in dict.fromkeys(self.places):
+            if not isinstance(self._standing.get(place.key, ()), ServerFault):
+                with suppress(NoAnswer):  # the runs will tell
+                    await confirm(self.spec, self.client, place)
+
     async def wait_until_quiet(self) -> None:
         """Wait until others leave the machine alone, for some seconds at most."""
         self._others = self._others or self._watched()
@@ -137,19 +165,37 @@ class Bench:
         if isinstance(standing, ServerFault):
             return self.not_taken(number, turn, standing)
         chosen = range(len(config.agents)) if turn.solo is None else [turn.solo]
-        await self._load(standing, config, chosen)
+        await self.keeper.ready(standing, config, chosen)
+        self._check_contexts(config, self._effective(standing, config))
         mode = "concurrent" if turn.solo is None else "solo"
         started_at, executions = await release(
             [self._prepared(number, turn, standing, index) for index in chosen],
             mode=mode,
             serial=config.topology == "serial",
-            driver=self._driver,
+            driver=self.keeper.driver,
             client=self.client,
             deadline_s=self.spec.deadline_s,
             idle_s=self.spec.idle_s,
             others=self._others,
         )
         self.position += 1
+        refused = next((one for one in executions if one.error == "unauthorised"), None)
+        if refused:
+            raise unauthorised(standing[0].url)
+        await self.keeper.listen(standing, config, chosen)
+        after = self._effective(standing, config)
+        invalid: dict[str, tuple[str, str]] = {}
+        for index, one in zip(chosen, executions, strict=True):
+            server = standing[server_index(config, index)]
+            around = Circumstances(
+                said=after[one.agent],
+                reloads=self.keeper.reloads(server, config, chosen),
+                restarted=self.keeper.restarted(server),
+                on_gpu=self.keeper.on_gpu(server, config.agents[index]),
+                may_spill=self.spec.cpu_spill,
+            )
+            fault = None if one.error else invalid_because(one, around)
+            invalid |= {one.agent: fault} if fault else {}
         return Done(
             round=number,
             turn=turn,
@@ -157,24 +203,31 @@ class Bench:
             started_at=started_at,
             position=self.position - 1,
             servers=standing,
-            effective={
-                agent.name: self._heard[standing[server_index(config, i)].url, self._key(agent)]
-                for i, agent in enumerate(config.agents)
-            },
+            effective=after,
+            lives={server.url: self.keeper.life(server) for server in standing},
             memory_bytes=await memory_bytes(self.client, standing),
             executions=tuple(executions),
+            invalid=invalid,
         )
+
+    def _effective(self, standing: Sequence[Server], config: ConfigSpec) -> dict[str, Effective]:
+        """What servers said last that they apply to each agent."""
+        return {
+            agent.name: self.keeper.said(standing[server_index(config, i)], agent)
+            for i, agent in enumerate(config.agents)
+        }
+
+    def _check_contexts(self, config: ConfigSpec, said: Mapping[str, Effective]) -> None:
+        """TandemError (exit 4) if an earlier block had another context."""
+        for agent in config.agents:
+            then, file = self.contexts.get((config.id, agent.name), (None, ""))
+            now = said[agent.name].num_ctx
+            if then and now and then != now:
+                raise changed(file, f"{agent.model} for {config.id}", now, f"{then} there")
 
     def not_taken(self, number: int, turn: Turn, fault: ServerFault) -> Done:
         """What becomes of a turn that ``fault`` keeps from being taken."""
         return Done(number, turn, self.place(turn).key, datetime.now(UTC), fault=fault)
-
-    @property
-    def _driver(self) -> Driver:
-        return DRIVERS[self.spec.engine, self.spec.protocol]
-
-    def _key(self, agent: AgentSpec) -> LoadKey:
-        return load_key(self.spec.engine, agent)
 
     def _watched(self) -> Others | None:
         """Who watches what others do: nobody where the servers' processes are not known."""
@@ -188,58 +241,30 @@ class Bench:
         """Warm the servers under ``key``; one that does not answer is lost with its partners."""
         servers = _servers(self._standing[key])
         outcomes = await asyncio.gather(
-            *(self._warm_server(server, self._agents_at(key, server)) for server in servers),
+            *(self.keeper.warm(server, self._agents_at(key, server)) for server in servers),
             return_exceptions=True,
         )
         for outcome in outcomes:
-            if isinstance(outcome, TandemError):
-                self._standing[key] = ServerFault("server_lost", str(outcome))
+            if isinstance(outcome, NoAnswer):
+                self._standing[key] = ServerFault(outcome.reason, str(outcome))
             elif outcome is not None:
                 raise outcome
+        with suppress(NoAnswer):
+            shared = await self.keeper.one_server(servers)
+            self._standing[key] = shared or self._standing[key]
 
     def _agents_at(self, key: str, server: Server) -> list[AgentSpec]:
         """All that the configs under ``key`` ask of this server, agents of one name once."""
         agents = {
-            (agent.name, self._key(agent), agent.prompts): agent
-            for config, place in zip(self.spec.configs, self.places, strict=True)
-            if key in (place.key, place.twin().key)
+            (agent.name, load_key(self.spec.engine, agent), agent.prompts): agent
+            for number, (config, place) in enumerate(
+                zip(self.spec.configs, self.places, strict=True)
+            )
+            if key in (place.key, place.twin().key) and not self.unsafe(number)
             for index, agent in enumerate(config.agents)
             if server_index(config, index) == server.index
         }
         return list(agents.values())
-
-    async def _warm_server(self, server: Server, agents: Sequence[AgentSpec]) -> None:
-        """Ask for a few tokens in every slot, by each way of loading the model; hear what holds."""
-        for key in dict.fromkeys(map(self._key, agents)):
-            alike = [agent for agent in agents if self._key(agent) == key]
-            self.begun_ns = self.begun_ns or time.monotonic_ns()
-            await asyncio.gather(*(self._ask(server, one) for one in alike[: server.slots]))
-            self._heard[server.url, key] = await effective(self.client, server, alike[0].model)
-            self._loaded[server.url] = key
-        for agent in agents:
-            for prompt in agent.prompts:
-                self._templated[server.url, prompt] = await self._driver.templated(
-                    self.client, server.url, f"{_NONCE}\n{prompt}"
-                )
-
-    async def _ask(self, server: Server, agent: AgentSpec) -> None:
-        """A short request. If it fails, so will the ones that count."""
-        ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, fixed=True)
-        url = server.url + self._driver.path
-        call = Call(self.client, url, encode(self._driver, ask), self.spec.idle_s)
-        await stream(call, self._driver.event, self.spec.deadline_s)
-
-    async def _load(
-        self, servers: Sequence[Server], config: ConfigSpec, chosen: Sequence[int]
-    ) -> None:
-        """Have each server load what its first agent wants, if another config's is loaded."""
-        for server in servers:
-            agents = [config.agents[i] for i in chosen if server_index(config, i) == server.index]
-            keys = [self._key(agent) for agent in agents]
-            if keys and self._loaded[server.url] != keys[0]:
-                await self._ask(server, agents[0])
-            if keys:  # agents that want different things leave behind the one that came last
-                self._loaded[server.url] = keys[0] if len(set(keys)) == 1 else None
 
     def _prepared(self, number: int, turn: Turn, servers: Sequence[Server], index: int) -> Prepared:
         """What the agent at ``index`` asks in this turn, ready to go."""
@@ -248,14 +273,14 @@ class Bench:
         # All configs of a round, and their solos, ask the very same, unless a prompt cache would
         # answer the second.
         apart = (config.id, turn.twin, turn.solo is None, self.attempt)
-        salt = () if self._driver.prompt_cache_can_be_off else apart
+        salt = () if self.keeper.driver.prompt_cache_can_be_off else apart
         drawn = ask_number(self.spec, self.repetition, number, agent.name, salt)
         nonce = f"{drawn % 10**12:012d}"
         server = servers[server_index(config, index)]
         asks = tuple(
             Ask(
                 model=agent.model,
-                prompt=self._templated[server.url, prompt].replace(_NONCE, nonce, 1),
+                prompt=self.keeper.prompt(server, prompt, nonce),
                 options=agent.options,
                 seed=agent.options.get("seed", drawn % 2**31),
                 max_tokens=agent.max_tokens,
@@ -263,8 +288,8 @@ class Bench:
             )
             for prompt in agent.prompts
         )
-        url = server.url + self._driver.path
-        first = Call(self.client, url, encode(self._driver, asks[0]), self.spec.idle_s)
+        url = server.url + self.keeper.driver.path
+        first = Call(self.client, url, encode(self.keeper.driver, asks[0]), self.spec.idle_s)
         return Prepared(agent.name, url, nonce, asks, first)
 
 
@@ -296,7 +321,11 @@ async def measure_block(
     lock, or running ones cannot be reached.
     """
     together = bench.spec.placement == "together"
-    everything = {place.key: place for one in rounds for place in map(bench.place, one.turns)}
+    everything = {
+        place.key: place
+        for one in rounds
+        for place in (bench.place(turn) for turn in one.turns if not bench.unsafe(turn.config))
+    }
     queue = list(rounds)
     done: list[Done] = []
     again: list[Round] = []
@@ -306,12 +335,14 @@ async def measure_block(
             for one in queue:  # which grows meanwhile
                 of_round = await _measure_round(bench, one, failures, tell)
                 done += of_round
-                failed = tuple(each.turn for each in of_round if each.failed)
+                failed = tuple(each.turn for each in of_round if each.reasons - LASTING)
                 if failed:
                     again.append(replace(one, blamed=failed))
                 elif any(each.disturbed for each in of_round):
                     # in the same places, where a spare number is left
                     queue += [Round(number, one.turns) for number in islice(spare, 1)]
+    # A config that is unsafe by now is no reason to measure a round again.
+    again = [one for one in again if not all(bench.unsafe(turn.config) for turn in one.blamed)]
     return Attempt(tuple(done), tuple(again), _duration_s(bench, done))
 
 
@@ -323,24 +354,29 @@ async def _measure_round(
     Where the servers of all that is to blame are lost once more, the others have their runs
     already, and are not measured for nothing.
     """
+    await bench.confirm()
     await bench.wait_until_quiet()
     only_blamed = bool(one.blamed) and all(map(bench.lost, one.blamed))
     turns = replace(one, turns=one.blamed) if only_blamed else one
     done: list[Done] = []
     for visit in turns.visits():
         run = visit[0].config, visit[0].twin
-        given_up = failures[run] >= _GIVE_UP
-        async with bench.up([] if given_up else [bench.place(visit[0])]):
+        kept_off = bench.unsafe(run[0])
+        if failures[run] >= _GIVE_UP:
+            fault = ServerFault("given_up", f"it failed {_GIVE_UP} times in a row before")
+            kept_off = kept_off or fault
+        async with bench.up([] if kept_off else [bench.place(visit[0])]):
             for turn in visit:
-                if given_up:
-                    fault = ServerFault("given_up", f"it failed {_GIVE_UP} times in a row before")
-                    each = bench.not_taken(one.number, turn, fault)
+                kept_off = kept_off or bench.unsafe(run[0])
+                if kept_off:
+                    each = bench.not_taken(one.number, turn, kept_off)
                 else:
                     each = await bench.take(one.number, turn)
                 if each.fault and turn.solo is not None:
                     continue  # that its servers are not there is told once, by the run
                 done.append(each)
                 tell(each)
+                bench.ooms[bench.spec.configs[run[0]].id] += "oom" in each.reasons
                 if turn.solo is None:
                     failures[run] = failures[run] + 1 if each.failed else 0
     return done
@@ -349,4 +385,5 @@ async def _measure_round(
 def _duration_s(bench: Bench, done: Sequence[Done]) -> float | None:
     executions = [one for each in done for one in each.executions]
     ends = [step.end_ns for one in executions for step in one.steps]
-    return (max(ends) - bench.begun_ns) / 1e9 if bench.begun_ns and ends else None
+    begun_ns = bench.keeper.begun_ns
+    return (max(ends) - begun_ns) / 1e9 if begun_ns and ends else None

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tandembench.measure.machine import Others
-from tandembench.study.spec import ANSWER
+from tandembench.measure.machine import Clocks, Others
+from tandembench.study.spec import ANSWER, words
 from tandembench.wire import Ask, Call, Client, Driver, StreamRecord, stream
 
-# A load takes longer than this, a warm Ollama's bookkeeping does not.
-_COLD_LOAD_S = 0.5
 # Often enough to meet a loop that hangs, seldom enough to cost nothing (0.1 % of a core).
 _LAG_TIMER_S = 0.02
 
@@ -29,6 +27,8 @@ class Execution:
     ``loop_lag_s`` the longest that its event loop let a timer wait meanwhile (resolution 1 ms),
     ``foreign_cores`` what processes that do not belong to the block used meanwhile, in
     cores; None where the servers' processes are not known, and so not theirs from others'.
+    ``slept_s``: how long the machine slept meanwhile, None where no clock tells; ``clock_set_s``:
+    by how much the wall clock was set. ``words``: of each prompt; ``max_tokens``: of each answer.
     """
 
     agent: str
@@ -40,6 +40,10 @@ class Execution:
     nonce: str
     seed: int
     steps: tuple[StreamRecord, ...]
+    slept_s: float | None = None
+    clock_set_s: float = 0.0
+    words: tuple[int, ...] = ()
+    max_tokens: int = 0
 
     @property
     def error(self) -> str | None:
@@ -47,9 +51,9 @@ class Execution:
         return next((step.error for step in self.steps if step.error), None)
 
     @property
-    def cold(self) -> bool:
-        """Whether the server loaded the model inside this execution."""
-        return any((step.final.load_s or 0.0) > _COLD_LOAD_S for step in self.steps)
+    def load_s(self) -> float:
+        """The longest load of the model inside of it, as the server says; 0 if it says none."""
+        return max((step.final.load_s or 0.0 for step in self.steps), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,13 @@ async def release(
     if others:
         others.look()
     started_at = datetime.now(UTC)
-    cpu = time.process_time()
+    cpu, clocks = time.process_time(), Clocks.now()
     t0_ns = time.monotonic_ns()
     barrier.set()
     longest_lag_s = _watch_lag(asyncio.get_running_loop())
     results = await asyncio.gather(*waiting)
     loop_lag_s = longest_lag_s()
-    cpu_s = time.process_time() - cpu
+    cpu_s, ended = time.process_time() - cpu, Clocks.now()
     foreign_cores = others.look() if others else None
     flat = [steps for result in results for steps in result]
     return started_at, [
@@ -135,6 +139,10 @@ async def release(
             nonce=one.nonce,
             seed=one.asks[0].seed,
             steps=steps,
+            slept_s=clocks.slept_s(ended),
+            clock_set_s=clocks.set_s(ended),
+            words=tuple(words(ask.prompt) for ask in one.asks),
+            max_tokens=one.asks[0].max_tokens,
         )
         for one, steps in zip(prepared, flat, strict=True)
     ]

@@ -9,13 +9,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypedDict
 
 import psutil
 
 from tandembench.study.spec import DISTURBED_CORES
-from tandembench.system import cores, cpu_name
+from tandembench.system import boot_clock_ns, cores, cpu_name
+from tandembench.wire.clocks import ahead_ns
 
 # A round waits so long at most until the machine is quiet.
 PATIENCE_S = 3.0
@@ -57,6 +59,37 @@ def no_collection() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How far other clocks are ahead of CLOCK_MONOTONIC, seconds.
+
+    ``wall`` changes when the clock is set and when the machine sleeps, ``boot`` only when it
+    sleeps; ``boot`` is None where no clock goes on meanwhile (Linux has one).
+    """
+
+    wall: float
+    boot: float | None
+
+    @classmethod
+    def now(cls) -> "Clocks":
+        """Read them."""
+        can_tell = boot_clock_ns() is not None
+        boot = ahead_ns(lambda: boot_clock_ns() or 0) / 1e9 if can_tell else None
+        return cls(ahead_ns(time.time_ns) / 1e9, boot)
+
+    def slept_s(self, later: "Clocks") -> float | None:
+        """Seconds that the machine slept until ``later``; None where no clock tells."""
+        return None if self.boot is None or later.boot is None else later.boot - self.boot
+
+    def set_s(self, later: "Clocks") -> float:
+        """By how many seconds the wall clock was set until ``later``; negative: back."""
+        return later.wall - self.wall - (self.slept_s(later) or 0.0)
+
+
+# What the samples of the machine say where its CPU slowed itself down since the one before.
+HOT = "CpuThermalThrottle"
 
 
 class Sample(TypedDict, total=False):

@@ -1,7 +1,6 @@
 """For the person who watches: what was done, on stderr and in the log."""
 
 import io
-import json
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ import psutil
 
 from tandembench.files import way_out
 from tandembench.measure.execution import Execution
+from tandembench.measure.siblings import UNREADABLE, planned
 
 
 @contextmanager
@@ -87,17 +87,13 @@ def time_left(output: Path) -> str:
     nothing to say. A block takes the median of what the last ones took, or as long as this process
     has worked.
     """
-    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+    with suppress(*UNREADABLE):
         return _time_left(output)
     return ""
 
 
 def _time_left(output: Path) -> str:
-    session = output.parent
-    newest = max(session.parent.parent.glob("manifest.*.json"), key=_written_at)
-    # Other sessions have blocks of the same names, which are no work of this one.
-    listed = json.loads(newest.read_text("utf-8"))["run_files"]
-    names = {Path(file).name for file in listed if Path(file).parent.name == session.name}
+    session, names = output.parent, planned(output)
     present = [session / name for name in names if (session / name).exists()]
     done, left = f"{len(present)} of {len(names)} blocks", len(names) - len(present)
     if left == 0:

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
+from tandembench.measure.validity import COLD_LOAD_S, flags
 from tandembench.servers.deployment import server_index
 from tandembench.study.spec import ConfigSpec, RunSpec, digest
 from tandembench.system import boot_id
-from tandembench.wire import StreamRecord
+from tandembench.wire import DRIVERS, StreamRecord
 
 Row = dict[str, object]
 
@@ -43,6 +44,7 @@ def turn_rows(
         "invocation": os.environ.get("TANDEMBENCH_INVOCATION"),
         "boot_id": boot_id(),
     }
+    can_be_off = DRIVERS[spec.engine, spec.protocol].prompt_cache_can_be_off
     taken = {one.agent: one for one in done.executions}
     rows = []
     for index, agent in enumerate(config.agents):
@@ -57,18 +59,22 @@ def turn_rows(
             fault = {"error": done.fault.reason, "detail": done.fault.detail}
             rows.append(row | {"mode": "concurrent"} | fault)
         elif agent.name in taken:
-            rows.append(row | _execution(config, index, done, taken[agent.name]))
+            rows.append(row | _execution(config, index, done, taken[agent.name], can_be_off))
     return rows
 
 
-def _execution(config: ConfigSpec, index: int, done: Done, one: Execution) -> Row:
+def _execution(
+    config: ConfigSpec, index: int, done: Done, one: Execution, cache_can_be_off: bool
+) -> Row:
     agent, server = config.agents[index], done.servers[server_index(config, index)]
     effective, last = done.effective[agent.name], one.steps[-1]
+    invalid, detail = done.invalid.get(agent.name, (None, last.detail))
     exact = all(step.final.answer_tokens == agent.max_tokens for step in one.steps)
     natural = config.work_policy == "natural"
     return {
         "endpoint": server.url,
         "server": server.index,
+        "server_life": done.lives.get(server.url),
         "engine_version": server.version,
         "model_digest": server.model_digests.get(agent.model),
         "num_ctx_effective": effective.num_ctx,
@@ -76,18 +82,26 @@ def _execution(config: ConfigSpec, index: int, done: Done, one: Execution) -> Ro
         "threads": server.threads,
         "wait_policy": server.wait_policy,
         "server_memory_bytes": done.memory_bytes,
+        "model_bytes": effective.size_bytes,
+        "model_gpu_bytes": effective.size_vram_bytes,
         "mode": one.mode,
         "options_effective": json.dumps(dict(last.final.settings), sort_keys=True),
         "work_effective": "natural" if natural else "fixed" if exact else "capped",
+        "prompt_words": sum(one.words),
         "nonce": one.nonce,
+        "nonce_policy": "shared" if cache_can_be_off else "own",
         "seed": one.seed,
         "clock": last.clock,
         "client_cpu_s": one.cpu_s,
         "loop_lag_s": one.loop_lag_s,
         "foreign_cores": one.foreign_cores,
-        "cold": one.cold,
+        "slept_s": one.slept_s,
+        "clock_set_s": one.clock_set_s,
+        "cold": one.load_s > COLD_LOAD_S,
+        "flags": ",".join(flags(one)) or None,
+        "invalid": invalid,
         "error": one.error,
-        "detail": last.detail or None,
+        "detail": detail or None,
         "steps": [_step(step, one.t0_ns) for step in one.steps],
     }
 

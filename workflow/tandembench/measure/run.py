@@ -16,9 +16,10 @@ from tandembench.measure.machine import Sample, fingerprint
 from tandembench.measure.plan import Round, planned_rounds
 from tandembench.measure.progress import execution_line, open_log, teller, time_left
 from tandembench.measure.rows import Row, turn_rows
-from tandembench.measure.telemetry import by_position, telemetry
+from tandembench.measure.siblings import Siblings, planned_specs, siblings
+from tandembench.measure.telemetry import by_position, telemetry, throttled
 from tandembench.servers.deployment import deployments
-from tandembench.servers.open import open_servers
+from tandembench.servers.open import open_servers, preflight
 from tandembench.study.spec import RunSpec
 from tandembench.system import cores
 from tandembench.wire import open_client
@@ -40,7 +41,10 @@ def run(
                 f"{label}: {proxies} in the environment is ignored: servers are asked directly"
             )
         machine = fingerprint()
-        rows = _measured_rows(spec, repetition, label, models, log)
+        earlier = siblings(output)
+        if not earlier.under_way:
+            asyncio.run(_preflight(spec, output))
+        rows = _measured_rows(spec, repetition, label, models, log, earlier)
         # Not needed while measuring, and a quarter of a second to import.
         from tandembench.tables.columns import RUN_FILE  # noqa: PLC0415 - as the next
         from tandembench.tables.parquet import write_table  # noqa: PLC0415 - pyarrow, after measuring
@@ -56,8 +60,15 @@ def _ignored_proxies() -> str:
     return ", ".join(sorted(name for name in os.environ if name.lower() in names))
 
 
+async def _preflight(spec: RunSpec, output: Path) -> None:
+    """TandemError unless all running servers of the study are there, not only this block's."""
+    if spec.engine != "embedded":
+        async with open_client(keyed=spec.engine == "openai") as client:
+            await preflight([spec, *planned_specs(output)], client)
+
+
 def _measured_rows(
-    spec: RunSpec, repetition: int, label: str, models: Path, log: IO[str]
+    spec: RunSpec, repetition: int, label: str, models: Path, log: IO[str], earlier: Siblings
 ) -> list[Row]:
     """The rows of all attempts."""
     tell = teller(log)
@@ -76,7 +87,9 @@ def _measured_rows(
             tell(f"{name}: failed ({done.fault.reason}) {done.fault.detail}")
         for one in done.executions:
             line = execution_line(name, one)
-            if one.error:
+            code, detail = done.invalid.get(one.agent, (None, ""))
+            line += f", invalid ({code}) {detail}" if code else ""
+            if one.error or code:
                 tell(line)
             else:
                 print(line, file=log, flush=True)
@@ -95,6 +108,8 @@ def _measured_rows(
                     client=client,
                     open_servers=partial(open_servers, spec, models, client, log),
                     position=position,
+                    ooms=earlier.ooms,
+                    contexts=earlier.contexts,
                 )
                 if sampler:
                     bench.watch, bench.helpers = sampler.watch, [sampler.pid]
@@ -116,6 +131,10 @@ def _measured_rows(
             if done.position is not None:  # the agents of a run share it: the first's
                 of_turn[0]["telemetry"] = telemetry_of[done.position]
                 position = done.position + 1
+                slowed = throttled(telemetry_of[done.position])
+                for row in of_turn if slowed else ():
+                    if not (row["error"] or row["invalid"]):
+                        row |= {"invalid": "throttled", "detail": slowed}
             rows += of_turn
         rounds = measured.again
         if not rounds:

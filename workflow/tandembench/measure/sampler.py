@@ -21,10 +21,11 @@ from typing import Any, TextIO
 import psutil
 import pynvml
 
-from tandembench.measure.machine import Sample, busy_cpu_s, process_cpu_s
+from tandembench.measure.machine import HOT, Sample, busy_cpu_s, process_cpu_s
 from tandembench.system import die_with
 
 INTERVAL_S = 0.2
+_CPUS = Path("/sys/devices/system/cpu")
 # By bit: two of the names mean the same.
 _REASONS = {
     value: name.removeprefix("nvmlClocksEventReason")
@@ -138,18 +139,39 @@ def _of_cpu(
             yield {"subject": subject, "cores": cores(subject, used), "memory_bytes": resident}
     if every:
         yield {"subject": "others", "cores": cores("others", busy - ours)}
+    throttles = _cpu_throttles()
+    hotter = throttles > before.get("throttles", throttles)
+    before["throttles"] = throttles
     memory = psutil.virtual_memory()
     yield {
         "subject": "machine",
         "cores": cores("machine", busy),
         "memory_bytes": memory.total - memory.available,
         "clock_mhz": _clock_mhz(),
+        "throttle": HOT if hotter else None,
     }
+
+
+def _cpu_throttles() -> int:
+    """How often the CPU has slowed itself down against heat since boot; 0 where nobody counts.
+
+    Source: Linux, Documentation/ABI/testing/sysfs-devices-system-cpu, thermal_throttle.
+    """
+    counts = 0
+    for file in _throttle_files():
+        with suppress(OSError, ValueError):
+            counts += int(file.read_text(encoding="ascii"))
+    return counts
+
+
+@cache
+def _throttle_files() -> list[Path]:
+    return sorted(_CPUS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
 
 
 @cache
 def _clock_files() -> list[Path]:
-    return sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    return sorted(_CPUS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
 
 
 def _clock_mhz() -> float | None:

@@ -8,15 +8,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
 from tandembench.measure.block import Done
-from tandembench.measure.machine import Sample
+from tandembench.measure.machine import HOT, Sample
 from tandembench.servers.deployment import Server
 
 _STOP_TIMEOUT_S = 10.0
+_THROTTLES = {"HwSlowdown", "HwThermalSlowdown", "SwThermalSlowdown", "HwPowerBrakeSlowdown", HOT}
 
 
 class Telemetry:
@@ -87,6 +88,16 @@ def by_position(samples: Sequence[Sample], done: Sequence[Done]) -> dict[int, li
             if (subject := _subject(one["subject"], turn.deployment))
         ]
     return positions
+
+
+def throttled(samples: Iterable[Sample]) -> str | None:
+    """What the hardware says that it slowed itself down for, to stay whole; None if nothing.
+
+    A limit of power is no such thing: a GPU at work is always at it. Source: NVML,
+    nvmlClocksEventReasons.
+    """
+    said = {part for one in samples for part in (one.get("throttle") or "").split(", ")}
+    return ", ".join(sorted(said & _THROTTLES)) or None
 
 
 def _subject(subject: str, key: str) -> str | None:

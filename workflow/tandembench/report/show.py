@@ -6,12 +6,13 @@ A terminal gets 15 lines at most, of 100 columns at most.
 import shutil
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tandembench.analysis.answer import answers
 from tandembench.analysis.apart import apart
 from tandembench.analysis.controls import controls
-from tandembench.analysis.findings import Answer, Versus
+from tandembench.analysis.findings import Answer, Validity, Versus
 from tandembench.dataset.load import load_table, open_dataset
 from tandembench.errors import TandemError
 from tandembench.report.apart import SaidApart, said_apart
@@ -84,9 +85,11 @@ def as_values(answer: Answer | None, setting: Setting) -> dict[str, object]:
 
     ``verdict`` is the outcome: "fastest", "among", "equivalent", "inconclusive" or "not_measured";
     ``best`` the topology that is shown to be the fastest, else null. Ratios are above 1 where a
-    row is faster than the reference, whose own row has no bounds.
+    row is faster than the reference, whose own row has no bounds. ``validity`` says what is left
+    out and why, and what was noticed of the rest.
     """
     counts = {name: getattr(answer, name, 0) for name in _COUNTS}
+    counts["validity"] = asdict(answer.validity if answer else Validity())
     if answer is None:
         nothing = dict.fromkeys(("best", "reference", "twin", "next"))
         question = say("question", "makespan")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.servers.deployment import Deployment, Server
+from tandembench.system import listeners
 from tandembench.text import sanitise
 from tandembench.wire import Client, Json
 
@@ -80,6 +81,17 @@ async def attach(
             places[place] = there.url
         servers.append(Server(index, engine, there.url, there.version, digests))
     return servers
+
+
+def life(url: str) -> str | None:
+    """What tells this life of the server at ``url`` from the one after a restart.
+
+    It is the sockets that listen at its port of this machine, by the kernel's numbers; None of
+    servers elsewhere, and where the kernel does not tell.
+    """
+    place = urlsplit(url)
+    here = place.hostname in ("127.0.0.1", "::1")
+    return ",".join(listeners(place.port or _PORTS[place.scheme])) or None if here else None
 
 
 def normalised(url: str) -> str:

@@ -62,13 +62,15 @@ class Server:
 class Effective:
     """What a server says that it applies to a loaded model, whatever it was asked for.
 
-    ``num_ctx`` in tokens a slot; ``size_vram_bytes`` of ``size_bytes`` are on a GPU.
+    ``num_ctx`` in tokens a slot; ``size_vram_bytes`` of ``size_bytes`` are on a GPU;
+    ``expires_at``: when the model will be unloaded, to the nanosecond.
     """
 
     num_ctx: int | None = None
     slots: int | None = None
     size_bytes: int | None = None
     size_vram_bytes: int | None = None
+    expires_at: str | None = None
 
 
 class ServerFault(Exception):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -161,7 +162,9 @@ def _await_url(process: Process) -> str:
         data = os.read(output, 4096) if ready else b""
         if not data:
             how = f"exit {process.wait()}" if ready else f"silent for {_START_TIMEOUT_S:g} s"
-            raise ServerFault("server_start", f"embedded server did not start ({how})")
+            # Who ends a server that starts is the kernel, when memory runs out.
+            reason = "oom" if process.returncode == -signal.SIGKILL else "server_start"
+            raise ServerFault(reason, f"embedded server did not start ({how})")
         said += data
     return said.decode().strip()
 

@@ -48,6 +48,7 @@ async def effective(client: Client, server: Server, model: str) -> Effective:
                 num_ctx=whole(entry, "context_length") or None,
                 size_bytes=whole(entry, "size") or None,
                 size_vram_bytes=whole(entry, "size_vram"),
+                expires_at=str(entry.get("expires_at") or "") or None,
             )
     return Effective()
 

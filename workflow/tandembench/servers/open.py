@@ -1,6 +1,6 @@
 """The way in: the servers of a block, whatever the engine."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -10,9 +10,16 @@ import psutil
 from tandembench.errors import TandemError
 from tandembench.servers import embedded, ollama, openai
 from tandembench.servers.attach import Asker, attach
-from tandembench.servers.deployment import Deployment, Effective, Server, Standing
+from tandembench.servers.deployment import (
+    Deployment,
+    Effective,
+    Server,
+    ServerFault,
+    Standing,
+    deployments,
+)
 from tandembench.study.spec import RunSpec
-from tandembench.wire import Client
+from tandembench.wire import Client, NoAnswer
 
 # Who is there, by the engines whose servers run already.
 ASKERS: Mapping[str, Asker] = {"ollama": ollama.instance, "openai": openai.instance}
@@ -24,15 +31,36 @@ async def open_servers(
 ) -> AsyncIterator[Mapping[str, Standing]]:
     """The servers of ``wanted`` by key, ready; those started here are stopped on the way out.
 
-    A deployment that cannot be had comes as its ServerFault. TandemError (exit 4) if a live
-    server is not the one that the spec's lock entry pins, or running servers cannot be reached.
+    A deployment that cannot be had, or does not answer, comes as its ServerFault. TandemError
+    (exit 4) if a live server is not the one that the spec's lock entry pins.
     """
     if spec.engine == "embedded":
         with embedded.running(wanted, spec.lock, models, log) as servers:
             yield servers
     else:
-        ask = ASKERS[spec.engine]
-        yield {one.key: await attach(one, spec.engine, ask, spec.lock, client) for one in wanted}
+        yield {one.key: await _standing(spec, client, one) for one in wanted}
+
+
+async def _standing(spec: RunSpec, client: Client, place: Deployment) -> Standing:
+    try:
+        return await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
+    except NoAnswer as error:
+        return ServerFault(error.reason, str(error))
+
+
+async def preflight(specs: Iterable[RunSpec], client: Client) -> None:
+    """See that all running servers of a study are there before the first of its blocks.
+
+    TandemError (exit 4) names one that does not answer, or is not the locked one.
+    """
+    for spec in specs:
+        for place in dict.fromkeys(deployments(spec, cores=1)) if spec.engine in ASKERS else ():
+            await confirm(spec, client, place)
+
+
+async def confirm(spec: RunSpec, client: Client, place: Deployment) -> None:
+    """See that the running servers of ``place`` are there; NoAnswer or TandemError if not."""
+    await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
 
 
 async def effective(client: Client, server: Server, model: str) -> Effective:

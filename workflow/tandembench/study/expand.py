@@ -94,6 +94,8 @@ def _check_engine(keys: StudyKeys, fault: Fault) -> None:
         raise fault(("servers",), "running servers are not started here", fix)
     if keys.engine != "embedded" and keys.threads_total is not None:
         raise fault(("threads_total",), "running servers set their own threads", "leave it out")
+    if keys.cpu_spill and keys.engine != "ollama":
+        raise fault(("cpu_spill",), "only Ollama says where its model lies", "leave it out")
 
 
 def _protocol(keys: StudyKeys, fault: Fault) -> str | None:
@@ -247,7 +249,7 @@ class _Entry:
 
     def _agent(self, name: str, options: Values) -> AgentSpec:
         declared, tokens = self.study.agents[name], self.work.tokens
-        return AgentSpec(
+        agent = AgentSpec(
             name=name,
             task=declared.task,
             model=options.get("model", self.study.model),
@@ -255,6 +257,11 @@ class _Entry:
             max_tokens=tokens if isinstance(tokens, int) else tokens[name],
             prompts=self.prompts(declared),
         )
+        lack = agent.lacks_room(agent.options["num_ctx"]) if "num_ctx" in agent.options else None
+        if lack:
+            fix = f"write {lack[1]} or more, or lower work.tokens"
+            self.refuse(lack[0], fix, *self._key("num_ctx"))
+        return agent
 
     def _options_by_agent(self, options: Values) -> list[Values]:
         scenario, n = self.keys.scenario, len(self.names)

@@ -181,6 +181,7 @@ class StudyKeys(Keys):
     deadline_s: Seconds = 120
     idle_s: Seconds = 60
     telemetry: bool = True
+    cpu_spill: bool = False
     work: Maybe[Work] = None
     agents: Annotated[
         dict[Name, AgentKeys],

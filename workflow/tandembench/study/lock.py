@@ -77,6 +77,13 @@ def locked(
         fix = f"pinned models: {', '.join(entry.models) or 'none'}"
         fix = fix if study.engine == "embedded" else f"{write} ({fix})"
         raise TandemError(what, where=where, fix=fix)
+    if isinstance(entry, Embedded):
+        for agent in (agent for config in comparison.configs for agent in config.agents):
+            lack = agent.lacks_room(agent.options.get("num_ctx", entry.default_num_ctx))
+            if lack:
+                what = f"{lack[0]}, the default of {LOCK_FILE}"
+                fix = f"write num_ctx: {lack[1]} or more, or lower work.tokens"
+                raise TandemError(what, where=where, fix=fix)
     # Where a file was fetched from does not matter to what it measures; its digest does.
     digests = {
         model: pinned.sha256 if isinstance(pinned, ModelFile) else pinned

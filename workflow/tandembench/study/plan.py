@@ -17,7 +17,7 @@ from tandembench.study.spec import TABLES, RunSpec, digest
 
 # Keys of a study that act in all of its blocks, and those that its dataset repeats.
 _ACTING = {"engine", "protocol", "threads_total", "deadline_s", "idle_s", "retries", "telemetry"}
-_ACTING |= {"seed"}
+_ACTING |= {"cpu_spill", "seed"}
 _REPEATED = {"title", "repetitions", "order", "seed", "margin", "reference", "criteria"}
 _REPEATED |= {"baselines", "hypotheses", "engine", "threads_total"}
 

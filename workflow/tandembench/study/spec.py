@@ -36,6 +36,16 @@ class AgentSpec:
     max_tokens: int
     prompts: tuple[str, ...]
 
+    def lacks_room(self, num_ctx: int) -> tuple[str, int] | None:
+        """What cannot fit into a context of ``num_ctx`` tokens, and one that is large enough."""
+        prompt = 1 + max(map(words, self.prompts), default=0)  # the nonce is a word
+        if self.max_tokens + prompt <= num_ctx:
+            return None
+        what = f"agent '{self.name}' needs {self.max_tokens} tokens for an answer and {prompt} or "
+        # a word of a prompt with figures takes about three tokens
+        enough = 1 << (self.max_tokens + 4 * prompt - 1).bit_length()
+        return f"{what}more for its prompt, but the context has {num_ctx}", enough
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigSpec:
@@ -68,6 +78,7 @@ class RunSpec:
     idle_s: float
     retries: int
     telemetry: bool
+    cpu_spill: bool
     seed: int
     lock: Mapping[str, Any]
     code: str
@@ -105,6 +116,15 @@ class RunSpec:
                 "lock": dict(self.lock),
             }
         )
+
+
+def words(prompt: str) -> int:
+    """Words of ``prompt``, short of an answer that it takes in: it has as many tokens or more.
+
+    No common tokenizer lets a token reach over a space between two words (Sennrich et al. 2016,
+    Kudo & Richardson 2018).
+    """
+    return len(prompt.replace(ANSWER, " ").split())
 
 
 def canonical(value: object) -> str:

@@ -86,6 +86,7 @@ _TYPES["samples"] = pa.list_(pa.struct([_field(column) for column in _SAMPLE]))
 # A metric that is no number says so in place of its unit.
 _KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
 
+FLAGS = "what was noticed and voids nothing: loop_lag, prefix_cache, clock_set; between commas"
 KEYS = (
     Column("session", "text", "", "label under which the block was measured", True),
     Column("comparison", "text", "", "the configs that are measured side by side", True),
@@ -117,6 +118,9 @@ EXECUTION = (
     Column("mode", "text", "", "solo or concurrent", True),
     Column("endpoint", "text", "", "URL of the server"),
     Column("server", "integer", "", "index of the server in the config, from 0"),
+    Column(
+        "server_life", "text", "", "changes when a running server is restarted; null: not known"
+    ),
     Column("engine_version", "text", "", "version of the engine, as it says"),
     Column("model", "text", "", "model as asked for", True),
     Column("model_digest", "text", "", "what identifies the model's weights"),
@@ -133,7 +137,11 @@ EXECUTION = (
         "answer tokens asked for, each step; null: no limit known",
     ),
     Column("work_effective", "text", "", "fixed, capped or natural: the work that was done"),
+    Column(
+        "prompt_words", "integer", "words", "words of all prompts: they have as many tokens or more"
+    ),
     Column("nonce", "text", "", "12 digits that start the prompt"),
+    Column("nonce_policy", "text", "", "shared by all runs of a round, or each run's own"),
     Column("seed", "integer", "", "sampling seed"),
     Column("clock", "text", "", "where arrival times were taken"),
     Column(
@@ -142,7 +150,13 @@ EXECUTION = (
     Column("loop_lag_s", "number", "s", "longest wait of a timer in the client, to 1 ms"),
     Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
     Column("server_memory_bytes", "integer", "bytes", "memory of the config's servers together"),
+    Column("model_bytes", "integer", "bytes", "memory of the loaded model, as the server says"),
+    Column("model_gpu_bytes", "integer", "bytes", "part of that on a GPU, as the server says"),
+    Column("slept_s", "number", "s", "how long the machine slept meanwhile"),
+    Column("clock_set_s", "number", "s", "by how much the wall clock was set meanwhile"),
     Column("cold", "boolean", "", "the server loaded the model inside this execution"),
+    Column("flags", "text", "", FLAGS),
+    Column("invalid", "text", "", "reason code of a complete execution that gives no number"),
     Column("error", "text", "", "reason code; null if complete"),
     Column("detail", "text", "", "what the fault said, sanitised"),
 )
@@ -220,6 +234,9 @@ RUNS = (
     ),
     Column("prompt_tokens", "integer", "tokens", "prompt tokens of all agents"),
     Column("answer_tokens", "integer", "tokens", "answer tokens of all agents"),
+    Column("cached_tokens", "integer", "tokens", "prompt tokens that came from a cache"),
+    Column("loop_lag_s", "number", "s", "longest wait of a timer in the client, to 1 ms"),
+    Column("flags", "text", "", FLAGS),
     Column("start_skew_s", "number", "s", "first to last agent's first write; null if serial"),
     Column("client_cpu_s", "number", "s", "CPU of the client during the run"),
     Column("foreign_cores", "number", "cores", "CPU that others used during the run"),

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from tandembench.wire import llama, ollama, openai
-from tandembench.wire.client import Call, Client, ask_json, open_client, stream
+from tandembench.wire.client import (
+    Call,
+    Client,
+    NoAnswer,
+    ask_json,
+    open_client,
+    stream,
+    unauthorised,
+)
 from tandembench.wire.driver import Driver
 from tandembench.wire.record import Ask, Event, Final, Json, StreamRecord
 
@@ -16,10 +24,12 @@ __all__ = [
     "Event",
     "Final",
     "Json",
+    "NoAnswer",
     "StreamRecord",
     "ask_json",
     "open_client",
     "stream",
+    "unauthorised",
 ]
 
 # By engine and protocol; the embedded engine has one, without a name.

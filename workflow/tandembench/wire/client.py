@@ -48,6 +48,12 @@ _NO_ANSWER = (
 )
 
 
+class NoAnswer(TandemError):
+    """A server that does not answer as it should now; ``reason`` is a code as of streams."""
+
+    reason = "server_error"
+
+
 class StreamFault(Exception):
     """A stream that gives no number: ``reason`` is a stable code, ``detail`` a short text."""
 
@@ -140,13 +146,15 @@ async def ask_json(
 ) -> Json:
     """GET ``url``, or POST ``body`` to it, outside of any timed window.
 
-    TandemError (exit 4) names the URL if it does not answer with a JSON object.
+    NoAnswer (exit 4) names the URL if it does not answer with a JSON object, TandemError if it asks
+    for a key.
     """
 
-    def fault(
-        what: str, fix: str = "check that the server runs and is the one you mean"
-    ) -> TandemError:
-        return TandemError(sanitise(unkeyed(what)), where=url, fix=fix, exit_code=EXIT_ENVIRONMENT)
+    def fault(what: str, reason: str) -> NoAnswer:
+        fix = "check that the server runs and is the one you mean"
+        error = NoAnswer(sanitise(unkeyed(what)), where=url, fix=fix, exit_code=EXIT_ENVIRONMENT)
+        error.reason = reason
+        return error
 
     content = None if body is None else json.dumps(body).encode()
     try:
@@ -157,21 +165,30 @@ async def ask_json(
         ):
             said, status = await response.aread(), response.status
     except TimeoutError:
-        raise fault(f"no answer within {timeout_s:g} s") from None
+        raise fault(f"no answer within {timeout_s:g} s", "no_first_byte") from None
     except _NO_ANSWER as error:
-        raise fault(f"no answer ({type(error).__name__}: {error})") from None
+        reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+        what = f"no answer ({type(error).__name__}: {error})"
+        raise fault(what, next(reasons, "protocol")) from None
     if status in (401, 403):
-        what = f"status {status}: the server asks for a key, or for another one"
-        raise fault(what, f"set {API_KEY} to its key (engine openai)")
+        raise unauthorised(url, str(status))
     if not 200 <= status < 300:
-        raise fault(f"status {status} {unkeyed(said.decode('utf-8', 'replace'))[:80]}")
+        what = f"status {status} {unkeyed(said.decode('utf-8', 'replace'))[:80]}"
+        raise fault(what, _STATUS_REASONS.get(status, "server_error"))
     try:
         answer = json.loads(said)
     except (ValueError, RecursionError):
-        raise fault("the answer is not JSON") from None
+        raise fault("the answer is not JSON", "bad_json") from None
     if not isinstance(answer, dict):
-        raise fault("the answer is not a JSON object")
+        raise fault("the answer is not a JSON object", "bad_json")
     return answer
+
+
+def unauthorised(url: str, status: str = "401 or 403") -> TandemError:
+    """The error (exit 4) of a server that asks for a key: no run of the study can do without it."""
+    what = f"status {status}: the server asks for a key, or for another one"
+    fix = f"set {API_KEY} to its key (engine openai)"
+    return TandemError(what, where=url, fix=fix, exit_code=EXIT_ENVIRONMENT)
 
 
 class Call:

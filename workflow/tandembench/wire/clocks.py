@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # What a stamp says: the kernel took the bytes in, or the event loop handed them over.
 KERNEL = "kernel"
@@ -56,16 +56,21 @@ def keep_stamping() -> socket.socket | None:
 
 
 def realtime_offset_ns() -> int:
-    """CLOCK_REALTIME less CLOCK_MONOTONIC, ns, from the tightest of a few readings.
+    """CLOCK_REALTIME less CLOCK_MONOTONIC, ns.
 
     The two run at one rate: only a step of the wall clock changes their distance.
     """
+    return ahead_ns(time.time_ns)
+
+
+def ahead_ns(clock: Callable[[], int]) -> int:
+    """``clock`` less CLOCK_MONOTONIC, ns, from the tightest of a few readings."""
     readings = []
     for _ in range(_OFFSET_TRIES):
         before = time.monotonic_ns()
-        real = time.time_ns()
+        other = clock()
         after = time.monotonic_ns()
-        readings.append((after - before, real - (before + after) // 2))
+        readings.append((after - before, other - (before + after) // 2))
     return min(readings)[1]
 
 

@@ -1,0 +1,171 @@
+"""The servers of a block between its runs: warm, loaded with what comes next, still the same."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tandembench.measure.execution import encode
+from tandembench.servers.attach import life, unusable
+from tandembench.servers.deployment import Effective, Server, ServerFault, load_key, server_index
+from tandembench.servers.open import effective
+from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec
+from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, NoAnswer, stream, unauthorised
+
+_WARM_UP_TOKENS = 4
+# Stands in a prompt for the nonce, so that a template is applied once and not in every round.
+_NONCE = "[[nonce]]"
+
+LoadKey = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Keeps servers fit to be measured; ``begun_ns`` is when the first warm-up was sent.
+
+    By URL it knows what a server has loaded, what it says of that, prompts in its template, whom
+    it was warmed up for, and which life of the server that was.
+    """
+
+    spec: RunSpec
+    client: Client
+    begun_ns: int | None = None
+    _loaded: dict[str, LoadKey | None] = field(default_factory=dict)
+    _heard: dict[tuple[str, LoadKey], Effective] = field(default_factory=dict)
+    _templated: dict[tuple[str, str], str] = field(default_factory=dict)
+    _agents: dict[str, list[AgentSpec]] = field(default_factory=dict)
+    _lives: dict[str, str | None] = field(default_factory=dict)
+    _on_gpu: set[tuple[str, LoadKey]] = field(default_factory=set)
+
+    @property
+    def driver(self) -> Driver:
+        """The protocol of the block."""
+        return DRIVERS[self.spec.engine, self.spec.protocol]
+
+    def said(self, server: Server, agent: AgentSpec) -> Effective:
+        """What ``server`` said last of what it applies to ``agent``."""
+        return self._heard[server.url, self._key(agent)]
+
+    def on_gpu(self, server: Server, agent: AgentSpec) -> bool:
+        """Whether ``server`` has had what ``agent`` asks for on a GPU, in whole or in part."""
+        return (server.url, self._key(agent)) in self._on_gpu
+
+    def life(self, server: Server) -> str | None:
+        """Which life of ``server`` was warmed up; None where that cannot be known."""
+        return self._lives[server.url]
+
+    def prompt(self, server: Server, prompt: str, nonce: str) -> str:
+        """``prompt`` as ``server`` wants it, with this nonce at its start."""
+        return self._templated[server.url, prompt].replace(_NONCE, nonce, 1)
+
+    def restarted(self, server: Server) -> bool:
+        """Whether another server listens in place of the one that was warmed up."""
+        now, then = self._now(server), self._lives.get(server.url)
+        return None not in (now, then) and now != then
+
+    def _now(self, server: Server) -> str | None:
+        return None if self.spec.engine == "embedded" else life(server.url)
+
+    def _key(self, agent: AgentSpec) -> LoadKey:
+        return load_key(self.spec.engine, agent)
+
+    async def warm(self, server: Server, agents: Sequence[AgentSpec]) -> None:
+        """Ask for a few tokens in every slot, by each way of loading the model; hear what holds."""
+        self._lives[server.url] = self._now(server)
+        known = self._agents.setdefault(server.url, [])
+        known += [agent for agent in agents if agent not in known]
+        for key in dict.fromkeys(map(self._key, agents)):
+            alike = [agent for agent in agents if self._key(agent) == key]
+            self.begun_ns = self.begun_ns or time.monotonic_ns()
+            await asyncio.gather(*(self._ask(server, one) for one in alike[: server.slots]))
+            self._loaded[server.url] = key
+            await self.hear(server, alike[0])
+        for agent in agents:
+            for prompt in agent.prompts:
+                self._templated[server.url, prompt] = await self.driver.templated(
+                    self.client, server.url, f"{_NONCE}\n{prompt}"
+                )
+
+    async def _ask(self, server: Server, agent: AgentSpec) -> None:
+        """A short request. If it fails, so will the ones that count."""
+        ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, fixed=True)
+        url = server.url + self.driver.path
+        call = Call(self.client, url, encode(self.driver, ask), self.spec.idle_s)
+        record = await stream(call, self.driver.event, self.spec.deadline_s)
+        if record.error == "unauthorised":
+            raise unauthorised(url)
+
+    async def ready(
+        self, servers: Sequence[Server], config: ConfigSpec, chosen: Sequence[int]
+    ) -> None:
+        """Warm up anew what was restarted, and have each server load what its first agent wants."""
+        for server in servers:
+            if self.restarted(server):
+                with suppress(NoAnswer):  # the run will tell
+                    await self.warm(server, self._agents[server.url])
+            keys = [self._key(agent) for agent in _at(server, config, chosen)]
+            if keys and self._loaded[server.url] != keys[0]:
+                await self._ask(server, _at(server, config, chosen)[0])
+            if keys:  # agents that want different things leave behind the one that came last
+                self._loaded[server.url] = keys[0] if len(set(keys)) == 1 else None
+
+    def reloads(self, server: Server, config: ConfigSpec, chosen: Sequence[int]) -> bool:
+        """Whether agents that run together make ``server`` load the model in turn."""
+        return len({self._key(agent) for agent in _at(server, config, chosen)}) > 1
+
+    async def listen(
+        self, servers: Sequence[Server], config: ConfigSpec, chosen: Sequence[int]
+    ) -> None:
+        """Hear what running ``servers`` say after a turn; TandemError as in ``hear``."""
+        for server in servers if self.spec.engine != "embedded" else ():
+            agents = _at(server, config, chosen)
+            if agents and self._loaded[server.url] == self._key(agents[0]):
+                with suppress(NoAnswer):  # what it said before holds
+                    await self.hear(server, agents[0])
+
+    async def hear(self, server: Server, agent: AgentSpec) -> None:
+        """Hear what ``server`` applies to ``agent``, whose model is loaded.
+
+        TandemError (exit 4) if its context is another one than it was: what it did before and
+        after cannot be compared.
+        """
+        now = await effective(self.client, server, agent.model)
+        place = server.url, self._key(agent)
+        then = self._heard.get(place, Effective()).num_ctx
+        if then and now.num_ctx and now.num_ctx != then:
+            raise changed(server.url, agent.model, now.num_ctx, str(then))
+        if now == Effective() and place in self._heard:
+            self._loaded[server.url] = None  # unloaded since: to be loaded before the clock runs
+        else:
+            self._heard[place] = now
+            self._on_gpu |= {place} if now.size_vram_bytes else set()
+
+    async def one_server(self, servers: Sequence[Server]) -> ServerFault | None:
+        """The fault of servers that are one behind several addresses; None of different ones.
+
+        No two of them unload a model at the same nanosecond.
+        """
+        stamps: dict[str, str] = {}
+        for server in servers if len(servers) > 1 else ():
+            agent = self._agents[server.url][0]
+            stamp = (await effective(self.client, server, agent.model)).expires_at
+            if stamp and stamp in stamps:
+                what = f"shared server: {stamps[stamp]} and {server.url} are one"
+                return ServerFault("shared_server", what)
+            stamps |= {stamp: server.url} if stamp else {}
+        return None
+
+
+def changed(where: str, model: str, now: int, then: str) -> Exception:
+    """The error (exit 4) of a context that is not what it was when other runs were measured."""
+    return unusable(
+        f"the context of {model} is {now} tokens now, but was {then}: the runs cannot be compared",
+        where,
+        "set it back and run snakemake again, or measure it as a study of another name",
+    )
+
+
+def _at(server: Server, config: ConfigSpec, chosen: Sequence[int]) -> list[AgentSpec]:
+    """The agents of ``chosen`` that ``server`` serves."""
+    return [config.agents[i] for i in chosen if server_index(config, i) == server.index]
