@@ -1,11 +1,11 @@
 """An answer -> what a report and the terminal say of it: the same sentences and cells in both."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from tandembench.analysis.findings import Answer, Estimate, Row, States, Validity, Versus
+from tandembench.analysis.findings import Answer, Estimate, Row, States, Versus
 from tandembench.report.formats import (
     NOTHING,
     bounded,
@@ -17,7 +17,8 @@ from tandembench.report.formats import (
     speed,
     speeds,
 )
-from tandembench.report.words import say, sentences
+from tandembench.report.noticed import noticed
+from tandembench.report.words import say
 from tandembench.text import sanitise
 
 # A first answer that comes so many times later, and memory that is so many times as much, matter
@@ -27,8 +28,6 @@ LATER, MORE_MEMORY = 1.1, 1.2
 _LONGEST = 48
 # So many stalled runs of a config are told of.
 STALLED = 0.05
-# Why runs are left out, the most frequent reasons first; the report's table has all.
-_MOST_REASONS = 3
 _COMPARED: dict[str, tuple[str, str]] = {
     "makespan": ("faster", "slower"),
     "rate": ("more", "fewer"),
@@ -342,7 +341,7 @@ def _trust(answer: Answer) -> tuple[str, ...]:
     if not answer.rounds:
         return ()
     points = [_rounds(answer)]
-    points += _noticed(answer.validity)
+    points += noticed(answer.validity)
     if answer.twin:
         ratio = answer.twin.ratio
         verdict = answer.twin.verdict if ratio else "unmeasured"
@@ -356,32 +355,6 @@ def _trust(answer: Answer) -> tuple[str, ...]:
     if stalled >= STALLED:
         points.append(say("trust_stalls", "some", share=percent(stalled, 0)))
     return tuple(points)
-
-
-def _noticed(one: Validity) -> Iterator[str]:
-    """What was left out, and what is to be known of the rest."""
-    if one.left_out:
-        reasons = [_reason(code, n) for code, n in [*one.left_out.items()][:_MOST_REASONS]]
-        rest = sum([*one.left_out.values()][_MOST_REASONS:])
-        reasons += [say("left_out", "more", n=str(rest))] if rest else []
-        places = {"runs": counted(sum(one.left_out.values()), "run"), "rounds": str(one.incomplete)}
-        yield say(
-            "trust_left_out", "some", reasons="; ".join(reasons), of=str(one.rounds), **places
-        )
-    if one.restarts:
-        yield say("trust_restarts", "some", times=counted(one.restarts, "time"))
-    if one.cached:
-        cached = {"runs": counted(one.cached, "run"), "share": percent(one.cached_share, 0)}
-        yield say("trust_cached", "some", **cached)
-    if one.late:
-        late = {"runs": counted(one.late, "run"), "lag": number(one.lag_s, 1)}
-        yield say("trust_late", "some", **late)
-
-
-def _reason(code: str, n: int) -> str:
-    if code in sentences()["left_out"]:
-        return say("left_out", code, n=str(n))
-    return say("left_out", "other", n=str(n), code=code)
 
 
 def _rounds(answer: Answer) -> str:

@@ -1,0 +1,36 @@
+"""What is left out of an answer and why, and what is noticed of the rest, in words."""
+
+from collections.abc import Iterator
+
+from tandembench.analysis.findings import Validity
+from tandembench.report.formats import counted, number, percent
+from tandembench.report.words import say, sentences
+
+# The most frequent reasons first; the report's table has all.
+_MOST_REASONS = 3
+
+
+def noticed(one: Validity) -> Iterator[str]:
+    """What was left out, and what is to be known of the rest."""
+    if one.left_out:
+        reasons = [_reason(code, n) for code, n in [*one.left_out.items()][:_MOST_REASONS]]
+        rest = sum([*one.left_out.values()][_MOST_REASONS:])
+        reasons += [say("left_out", "more", n=str(rest))] if rest else []
+        places = {"runs": counted(sum(one.left_out.values()), "run"), "rounds": str(one.incomplete)}
+        yield say(
+            "trust_left_out", "some", reasons="; ".join(reasons), of=str(one.rounds), **places
+        )
+    if one.restarts:
+        yield say("trust_restarts", "some", times=counted(one.restarts, "time"))
+    if one.cached:
+        cached = {"runs": counted(one.cached, "run"), "share": percent(one.cached_share, 0)}
+        yield say("trust_cached", "some", **cached)
+    if one.late:
+        late = {"runs": counted(one.late, "run"), "lag": number(one.lag_s, 1)}
+        yield say("trust_late", "some", **late)
+
+
+def _reason(code: str, n: int) -> str:
+    if code in sentences()["left_out"]:
+        return say("left_out", code, n=str(n))
+    return say("left_out", "other", n=str(n), code=code)
