@@ -1,11 +1,10 @@
 """Hypotheses from text: what is read, and the one line that a mistake gives."""
 
 import math
-import re
 from pathlib import Path
 
 import pytest
-from study_texts import REPOSITORY, complaint, swapped, told
+from study_texts import complaint, swapped, told
 
 from tandembench.project import TESTABLE, load_hypotheses
 from tandembench.study.hypotheses import SELF, Hypothesis, Side, read_hypotheses
@@ -109,16 +108,6 @@ def test_the_digest_is_of_every_word() -> None:
         one,
     )
     assert one.digest == "5a404ad977d2"
-
-
-def test_the_manuals_examples_are_read() -> None:
-    text = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
-    (example,) = (
-        part
-        for part in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-        if part.startswith("hypotheses:")
-    )
-    assert [one.id for one in read(example)] == ["two-servers-gain", "no-contention"]
 
 
 def test_no_file_is_no_hypotheses_and_a_named_one_must_be_there(tmp_path: Path) -> None:

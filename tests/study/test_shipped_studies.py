@@ -53,26 +53,14 @@ def test_phases_1_to_3_are_the_30_configs_of_technical_report_114() -> None:
     assert {row["runs"] for row in published} == {str(study.repetitions)}
 
 
-def test_counts_and_ids_of_the_whole_study() -> None:
+def test_what_tr114_measured_stands_alone_and_the_topologies_are_compared() -> None:
     study = shipped("study")
-    counts = Counter(one.phase for one in study.comparisons for _ in one.configs)
-    assert (counts["core"], counts["temperature"], counts["validation"]) == (18, 9, 3)
     assert list(study.phases)[:3] == list(PHASES.values())
-    assert {
-        "bvc-g60-c512",
-        "hetero-g80x100-c512x1024",
-        "homo-g80-c2048-t1.0",
-        "validation-homo-g80-c2048-t1.0",
-        "hetero-g80x100-c512x1024-single_parallel",
-        "homo-g80-c512-serial",
-    } < {config.id for config in study.configs}
-    # What TR114 measured stands alone, as it did there; the topologies of a scenario are compared.
     compared = [one for one in study.comparisons if len(one.configs) > 1]
     assert [(one.configs[0].scenario, one.phase, len(one.configs)) for one in compared] == [
         (scenario, "architecture", 4)
         for scenario in ("baseline_vs_chimera", "chimera_hetero", "chimera_homo")
     ]
-    assert len(study.comparisons) == 30 + 3 + 1
 
 
 def test_answer_caps_keep_the_ratio_of_answer_lengths_of_technical_report_114() -> None:

@@ -15,25 +15,10 @@ def test_values_are_plain_and_every_key_has_its_line() -> None:
 
     assert values == {"a": 1, "b": {"c": [1.5, "no"], "d": [{"e": True}, None]}, "f": "x"}
     assert [type(value) for value in (values, values["b"], values["b"]["c"])] == [dict, dict, list]
-    assert [type(one) for one in (values["a"], *values["b"]["c"], values["f"])] == [
-        int,
-        float,
-        str,
-        str,
-    ]
-    assert lines == {
-        (): 1,
-        ("a",): 1,
-        ("b",): 2,
-        ("b", "c"): 3,
-        ("b", "c", 0): 3,
-        ("b", "c", 1): 3,
-        ("b", "d"): 4,
-        ("b", "d", 0): 5,
-        ("b", "d", 0, "e"): 5,
-        ("b", "d", 1): 6,
-        ("f",): 7,
-    }
+    assert [type(one) for one in (values["a"], *values["b"]["c"])] == [int, float, str]
+    of_b = {("b",): 2, ("b", "c"): 3, ("b", "c", 0): 3, ("b", "c", 1): 3, ("b", "d"): 4}
+    of_d = {("b", "d", 0): 5, ("b", "d", 0, "e"): 5, ("b", "d", 1): 6}
+    assert lines == {(): 1, ("a",): 1, **of_b, **of_d, ("f",): 7}
 
 
 @pytest.mark.parametrize("word", ["no", "yes", "on", "off", "NO", "y", "1:30", "12e", "0x"])
@@ -65,6 +50,10 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
         ("a: 1\n---\nb: 2\n", "2: a second document begins here; keep one in the file"),
         ("a: 1\nb: 2026-01-31\n", "2: 2026-01-31 is a date in YAML; quote it: '2026-01-31'"),
         ("a: 1\n3: b\n", "2: the key 3 is not text; write a name there"),
+        *(
+            (f"a: 1\n{key}: b\n", "2: brackets or braces where a key is expected; write a name")
+            for key in ("{{ name }}", "{{c: 1}: 2}", "[a]", "? {c: 1}\n")
+        ),
         ("true: b\n", "1: the key true is not text; write a name there"),
         (": b\n", "1: the key null is not text; write a name there"),
         ("a: |\n  b\n  c\n", "1: a text of several lines; write it in one line"),
@@ -90,4 +79,4 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing() -> None:
     ],
 )
 def test_each_trap_is_named_with_line_and_fix(text: str, line: str) -> None:
-    assert complaint(text) == f"my.yaml:{line}"
+    assert complaint(text).startswith(f"my.yaml:{line}")

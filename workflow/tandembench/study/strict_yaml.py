@@ -10,7 +10,13 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    MappingStartEvent,
+    NodeEvent,
+)
 from ruamel.yaml.reader import ReaderError
 
 from tandembench.errors import TandemError
@@ -47,10 +53,20 @@ def parse(text: str, where: str) -> tuple[dict[str, Any], Lines]:
 
 def _check_events(text: str, where: str) -> None:
     """Refuse what YAML allows and a study does not need."""
-    depth = 0
+    keys: list[bool | None] = []  # by level: whether a key comes next; None in a list
     for event in YAML(typ="rt").parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if trap := _trap(event, depth):
+        if isinstance(event, CollectionEndEvent):
+            keys.pop()
+        elif isinstance(event, NodeEvent):
+            is_key = bool(keys and keys[-1])
+            if keys and keys[-1] is not None:
+                keys[-1] = not is_key
+            if isinstance(event, CollectionStartEvent):
+                if is_key:
+                    what = "brackets or braces where a key is expected"
+                    raise _fault(what, event.start_mark, where, "write a name there, or quote it")
+                keys.append(isinstance(event, MappingStartEvent) or None)
+        if trap := _trap(event, len(keys)):
             raise _fault(trap[0], event.start_mark, where, trap[1])
 
 
