@@ -58,6 +58,8 @@ def way_out(error: OSError) -> str:
         return "delete or rename what is in its place"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "make it and its folder writable"
+    if error.errno == errno.ENOENT:
+        return "name a place in a folder that is there"
     return "free some space"
 
 

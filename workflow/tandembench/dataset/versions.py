@@ -88,6 +88,8 @@ def locate(text: str, root: Path = ROOT) -> tuple[Path, str]:
         is_place = "/" in text
     if is_place:
         fix = "name a baseline (tandembench baseline list), results/<study> or a dataset's folder"
+        if (path / "runs").is_dir():
+            fix = "run snakemake with the study's file, which makes it of the run files"
         raise TandemError("no dataset", where=sanitise(text), fix=fix)
     baseline = find(text, root)
     return baseline.folder, baseline.label
