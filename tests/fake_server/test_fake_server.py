@@ -55,6 +55,12 @@ async def asked(
     return await call(server.url, driver, body=body)
 
 
+async def until(done: Callable[[], object]) -> None:
+    """Wait, within the bound of ``run``."""
+    while not done():
+        await asyncio.sleep(0.001)
+
+
 async def got(server: FakeServer, path: str, ask: Json | None = None) -> httpx.Response:
     """The answer to a plain client."""
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:  # noqa: S501 - http
@@ -134,7 +140,8 @@ def test_bad_requests_are_answered_or_closed(sent: bytes, answer: bytes) -> None
 def test_the_kernel_says_when_a_request_arrived_however_busy_the_loop() -> None:
     async def check(server: FakeServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.url.rpartition(":")[2])
-        await asyncio.sleep(0.02)  # it is accepted
+        writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"}")  # it is accepted
         body = b'{"model":"fake","prompt":"x"}'
         head = b"POST /api/generate HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
         writer.write(head % len(body) + body)
@@ -153,9 +160,9 @@ def test_the_kernel_says_when_a_request_arrived_however_busy_the_loop() -> None:
 def test_more_requests_than_slots_wait_in_order() -> None:
     async def check(server: FakeServer) -> None:
         tasks = []
-        for prompt in "abc":
+        for number, prompt in enumerate("abc", 1):
             tasks.append(asyncio.create_task(asked(server, prompt=prompt)))
-            await asyncio.sleep(0.004)
+            await until(lambda n=number: server.asked == n)
         records = await asyncio.gather(*tasks)
         assert [one.prompt for one in server.streams] == list("abc")
         for earlier, later in zip(server.streams, server.streams[1:], strict=False):
@@ -187,13 +194,10 @@ def test_another_context_waits_for_the_others_and_reloads() -> None:
 def test_a_client_that_leaves_frees_its_slot() -> None:
     async def check(server: FakeServer) -> None:
         leaving, waiting = (asyncio.create_task(asked(server, prompt=p)) for p in "lw")
-        await asyncio.sleep(0.05)
+        await until(lambda: server.asked == 2)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-        left = time.monotonic()
-        while not server.streams:
-            await asyncio.sleep(0.005)
-        assert time.monotonic() - left < 1
+        await until(lambda: server.streams)
         assert server.streams[0].end_ns is None
         assert (await waiting).error is None
 

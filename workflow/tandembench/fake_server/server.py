@@ -62,7 +62,7 @@ async def serving(
 
 
 class FakeServer:
-    """State of one server; its ``log`` gets an entry when a stream ends."""
+    """State of one server; its ``log`` gets an entry when a stream ends; ``asked`` were so many."""
 
     def __init__(self, behaviour: Behaviour, listener: socket.socket, log: Path | None) -> None:
         self.url = url_of(listener)
@@ -76,7 +76,7 @@ class FakeServer:
         self._shared = (
             SharedRate(behaviour.shared_rate, behaviour.gain) if behaviour.shared_rate else None
         )
-        self._asked = self._running = 0
+        self.asked = self._running = 0
         self._connections: set[asyncio.Task[None]] = set()
         self._routes: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "/api/version"): lambda _: {"version": VERSION},
@@ -144,13 +144,13 @@ class FakeServer:
 
     async def _generate(self, connection: Connection, request: Request, ask: Ask) -> None:
         stream = StreamLog(
-            request=self._asked,
+            request=self.asked,
             path=request.path,
             prompt=ask.prompt[:PROMPT_CHARACTERS],
             arrived_ns=request.arrived_ns,
             read_ns=request.read_ns,
         )
-        self._asked += 1
+        self.asked += 1
         try:
             load = None
             if ask.path.startswith("/api/"):
