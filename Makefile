@@ -71,7 +71,7 @@ test: $(READY)
 
 # Part of make test, which ends with the same table.
 faults: $(READY)
-	. $(BIN)/activate && pytest --fault-table -m "fault and not full"
+	. $(BIN)/activate && pytest --faults
 
 soak: $(READY)
 	. $(BIN)/activate && SOAK_S="$${SOAK_S:-1800}" pytest tests/measure/test_soak.py

@@ -43,7 +43,6 @@ def test_an_error_inside_leaves_what_was_there_and_is_raised(tmp_path: Path, mak
     assert sorted(tmp_path.rglob("*")) == [path, path / "old"]
 
 
-@pytest.mark.fault(41)
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 @pytest.mark.parametrize("call", ["mkstemp", "chmod", "fsync", "replace"])
 def test_a_system_call_that_fails_is_one_line(
@@ -65,7 +64,6 @@ def test_a_system_call_that_fails_is_one_line(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.fault(40)
 def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
     killed = "import os, sys; from pathlib import Path; from tandembench.files import replacing\n"
     killed += "with replacing(Path(sys.argv[1])) as partial: os.kill(os.getpid(), 9)"
@@ -95,7 +93,6 @@ def test_a_folder_is_placed_whole_and_never_in_place_of_another(tmp_path: Path) 
     assert set(tmp_path.iterdir()) == {target, at_work}
 
 
-@pytest.mark.fault(47)
 @pytest.mark.parametrize("make", [replacing, new_folder])
 def test_a_place_that_takes_nothing_is_one_line(tmp_path: Path, make: Maker) -> None:
     (tmp_path / "file").touch()

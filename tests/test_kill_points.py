@@ -97,7 +97,6 @@ def spread(points: list[Point], n: int) -> list[Point]:
     return [points[k * len(points) // n] for k in range(n)] if len(points) > n else points
 
 
-@pytest.mark.fault(40)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("n", [50, pytest.param(520, marks=pytest.mark.full)])
 def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_rest_is_made(
@@ -115,7 +114,6 @@ def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_rest_is_made(
     assert killed >= 0.9 * min(n, len(case.points))
 
 
-@pytest.mark.fault(41, 47)
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_a_system_that_refuses_is_exit_4_and_loses_nothing(case: Case, error: str) -> None:
     changes = {line for _, _, line in changing(case.points, case.folder)}
@@ -130,7 +128,6 @@ def test_a_system_that_refuses_is_exit_4_and_loses_nothing(case: Case, error: st
         assert_the_rest_is_made(case)
 
 
-@pytest.mark.fault(42)
 def test_a_power_cut_at_any_moment_leaves_old_or_new_and_the_end_is_sure(case: Case) -> None:
     there = [case.folder / path.relative_to(case.pristine) for path in case.pristine.rglob("*")]
     assert list(losses(case.points, case.folder, there)) == []

@@ -54,7 +54,6 @@ def test_what_is_planted_is_found(
     assert (one.n, one.verdict, one.level_starts) == (24, verdict, begins)
 
 
-@pytest.mark.fault(32)
 def test_the_drift_is_that_from_first_to_last_of_each_session(tmp_path: Path) -> None:
     blocks = [*session(lambda x: 1.2**x, noise=0.0), *session(lambda _: 1.0, name="s2", noise=0.0)]
     first, second = held(tmp_path, blocks)

@@ -84,7 +84,6 @@ def test_no_table_lies_outside_the_folder(study: Path, path: str) -> None:
     assert caught.value.exit_code == EXIT_CORRUPT
 
 
-@pytest.mark.fault(43)
 @pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.full)])
 def test_every_damage_is_named_by_file(study: Path, tmp_path: Path, times: int) -> None:
     folder = freeze(study, "mine", None, tmp_path / "baselines").folder

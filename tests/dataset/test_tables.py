@@ -1,7 +1,5 @@
 """Columns and Parquet: declared units, whole files or none, damage never read in silence."""
 
-import errno
-import os
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -127,7 +125,6 @@ def refused(read: Any, *arguments: Any) -> TandemError:
     return caught.value
 
 
-@pytest.mark.fault(43)
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = write_run_file(tmp_path / "run.parquet", block())
     whole = path.read_bytes()
@@ -147,7 +144,6 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert refused(read_columns, path, [chunk.path_in_schema]).exit_code == 3
 
 
-@pytest.mark.fault(43)
 def test_what_is_cut_or_no_table_of_this_project_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     assert refused(read_table, path).exit_code == 2
@@ -157,24 +153,6 @@ def test_what_is_cut_or_no_table_of_this_project_is_refused(tmp_path: Path) -> N
         assert refused(read_table, path).exit_code == 3
     pq.write_table(pa.table({"a": [1]}), path)
     assert refused(read_table, path).exit_code == 3
-
-
-@pytest.mark.fault(41)
-def test_a_failing_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_run_file(tmp_path / "run.parquet", block())
-    before = path.read_bytes()
-
-    def full(partial: Path, _data: bytes) -> int:
-        with partial.open("wb") as file:
-            file.write(b"half a file")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    assert refused(write_run_file, path, block("single")).exit_code == 4
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def tokens(*stamps: int, **changes: Any) -> list[dict[str, Any]]:

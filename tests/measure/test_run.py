@@ -170,7 +170,6 @@ def test_a_failed_run_voids_itself_and_its_round_is_measured_again(tmp_path: Pat
     assert len({row["nonce"] for row in rows}) == len(rows)
 
 
-@pytest.mark.fault(36)
 def test_a_proxy_is_ignored_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -23,7 +23,6 @@ def test_token_normalised_equals_paired_at_equal_counts(run: Timing, tokens: int
     assert normalised[1] == paired[1] == same_counts(7).duration_s
 
 
-@pytest.mark.fault(31)
 @unhurried
 @given(seconds, seconds, eighths, st.integers(2, 1000), st.data())
 def test_token_normalised_is_the_formula_of_the_design(
@@ -44,7 +43,6 @@ def test_normalisation_goes_step_by_step() -> None:
     assert solo_reference(run, solo) == ("token_normalised", 4.5 + 3.0)
 
 
-@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("run", "solo", "basis"),
     [

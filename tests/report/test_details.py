@@ -234,7 +234,6 @@ def test_phases_have_their_times(tmp_path: Path) -> None:
     assert took.share == pytest.approx(300 / (3600 * hour + 60 * minute + second), abs=0.01)
 
 
-@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("minutes", "block_s", "overlap", "share"),
     [(1, 50.0, False, True), (1, 70.0, True, False), (-0.5, 60.0, True, False)],

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
 from raw_blocks import block, failed, no_server, rounds, write_dataset
 from report_scenes import AGAIN, DUAL, PAIR, SERIAL, changed
 from report_tables import table
@@ -46,7 +45,6 @@ def test_configs_of_one_topology_are_told_apart_by_their_options(tmp_path: Path)
     assert any("num_ctx 1024" in name for name in names)
 
 
-@pytest.mark.fault(48)
 def test_configs_without_a_valid_run_are_named_and_nothing_is_decided(tmp_path: Path) -> None:
     first, second = pages(tmp_path, [no_server(DUAL), no_server(SERIAL), block("single")])
     assert "Without any valid run: dual and serial." in second

@@ -250,13 +250,11 @@ def test_another_server_of_openais_protocol_is_one_line_with_its_url(
     assert words in line
 
 
-@pytest.mark.fault(15)
 def test_the_second_server_is_checked_too_and_a_missing_model_has_its_command() -> None:
     assert refusal("ollama", [ollama(), ollama("0.13.0")], lock()).startswith("server 1: ")
     assert " ollama pull tiny" in refusal("ollama", [ollama(beta="1")], lock(tiny=TINY))
 
 
-@pytest.mark.fault(39)
 @ENGINES
 @pytest.mark.parametrize("other", ["localhost", "box.invalid"])
 def test_two_names_of_one_server_are_no_dual(

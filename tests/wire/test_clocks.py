@@ -13,7 +13,6 @@ def reads(*stamps: tuple[int | None, int]) -> list[tuple[int, int]]:
     return [(0 if kernel is None else OFFSET + kernel, loop) for kernel, loop in stamps]
 
 
-@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("stamps", "stepped", "times", "clock"),
     [

@@ -57,7 +57,6 @@ def assert_apart(folder: Path, requests: Requests) -> None:
         assert len(set(seen[first : first + REQUESTS_OF_A_BLOCK])) == 1, seen
 
 
-@pytest.mark.fault(44)
 @pytest.mark.parametrize("threads", [(), ("--set-threads", "run_block=1")])
 def test_blocks_are_kept_apart_by_threads_or_by_the_lock_alone(
     checkout: tuple[Path, Requests], threads: tuple[str, ...]

@@ -134,7 +134,6 @@ def assert_the_rest_is_measured(folder: Path) -> None:
     assert not [*folder.glob("results/**/.*")], "temporary files are left"
 
 
-@pytest.mark.fault(46, 47)
 @pytest.mark.parametrize(
     "moment",
     [
@@ -152,7 +151,6 @@ def test_a_killed_study_is_finished_by_the_readmes_commands(
     assert_the_rest_is_measured(folder)
 
 
-@pytest.mark.fault(45)
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_study_is_interrupted_and_finished(
     served: tuple[Path, list[Any], int], tmp_path: Path, times: int
