@@ -204,13 +204,18 @@ def test_servers_that_are_gone_at_the_second_attempt_leave_the_first_as_a_result
 # What cannot be measured
 
 
-def test_running_servers_that_are_others_or_gone_stop_the_study(tmp_path: Path) -> None:
+def test_running_servers_that_are_others_or_gone_stop_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEMBENCH_LOCK", str(tmp_path / "lock"))  # waits for nobody
     with fake_servers(one=None) as urls:
         spec = on_fakes(urls, "serial", "single")
         with pytest.raises(TandemError) as other:
             rows_of(replace(spec, lock={**FAKE_LOCK, "version": "1.0"}), tmp_path)
+    begun = time.monotonic()
     with pytest.raises(TandemError) as gone:
         rows_of(spec, tmp_path)
+    assert time.monotonic() - begun < 2
     for error in (other, gone):
         assert error.value.exit_code == EXIT_ENVIRONMENT
         assert urls["one"] in str(error.value)
