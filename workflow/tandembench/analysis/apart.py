@@ -317,15 +317,20 @@ def _difference(
     Configs differ by more than chance, so that few of them say little of others: then the runs
     count, and the interval is of these configs alone.
     """
+    runs = [table.runs[table.runs["config_id"].isin(side.index)] for side in sides]
     if within:
         a, b = (side.groupby(within)[column].mean() for side in sides)
         both = (a - b).dropna()
         if len(both) >= _FEWEST:
             return interval_of_moments(moments(both.to_list()))
+        if len(both):
+            runs = [one[one[within].isin(both.index)] for one in runs]
+            usual = pd.concat(runs).groupby(within)[column].mean()
+            runs = [one.assign(**{column: one[column] - one[within].map(usual)}) for one in runs]
+            return welch_from_moments(*(moments(one[column].to_list()) for one in runs))
     if min(map(len, sides)) >= _FEWEST:
         return welch_from_moments(*(moments(side[column].to_list()) for side in sides))
-    runs = [table.runs[table.runs["config_id"].isin(side.index)] for side in sides]
-    return welch_from_moments(*(moments(side[column].to_list()) for side in runs))
+    return welch_from_moments(*(moments(one[column].to_list()) for one in runs))
 
 
 def _group(level: str, table: _Runs, configs: pd.DataFrame) -> Group:

@@ -148,7 +148,7 @@ def _rows(factor: Factor) -> Iterator[dict[str, object]]:
             "against": interval(inverse(pair.ratio)) if pair else say("apart", "best"),
             "verdict": say("apart_against", pair.verdict) if pair else "",
             "loads": _loads(group),
-            "turns": listed([say("apart_turns", str(way)) for way in group.turns]),
+            "turns": listed([say("apart_turns", str(way)) for way in group.turns]) or None,
         }
 
 
@@ -163,7 +163,8 @@ def _loads(group: Group) -> str:
 def _points(apart: Apart) -> Iterator[tuple[str, str]]:
     whole = apart.whole
     places = {"runs": counted(whole.runs, "run"), "configs": counted(whole.configs, "config")}
-    places |= {"wall": interval(whole.wall_s), "rate": interval(whole.tokens_per_s, 0)}
+    rate = say("apart_whole", "rate", rate=interval(whole.tokens_per_s, 0))
+    places |= {"wall": interval(whole.wall_s), "rate": rate if whole.tokens_per_s else ""}
     yield "Runs", say("apart_whole", "runs", **places)
     for way, n in whole.turns.items():
         yield "Turns", _turns(apart, str(way), n)

@@ -210,7 +210,7 @@ def _baselines(baselines: Sequence[Baseline]) -> Iterator[str]:
 
 def _method(runs: pd.DataFrame, main: Answer | None, details: Details) -> Section:
     """How it was measured, and what is needed to measure it again."""
-    kinds = ("blocks", "alone", "levels", "family", "quality") if main else ("apart", "levels")
+    kinds = ("blocks", "alone", "levels", "family", "quality") if main else ("apart", "groups")
     return section(
         say("title", "method"),
         Points(tuple(say("method", kind) for kind in kinds) if len(runs) else ()),

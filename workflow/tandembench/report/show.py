@@ -7,6 +7,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from tandembench.analysis.answer import answers
@@ -152,8 +153,12 @@ def _apart(spoken: SaidApart, report: str | None, width: int) -> str:
     """The same of runs that were not measured side by side: by the setting that tells most."""
     width = min(max(width, NARROWEST), WIDEST)
     head = textwrap.wrap(spoken.headline, width)
-    foot = [line for about, sentence in spoken.points for line in _wrapped(about, sentence, width)]
-    foot += [f"{'Report':{_ABOUT}}{sanitise(report)}"] if report else []
+    last = [f"{'Report':{_ABOUT}}{sanitise(report)}"] if report else []
+    points = [_wrapped(*point, width) for point in spoken.points]
+    # What matters least comes last; the report has all of it.
+    while points and len(head) + sum(map(len, points)) + len(last) + _LEAST_ROWS + 2 > MOST_LINES:
+        points.pop()
+    foot = [*chain.from_iterable(points), *last]
     body: list[str] = []
     for _, rows in spoken.factors[:1]:
         shown = table(

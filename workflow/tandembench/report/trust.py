@@ -27,6 +27,7 @@ def trust(
 ) -> Section:
     """What stands behind the numbers of a dataset, good and bad; ``runs`` hold twins too."""
     machines = len(details.fingerprints["machines"])
+    nowhere = all(row.applied is None for row in details.settings.rows)
     points = [
         *(_control(one) for one in controls[:MOST_ROWS]),
         *([] if controls else [say("control", "none")]),
@@ -36,11 +37,12 @@ def trust(
         *_hardware(answers),
         *([] if details.failures else [say("failure", "none", runs=str(len(runs)))]),
         *_cold(runs),
-        *_settings(details.settings),
+        *_settings(details.settings, nowhere),
         *_instrument(details.instrument),
         *([say("one_session", "yes")] if runs["session"].nunique() == 1 else []),
     ]
-    unapplied, failed = details.settings.rows, details.failures
+    # What no server reports of any setting is said once.
+    unapplied, failed = () if nowhere else details.settings.rows, details.failures
     return section(
         say("title", "trust"),
         Points(tuple(points)),
@@ -115,10 +117,10 @@ def _cold(runs: pd.DataFrame) -> list[str]:
     return [say("cold", "some", cold=counted(cold, "run"))] if cold else []
 
 
-def _settings(settings: Settings) -> list[str]:
+def _settings(settings: Settings, nowhere: bool) -> list[str]:
     if settings.rows:
         factors = listed(list(dict.fromkeys(row.factor for row in settings.rows)))
-        return [say("setting", "not_applied", settings=factors)]
+        return [say("setting", "not_reported" if nowhere else "not_applied", settings=factors)]
     return [say("setting", "applied")] if settings.asked else []
 
 
