@@ -1,7 +1,6 @@
 """Dataset -> findings: what the report knows of runs, servers, times and its instrument."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from raw_blocks import (
     write_dataset,
 )
 from report_tables import table
-from reporting import findings, second_page
+from reporting import findings, holding, second_page
 from scipy import stats
 
 from tandembench.analysis.groups import Share
@@ -105,6 +104,7 @@ def test_attempts_configs_and_sessions_are_counted(tmp_path: Path) -> None:
     assert (facts.void_configs, facts.sessions) == (("serial",), ("s1", "s2"))
     reasons = ["insight concurrent: deadline", "collector concurrent: server_start"]
     assert [row["reason"] for row in found.failures] == reasons
+    assert [row["detail"] for row in found.failures] == ["it broke", "no port"]
 
 
 @pytest.mark.parametrize(
@@ -351,9 +351,7 @@ def told(dataset: Dataset, *samples: Row) -> str:
     telemetry = pd.DataFrame(samples, columns=list(sample("client")))
     numbers = ("cores", "memory_bytes", "clock_mhz", "utilisation", "power_w", "temperature_c")
     telemetry = telemetry.astype(dict.fromkeys(numbers, float) | {"twin": bool})
-    other = replace(dataset)
-    vars(other)["telemetry"] = telemetry  # as if it had been read
-    return page_two(details(other))
+    return page_two(details(holding(dataset, telemetry=telemetry)))
 
 
 def test_means_and_peaks_by_subject_and_mode(dataset: Dataset) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +13,7 @@ import pytest
 from figure_studies import EVERY, TOPOLOGIES, Drawn, drawn, in_turn, loaded, study
 from raw_blocks import START, block, failed, no_server, rounds, scaled, write_dataset
 from report_tables import table
+from reporting import holding
 from studies import blocks
 from studies import study as a_study
 
@@ -172,7 +172,7 @@ def test_the_drift_and_the_levels_drawn_are_those_claimed(tmp_path: Path) -> Non
     assert len({told.caption, few.caption, untold.caption}) == 3
     # the level, in a colour that no topology has
     assert [one.svg.count("#d55e00") for one in (told, few, untold)] == [1, 0, 0]
-    at_once = replace(data, runs=data.runs.assign(started_at=data.runs["started_at"].min()))
+    at_once = holding(data, runs=data.runs.assign(started_at=data.runs["started_at"].min()))
     assert "order" not in drawn(at_once).figures
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_drawn_that_is_not_known(tmp_path: Path, data: Dataset) -> No
     solo = data.executions["mode"] == "solo"
     true = ["speedup_true", "efficiency_true", "work_imbalance", "contention"]
     true += ["orchestration_true", "slowdown_log_mean", "solo_sum_s", "makespan_ratio"]
-    imported = replace(
+    imported = holding(
         data,
         runs=data.runs.assign(**dict.fromkeys(true, np.nan), work_effective="natural"),
         executions=data.executions[~solo].assign(slowdown=np.nan, solo_s=np.nan),
@@ -261,7 +261,7 @@ def test_many_tokens_agents_and_rounds_stay_small(tmp_path: Path) -> None:
         )
         for name in ("runs", "executions")
     }
-    large = replace(data, **repeated)
+    large = holding(data, **repeated)
     assert [row[2] for row in drawn(large).figures["slowdown"].rows] == ["50"] * 20
 
 
@@ -275,7 +275,7 @@ def test_a_hundred_thousand_runs_stay_small(data: Dataset) -> None:
 
     runs = blown(data.runs)
     noise = np.exp(np.random.default_rng(2).normal(0, 0.1, len(runs)))
-    large = replace(
+    large = holding(
         data,
         runs=runs.assign(wall_s=runs["wall_s"] * noise, speedup_true=runs["speedup_true"] / noise),
         executions=blown(data.executions),

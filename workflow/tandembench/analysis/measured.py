@@ -10,12 +10,12 @@ from scipy.stats import hypergeom
 from tandembench.analysis.groups import Row, Share
 from tandembench.analysis.numbers import distinct, span
 from tandembench.analysis.summaries import summary
-from tandembench.tables.columns import TOPOLOGIES
+from tandembench.tables.columns import KEY_OF, TOPOLOGIES
 
 # As many of the best as TR114 named winners: one for each scenario, twice.
 BEST = 6
 _BLOCK = ["phase", "session", "invocation", "comparison", "repetition", "attempt"]
-_FAILURE = ["config_id", "session", "repetition", "round", "attempt", "twin", "reason"]
+_FAILURE = ["config_id", "session", "repetition", "round", "attempt", "twin", "reason", "detail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,16 @@ def _when(started: "pd.Series[Any]") -> str | None:
     return f"{first.strftime('%Y-%m-%d %H:%M')} to {until} UTC"
 
 
-def failures(runs: pd.DataFrame) -> list[dict[str, object]]:
-    """A row for every run that failed; its ``reason`` is foreign text."""
-    failed = runs.loc[~runs["valid"].astype(bool), _FAILURE]
+def failures(runs: pd.DataFrame, executions: pd.DataFrame) -> list[dict[str, object]]:
+    """A row for every run that failed, with the first ``detail``, "" if nothing gave one.
+
+    Reason and detail are foreign text.
+    """
+    key = list(KEY_OF["runs"])
+    of_runs = executions[(executions["mode"] == "concurrent") & executions["detail"].notna()]
+    details = of_runs.drop_duplicates(key)[[*key, "detail"]]
+    failed = runs[~runs["valid"].astype(bool)].merge(details, on=key, how="left")
+    failed = failed[_FAILURE].fillna({"detail": ""})
     return [{str(name): value for name, value in one.items()} for one in failed.to_dict("records")]
 
 
