@@ -100,8 +100,9 @@ def test_the_newest_published_table_is_found_by_itself(tmp_path: Path, repositor
     )
     for version in ("1.0.0", "1.2.0", "1.10.0"):
         folder = tmp_path / "baselines/tr113" / version
-        shutil.copytree(repository / "resources/baselines/tr113/1.0.0", folder)
-        seal(folder, read_descriptor(folder) | {"version": version})
+        first = repository / "resources/baselines/tr113/1.0.0"
+        shutil.copytree(first, folder)
+        seal(folder, read_descriptor(first) | {"version": version})
     (_, (found,)) = check_claims(path, (), tmp_path / "baselines")
     assert (found.verdict, found.values[0].recomputed) == ("reproduced", 72.0)
     (_, (found,)) = check_claims(path, (), tmp_path / "nothing")
