@@ -98,7 +98,7 @@ def spread(points: list[Point], n: int) -> list[Point]:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("n", [50, pytest.param(520, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [50, pytest.param(560, marks=pytest.mark.full)])
 def test_a_kill_at_any_system_call_leaves_old_or_new_and_the_rest_is_made(
     case: Case, n: int
 ) -> None:

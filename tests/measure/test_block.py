@@ -146,7 +146,7 @@ def test_prompts_begin_with_the_nonce_inside_the_template() -> None:
 
 
 def test_a_run_that_fails_twice_in_a_row_is_not_tried_again_in_its_attempt() -> None:
-    spec = run_spec("serial", "dual", rounds=4, idle_s=0.05)
+    spec = run_spec("serial", "dual", rounds=4, idle_s=0.5)
     lost = deployments(spec, cores=2)[1].key
     house = House(script=lambda key: (lambda *_: [WAIT]) if key == lost else None)
     attempt = measured(spec, house)

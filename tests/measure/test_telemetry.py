@@ -70,7 +70,7 @@ def test_a_busy_server_is_told_from_the_client_and_from_others() -> None:
         later = of(samples, subject)[1:]
         assert later
         # Others share the cores: a busy process has some of one, and never more than one.
-        assert 0.1 < sum(one["cores"] for one in later) / len(later) <= 1.05
+        assert 0.02 < sum(one["cores"] for one in later) / len(later) <= 1.05
         assert all(one["memory_bytes"] > 1_000_000 for one in later)
     machine = of(samples, "machine")
     assert all(0 <= one["cores"] <= os.cpu_count() + 0.5 for one in machine[1:])
