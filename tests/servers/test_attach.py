@@ -19,6 +19,7 @@ from raw_servers import (
     says,
     serves,
 )
+from ruamel.yaml import YAML
 from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -32,7 +33,7 @@ from tandembench.servers.deployment import (
     deployments,
 )
 from tandembench.servers.embedded import running
-from tandembench.servers.lock import lock_entry
+from tandembench.servers.lock import LockEntry, lock_entry, write_entry
 from tandembench.servers.open import ASKERS, effective, memory_bytes
 from tandembench.study.lock import Ollama, OpenAI
 from tandembench.wire import DRIVERS, Ask, StreamRecord, ask_json, open_client
@@ -430,3 +431,28 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
     # pieces hold whole letters, so that there may be fewer than tokens; a role is none
     assert 1 < len(record.chunk_ns) <= 24
     assert '"usage"' in record.raw_final
+
+
+@pytest.mark.parametrize(
+    ("before", "refused"),
+    [
+        ("# ours\nembedded: {version: 1}\n", ""),
+        ("ollama: 5\n", ""),
+        ("ollama: {models: [a]}\n", ""),
+        ("ollama: [\n", "lock.yaml:2: no valid YAML"),
+        ("", "lock.yaml:1: nothing in it"),
+    ],
+)
+def test_an_entry_replaces_what_is_none_and_a_file_that_is_none_stays(
+    tmp_path: Path, before: str, refused: str
+) -> None:
+    lock = tmp_path / "lock.yaml"
+    lock.write_text(before, encoding="utf-8")
+    entry: LockEntry = {"version": "0.12.10", "models": {"tiny": "ab" * 6}}
+    if refused:
+        with pytest.raises(TandemError, match=refused):
+            write_entry("ollama", entry, lock)
+        assert lock.read_text(encoding="utf-8") == before
+    else:
+        write_entry("ollama", entry, lock)
+        assert YAML(typ="safe").load(lock)["ollama"] == entry

@@ -17,7 +17,7 @@ from tandembench.study.code import code_digest
 from tandembench.study.expand import Prompts, Study, read_study
 from tandembench.study.hypotheses import Hypothesis, read_hypotheses
 from tandembench.study.keys import AgentKeys, Repetitions
-from tandembench.study.lock import LOCK_FILE, Lock, locked, read_lock
+from tandembench.study.lock import LOCK_FILE, NO_LOCK, Lock, locked, read_lock
 from tandembench.study.plan import Plan, run_spec
 from tandembench.text import sanitise
 
@@ -132,7 +132,7 @@ def locked_model(model: str, root: Path = Path()) -> dict[str, str]:
 
 
 def _lock(root: Path) -> Lock:
-    return read_lock(read_text(root / LOCK_FILE, "run in the folder of the checkout, which has it"))
+    return read_lock(read_text(root / LOCK_FILE, NO_LOCK))
 
 
 def measuring_code(engine: str) -> str:

@@ -9,10 +9,12 @@ from typing import TypedDict
 from ruamel.yaml import YAML
 
 from tandembench.errors import TandemError
-from tandembench.files import write_text
+from tandembench.files import read_text, write_text
 from tandembench.servers.attach import normalised, shown, unusable
 from tandembench.servers.open import ASKERS
 from tandembench.study.expand import Study
+from tandembench.study.lock import NO_LOCK
+from tandembench.study.strict_yaml import parse
 from tandembench.wire import Client, open_client
 
 
@@ -69,11 +71,17 @@ def _agreed(values: Mapping[str, str | None], what: str) -> str | None:
 
 
 def write_entry(engine: str, entry: LockEntry, lock_file: Path) -> None:
-    """Put ``entry`` into the lock file as that of ``engine``; comments and other models stay."""
+    """Put ``entry`` into the lock file as that of ``engine``; comments and other models stay.
+
+    An entry of ``engine`` that is none is replaced; TandemError for a file that is no mapping.
+    """
     yaml = YAML(typ="rt")
-    content = yaml.load(lock_file.read_text(encoding="utf-8"))
-    models = dict(content.get(engine, {}).get("models", {})) | entry["models"]
-    content[engine] = {"version": entry["version"], "models": models}
+    written = read_text(lock_file, NO_LOCK)
+    before = parse(written, str(lock_file))[0].get(engine)
+    models = before.get("models") if isinstance(before, dict) else None
+    models = models if isinstance(models, dict) else {}
+    content = yaml.load(written)
+    content[engine] = {"version": entry["version"], "models": models | entry["models"]}
     text = io.StringIO()
     yaml.dump(content, text)
     write_text(lock_file, text.getvalue())

@@ -10,6 +10,7 @@ from tandembench.study.check import Keys, Maybe, read_keys
 from tandembench.study.expand import Comparison, Study
 
 LOCK_FILE = "config/servers.lock.yaml"
+NO_LOCK = "run in the folder of the checkout, which has it"
 
 
 class ModelFile(Keys):
