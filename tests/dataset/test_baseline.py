@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from random import Random
 
 import pytest
 from raw_blocks import block, rounds, write_dataset
@@ -82,33 +81,6 @@ def test_no_table_lies_outside_the_folder(study: Path, path: str) -> None:
     with pytest.raises(TandemError, match="damaged descriptor") as caught:
         load_dataset(study)
     assert caught.value.exit_code == EXIT_CORRUPT
-
-
-@pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.full)])
-def test_every_damage_is_named_by_file(study: Path, tmp_path: Path, times: int) -> None:
-    folder = freeze(study, "mine", None, tmp_path / "baselines").folder
-    random = Random(114)  # noqa: S311 - damage, no secret
-    files = sorted(folder.iterdir())
-    for _ in range(times):
-        file, other = random.sample(files, 2)
-        before = file.read_bytes()
-        at = random.randrange(len(before))
-        flipped = bytes([before[at] ^ 1 << random.randrange(8)])
-        damages = [before[:at] + flipped + before[at + 1 :], before[:at], other.read_bytes(), None]
-        damaged = random.choice(damages)
-        if damaged is None:
-            file.unlink()
-        else:
-            file.write_bytes(damaged)
-        with pytest.raises(TandemError) as caught:
-            verify(find("mine", tmp_path / "baselines"))
-        assert damaged is None or caught.value.exit_code == EXIT_CORRUPT
-        # Damage of the descriptor itself, or a file that it vouches for.
-        line = str(caught.value)
-        assert Path(line.split(": ", maxsplit=1)[0]).is_relative_to(folder), line
-        assert "\n" not in line
-        file.write_bytes(before)
-    assert verify(find("mine", tmp_path / "baselines")) == 5
 
 
 def test_the_published_baselines_are_as_they_were_frozen(repository: Path) -> None:
