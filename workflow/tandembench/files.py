@@ -11,7 +11,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -104,8 +104,9 @@ def new_folder(parent: Path) -> Iterator[Path]:
     with _explained(parent, "nothing was changed"):
         make_folder(parent)
         for stale in parent.glob(f"{_NEW}*"):
-            if time.time() - stale.stat().st_mtime > _ABANDONED_S:
-                _remove(stale)
+            with suppress(FileNotFoundError):  # another writer is done with its own
+                if time.time() - stale.stat().st_mtime > _ABANDONED_S:
+                    _remove(stale)
         partial = Path(tempfile.mkdtemp(dir=parent, prefix=_NEW))
         try:
             yield partial
