@@ -49,7 +49,7 @@ def config(
 ) -> list[list[Row]]:
     """Five rounds of a config whose run takes ``slowdown`` times its solos, give or take.
 
-    Its servers report the options as asked, or none of them.
+    Its servers report the options as asked, or others, the same for all configs.
     """
     blocks = []
     for repetition in range(1, 6):
@@ -58,8 +58,9 @@ def config(
         for row in rows:
             own = asked[row["agent_index"] % len(asked)]
             row |= {"repetition": repetition, "content": name, "options_asked": json.dumps(own)}
-            row["options_effective"] = json.dumps(own if applied else {})
-            row["num_ctx_effective"] = own.get("num_ctx") if applied else None
+            effective = own if applied else {"num_gpu": 0, "num_ctx": 4096}
+            row["options_effective"] = json.dumps(effective)
+            row["num_ctx_effective"] = effective.get("num_ctx")
         blocks.append(rows)
     return blocks
 
@@ -108,7 +109,7 @@ def late(blocks: list[list[Row]]) -> list[list[Row]]:
         ([homo(512), homo(1024, 1.1)], "homo-1024"),
         ([homo(512), late(homo(1024, 1.1))], "homo-512"),  # measured another time
         ([homo(512)[:1], homo(1024, 1.1)[:1]], "homo-512"),  # one round
-        # they differ in nothing that is known to have been applied
+        # they differ in nothing that was applied
         ([homo(512, applied=False), homo(1024, 1.1, applied=False)], "homo-512"),
     ],
 )
