@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
-_NEW = ".new-"
+_NEW, _PARTIAL = ".new-", ".partial"
 # So old is only what a killed writer left behind: another at work may be on another machine.
 _ABANDONED_S = 3600.0
 # Of a file that a person writes by hand.
@@ -78,9 +78,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with _explained(path, "the old file is intact"):
         make_folder(path.parent)
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
             _remove(stale)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
         os.close(descriptor)
         partial = Path(name)
         try:
