@@ -159,6 +159,7 @@ def a_step(start_s: float, duration_s: float, tokens: int) -> Row:
     return {
         "request_ns": round(start_s * 1e9),
         "chunk_ns": [round(stamp * 1e9) for stamp in stamps],
+        "chunk_tokens": None,
         "end_ns": round((start_s + duration_s) * 1e9),
         "prompt_tokens": 100,
         "answer_tokens": tokens,

@@ -26,7 +26,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from tandembench.fake_server import Behaviour, listen, serving
-from tandembench.wire import DRIVERS, Ask, Call, Driver, StreamRecord, open_client, stream
+from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, StreamRecord, open_client, stream
 
 T = TypeVar("T")
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -47,6 +47,29 @@ OLLAMA = DRIVERS["ollama", "generate"]
 # Ollama's words.
 TOKEN = b'{"response":"w ","done":false}\n'
 DONE = b'{"done":true,"done_reason":"stop","total_duration":1,"eval_count":1}\n'
+# What the others say.
+LLAMA = DRIVERS["embedded", None]
+OLLAMA_CHAT = DRIVERS["ollama", "chat"]
+CHAT, COMPLETIONS = DRIVERS["openai", "chat"], DRIVERS["openai", "completions"]
+PLAIN = (OLLAMA, OLLAMA_CHAT)  # lines that are no events
+OVER = b'{"done":true,"done_reason":"length","total_duration":1,"eval_count":2}\n'
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"text":"","finish_reason":"length"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+IN_CHOICE = b'{"prompt_tokens":3,"completion_tokens":2}'
+OPENAI_DONE = b"data: [DONE]\n\n"
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":null}}]}\n\n'
+# A token of each protocol, around its text, and how a stream of two tokens ends.
+TOKENS: dict[Driver, tuple[bytes, bytes, bytes]] = {
+    LLAMA: (
+        b'data: {"content":"',
+        b'","stop":false}\n\n',
+        b'data: {"content":"","stop":true,"stop_type":"limit","tokens_predicted":2}\n\n',
+    ),
+    OLLAMA: (b'{"response":"', b'","done":false}\n', OVER),
+    OLLAMA_CHAT: (b'{"message":{"role":"assistant","content":"', b'"},"done":false}\n', OVER),
+    CHAT: (b'data: {"choices":[{"delta":{"content":"', b'"}}]}\n\n', FINISH + USAGE + OPENAI_DONE),
+    COMPLETIONS: (b'data: {"choices":[{"text":"', b'"}]}\n\n', FINISH + USAGE + OPENAI_DONE),
+}
 # It does not watch the clock in the test's own process.
 QUICK = Behaviour(
     first_token_s=0.002,
@@ -298,18 +321,31 @@ def request(driver: Driver = OLLAMA, model: str = "tiny", **options: float) -> b
     return json.dumps(driver.body(Ask(model, "a b c", options, 1, 100, fixed=False))).encode()
 
 
+def call_of(
+    client: Client,
+    url: str,
+    driver: Driver = OLLAMA,
+    idle_s: float = LIMIT_S,
+    body: bytes | None = None,
+    max_tokens: int = 100,
+) -> Call:
+    """A call to the server at ``url`` that waits to be made."""
+    return Call(client, f"{url}{driver.path}", body or request(driver), idle_s, max_tokens)
+
+
 async def call(
     url: str,
     driver: Driver = OLLAMA,
     deadline_s: float = LIMIT_S,
     idle_s: float = LIMIT_S,
     body: bytes | None = None,
+    max_tokens: int = 100,
     **client: Any,
 ) -> StreamRecord:
     """One call to the server at ``url`` by a client of its own."""
     async with open_client(**client) as opened:
-        asked = Call(opened, f"{url}{driver.path}", body or request(driver), idle_s)
-        return await stream(asked, driver.event, deadline_s)
+        asked = call_of(opened, url, driver, idle_s, body, max_tokens)
+        return await stream(asked, driver, deadline_s)
 
 
 def outcome(handler: Handler | bytes, **limits: Any) -> StreamRecord:

@@ -14,6 +14,7 @@ ORDER = (
     ("errors", "text"),
     ("files", "system"),
     ("study",),
+    ("steps",),
     ("metrics",),
     ("agents",),
     ("tables",),

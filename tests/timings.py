@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tandembench.metrics import Row, Step, Timing, timing
+from tandembench.metrics import Row, Timing, timing
+from tandembench.steps import Step
 
 Measured = tuple[list[Timing], list[Timing], float, bool]
 EXACT = 1e-12

@@ -212,7 +212,7 @@ def a_turn(position: int | None, key: str, t0_s: float, *ends_s: float) -> Done:
     executions = tuple(
         Execution(
             *("a", "concurrent", t0_ns, 0.0, 0.0, None, "", 0),
-            steps=(StreamRecord(t0_ns, (end,), end, 0, "", Final(), "", "kernel"),),
+            steps=(StreamRecord(t0_ns, (end,), None, end, "", Final(), "kernel"),),
         )
         for end in ends
     )

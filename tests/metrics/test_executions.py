@@ -13,7 +13,8 @@ from scipy.stats import binom
 from timings import a_step, an_execution, lasting, seconds, unhurried
 
 from tandembench import metrics
-from tandembench.metrics import Row, Step, Timing, timing
+from tandembench.metrics import Row, Timing, timing
+from tandembench.steps import Step
 
 
 def test_an_answer_of_no_tokens_has_no_negative_interval() -> None:
@@ -58,10 +59,11 @@ def test_what_is_impossible_is_refused(
 
 def test_execution_row_by_hand() -> None:
     # gaps 1, 1, 2 and 0.25; the time between the steps is no gap, and in no sum
-    first = Step(0.5, 1.0, 5.0, 5.25, 9, (1.0, 2.0, 3.0, 5.0), 20)
+    first = Step(0.5, 1.0, 5.0, 5.25, 9, (1.0, 2.0, 3.0, 5.0), 20, chunk_tokens=(1, 2, 4, 9))
     second = Step(11.5, 11.75, 12.0, 13.0, 3, (11.75, 12.0), 30)
     execution = timing([first, second])
-    assert execution.intervals == 10
+    # of three tokens in two chunks the one that ends the answer is not seen
+    assert execution.intervals == 9
     assert metrics.wall([execution, an_execution()]) == 13.0
     assert metrics.execution_metrics(execution) == {
         "duration_s": 6.25,
@@ -70,8 +72,11 @@ def test_execution_row_by_hand() -> None:
         "first_token_start_s": 1.0,
         "decode_s": 4.25,
         "rest_s": 1.25,
+        "coalesced": 0,
+        "first_chunk": "token",
+        "rate_basis": "arrival",
         "answer_tokens": 12,
-        "decode_rate_tokens_per_s": pytest.approx(10 / 4.25),
+        "decode_rate_tokens_per_s": pytest.approx(9 / 4.25),
         "gap_p50_s": None,
         "gap_p90_s": None,
         "gap_max_s": 2.0,

@@ -430,7 +430,6 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
     assert record.final.decode_s is not None
     # pieces hold whole letters, so that there may be fewer than tokens; a role is none
     assert 1 < len(record.chunk_ns) <= 24
-    assert '"usage"' in record.raw_final
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,19 @@ def test_ranges_of_the_study_itself(key: str, bad: list[str], good: list[str]) -
         *((name, ["1.1", "-0.1"], ["0", "1"]) for name in ("top_p", "min_p")),
         ("top_k", ["-1", "100001"], ["0", "100000"]),
         ("seed", ["-1", "4294967295"], ["0", "4294967294"]),
-        ("model", ["''", "-m", "a b", "a\u00fc", "m" * 129], ["org/M-1:b", "m" * 128]),
+        (
+            "model",
+            ["''", "' a'", "m" * 257],
+            [
+                "org/M-1:b",
+                "/models/Q4_K.gguf",
+                "a@q4_k_m",
+                "My Model",
+                r"C:\m\x.gguf",
+                "\u00fc",
+                "m" * 256,
+            ],
+        ),
     ],
 )
 def test_ranges_of_options(option: str, bad: list[str], good: list[str]) -> None:
@@ -129,7 +141,7 @@ def test_ranges_of_options(option: str, bad: list[str], good: list[str]) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["http://h:1/", "http://h/v1", "HTTP://h:1", "ftp://h:1", "h:1", "http://u:pw@h:1"]
+    ["http://h/v1", "http://h//", "ftp://h:1", "h:1", "http://u:pw@h:1"]
     + ["http://h:123456", "http://a b:1"],
 )
 def test_urls_are_plain(url: str) -> None:

@@ -208,13 +208,13 @@ def test_servers_follow_from_the_topology() -> None:
         "{scenario: chimera_homo, axes: {topology: [serial, single, single_parallel, dual]}}",
         "{scenario: chimera_hetero, id: two, topology: single, options: {model: [x, y]}}",
         top=OLLAMA + "servers:\n  dual: ['http://a', 'https://h.x-y:2', 'http://a:3']\n"
-        "  single: ['http://[::1]:11434']\n  single_parallel: ['http://c:1']\n",
+        "  single: ['HTTP://[::1]:11434/']\n  single_parallel: ['http://ollama_a:1']\n",
     )
     study = read(text)
     assert [config.servers for config in study.configs] == [
         ("http://[::1]:11434",),
         ("http://[::1]:11434",),
-        ("http://c:1",),
+        ("http://ollama_a:1",),
         ("http://a", "https://h.x-y:2"),
         ("http://[::1]:11434",),
     ]

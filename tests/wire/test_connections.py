@@ -47,11 +47,11 @@ GOOD = CLOSING + TOKEN + DONE
 async def dialled(url: str, released: asyncio.Event | None = None) -> tuple[int, StreamRecord]:
     """The clock before a call that was dialled ahead, and what came of it."""
     async with open_client() as client:
-        asked = Call(client, f"{url}{OLLAMA.path}", request(), IDLE_S)
+        asked = Call(client, f"{url}{OLLAMA.path}", request(), IDLE_S, 100)
         await asked.dial()
         if released:
             await released.wait()
-        return time.monotonic_ns(), await stream(asked, OLLAMA.event, LIMIT_S)
+        return time.monotonic_ns(), await stream(asked, OLLAMA, LIMIT_S)
 
 
 def test_a_call_dialled_ahead_leaves_with_its_first_write_and_uses_that_connection() -> None:

@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 import raw_servers
 from raw_servers import (
+    CHAT,
     CHUNKED,
     CLOSING,
+    COMPLETIONS,
     DONE,
+    FINISH,
     HEAD,
     IDLE_S,
+    IN_CHOICE,
     LIMIT_S,
+    LLAMA,
     OLLAMA,
+    OPENAI_DONE,
+    PLAIN,
     QUICK,
     RESET,
+    ROLE,
     TOKEN,
+    TOKENS,
+    USAGE,
     WAIT,
     Handler,
     Reader,
@@ -39,29 +49,8 @@ from raw_servers import (
 from tandembench.fake_server import Behaviour, StreamLog, serving
 from tandembench.text import sanitise
 from tandembench.wire import DRIVERS, Call, Driver, StreamRecord, open_client, stream
-from tandembench.wire.client import MAX_LINE_BYTES
+from tandembench.wire.stream import MAX_LINE_BYTES
 
-LLAMA = DRIVERS["embedded", None]
-OLLAMA_CHAT = DRIVERS["ollama", "chat"]
-CHAT, COMPLETIONS = DRIVERS["openai", "chat"], DRIVERS["openai", "completions"]
-PLAIN = (OLLAMA, OLLAMA_CHAT)  # lines that are no events
-OVER = b'{"done":true,"done_reason":"length","total_duration":1,"eval_count":2}\n'
-FINISH = b'data: {"choices":[{"index":0,"delta":{},"text":"","finish_reason":"length"}]}\n\n'
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
-OPENAI_DONE = b"data: [DONE]\n\n"
-ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":null}}]}\n\n'
-# A token of each protocol, around its text, and how a stream of two tokens ends.
-TOKENS: dict[Driver, tuple[bytes, bytes, bytes]] = {
-    LLAMA: (
-        b'data: {"content":"',
-        b'","stop":false}\n\n',
-        b'data: {"content":"","stop":true,"stop_type":"limit","tokens_predicted":2}\n\n',
-    ),
-    OLLAMA: (b'{"response":"', b'","done":false}\n', OVER),
-    OLLAMA_CHAT: (b'{"message":{"role":"assistant","content":"', b'"},"done":false}\n', OVER),
-    CHAT: (b'data: {"choices":[{"delta":{"content":"', b'"}}]}\n\n', FINISH + USAGE + OPENAI_DONE),
-    COMPLETIONS: (b'data: {"choices":[{"text":"', b'"}]}\n\n', FINISH + USAGE + OPENAI_DONE),
-}
 EACH = pytest.mark.parametrize("driver", DRIVERS.values(), ids=lambda driver: driver.path)
 OPENAI = pytest.mark.parametrize("driver", [CHAT, COMPLETIONS], ids=lambda driver: driver.path)
 
@@ -120,8 +109,14 @@ def test_a_stream_cut_in_the_middle_of_letters_and_lines_is_whole(driver: Driver
     [
         (FINISH + USAGE + OPENAI_DONE, None, (3, 2)),
         (USAGE + FINISH + OPENAI_DONE, None, (3, 2)),
-        (FINISH + USAGE, "no_terminal_event", (3, 2)),
+        # all is told: an end, though [DONE] never comes
+        (FINISH + USAGE, None, (3, 2)),
+        # late, or twice, does no harm
+        (FINISH + OPENAI_DONE + USAGE, None, (3, 2)),
+        (FINISH + USAGE + OPENAI_DONE + OPENAI_DONE, None, (3, 2)),
+        (FINISH.replace(b'"length"', b'"length","usage":' + IN_CHOICE) + OPENAI_DONE, None, (3, 2)),
         (FINISH + OPENAI_DONE, "no_token_count", (None, None)),
+        (USAGE, "no_terminal_event", (3, 2)),
     ],
 )
 def test_counts_and_end_in_lines_of_their_own_are_one_record(
@@ -133,12 +128,9 @@ def test_counts_and_end_in_lines_of_their_own_are_one_record(
 
     assert (one.error, one.text) == (error, "ab")
     assert (one.final.prompt_tokens, one.final.answer_tokens) == counts
-    assert (one.final.stop_reason, USAGE.decode().strip() == one.raw_final) == (
-        "length",
-        counts[0] is not None,
-    )
+    assert one.final.stop_reason == (None if last == USAGE else "length")
     # all came in one read; a role, a reason, counts and the end are no pieces of content
-    assert (len(one.chunk_ns), one.coalesced) == (2, 1)
+    assert (len(one.chunk_ns), len(set(one.chunk_ns))) == (2, 1)
 
 
 LONG = json.dumps(
@@ -172,6 +164,12 @@ def test_odd_streams_that_are_whole(script: tuple[bytes, ...]) -> None:
     [
         (lambda one, _: CLOSING + one, "no_terminal_event", "a"),
         (lambda one, _: CLOSING + one + one[: len(one) // 2], "bad_json", "a"),
+        (lambda one, last: CLOSING + one + last.replace(b"2", b"null"), "no_token_count", "a"),
+        (lambda one, last: CLOSING + one + last.replace(b"2", b"0"), "count_contradicts", "a"),
+        (lambda one, last: CLOSING + one * 3 + last, "count_contradicts", "aaa"),
+        (lambda one, last: CLOSING + one + last.replace(b"2", b"101"), "count_contradicts", "a"),
+        (lambda one, last: CLOSING + one + last.replace(b"2", b"99"), "count_contradicts", "a"),
+        (lambda one, last: CLOSING + one * 117 + last, "flood", "a" * 117),
         (lambda one, _: CHUNKED + chunk(one), "truncated_chunked", "a"),
         (lambda one, _: CHUNKED + chunk(one) + b"ff\r\n" + one, "truncated_chunked", "aa"),
         (lambda one, last: CLOSING + one + last + one, "protocol", "a"),
@@ -179,7 +177,22 @@ def test_odd_streams_that_are_whole(script: tuple[bytes, ...]) -> None:
         (lambda one, last: CLOSING + one.replace(b'"a"', b'""') + last, "empty", ""),
         (lambda one, _: HEAD + b"Content-Length: 999\r\n\r\n" + one, "protocol", "a"),
     ],
-    ids=["closed", "half", "between", "inside", "after end", "no token", "blank", "short"],
+    ids=[
+        "closed",
+        "half",
+        "uncounted",
+        "none",
+        "few",
+        "many",
+        "fast",
+        "flood",
+        "between",
+        "inside",
+        "after end",
+        "no token",
+        "blank",
+        "short",
+    ],
 )
 def test_a_stream_that_is_not_whole_gives_no_number(
     driver: Driver, cut: Any, reason: str, text: str
@@ -199,7 +212,7 @@ def test_the_stream_of_another_protocol_gives_no_number(driver: Driver, other: D
 
     record = outcome(CLOSING + spoken, driver=driver)
 
-    assert record.error in ("bad_json", "no_terminal_event", "empty", "not_ndjson")
+    assert record.error in ("bad_json", "server_error", "empty", "not_streamed")
     assert record.text == ""
 
 
@@ -210,7 +223,7 @@ def test_the_stream_of_another_protocol_gives_no_number(driver: Driver, other: D
         (CLOSING + b"<!DOCTYPE html>\n<html><body>It works!</body></html>\n", "not_ndjson"),
         (b"SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", "protocol"),
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64", "protocol"),
-        # NDJSON that says nothing, and no event at all
+        # NDJSON that is no part of an answer, and no event at all
         (CLOSING + b'{"object":"list","data":[]}\n', None),
     ],
     ids=["html", "ssh", "http2", "json"],
@@ -220,7 +233,7 @@ def test_what_speaks_no_such_protocol_is_told_apart(
 ) -> None:
     record = outcome(said, driver=driver)
 
-    plain = "no_terminal_event" if driver in PLAIN else "bad_json"
+    plain = "server_error" if driver in PLAIN else "not_streamed"
     assert (record.error, record.chunk_ns) == (reason or plain, ())
     if said.startswith(b"SSH"):
         assert "no HTTP: b'SSH-2.0-OpenSSH_9.6p1" in record.detail
@@ -254,18 +267,15 @@ CRASH = "llama runner process has terminated: exit status 2"
         (
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
             + gzip.compress(TOKEN + DONE),
-            "bad_utf8",
+            "compressed",
             0,
         ),
         (CLOSING + TOKEN + b'{"response":"\xff\xfe","done":false}\n', "bad_utf8", 1),
-        # half a surrogate pair is no text
-        (CLOSING + TOKEN + b'{"response":"\\ud83d","done":false}\n' + DONE, "bad_utf8", 1),
         (CLOSING + TOKEN + b'{"response":"' + b"x" * 5_000_000 + b'"}\n', "line_too_long", 1),
         # silence is bounded
         (says(WAIT), "no_first_byte", 0),
         (says(CHUNKED, WAIT), "no_first_byte", 0),
         (says(CLOSING, TOKEN, WAIT), "stalled", 1),
-        (says(CLOSING, TOKEN, DONE, WAIT), "stalled", 1),
         # a refusal is its status
         *((whole(REFUSED, f"{status} No"), reason, 0) for status, reason in STATUSES.items()),
         (whole(b"<html>Bad Gateway</html>", "502 Bad Gateway"), "not_ndjson", 0),
@@ -294,15 +304,11 @@ OVER_WITH = '{"done":true,"total_duration":1,'
 ODD_VALUES = {
     "eval_count": ('"many"', "1.5", "true", "-1", "1" + "0" * 400),
     "eval_duration": ('"1 s"', "-5", "NaN", "Infinity", "1" + "0" * 400),
-    "done_reason": ('{"a":1}', '"| forged | row |"'),
 }
-ODD_WORDS = ['{"response":1,"done":false}', '{"response":{"a":1},"done":false}', "[" * 100_000]
+ODD_WORDS = ['{"response":1,"done":false}', '{"response":{"a":1},"done":false}']
 ODD_WORDS += [f'{OVER_WITH}"{name}":{one}}}' for name, odd in ODD_VALUES.items() for one in odd]
 ODD_EVENTS = ['{"content":1}', '{"stop":true,"tokens_predicted":"64"}']
-ODD_EVENTS += ['{"stop":true,"stop_type":["eos"]}']
-ODD_EVENTS += [
-    f'{{"stop":true,"timings":{odd}}}' for odd in ("null", "[1]", '{"predicted_ms":"1"}')
-]
+ODD_EVENTS += [f'{{"stop":true,"timings":{odd}}}' for odd in ("[1]", '{"predicted_ms":"1"}')]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +318,7 @@ ODD_EVENTS += [
 )
 def test_json_of_any_shape_is_a_fault_and_never_an_exception(driver: Driver, odd: str) -> None:
     said = CLOSING + token(driver, "a") + odd.encode() + b"\n"
-    assert outcome(said, driver=driver).error == "bad_json"
+    assert outcome(said, driver=driver).error in ("bad_shape", "bad_json")
 
 
 def test_an_endless_line_ends_at_the_bound() -> None:
@@ -337,9 +343,9 @@ def test_an_endless_line_ends_at_the_bound() -> None:
 def test_a_drip_and_a_flood_end_at_the_deadline_with_their_tokens(
     piece: bytes, pause_s: float
 ) -> None:
-    record = outcome(repeats(CLOSING, piece, pause_s), deadline_s=0.3)
+    record = outcome(repeats(CLOSING, piece, pause_s), deadline_s=0.3, max_tokens=10_000)
 
-    assert record.error == "deadline"
+    assert record.error == ("flood" if len(piece) > 1000 else "deadline")
     assert bool(record.chunk_ns) == (b"w" in piece)
     assert record.text == "w " * len(record.chunk_ns)
     assert record.end_ns - record.request_ns < LIMIT_S * 1e9 / 2
@@ -372,8 +378,8 @@ def test_the_next_stream_after_a_fault_is_good() -> None:
             raw_servers.faked(QUICK, lambda n, _: (faults + [None])[n]) as url,
             open_client() as client,
         ):
-            calls = (Call(client, url + OLLAMA.path, request(), IDLE_S) for _ in range(5))
-            return [(await stream(one, OLLAMA.event, LIMIT_S)).error for one in calls]
+            calls = (Call(client, url + OLLAMA.path, request(), IDLE_S, 100) for _ in range(5))
+            return [(await stream(one, OLLAMA, LIMIT_S)).error for one in calls]
 
     assert run(measure()) == ["no_terminal_event", "reset", "busy", "stalled", None]
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 from itertools import accumulate, count, pairwise
 from typing import Literal
 
+from tandembench.steps import FIRST_CHUNKS, Step
+
 SoloBasis = Literal["paired", "token_normalised", "none"]
 Row = dict[str, float | bool | str | None]
 Floats = Sequence[float]
@@ -23,49 +25,25 @@ IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first
 TRUE_PARTS = ("work_imbalance", "sequencing_loss", "contention", "queueing", "orchestration_true")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One LLM call that answered; one without content is a failed execution, never a Step.
-
-    request_s: last non-empty request write; first_s, last_s: first and last chunk with content;
-    end_s: last chunk; tokens, prompt_tokens: the server's counts, since a chunk is not a token;
-    prompt_s, load_s: the server's durations of evaluating the prompt and loading the model.
-    """
-
-    request_s: float
-    first_s: float
-    last_s: float
-    end_s: float
-    tokens: int
-    chunk_s: tuple[float, ...] = ()
-    prompt_tokens: int | None = None
-    prompt_s: float | None = None
-    load_s: float | None = None
-
-    def __post_init__(self) -> None:
-        ordered = self.request_s <= self.first_s <= self.last_s <= self.end_s
-        if not ordered or not math.isfinite(self.end_s - self.request_s) or self.tokens < 0:
-            raise ValueError(f"stamps out of order, or a negative token count: {self}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """One execution, summed over its steps; importers, who have only the sums, leave `steps` empty.
 
-    first_token_s: waits for first content; ttft_s: that of the first step only; intervals: t, the
-    sum of tokens - 1; decode_s: seconds that those intervals took.
+    first_token_s: waits for first tokens; ttft_s: that of the first step only; intervals: t, the
+    tokens that were decoded after another, tokens - 1 where each is seen; decode_s: seconds that
+    those took. None where it is not known, since chunks are no tokens (`Step`).
     """
 
     duration_s: float
-    first_token_s: float
-    decode_s: float
+    first_token_s: float | None
+    decode_s: float | None
     intervals: int
     answer_tokens: int
     ttft_s: float | None
     steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
-        times = self.duration_s, self.first_token_s, self.decode_s
+        times = self.duration_s, self.first_token_s or 0.0, self.decode_s or 0.0
         counted = 0 <= self.intervals <= self.answer_tokens and self.duration_s
         if not counted or not all(0 <= t < math.inf for t in times):
             raise ValueError(f"no duration, or a time or count out of range: {self}")
@@ -73,19 +51,22 @@ class Timing:
     @property
     def decode_rate(self) -> float | None:
         """(n - 1)/(t_last - t_first), tokens/s, above 0, steps pooled; None without one. Ours."""
-        return self.intervals / self.decode_s if self.intervals and self.decode_s > 0 else None
+        return self.intervals / self.decode_s if self.intervals and self.decode_s else None
 
 
 def timing(steps: Sequence[Step]) -> Timing:
     """Sum the steps of one execution: d = sum(end - request); time between steps is in no part."""
+    decoding = [step.decoding for step in steps]
+    known = [one for one in decoding if one]
+    waits = [step.first_s - step.request_s for step in steps]
+    seen = [step.first_chunk == "token" for step in steps]
     return Timing(
         duration_s=math.fsum(step.end_s - step.request_s for step in steps),
-        first_token_s=math.fsum(step.first_s - step.request_s for step in steps),
-        decode_s=math.fsum(step.last_s - step.first_s for step in steps),
-        # an answer of no tokens has no interval, not minus one
-        intervals=sum(max(step.tokens - 1, 0) for step in steps),
+        first_token_s=math.fsum(waits) if all(seen) else None,
+        decode_s=math.fsum(one.seconds for one in known) if all(decoding) else None,
+        intervals=sum(one.tokens for one in known) if all(decoding) else 0,
         answer_tokens=sum(step.tokens for step in steps),
-        ttft_s=steps[0].first_s - steps[0].request_s,
+        ttft_s=waits[0] if seen[0] else None,
         steps=tuple(steps),
     )
 
@@ -95,14 +76,16 @@ def wall(executions: Timings) -> float:
     return max(step.end_s for execution in executions for step in execution.steps)
 
 
-def imbalance_split(executions: Timings, wall_s: float) -> dict[str, float]:
+def imbalance_split(executions: Timings, wall_s: float) -> dict[str, float | None]:
     """Split `imbalance_loss` by cause, in 1, each in (-1, 1); their sum is never negative.
 
     With d = first_token + t u + rest, u = decode_s/t and m = argmax d: token = 1/(N W) sum_j
     (t_m - t_j)(u_m + u_j)/2, rate = 1/(N W) sum_j (u_m - u_j)(t_m + t_j)/2 (the two-player shares
     of t u by Shapley 1953, hence no order of explanation), and (x_m - mean x)/W for the other two.
-    Tied longest agents are averaged.
+    Tied longest agents are averaged. None where first tokens or decoding are not known.
     """
+    if any(e.first_token_s is None or e.decode_s is None for e in executions):
+        return dict.fromkeys(IMBALANCE_PARTS)
     longest_s = max(e.duration_s for e in executions)
     tied = [e for e in executions if e.duration_s == longest_s]
     shares = zip(*(_pair_shares(m, j) for m in tied for j in executions), strict=True)
@@ -112,9 +95,9 @@ def imbalance_split(executions: Timings, wall_s: float) -> dict[str, float]:
 
 def _pair_shares(m: Timing, j: Timing) -> tuple[float, float, float, float]:
     # without intervals an agent has no rate: the other's makes the rate share zero
-    rates = [e.decode_s / e.intervals for e in (m, j) if e.intervals] or [0.0]
+    rates = [(e.decode_s or 0.0) / e.intervals for e in (m, j) if e.intervals] or [0.0]
     t_m, u_m, t_j, u_j = m.intervals, rates[0], j.intervals, rates[-1]
-    first_token = m.first_token_s - j.first_token_s
+    first_token = (m.first_token_s or 0.0) - (j.first_token_s or 0.0)
     return (
         (t_m - t_j) * (u_m + u_j) / 2,
         (u_m - u_j) * (t_m + t_j) / 2,
@@ -128,7 +111,8 @@ def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float |
 
     "paired": prompt and answer tokens agree in every step (unknown ones do not), s = the solo's d;
     "token_normalised": else, sum over steps of ttft_solo + (n_run - 1) u_solo + rest_solo, that is
-    d_solo + (n_run - n_solo) u_solo; "none": no solo, n_solo < 2, or n_run/n_solo outside 0.5-2.
+    d_solo + (n_run - n_solo) u_solo; "none": no solo, n_solo < 2, no u_solo, or n_run/n_solo
+    outside 0.5-2.
     """
     if solo is None or not run.steps or len(run.steps) != len(solo.steps):
         return "none", None
@@ -137,9 +121,11 @@ def solo_reference(run: Timing, solo: Timing | None) -> tuple[SoloBasis, float |
         r.tokens == s.tokens and r.prompt_tokens == s.prompt_tokens is not None for r, s in both
     ):
         return "paired", solo.duration_s
-    if any(s.tokens < 2 or not 0.5 <= r.tokens / s.tokens <= 2 for r, s in both):
-        return "none", None
-    changes = ((r.tokens - s.tokens) * (s.last_s - s.first_s) / (s.tokens - 1) for r, s in both)
+    changes = []
+    for r, s in both:
+        if s.tokens < 2 or not 0.5 <= r.tokens / s.tokens <= 2 or not s.decoding:
+            return "none", None
+        changes.append((r.tokens - s.tokens) * s.decoding.seconds / s.decoding.tokens)
     total = math.fsum((solo.duration_s, *changes))
     return ("token_normalised", total) if total > 0 else ("none", None)
 
@@ -164,7 +150,9 @@ def queue_waits(executions: Timings, solo: Solos, slots: int | None) -> list[flo
 
 
 def _unexplained(execution: Timing) -> float | None:  # by the server's durations; in s
-    if not execution.steps or any(step.prompt_s is None for step in execution.steps):
+    if not execution.steps or execution.first_token_s is None:
+        return None
+    if any(step.prompt_s is None for step in execution.steps):
         return None
     return math.fsum(
         max(0.0, step.first_s - step.request_s - (step.prompt_s or 0.0) - (step.load_s or 0.0))
@@ -263,19 +251,29 @@ def execution_metrics(
 ) -> Row:
     """One execution's row; `solo` is its solo counterpart, if it belongs to a run.
 
-    first_token_start_s: t0 to the first content, in s, above 0, what a user waits (ours).
+    first_token_start_s: t0 to the first token, in s, above 0, what a user waits (ours).
+    first_chunk, rate_basis: the worst of its steps', as `Step` has them; server before arrival.
     ``wait_s`` is its wait for a slot (`queue_waits`); None in solos, and where it is not known.
     Gaps are between chunks, which may hold several tokens; the wait for the next step is no gap.
     """
-    gaps = [b - a for step in execution.steps for a, b in pairwise(step.chunk_s)]
+    steps, first_s, decode_s = execution.steps, execution.first_token_s, execution.decode_s
+    gaps = [b - a for step in steps for a, b in pairwise(step.chunk_s)]
     basis, solo_s = solo_reference(execution, solo)
+    first_chunks = {step.first_chunk for step in steps}
+    rate_bases = {step.decoding.basis for step in steps if step.decoding}
+    rest_s = None
+    if first_s is not None and decode_s is not None:
+        rest_s = execution.duration_s - first_s - decode_s
     return {
         "duration_s": execution.duration_s,
         "ttft_s": execution.ttft_s,
-        "first_token_s": execution.first_token_s,
-        "first_token_start_s": execution.steps[0].first_s if execution.steps else None,
-        "decode_s": execution.decode_s,
-        "rest_s": execution.duration_s - execution.first_token_s - execution.decode_s,
+        "first_token_s": first_s,
+        "first_token_start_s": steps[0].first_s if steps and execution.ttft_s else None,
+        "decode_s": decode_s,
+        "rest_s": rest_s,
+        "coalesced": sum(step.coalesced for step in steps) if steps else None,
+        "first_chunk": max(first_chunks, key=FIRST_CHUNKS.index, default=None),
+        "rate_basis": max(rate_bases) if execution.decode_rate and rate_bases else None,
         "answer_tokens": execution.answer_tokens,
         "decode_rate_tokens_per_s": execution.decode_rate,
         "gap_p50_s": percentile(gaps, 0.5),

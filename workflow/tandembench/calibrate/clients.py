@@ -18,6 +18,8 @@ _DRIVER = DRIVERS["ollama", "generate"]
 PATH = _DRIVER.path
 _DEADLINE_S = 60.0
 _IDLE_S = 20.0
+# The schedule says how many come.
+_MOST_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ async def open_block_client() -> AsyncIterator[Subject]:
     async with open_client() as client:
 
         async def ask(url: str, body: bytes) -> Seen:
-            call = Call(client, url + PATH, body, _IDLE_S)
-            record = await stream(call, _DRIVER.event, _DEADLINE_S)
+            call = Call(client, url + PATH, body, _IDLE_S, _MOST_TOKENS)
+            record = await stream(call, _DRIVER, _DEADLINE_S)
             if record.error:
                 raise OSError(f"the client: {record.error} {record.detail}")
             clocks.add(record.clock)

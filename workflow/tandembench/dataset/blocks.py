@@ -3,10 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, NotRequired, TypedDict, TypeVar
 
 from tandembench.metrics import (
-    Step,
     Timing,
     decode_overlap,
     execution_metrics,
@@ -16,6 +15,7 @@ from tandembench.metrics import (
     timing,
     wall,
 )
+from tandembench.steps import Step
 from tandembench.study.spec import DISTURBED_CORES, Topology
 from tandembench.tables.columns import BLOCK, EXECUTION, KEYS
 
@@ -32,6 +32,7 @@ class RawStep(TypedDict):
 
     request_ns: int
     chunk_ns: list[int]
+    chunk_tokens: NotRequired[list[int] | None]  # not in files of before it was kept
     end_ns: int
     prompt_tokens: int | None
     answer_tokens: int | None
@@ -138,6 +139,8 @@ def _step(step: RawStep) -> Step:
         prompt_tokens=step["prompt_tokens"],
         prompt_s=step["prompt_s"],
         load_s=step["load_s"],
+        decode_s=step["decode_s"],
+        chunk_tokens=tuple(step.get("chunk_tokens") or ()) or None,
     )
 
 
@@ -196,6 +199,9 @@ def _run_metrics(
     solo = [_solo(one.row, block) for one in together]
     waits = [0.0] * len(timings) if serial else queue_waits(timings, solo, _slots(rows[0]))
     windows = [[(step.first_s, step.last_s) for step in one.steps] for one in timings]
+    overlaps: Sequence[tuple[float | None, float | None]] = decode_overlap(windows)
+    if any(one.first_token_s is None for one in timings):
+        overlaps = [(None, None)] * len(timings)
     order = service_order([one.steps[0].first_s for one in timings])
     metrics: list[Row] = [
         {
@@ -205,7 +211,7 @@ def _run_metrics(
             "service_order": place,
         }
         for one, of_one, wait, (overlap, alone), place in zip(
-            timings, solo, waits, decode_overlap(windows), order, strict=True
+            timings, solo, waits, overlaps, order, strict=True
         )
     ]
     steps = [step for row in rows for step in row["steps"] or ()]

@@ -289,7 +289,8 @@ class Bench:
             for prompt in agent.prompts
         )
         url = server.url + self.keeper.driver.path
-        first = Call(self.client, url, encode(self.keeper.driver, asks[0]), self.spec.idle_s)
+        body = encode(self.keeper.driver, asks[0])
+        first = Call(self.client, url, body, self.spec.idle_s, agent.max_tokens)
         return Prepared(agent.name, url, nonce, asks, first)
 
 

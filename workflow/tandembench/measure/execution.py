@@ -101,8 +101,8 @@ async def release(
             if records:
                 answer = json.dumps(records[-1].text)[1:-1]
                 body = encode(driver, ask).replace(ANSWER.encode(), answer.encode())
-                call = Call(client, one.url, body, idle_s)
-            records.append(await stream(call, driver.event, deadline_s))
+                call = Call(client, one.url, body, idle_s, ask.max_tokens)
+            records.append(await stream(call, driver, deadline_s))
             if records[-1].error:
                 break
         return tuple(records)

@@ -91,8 +91,9 @@ class Keeper:
         """A short request. If it fails, so will the ones that count."""
         ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, fixed=True)
         url = server.url + self.driver.path
-        call = Call(self.client, url, encode(self.driver, ask), self.spec.idle_s)
-        record = await stream(call, self.driver.event, self.spec.deadline_s)
+        body = encode(self.driver, ask)
+        call = Call(self.client, url, body, self.spec.idle_s, ask.max_tokens)
+        record = await stream(call, self.driver, self.spec.deadline_s)
         if record.error == "unauthorised":
             raise unauthorised(url)
 

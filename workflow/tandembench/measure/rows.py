@@ -112,6 +112,7 @@ def _step(step: StreamRecord, t0_ns: int) -> Row:
     return final | {
         "request_ns": step.request_ns - t0_ns,
         "chunk_ns": [stamp - t0_ns for stamp in step.chunk_ns],
+        "chunk_tokens": step.chunk_tokens,
         "end_ns": step.end_ns - t0_ns,
         "error": step.error,
         "text": step.text,

@@ -27,7 +27,6 @@ METRICS = (
 )
 _NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
 # Models that need no quotes in a line of YAML.
-_MODEL = re.compile(r"[A-Za-z0-9][\w.:/-]{0,126}\w")
 _Asked = Mapping[str, Scalar]
 _Yaml = Scalar | Sequence["_Yaml"] | Mapping[str, "_Yaml"]
 
@@ -140,7 +139,9 @@ def _asked(options: str, model: str | None) -> _Asked:
         for name, value in json.loads(options).items()
         if name in OPTIONS and isinstance(value, int | float)
     }
-    return known | ({"model": model} if isinstance(model, str) and _MODEL.fullmatch(model) else {})
+    if isinstance(model, str) and model.isprintable() and re.fullmatch(r"\S(.*\S)?", model):
+        return known | {"model": model}
+    return known
 
 
 def _work(agents: pd.DataFrame) -> _Yaml:
@@ -165,9 +166,11 @@ def _options(scenario: str, asked: Sequence[_Asked]) -> _Yaml:
 
 
 def _flow(value: _Yaml) -> str:
-    """YAML in one line; names of this project need no quotes."""
+    """YAML in one line; names of this project need no quotes, those of models may."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_flow, value))}]"
-    return str(value)
+    text = str(value)
+    plain = not isinstance(value, str) or re.fullmatch(r"[A-Za-z][\w./-]*", text)
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -14,10 +14,11 @@ T = TypeVar("T")
 Headline = Annotated[
     str, Field(min_length=1, max_length=120, description="a text of at most 120 characters")
 ]
-_MODEL = "letters, digits and . _ : / -, 128 characters at most, such as gemma3:1b"
+_MODEL = "1 to 256 printable characters, such as gemma3:1b or /models/a.gguf"
 Model = Annotated[
     str,
-    Field(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$", description=f"a model's name: {_MODEL}"),
+    # Invisible characters are refused wherever they stand.
+    Field(pattern=r"^\S(.*\S)?$", max_length=256, description=f"a model's name: {_MODEL}"),
 ]
 BASELINE = "[a-z0-9]+([_.-][a-z0-9]+)*(@[0-9]+[.][0-9]+[.][0-9]+)?"
 Baseline = Annotated[
@@ -31,9 +32,11 @@ Tokens = Annotated[int, Field(ge=1, le=100_000)]
 Url = Annotated[
     str,
     Field(
-        pattern=r"^https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$",
+        pattern=r"^(?i:https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?)$",
         description="a URL such as http://127.0.0.1:11434, without a path",
     ),
+    # one spelling for one server
+    AfterValidator(lambda url: url.rstrip("/").lower()),
 ]
 Urls = Annotated[
     List[Url],

@@ -31,6 +31,7 @@ _STEP = pa.struct(
     [
         pa.field("request_ns", pa.int64(), metadata={"unit": "ns after t0"}),
         pa.field("chunk_ns", pa.list_(pa.int64()), metadata={"unit": "ns after t0"}),
+        pa.field("chunk_tokens", pa.list_(pa.int64()), metadata={"unit": "tokens so far"}),
         pa.field("end_ns", pa.int64(), metadata={"unit": "ns after t0"}),
         pa.field("prompt_tokens", pa.int64()),
         pa.field("answer_tokens", pa.int64()),
@@ -209,12 +210,26 @@ EXECUTIONS = (
     Column("first_token_start_s", "number", "s", "start of the run to the agent's first content"),
     Column("service_order", "integer", "", "whose first content came when, from 1; null in solos"),
     Column("decode_s", "number", "s", "first to last content, summed over steps"),
+    Column("coalesced", "integer", "chunks", "chunks that arrived together with the one before"),
+    Column(
+        "first_chunk",
+        "text",
+        "",
+        "what came first: a token; a burst of chunks, or a bundle of unseen tokens: then it is not "
+        "known when the first token was there",
+    ),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
     Column("queue_s", "number", "s", "waits for a slot of the server, summed; null in solos"),
     Column("overlap_s", "number", "s", "decoding while another agent decodes; null in solos"),
     Column("alone_s", "number", "s", "decoding while no other agent does; null in solos"),
     Column(
         "decode_rate_tokens_per_s", "number", "tokens/s", "(n-1)/(t_last-t_first), steps pooled"
+    ),
+    Column(
+        "rate_basis",
+        "text",
+        "",
+        "what the decode rate rests on: arrival, or the server's duration; null without a rate",
     ),
     Column("gap_p50_s", "number", "s", "median gap between chunks"),
     Column("gap_p90_s", "number", "s", "90th percentile of the gaps; null under 64 gaps"),

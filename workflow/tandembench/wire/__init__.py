@@ -9,11 +9,11 @@ from tandembench.wire.client import (
     NoAnswer,
     ask_json,
     open_client,
-    stream,
     unauthorised,
 )
 from tandembench.wire.driver import Driver
 from tandembench.wire.record import Ask, Event, Final, Json, StreamRecord
+from tandembench.wire.stream import stream
 
 __all__ = [
     "DRIVERS",

@@ -1,10 +1,11 @@
-"""What a protocol is to the client, and the two formats of lines that protocols share."""
+"""What a protocol is to the client, and how its JSON is read."""
 
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tandembench.wire.client import Client
+from tandembench.wire.framing import Lines
 from tandembench.wire.record import Ask, Event, Json
 
 
@@ -17,40 +18,54 @@ async def as_it_is(_client: Client, _url: str, prompt: str) -> str:
 class Driver:
     """The words of one protocol.
 
-    ``body`` makes the request for an Ask; ``event`` reads one line of the answer, None if it says
-    nothing, ValueError if unreadable; ``templated`` makes of a prompt, for the server at a URL,
-    what the protocol wants.
+    ``body`` makes the request for an Ask; ``framing`` cuts the answer into messages; ``event``
+    reads one of them, ValueError, TypeError or AttributeError if it is none of the protocol's;
+    ``templated`` makes of a prompt, for the server at a URL, what the protocol wants.
     """
 
     path: str
     prompt_cache_can_be_off: bool
+    framing: type[Lines]
     body: Callable[[Ask], Json]
-    event: Callable[[bytes], Event | None]
+    event: Callable[[bytes], Event]
     templated: Callable[[Client, str, str], Awaitable[str]] = as_it_is
 
 
-def json_object(text: str) -> Json:
-    """The JSON object that ``text`` is; ValueError if it is none."""
-    message = json.loads(text)
+def json_object(data: bytes) -> Json:
+    """The JSON object that ``data`` is; ValueError if it is none."""
+    message = json.loads(data.decode("utf-8"))
     if not isinstance(message, dict):
-        raise ValueError("a line that is no JSON object")
+        raise TypeError("no JSON object")
     return message
 
 
-def event_data(line: bytes) -> str | None:
-    """What one line of server-sent events carries; None for lines that carry nothing.
-
-    An ``error:`` line, which older llama-servers send, comes back as the data of an error.
-    ValueError if it is no such line. Source: WHATWG HTML, server-sent events.
-    """
-    name, _, value = line.decode("utf-8").strip().partition(":")
-    if name in ("", "event", "id", "retry"):  # "" is a blank line or a comment
+def failure(message: Json) -> str | None:
+    """The error that ``message`` holds; null and "" are none."""
+    error = message.get("error")
+    if not error:
         return None
-    if name == "error":
-        return f'{{"error":{value}}}'
-    if name != "data":
-        raise ValueError("no line of server-sent events")
-    return value.strip()
+    return error if isinstance(error, str) else json.dumps(error)
+
+
+def part(message: Json, name: str) -> Json:
+    """The object under ``name``, empty if there is none; TypeError for anything else."""
+    value = message.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is no object")
+    return value
+
+
+def words(message: Json, *names: str) -> str:
+    """The first text under one of ``names``; TypeError for what is none."""
+    for name in names:
+        value = message.get(name)
+        if not isinstance(value, str | None):
+            raise TypeError(f"{name} is no text")
+        if value:
+            return value
+    return ""
 
 
 def seconds(amount: float | None, per_second: float) -> float | None:

@@ -2,6 +2,10 @@
 
 import os
 import re
+from base64 import b64encode
+from functools import lru_cache
+from html import escape
+from typing import Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
@@ -9,6 +13,8 @@ API_KEY = "TANDEMBENCH_API_KEY"
 # Visible ASCII, less what would be spelt in another way in JSON or by repr.
 _KEY = re.compile(r"[!-~]{0,1000}")
 _ESCAPED = re.compile(r"[\"'\\]")
+# Fewer characters of Base64 may be anything.
+_LEAST_CODED = 8
 
 
 def api_key() -> str | None:
@@ -26,9 +32,42 @@ def api_key() -> str | None:
 
 
 def unkeyed(text: str) -> str:
-    """``text`` without the key: servers may give back what they were sent."""
+    """``text`` without the key: servers may give back what they were sent, in other codes too."""
     key = _key()
-    return text.replace(key, "(key)") if key else text
+    return _spellings(key).sub("(key)", text) if key else text
+
+
+def unkeyed_json(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """``value``, of JSON, without the key in any of its texts and names."""
+    if isinstance(value, str):
+        return unkeyed(value)
+    if isinstance(value, list):
+        return [unkeyed_json(one) for one in value]
+    if isinstance(value, dict):
+        return {unkeyed(name): unkeyed_json(one) for name, one in value.items()}
+    return value
+
+
+@lru_cache(1)
+def _spellings(key: str) -> re.Pattern[str]:
+    """The key as it is, with any of its characters escaped as in URLs, JSON or HTML, or coded.
+
+    Base64 has three forms of it, since what stands before it may be of any length.
+    """
+    forms = ["".join(map(_escapes, key))]
+    for before in range(3):
+        coded = b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
+        # Characters at the ends hold bits of what stands beside the key.
+        core = coded[(0, 2, 3)[before] : len(coded) - bool((before + len(key)) % 3)]
+        if len(core) >= _LEAST_CODED:
+            forms.append(core.replace("+", "[-+]").replace("/", "[/_]"))
+    return re.compile("|".join(forms))
+
+
+def _escapes(c: str) -> str:
+    code = ord(c)
+    coded = rf"%(?:25)*{code:02x}|\\+u{code:04x}|&#0*{code};|&#x0*{code:x};"
+    return rf"(?:{re.escape(c)}|{re.escape(escape(c))}|(?i:{coded}))"
 
 
 def _key() -> str:

@@ -3,11 +3,10 @@
 Source: llama.cpp, tools/server/README.md, and what xllamacpp 2026.10 answers.
 """
 
-import json
-
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire.client import Client, ask_json
-from tandembench.wire.driver import Driver, event_data, json_object, seconds
+from tandembench.wire.driver import Driver, failure, json_object, part, seconds, words
+from tandembench.wire.framing import ServerSentEvents
 from tandembench.wire.record import Ask, Event, Final, Json
 
 # The study's names for sampling options; num_ctx, num_gpu and model belong to the server.
@@ -43,28 +42,27 @@ async def _templated(client: Client, url: str, prompt: str) -> str:
     return rendered
 
 
-def _event(line: bytes) -> Event | None:
-    data = event_data(line)
-    if data is None:
-        return None
+def _event(data: bytes) -> Event:
     message = json_object(data)
-    if "error" in message:
-        return Event(error=json.dumps(message["error"]))
-    content = message.get("content") or ""
+    if error := failure(message):
+        return Event(error=error)
+    content, sent = words(message, "content"), message.get("tokens_predicted")
     if not message.get("stop"):
-        return Event(content)
-    settings, reason = message.get("generation_settings", {}), message.get("stop_type", "")
+        strange = "" if message.keys() & {"content", "stop"} else str(message)
+        return Event(content, tokens=sent, strange=strange)
+    settings, reason = part(message, "generation_settings"), message.get("stop_type")
     counts = Final(
         prompt_tokens=message.get("tokens_evaluated"),
-        answer_tokens=message.get("tokens_predicted"),
-        stop_reason=_STOP_REASONS.get(reason, reason) or None,
+        answer_tokens=sent,
+        stop_reason=_STOP_REASONS.get(str(reason), reason) or None,
         settings={name: _six_digits(settings[name]) for name in _SAMPLING if name in settings},
     )
-    return Event(content, final=counts.joined(timed(message.get("timings", {}))), ends=True)
+    return Event(content, counts.joined(timed(message)), ends=True, tokens=sent)
 
 
-def timed(timings: Json) -> Final:
-    """What llama.cpp's ``timings`` tell, in whatever protocol they come."""
+def timed(message: Json) -> Final:
+    """What llama.cpp's ``timings`` in ``message`` tell, in whatever protocol they come."""
+    timings = part(message, "timings")
     return Final(
         cached_tokens=timings.get("cache_n"),
         prompt_s=seconds(timings.get("prompt_ms"), 1e3),
@@ -77,4 +75,4 @@ def _six_digits(value: float) -> float:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-COMPLETION = Driver("/completion", True, _body, _event, _templated)
+COMPLETION = Driver("/completion", True, ServerSentEvents, _body, _event, _templated)

@@ -5,7 +5,8 @@ Source: ollama, docs/api.md, api/types.go and server/routes.go, v0.12.10 to v0.3
 
 from functools import partial
 
-from tandembench.wire.driver import Driver, json_object, seconds
+from tandembench.wire.driver import Driver, failure, json_object, part, seconds, words
+from tandembench.wire.framing import Lines
 from tandembench.wire.record import Ask, Event, Final, Json
 
 # The study's names are Ollama's. num_gpu and num_ctx go with the request: they load the model.
@@ -25,30 +26,28 @@ def _body(ask: Ask, chat: bool) -> Json:
     return request | {"prompt": ask.prompt}
 
 
-def _event(line: bytes, chat: bool) -> Event | None:
-    text = line.decode("utf-8").strip()
-    if not text:
-        return None
-    message = json_object(text)
-    if "error" in message:
-        return Event(error=str(message["error"]))
-    said = (message.get("message") or {}) if chat else message
+def _event(data: bytes, chat: bool) -> Event:
+    message = json_object(data)
+    if error := failure(message):
+        return Event(error=error)
+    said = part(message, "message") if chat else message
     # A thinking token is generated, counted in eval_count and waited for like any other: the first
     # one is the first token, and its text is kept with the rest.
-    content = (said.get("thinking") or "") + (said.get("content" if chat else "response") or "")
-    if message.get("done") is not True:
-        return Event(content)
-    return Event(content, final=_final(message), ends=True)
+    content = words(said, "thinking") + words(said, "content" if chat else "response")
+    if message.get("done") is True:
+        return Event(content, final=_final(message), ends=True)
+    known = message.keys() & {"done", "message" if chat else "response"}
+    return Event(content, strange="" if known else str(message))
 
 
 def _final(message: Json) -> Final:
     # Ollama leaves out every number that is zero. Its total_duration never is: beside it a missing
-    # duration is a true 0; without it the server does not measure, and nothing is known. A prompt
-    # is never empty, so that a missing prompt_eval_count means "not told", not zero.
+    # duration is a true 0; without it the server does not measure, and nothing is known. Neither
+    # a prompt nor an answer that counts is empty, so that a missing count means "not told".
     zero = 0 if "total_duration" in message else None
     return Final(
         prompt_tokens=message.get("prompt_eval_count"),
-        answer_tokens=message.get("eval_count", zero),
+        answer_tokens=message.get("eval_count"),
         stop_reason=message.get("done_reason"),
         load_s=seconds(message.get("load_duration", zero), 1e9),
         prompt_s=seconds(message.get("prompt_eval_duration", zero), 1e9),
@@ -58,7 +57,7 @@ def _final(message: Json) -> Final:
 
 def _driver(path: str, chat: bool) -> Driver:
     # Ollama reuses the longest known prefix of a prompt, and no request can forbid it.
-    return Driver(path, False, partial(_body, chat=chat), partial(_event, chat=chat))
+    return Driver(path, False, Lines, partial(_body, chat=chat), partial(_event, chat=chat))
 
 
 GENERATE = _driver("/api/generate", chat=False)

@@ -4,16 +4,14 @@ As vLLM, SGLang, llama-server and LM Studio speak them. Source: OpenAI, API refe
 vllm/entrypoints/openai; llama.cpp, tools/server/README.md.
 """
 
-import json
 from functools import partial
 
-from tandembench.wire.driver import Driver, event_data, json_object
+from tandembench.wire.driver import Driver, failure, json_object, part, words
+from tandembench.wire.framing import END, ServerSentEvents
 from tandembench.wire.llama import timed
 from tandembench.wire.record import Ask, Event, Final, Json
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p")
-# finish_reasons of an answer that the server gave up.
-_BROKEN = ("abort", "error")
 
 
 def _body(ask: Ask, chat: bool) -> Json:
@@ -37,44 +35,41 @@ def _body(ask: Ask, chat: bool) -> Json:
     return {"prompt": ask.prompt} | request
 
 
-def _event(line: bytes, chat: bool) -> Event | None:
-    data = event_data(line)
-    if data is None:
-        return None
-    if data == "[DONE]":
+def _event(data: bytes, chat: bool) -> Event:
+    if data.strip() == END:
         return Event(ends=True)
     message = json_object(data)
     # vLLM puts errors into a stream that has begun; before 0.10 as an object of that kind.
-    error = message if message.get("object") == "error" else message.get("error")
-    if error is not None:
-        return Event(error=json.dumps(error))
+    error = str(message) if message.get("object") == "error" else failure(message)
+    if error:
+        return Event(error=error)
     choice: Json = next(iter(message.get("choices") or ()), {})
-    reason = choice.get("finish_reason") or None
-    if reason in _BROKEN:
-        return Event(error=f"finish_reason {reason}")
-    usage = message.get("usage") or {}
+    # Moonshot's servers count in the choice.
+    usage, timings = part(message, "usage") or part(choice, "usage"), part(message, "timings")
     counts = Final(
         prompt_tokens=usage.get("prompt_tokens"),
         answer_tokens=usage.get("completion_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        stop_reason=reason,
+        cached_tokens=part(usage, "prompt_tokens_details").get("cached_tokens"),
+        stop_reason=choice.get("finish_reason") or None,
     )
-    final = timed(message.get("timings") or {}).joined(counts)
-    content = _said(choice) if chat else choice.get("text") or ""
-    return Event(content, final=None if final == Final() else final)
-
-
-def _said(choice: Json) -> str:
+    final = timed(message).joined(counts)
     # The first delta has a role and no content, and is no token. Thinking is, as with Ollama; it
     # has two names, and some servers send both.
-    delta = choice.get("delta") or {}
-    thinking: str = delta.get("reasoning_content") or delta.get("reasoning") or ""
-    return thinking + (delta.get("content") or "")
+    delta = part(choice, "delta") or part(choice, "message")
+    thinking = words(delta, "reasoning_content", "reasoning") if chat else ""
+    return Event(
+        thinking + (words(delta, "content") if chat else words(choice, "text")),
+        final=None if final == Final() else final,
+        tokens=usage.get("completion_tokens", timings.get("predicted_n")),
+        strange="" if message.keys() & {"choices", "usage"} else str(message),
+    )
 
 
 def _driver(path: str, chat: bool) -> Driver:
     # Servers reuse the known prefix of a prompt; no key that all of them take forbids it.
-    return Driver(path, False, partial(_body, chat=chat), partial(_event, chat=chat))
+    return Driver(
+        path, False, ServerSentEvents, partial(_body, chat=chat), partial(_event, chat=chat)
+    )
 
 
 CHAT = _driver("/v1/chat/completions", chat=True)

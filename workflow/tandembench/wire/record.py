@@ -1,14 +1,21 @@
 """What one LLM call is before it is put into a protocol's words, and what it leaves behind."""
 
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any
+
+from tandembench.text import sanitise
+from tandembench.wire.key import unkeyed
 
 # A JSON object of another program: any shape may come.
 Json = dict[str, Any]
 # Keeps out infinity and what no column holds.
 _MAX_NUMBER = 1e15
+# No server decodes one stream faster, tokens/s: the largest batches do ten times less.
+_MAX_RATE = 5000.0
+_REASON_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +54,18 @@ class Final:
     settings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        counts = (self.prompt_tokens, self.answer_tokens, self.cached_tokens)
-        numbers = (*counts, self.load_s, self.prompt_s, self.decode_s)
-        # A comparison with NaN is false.
-        if not all(number is None or 0 <= number < _MAX_NUMBER for number in numbers):
-            raise ValueError("a number that is none")
-        if not {type(count) for count in counts} <= {int, type(None)}:
-            raise ValueError("a count that is not whole")
-        if self.stop_reason is not None and not re.fullmatch("[a-z_]{1,32}", self.stop_reason):
-            raise ValueError("a stop reason that is no code")
+        for name in ("prompt_tokens", "answer_tokens", "cached_tokens"):
+            object.__setattr__(self, name, whole(getattr(self, name)))
+        for number in (self.load_s, self.prompt_s, self.decode_s):
+            # A comparison with NaN is false.
+            if number is not None and not 0 <= number < _MAX_NUMBER:
+                raise ValueError("a duration out of range")
+        if self.stop_reason is not None:
+            # Servers spell it as they like, and it is shown to people.
+            reason: Any = self.stop_reason
+            text = reason if isinstance(reason, str) else json.dumps(reason)
+            said = sanitise(unkeyed(text), _REASON_CHARACTERS)
+            object.__setattr__(self, "stop_reason", said)
 
     def joined(self, later: "Final") -> "Final":
         """This and what the server said ``later``, which holds where both say something."""
@@ -64,17 +74,32 @@ class Final:
         return replace(self, **known | {"settings": {**self.settings, **later.settings}})
 
 
+def whole(count: Any) -> int | None:  # noqa: ANN401 - JSON of another program
+    """``count`` as a whole number, 0 or more; None stays None. ValueError for anything else."""
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, int | float) or count != count // 1:
+        raise ValueError("a count that is not whole")
+    if not 0 <= count < _MAX_NUMBER:
+        raise ValueError("a count out of range")
+    return int(count)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a stream: some text, what the server says of it (``final``), or its error.
+    """One message of a stream: some text, what the server says of it (``final``), or its error.
 
-    ``ends`` is true for the last line. A protocol may tell counts and end in different lines.
+    ``ends`` is true for the last one; a protocol may tell counts and end in different messages.
+    ``tokens``, as the server counts, have been sent with it and before; ``strange`` is a message
+    that has nothing of an answer.
     """
 
     content: str = ""
     final: Final | None = None
     ends: bool = False
     error: str | None = None
+    tokens: int | None = None
+    strange: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +107,41 @@ class StreamRecord:
     """One LLM call as it was seen on the wire. Stamps are CLOCK_MONOTONIC, nanoseconds.
 
     ``request_ns``: last non-empty write of the request; ``chunk_ns``: arrival of every piece of
-    content; ``end_ns``: arrival of the last byte. ``clock`` is "kernel" where the kernel stamped
-    all arrivals, else "data_received". ``coalesced`` pieces shared a read, and so a stamp, with
-    the one before. ``raw_final`` is the line with the server's own numbers, as it came. ``error``
-    is None for a complete stream, else a stable reason code; the tokens received until then stay
-    in ``chunk_ns`` and ``text``.
+    content; ``chunk_tokens``: how many tokens had been sent by then, where the server counts as it
+    goes; ``end_ns``: arrival of the protocol's end. ``clock`` is "kernel" where the kernel stamped
+    all arrivals, else "data_received". ``error`` is None for a complete stream, else a stable
+    reason code; the tokens received until then stay in ``chunk_ns`` and ``text``.
     """
 
     request_ns: int
     chunk_ns: tuple[int, ...]
+    chunk_tokens: tuple[int, ...] | None
     end_ns: int
-    coalesced: int
     text: str
     final: Final
-    raw_final: str
     clock: str
     error: str | None = None
     detail: str = ""
+
+
+def running_counts(
+    counts: Sequence[int | None], answer_tokens: int | None
+) -> tuple[int, ...] | None:
+    """``counts`` of tokens, one a chunk, if they are what that means: each chunk adds some."""
+    known = tuple(count for count in counts if type(count) is int)
+    if answer_tokens is None or not known or len(known) < len(counts):
+        return None
+    rise = all(left < right for left, right in pairwise((0, *known)))
+    return known if rise and known[-1] <= answer_tokens else None
+
+
+def contradiction(tokens: int, chunks: int, max_tokens: int, took_s: float) -> str | None:
+    """Why ``tokens`` cannot be the count of an answer that came in ``chunks`` within ``took_s``."""
+    if tokens < chunks:
+        return f"{tokens} tokens counted, but {chunks} pieces of content arrived"
+    if tokens > max_tokens:
+        return f"{tokens} tokens counted, but {max_tokens} at most were asked for"
+    # Pieces that did arrive are not in doubt, however quick they were.
+    if tokens > chunks and tokens > _MAX_RATE * took_s:
+        return f"{tokens} tokens counted, but the answer took {took_s:.3f} s"
+    return None

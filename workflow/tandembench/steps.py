@@ -1,0 +1,115 @@
+"""One LLM call that answered: its times, its counts, and which of its arrivals are tokens. Pure.
+
+A chunk is a token only if the counts say so. Servers put several tokens into one chunk, or hide
+some; proxies hold chunks back and send them at once.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, takewhile
+from typing import Literal, NamedTuple, get_args
+
+FirstChunk = Literal["token", "burst", "bundle"]
+FIRST_CHUNKS: tuple[FirstChunk, ...] = get_args(FirstChunk)
+# Chunks that come closer together were held back and sent at once: no server decodes so fast.
+_BURST_S = 2e-4
+# Tokens that need not show: the one that ends an answer, or one in fifty, as part of a letter.
+_UNSEEN = 50
+# How much longer than the call itself the server's own durations may be, or shorter than what was
+# seen to be decoded: clocks differ.
+_CLOCKS, _CLOCKS_S = 1.01, 0.005
+
+
+class Decoding(NamedTuple):
+    """``tokens`` that were decoded one after the other took ``seconds``, as ``basis`` says.
+
+    arrival: they came after the first arrival, until the last; server: its own duration, without
+    the first token.
+    """
+
+    seconds: float
+    tokens: int
+    basis: Literal["arrival", "server"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One LLM call that answered; one without content is a failed execution, never a Step.
+
+    request_s: last non-empty request write; first_s, last_s: first and last chunk with content;
+    end_s: the protocol's end; tokens, prompt_tokens: the server's counts; chunk_s: every chunk,
+    empty where chunks are tokens by definition; prompt_s, load_s, decode_s: the server's durations
+    of evaluating the prompt, loading the model and decoding; chunk_tokens: tokens sent with each
+    chunk and before, where the server counts as it goes.
+    """
+
+    request_s: float
+    first_s: float
+    last_s: float
+    end_s: float
+    tokens: int
+    chunk_s: tuple[float, ...] = ()
+    prompt_tokens: int | None = None
+    prompt_s: float | None = None
+    load_s: float | None = None
+    decode_s: float | None = None
+    chunk_tokens: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        ordered = self.request_s <= self.first_s <= self.last_s <= self.end_s
+        if not ordered or not math.isfinite(self.end_s - self.request_s) or self.tokens < 0:
+            raise ValueError(f"stamps out of order, or a negative token count: {self}")
+
+    @property
+    def coalesced(self) -> int:
+        """How many chunks arrived together with the one before."""
+        return sum(after - before < _BURST_S for before, after in pairwise(self.chunk_s))
+
+    @cached_property
+    def first_chunk(self) -> FirstChunk:
+        """What came first: one token; a burst of chunks; or a chunk of nobody knows how many.
+
+        Only of a token is it known when it was there.
+        """
+        arrived = self._arrived
+        if arrived and arrived[0] <= 1:
+            return "token"
+        return "burst" if arrived and self._together > 1 else "bundle"
+
+    @cached_property
+    def decoding(self) -> Decoding | None:
+        """What is known of decoding: by arrival, else by the server's durations, else nothing."""
+        arrived, by_arrival = self._arrived, None
+        if arrived:
+            begin_s = self.chunk_s[self._together - 1] if self.chunk_s else self.first_s
+            tokens = max(arrived[1] - arrived[0], 0)
+            if not self.chunk_s or self.tokens <= 1 or (tokens and self.last_s > begin_s):
+                by_arrival = Decoding(self.last_s - begin_s, tokens, "arrival")
+        if by_arrival and self._together == 1:
+            return by_arrival
+        of_server = sum(one or 0.0 for one in (self.load_s, self.prompt_s, self.decode_s))
+        fits = of_server <= (self.end_s - self.request_s) * _CLOCKS + _CLOCKS_S
+        fits = fits and self.last_s - self.first_s <= (self.decode_s or 0.0) * _CLOCKS + _CLOCKS_S
+        # A burst may have waited for more, and begins and ends when it was sent.
+        if fits and self.tokens > 1 and (self.decode_s or 0.0) > (self.tokens - 1) * _BURST_S:
+            return Decoding(self.decode_s or 0.0, self.tokens - 1, "server")
+        return by_arrival
+
+    @cached_property
+    def _together(self) -> int:
+        """How many chunks the first arrival brought; 1 where chunks are tokens by definition."""
+        gaps = (after - before for before, after in pairwise(self.chunk_s))
+        return 1 + sum(1 for _ in takewhile(lambda gap: gap < _BURST_S, gaps))
+
+    @cached_property
+    def _arrived(self) -> tuple[int, int] | None:
+        """Tokens that the first arrival brought, and all until the last; None: nobody knows."""
+        if not self.chunk_s:
+            return min(self.tokens, 1), self.tokens
+        chunks = len(self.chunk_s)
+        if self.chunk_tokens:
+            return self.chunk_tokens[self._together - 1], self.chunk_tokens[-1]
+        if not chunks <= self.tokens <= chunks + max(1, self.tokens // _UNSEEN):
+            return None
+        return self._together, chunks
