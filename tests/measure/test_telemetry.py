@@ -16,12 +16,13 @@ from typing import Any
 import pynvml
 import pytest
 
+from tandembench.measure import sampler as sampler_module
 from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
-from tandembench.measure.machine import Sample
+from tandembench.measure.machine import HOT, Sample
 from tandembench.measure.plan import Turn
 from tandembench.measure.sampler import INTERVAL_S, open_gpus
-from tandembench.measure.telemetry import by_position, telemetry
+from tandembench.measure.telemetry import by_position, telemetry, throttled
 from tandembench.servers.deployment import Server
 from tandembench.wire import Final, StreamRecord
 
@@ -242,3 +243,22 @@ def test_a_turn_has_the_samples_of_its_own_servers() -> None:
     by = by_position(samples, [a_turn(0, "k", 1.0, 2.5), a_turn(1, "k-twin", 1.0, 2.5)])
     assert [one["subject"] for one in by[0]] == ["client", "server 0", "server 1", "gpu 0"]
     assert [one["subject"] for one in by[1]] == ["client", "server 0", "gpu 0"]
+
+
+@pytest.mark.fault(32)
+def test_a_cpu_that_slows_itself_down_against_heat_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    count = tmp_path / "cpu0/thermal_throttle/core_throttle_count"
+    count.parent.mkdir(parents=True)
+    monkeypatch.setattr(sampler_module, "_CPUS", tmp_path)
+    sampler_module._throttle_files.cache_clear()
+    before: dict[str, float] = {}
+    said = []
+    for number, counted in enumerate(("3", "3", "5")):
+        count.write_text(counted)
+        samples = list(sampler_module._of_cpu({}, False, number, before))
+        said.append(samples[-1]["throttle"])
+    sampler_module._throttle_files.cache_clear()
+    assert said == [None, None, HOT]
+    assert throttled(samples) == HOT

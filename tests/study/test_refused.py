@@ -1,7 +1,12 @@
 """What cannot be measured as it is written: one line each, which names the place."""
 
+from contextlib import nullcontext
+
 import pytest
-from study_texts import complaint, swapped, with_configs
+from study_texts import REPOSITORY, complaint, read, swapped, with_configs
+
+from tandembench.errors import TandemError
+from tandembench.study.lock import LOCK_FILE, locked, read_lock
 
 HERE = "phases.one.configs"
 HOMO, HETERO = "scenario: chimera_homo", "scenario: chimera_hetero"
@@ -40,11 +45,27 @@ def cases(table: str) -> list[list[str]]:
     HETERO, options: {model: [x, y]}, topology: single => topology: single has one server, which
     HETERO, options: {model: [x, y]}, axes: {topology: [single_parallel]} => topology: single_par
     scenario: baseline_vs_chimera, options: {model: x}, topology: single => topology: single has
+    HOMO, options: {num_ctx: 64}, work: {policy: fixed, tokens: 63} => options.num_ctx: agent 'coll
+    HOMO, axes: {num_ctx: [64]}, work: {policy: natural, tokens: 900} => axes.num_ctx: agent 'coll
     """),
 )
 def test_an_entry_that_cannot_be_measured_is_one_line(entry: str, line: str) -> None:
     text = with_configs(f"{{{entry.replace('HOMO', HOMO).replace('HETERO', HETERO)}}}")
     assert complaint(text).startswith(f"my.yaml:14: {HERE}.{line}")
+
+
+def test_a_context_holds_prompt_and_answer_and_so_does_the_default_one() -> None:
+    fits = f"{{{HOMO}, options: {{num_ctx: 64}}, work: {{policy: fixed, tokens: 62}}}}"
+    assert len(read(with_configs(fits)).configs) == 1  # a nonce, and a prompt of one word
+    lock = read_lock((REPOSITORY / LOCK_FILE).read_text(encoding="utf-8"))
+    model = next(iter(lock.embedded.models))
+    default = lock.embedded.default_num_ctx
+    for tokens, refused in ((default - 2, False), (default - 1, True)):
+        entry = f"{{{HOMO}, work: {{policy: fixed, tokens: {tokens}}}}}"
+        study = read(with_configs(entry).replace("model: m\n", f"model: {model}\n"))
+        with pytest.raises(TandemError) if refused else nullcontext() as caught:
+            locked(lock, study, study.comparisons[0], "my.yaml")
+        assert not caught or str(caught.value).startswith("my.yaml:14: ")
 
 
 G1 = f"{{{HOMO}, options: {{num_gpu: 1}}}}"
