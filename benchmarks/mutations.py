@@ -126,20 +126,19 @@ def dies(mutant: Mutant, folder: Path) -> bool:
         raise ValueError(f"{mutant.file} has {mutant.snippet!r} {text.count(mutant.snippet)} times")
     file.write_text(text.replace(mutant.snippet, mutant.other), encoding="utf-8")
     try:
-        words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-        done = subprocess.run(  # noqa: S603 - our own tests, no shell
-            [*words, *mutant.tests.split()],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(folder.parent)},
-            capture_output=True,
-            check=False,
-        )
+        return not passes(mutant.tests, folder)
     finally:
         file.write_text(text, encoding="utf-8")
-    # 1: a test failed; else nothing was collected, or pytest itself broke.
+
+
+def passes(tests: str, folder: Path) -> bool:
+    """Whether ``tests`` pass on the copy in ``folder``; ValueError if there are none that ran."""
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
+    environment = {**os.environ, "PYTHONPATH": str(folder.parent)}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, check=False)  # noqa: S603 - our own tests, no shell
     if done.returncode not in (0, 1):
-        raise ValueError(f"pytest {mutant.tests}: exit {done.returncode}")
-    return done.returncode == 1
+        raise ValueError(f"pytest {tests}: exit {done.returncode}")
+    return done.returncode == 0
 
 
 def survivors(mutants: tuple[Mutant, ...]) -> Iterator[Mutant]:
@@ -147,6 +146,9 @@ def survivors(mutants: tuple[Mutant, ...]) -> Iterator[Mutant]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "tandembench")
         shutil.copytree(ROOT / PACKAGE.parent, place, dirs_exist_ok=True)
+        for tests in dict.fromkeys(one.tests.partition(" ")[0] for one in mutants):
+            if not passes(tests, folder):
+                raise ValueError(f"{tests} fails as it is: no mutant can be told from that")
         for one in mutants:
             killed = dies(one, folder)
             print(
