@@ -245,7 +245,6 @@ def test_a_turn_has_the_samples_of_its_own_servers() -> None:
     assert [one["subject"] for one in by[1]] == ["client", "server 0", "gpu 0"]
 
 
-@pytest.mark.fault(32)
 def test_a_cpu_that_slows_itself_down_against_heat_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

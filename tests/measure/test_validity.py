@@ -103,7 +103,6 @@ def answer(**numbers: int) -> Parts:
     return [CLOSING, TOKEN, 0.002, TOKEN * 5 + end]
 
 
-@pytest.mark.fault(26, 29)
 @pytest.mark.parametrize(
     ("numbers", "reason"),
     [
@@ -133,7 +132,6 @@ def test_what_a_server_says_of_its_answer(
 GPU = {"size": 1000, "context_length": 4096}
 
 
-@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("said", "changes", "reasons"),
     [
@@ -186,7 +184,6 @@ def jumps(monkeypatch: Patch, name: str, seconds: float) -> None:
     monkeypatch.setattr(time, name, lambda *which: real(*which) + round(seconds * 1e9))
 
 
-@pytest.mark.fault(34)
 def test_a_machine_that_slept_has_measured_nothing_meanwhile(
     releases: Any, monkeypatch: Patch, tmp_path: Path
 ) -> None:
@@ -202,7 +199,6 @@ def test_a_machine_that_slept_has_measured_nothing_meanwhile(
     assert {row["slept_s"] for row in rows} == {None}
 
 
-@pytest.mark.fault(33)
 def test_a_wall_clock_that_is_set_changes_no_duration(
     releases: Any, monkeypatch: Patch, tmp_path: Path
 ) -> None:
@@ -215,7 +211,6 @@ def test_a_wall_clock_that_is_set_changes_no_duration(
     assert 0 < runs[0]["wall_s"] < 10
 
 
-@pytest.mark.fault(35)
 @pytest.mark.parametrize(("stamped", "reason"), [(True, None), (False, "loop_lag")])
 def test_a_client_that_was_held_up_says_so(
     stamped: bool, reason: str | None, monkeypatch: Patch, tmp_path: Path
@@ -241,7 +236,6 @@ def test_a_client_that_was_held_up_says_so(
         assert max(row["steps"][0]["chunk_ns"][0] for row in rows) < 0.19e9
 
 
-@pytest.mark.fault(30)
 def test_an_answer_from_the_prefix_cache_is_flagged(tmp_path: Path) -> None:
     usage = '"usage":{"prompt_tokens":31,"completion_tokens":6,'
     usage += '"prompt_tokens_details":{"cached_tokens":24}}'
@@ -259,7 +253,6 @@ def test_an_answer_from_the_prefix_cache_is_flagged(tmp_path: Path) -> None:
     assert {row["nonce_policy"] for row in rows} == {"own"}
 
 
-@pytest.mark.fault(25)
 def test_a_restarted_server_is_warmed_up_again(releases: Any, tmp_path: Path) -> None:
     port = free_port()
     requests: list[Request] = []
@@ -284,7 +277,6 @@ def test_a_restarted_server_is_warmed_up_again(releases: Any, tmp_path: Path) ->
     assert warmed == [True, False, True, True, False, True, False]
 
 
-@pytest.mark.fault(32)
 def test_what_slowed_itself_down_against_heat_is_void(monkeypatch: Patch, tmp_path: Path) -> None:
     hot = [{"t_ns": 1, "subject": "gpu 0", "throttle": "GpuIdle, HwThermalSlowdown"}]
     monkeypatch.setattr(run_module, "by_position", lambda *_: {0: hot, 1: []})
@@ -315,7 +307,6 @@ def loaded(context: int) -> list[Row]:
     return [{"model": "fake:latest", "size": 1000, "size_vram": 0, "context_length": context}]
 
 
-@pytest.mark.fault(27)
 def test_a_context_that_changes_stops_the_study(monkeypatch: Patch, tmp_path: Path) -> None:
     changing("_ps", {0: loaded(4096), 3: loaded(2048)}, monkeypatch)
     with faked_thread() as url:
@@ -333,7 +324,6 @@ def test_a_context_that_changes_stops_the_study(monkeypatch: Patch, tmp_path: Pa
     assert ".r2." in line
 
 
-@pytest.mark.fault(27)
 def test_a_digest_that_changes_stops_the_study(monkeypatch: Patch, tmp_path: Path) -> None:
     tag = {"name": "fake:latest", "digest": digest_of("fake:latest")}
     changing("_tag", {0: tag, 20: tag | {"digest": "f" * 64}}, monkeypatch)
@@ -342,7 +332,6 @@ def test_a_digest_that_changes_stops_the_study(monkeypatch: Patch, tmp_path: Pat
     assert "f" * 12 in line
 
 
-@pytest.mark.fault(14)
 @pytest.mark.parametrize("at", [0, FIRST], ids=["warm-up", "run"])
 def test_a_server_that_wants_a_key_stops_the_study(at: int, tmp_path: Path) -> None:
     refuses = [whole({"error": "no key sk-1234"}, "401 Unauthorized")]
@@ -356,7 +345,6 @@ def test_a_server_that_wants_a_key_stops_the_study(at: int, tmp_path: Path) -> N
 # What voids a config, and lets the others go on
 
 
-@pytest.mark.fault(14)
 def test_a_limit_of_the_rate_is_a_failure_and_no_end(tmp_path: Path) -> None:
     late = [whole({"error": "slow down"}, "429 Too Many Requests")]
     with faked_thread(script=nth(FIRST, late)) as url:
@@ -364,7 +352,6 @@ def test_a_limit_of_the_rate_is_a_failure_and_no_end(tmp_path: Path) -> None:
     assert codes(runs) == ["rate_limited", None]
 
 
-@pytest.mark.fault(16)
 @pytest.mark.parametrize("placement", ["together", "in_turn"])
 def test_after_two_runs_without_memory_a_config_is_left_alone(
     placement: str, monkeypatch: Patch, tmp_path: Path
@@ -392,7 +379,6 @@ def test_after_two_runs_without_memory_a_config_is_left_alone(
     assert {row["attempt"] for row in rows} == {1}
 
 
-@pytest.mark.fault(1, 2)
 def test_a_server_that_is_gone_in_mid_study_voids_its_own_configs(
     monkeypatch: Patch, tmp_path: Path
 ) -> None:
@@ -407,7 +393,6 @@ def test_a_server_that_is_gone_in_mid_study_voids_its_own_configs(
     assert by_topology(runs) == {("single", None), ("dual", "conn_refused")}
 
 
-@pytest.mark.fault(39)
 def test_one_server_behind_two_addresses_is_no_dual(monkeypatch: Patch, tmp_path: Path) -> None:
     until = {"expires_at": "2026-11-28T03:00:00.123456789Z"}
     changing("_ps", {0: [loaded(4096)[0] | until]}, monkeypatch)
