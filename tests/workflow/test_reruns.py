@@ -29,7 +29,7 @@ COMPARISONS = (ALPHA, "beta", "gamma", "delta")
 PHASES = {**dict.fromkeys(SIDES, "first"), "beta": "first", "gamma": "second", "delta": "third"}
 
 PACKAGE = "workflow/tandembench"
-MEASURING_CODE = f"{PACKAGE}/measure/block.py"
+MEASURING_CODE = f"{PACKAGE}/measure/keeper.py"
 METRICS = f"{PACKAGE}/metrics.py"
 FORMULA = '"speedup_estimate": total / wall_s'
 LOCK = "config/servers.lock.yaml"
