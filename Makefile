@@ -69,7 +69,7 @@ named:
 test: $(READY)
 	. $(BIN)/activate && sh tests/check.sh
 
-# Part of make test, which ends with the same table.
+# Part of make test.
 faults: $(READY)
 	. $(BIN)/activate && pytest --faults
 
