@@ -96,11 +96,11 @@ def stops(spec: RunSpec, folder: Path, repetition: int = 1) -> str:
 
 
 def answer(**numbers: int) -> Parts:
-    """Six tokens of Ollama's, with what it says at the end in place of the usual."""
+    """An answer of Ollama's, six tokens unless it says otherwise at its end."""
     said = {"total_duration": 1, "eval_count": 6, "prompt_eval_count": 31} | numbers
     body = ",".join(f'"{name}":{number}' for name, number in said.items())
     end = f'{{"done":true,"done_reason":"length",{body}}}\n'.encode()
-    return [CLOSING, TOKEN, 0.002, TOKEN * 5 + end]
+    return [CLOSING, TOKEN, 0.002, TOKEN * (said["eval_count"] - 1) + end]
 
 
 @pytest.mark.parametrize(
