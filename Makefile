@@ -69,7 +69,7 @@ named:
 test: $(READY)
 	. $(BIN)/activate && sh tests/check.sh
 
-# Part of make test.
+# Part of make test, which ends with the same table.
 faults: $(READY)
 	. $(BIN)/activate && pytest --faults
 
