@@ -27,7 +27,8 @@ from tandembench.dataset.manifest import write_texts
 from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import run as run_command
 from tandembench.project import open_plan
-from tandembench.study.plan import TABLES, Plan
+from tandembench.study.plan import Plan
+from tandembench.study.spec import TABLES
 
 REPOSITORY = Path(__file__).parents[1]
 STUDY = "config/truths.yaml"
