@@ -224,6 +224,7 @@ WHOLE = {"choices": [{"message": {"content": "all"}, "finish_reason": "stop"}], 
         ),
         (CHAT, CLOSING, [said("a"), END.replace(b": 20", b": 99")], "count_contradicts", "99"),
         (CHAT, CLOSING, [said("a") * 99], "flood", "tokens asked for"),
+        (CHAT, CLOSING, [said("a" * 99_999)], "flood", "99999 characters"),
     ],
 )
 def test_what_is_no_answer_is_named(

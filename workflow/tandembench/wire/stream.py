@@ -21,10 +21,12 @@ from tandembench.wire.sockets import Backend
 
 # Ollama's last line lists the tokens of prompt and answer, some seven bytes each.
 MAX_LINE_BYTES = 4 << 20
-# What an answer may be longer than was asked for, in pieces, and the bytes that one piece may take
-# with all that servers write around it, before it is a flood.
+# What an answer may be longer than was asked for, in pieces, the bytes that one piece may take with
+# all that servers write around it, and its text alone, which is kept, before it is a flood.
 SLACK_PIECES = 16
-_PIECE_BYTES = 1 << 14
+_PIECE_BYTES = 1 << 12
+_PIECE_TEXT = 1 << 8
+_SLACK_TEXT = 1 << 16
 # How long after finish reason and counts the end may come, or after the end the counts, if they
 # come: some servers send neither, and keep the connection open.
 _GRACE_S = 0.05
@@ -100,6 +102,7 @@ class _Seen:
         self.chunk_reads: list[int] = []
         self.chunk_tokens: list[int | None] = []
         self.text: list[str] = []
+        self.characters = 0
         self.final = Final()
         self.head: bytes | None = b""
         self.kind = ""
@@ -185,10 +188,11 @@ class _Seen:
             self.chunk_reads.append(message.read)
             self.chunk_tokens.append(heard.tokens)
             self.text.append(heard.content)
-            if len(self.text) > self.most_pieces:
-                raise StreamFault(
-                    "flood", f"{len(self.text)} pieces, {self.max_tokens} tokens asked for"
-                )
+            self.characters += len(heard.content)
+            most = _SLACK_TEXT + self.most_pieces * _PIECE_TEXT
+            if len(self.text) > self.most_pieces or self.characters > most:
+                what = f"{len(self.text)} pieces, {self.characters} characters"
+                raise StreamFault("flood", f"{what}, {self.max_tokens} tokens asked for")
         if heard.final is not None:
             self.final = self.final.joined(heard.final)
             if (self.final.stop_reason or "").lower() in _BROKEN:
