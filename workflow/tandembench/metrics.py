@@ -268,7 +268,7 @@ def execution_metrics(
         "duration_s": execution.duration_s,
         "ttft_s": execution.ttft_s,
         "first_token_s": first_s,
-        "first_token_start_s": steps[0].first_s if steps and execution.ttft_s else None,
+        "first_token_start_s": steps[0].first_s if steps and execution.ttft_s is not None else None,
         "decode_s": decode_s,
         "rest_s": rest_s,
         "coalesced": sum(step.coalesced for step in steps) if steps else None,

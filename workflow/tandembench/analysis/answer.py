@@ -219,12 +219,16 @@ def _median(values: "pd.Series[float]") -> float | None:
 
 
 def _first_tokens(executions: pd.DataFrame) -> dict[str, tuple[float, ...]]:
-    """Median seconds from the start to first content, by order of service, of each config."""
-    known = concurrent(executions).dropna(subset="first_token_start_s")
+    """Median seconds from the start to first tokens, by order of service, of each config.
+
+    None of a config of which one is not known at all.
+    """
+    known = concurrent(executions).dropna(subset="service_order")
     medians = known.groupby(["config_id", "service_order"])["first_token_start_s"].median()
     return {
         str(name): tuple(group.sort_index().tolist())
         for name, group in medians.groupby(level="config_id")
+        if group.notna().all()
     }
 
 
