@@ -10,7 +10,7 @@ import pytest
 from configs import COMPARED, COMPARISONS, OTHER, SMALL, Checkout, copied, differing, names
 
 from tandembench import project
-from tandembench.dataset.manifest import read_spec, write_texts
+from tandembench.dataset.manifest import declarations, note, read_spec, write_texts
 from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.spec import digest
@@ -203,3 +203,12 @@ def test_files_of_other_sessions_are_found(checkout: Checkout) -> None:
         f"{folder}/s1/{two}",
         f"{folder}/s2/{one}",
     ]
+
+
+def test_a_note_that_a_kill_cut_off_keeps_to_itself(tmp_path: Path) -> None:
+    for invocation in ("killed", "next"):
+        note(str(tmp_path), invocation, "s1", "start", {"h": invocation})
+        whole = (tmp_path / "invocations.ndjson").read_bytes()
+        if invocation == "killed":
+            (tmp_path / "invocations.ndjson").write_bytes(whole[:-9])
+    assert declarations(tmp_path) == {"next": {"h": "next"}}

@@ -5,6 +5,7 @@ also holds the digests of the hypotheses as they stood then, and one when it end
 """
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +61,13 @@ def note(
     path = Path(results, _INVOCATIONS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, **stand}, sort_keys=True) + "\n")
+        text = json.dumps({**line, **stand}, sort_keys=True) + "\n"
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # a line that a kill cut off keeps to itself
+                    text = "\n" + text
+            file.write(text.encode())
     except OSError as error:
         what = f"cannot be written ({error.strerror}), so that this {event} is not noted"
         fix = f"{way_out(error)}; measuring goes on"
