@@ -38,7 +38,8 @@ def command(folder: Path, words: str, process_group: int | None = None) -> "subp
     """Start a command as a person types it in the checkout; both its streams are stdout."""
     tools = Path(sys.executable).parent
     return subprocess.Popen(
-        shlex.split(words),
+        # As from a terminal, also where the tests themselves run without one.
+        ["env", "--default-signal=HUP,INT", *shlex.split(words)],
         cwd=folder,
         env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
         stdout=subprocess.PIPE,

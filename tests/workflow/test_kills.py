@@ -109,8 +109,6 @@ def stopped_at(
             return any(folder.glob(moment))
         return len(requests) - before > moment * whole
 
-    # Children would ignore it as well where the tests run in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with command(folder, GO, process_group=0) as workflow:
         while not has_come():
             assert workflow.poll() is None, "it ended before its moment"
