@@ -290,13 +290,13 @@ async def faked(
 
 
 @contextmanager
-def faked_thread(**settings: Any) -> Iterator[str]:
-    """The same on a thread of its own, for callers without an event loop."""
+def faked_thread(open_server: Any = faked, **settings: Any) -> Iterator[str]:
+    """The same, or another server, on a thread of its own, for callers without an event loop."""
     started = threading.Event()
     where: dict[str, Any] = {}
 
     async def serve() -> None:
-        async with faked(**settings) as url:
+        async with open_server(**settings) as url:
             where.update(url=url, stop=asyncio.Event(), loop=asyncio.get_running_loop())
             started.set()
             await where["stop"].wait()

@@ -124,6 +124,14 @@ def test_the_timeline_shows_the_run_of_median_wall_time(data: Dataset, whole: Dr
         assert cells == ["8", f"{times.min():.3f}", f"{times.max():.3f}"]
 
 
+def test_where_chunks_are_no_tokens_the_timeline_shows_pieces(data: Dataset, whole: Drawn) -> None:
+    hidden = data.executions.assign(ttft_s=np.nan, first_chunk="bundle")
+    timeline = drawn(holding(data, executions=hidden)).figures["timeline"]
+    assert "token" in whole.figures["timeline"].title
+    assert "token" not in f"{timeline.title}{timeline.alt}{timeline.caption}{timeline.columns}"
+    assert [row[3:] for row in timeline.rows] == [row[3:] for row in whole.figures["timeline"].rows]
+
+
 def test_first_tokens_and_gaps(data: Dataset, whole: Drawn) -> None:
     figure, name = whole.figures["latency"], called(answer_of(whole), "dual")
     assert len(figure.rows) == 16

@@ -66,14 +66,21 @@ def test_what_is_left_out_or_noticed_stands_on_the_first_screen(tmp_path: Path) 
             if (row["round"], row["mode"], row["twin"]) == (1, "concurrent", False):
                 row.update(changed.get((number, row["config_id"]), {}))
                 if row["flags"]:
-                    row["steps"] = [step | {"cached_tokens": 80} for step in row["steps"]]
+                    # and a proxy sent it all at once
+                    row["steps"] = [
+                        step | {"cached_tokens": 80, "chunk_ns": step["chunk_ns"][-1:] * 8}
+                        for step in row["steps"]
+                    ]
     folder = str(study(tmp_path, made))
     known = json.loads(show(folder, "--format", "json")[1])["validity"]
     assert known["left_out"] == {"cold": 2, "reset": 1}
     assert (known["rounds"], known["incomplete"]) == (8, 3)
     assert (known["late"], known["lag_s"]) == (1, 4.0)
     assert (known["cached"], known["cached_share"], known["restarts"]) == (1, 0.8, 2)
+    # both agents of that run
+    assert (known["unseen"], known["unseen"] < known["executions"]) == (2, True)
     text = " ".join(show(folder)[1].split())
+    assert say("trust_unseen", "some", n="2", of=str(known["executions"])) in text
     assert say("left_out", "cold", n="2") in text
     assert say("left_out", "other", n="1", code="reset") in text
     for figure in ("4.0 s", "80 %"):

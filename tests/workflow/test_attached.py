@@ -1,5 +1,8 @@
 """Studies on running servers, from the lock to the report, on fake ones."""
 
+import json
+from base64 import b64encode
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -13,15 +16,32 @@ from checkouts import (
     snakemake,
     tandembench,
 )
-from raw_servers import Request, digest_of, faked_thread
+from raw_servers import (
+    CLOSING,
+    Reader,
+    Request,
+    Writer,
+    digest_of,
+    faked_thread,
+    listening,
+    play,
+    read_request,
+    whole,
+)
 
-from tandembench.fake_server import Behaviour, fake_process
+from tandembench.fake_server import Behaviour
 
 pytestmark = pytest.mark.usefixtures("simulated")
 FILE = "config/attached.yaml"
 QUICK = Behaviour(first_token_s=0.005, gap_s=0.001, jitter_s=0.0)
 # Put together here, since the checkout under test has this file too.
 KEY = "-".join(("sk", "not", "to", "be", "written", "anywhere"))
+# As servers may give it back; of Base64 what stands before it makes three forms.
+CODED = [b64encode(f"{before}{KEY}zz".encode()).decode() for before in ("", "a", "ab")]
+SPELT = [KEY, "".join(f"%{ord(letter):02X}" for letter in KEY), *CODED]
+# No letter of these is of what stands beside the key.
+TRACES = [KEY, SPELT[1][3:-3], *(one[4:-8] for one in CODED)]
+STREAMS = count()
 # Two of them are more than Linux takes as one argument, 128 KiB.
 LONG = "word " * 14_200
 
@@ -70,35 +90,62 @@ def openai_study(*urls: str) -> str:
     return attached_study("attached", urls, entry, engine="openai", model="fake")
 
 
+async def repeats_the_key(reader: Reader, writer: Writer) -> None:
+    """A server of OpenAI's protocol that writes the key into all that it says, and fails once."""
+    all_ = " ".join(SPELT)
+    models = [{"id": "fake", "digest": all_}, {"id": KEY}]
+    routes = {"/version": {"version": f"0.0.0-fake {all_}"}, "/v1/models": {"data": models}}
+    while request := await read_request(reader):
+        if request.method == "GET":
+            known = request.path in routes
+            content = whole(routes[request.path]) if known else whole({"error": all_}, "404 No")
+            await play([content], reader, writer)
+            continue
+        tokens = request.json["max_tokens"]
+        pieces = [*all_.partition("be"), *["w"] * tokens][:tokens]  # it comes in two pieces
+        said = [{"choices": [{"delta": {"content": one}}]} for one in pieces]
+        said.append({"choices": [{"delta": {}, "finish_reason": KEY}]})
+        said.append({"choices": [], "usage": {"prompt_tokens": 999, "completion_tokens": tokens}})
+        parts: list[bytes | float] = [CLOSING]
+        for one in said:
+            parts += [b"data: " + json.dumps(one).encode() + b"\n\n", 0.002]
+        broken = whole({"error": all_}, "500 No")
+        await play([broken] if next(STREAMS) == 6 else parts, reader, writer)
+        return
+
+
 def test_openai_from_the_lock_to_the_report_and_the_key_is_in_no_file(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TANDEMBENCH_API_KEY", KEY)
-    with fake_process(QUICK) as one, fake_process(QUICK) as other:
+    canary = {"open_server": listening, "handle": repeats_the_key}
+    with faked_thread(**canary) as one, faked_thread(**canary) as other:
         (checkout / FILE).write_text(openai_study(one, other), encoding="utf-8")
         locked = tandembench(checkout, "servers", "lock", FILE, "--write")
         assert locked.returncode == 0, locked.stderr
         said = locked.stdout + snakemake(checkout, FILE)
     dataset = checkout / "results/attached/dataset"
     executions = pd.read_parquet(dataset / "executions.parquet")
-    assert executions["valid"].all(), executions["reason"].unique()
+    assert set(executions["error"].dropna()) == {"server_error"}
+    executions = executions[executions["valid"]]
     assert set(executions["engine"]) == {"openai"}
-    assert set(executions["engine_version"]) == {"0.0.0-fake"}
+    assert all(version.startswith("0.0.0-fake (key)") for version in executions["engine_version"])
     assert set(executions["answer_tokens"]) == {5}
     runs = pd.read_parquet(dataset / "runs.parquet")
-    assert set(runs["work_effective"]) == {"fixed"}
-    # no server of this protocol tells a digest, nor what it samples with
-    assert executions["model_digest"].isna().all()
+    assert set(runs.loc[runs["valid"], "work_effective"]) == {"fixed"}
+    assert all("(key)" in digest for digest in executions["model_digest"])
+    # no server of this protocol tells what it samples with
     assert not any("temperature" in options for options in executions["options_effective"])
     details = (checkout / "reports/attached/details.md").read_text(encoding="utf-8")
     assert "0.0.0-fake" in details
-    assert KEY not in said
     files = [file for file in checkout.rglob("*") if file.is_file()]
     assert len(files) > 50
-    assert [file for file in files if KEY.encode() in file.read_bytes()] == []
     tables = [pq.read_table(file) for file in files if file.suffix == ".parquet"]
     assert len(tables) >= 4  # two run files and two tables, which are compressed
-    assert not any(KEY in f"{table.schema.metadata}{table.to_pylist()}" for table in tables)
+    texts = [said, *(f"{table.schema.metadata}{table.to_pylist()}" for table in tables)]
+    texts += [file.read_bytes().decode("latin-1") for file in files]
+    assert [trace for trace in TRACES if any(trace in text for text in texts)] == []
+    assert sum("(key)" in text for text in texts) > 4
 
 
 @pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["plain", "debug"])

@@ -110,7 +110,9 @@ class Validity:
     """``left_out``: runs in no number, by reason code; ``incomplete``: of ``rounds`` so many lack
     a run for that. Of valid runs: ``late`` were sent by a client that was held up, for ``lag_s`` at
     most; ``cached`` had a part of a prompt from a prefix cache, ``cached_share`` at most.
-    ``restarts`` of running servers; ``shared``: configs that claim servers which are one.
+    ``unseen`` of ``executions`` began with a burst or a bundle, so that nobody knows when their
+    first token was there. ``restarts`` of running servers; ``shared``: configs that claim servers
+    which are one.
     """
 
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -120,6 +122,8 @@ class Validity:
     lag_s: float = 0.0
     cached: int = 0
     cached_share: float = 0.0
+    unseen: int = 0
+    executions: int = 0
     restarts: int = 0
     shared: tuple[str, ...] = ()
 

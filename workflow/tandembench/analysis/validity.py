@@ -23,6 +23,7 @@ def validity(runs: pd.DataFrame, executions: pd.DataFrame) -> Validity:
     noticed = _column(runs, "flags").fillna("").str.split(",")
     late, cached = (valid & noticed.map(lambda of, code=code: code in of) for code in _FLAGS)
     shares = _column(runs, "cached_tokens") / _column(runs, "prompt_tokens")
+    first = _column(executions[executions["valid"].astype(bool)], "first_chunk").dropna()
     lives = executions.assign(life=_column(executions, "server_life")).groupby("endpoint")["life"]
     return Validity(
         left_out={str(code): int(n) for code, n in codes.value_counts().items()},
@@ -32,6 +33,8 @@ def validity(runs: pd.DataFrame, executions: pd.DataFrame) -> Validity:
         lag_s=_most(_column(runs, "loop_lag_s")[late]),
         cached=int(cached.sum()),
         cached_share=_most(shares[cached]),
+        unseen=int(first.ne("token").sum()),
+        executions=len(first),
         restarts=int((lives.nunique() - 1).clip(lower=0).sum()),
         shared=_shared(executions),
     )

@@ -25,6 +25,8 @@ def noticed(one: Validity) -> Iterator[str]:
     if one.cached:
         cached = {"runs": counted(one.cached, "run"), "share": percent(one.cached_share, 0)}
         yield say("trust_cached", "some", **cached)
+    if one.unseen:
+        yield say("trust_unseen", "some", n=str(one.unseen), of=str(one.executions))
     if one.late:
         late = {"runs": counted(one.late, "run"), "lag": number(one.lag_s, 1)}
         yield say("trust_late", "some", **late)

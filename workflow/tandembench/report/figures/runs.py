@@ -187,7 +187,8 @@ def latency(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
     shown = {kind: curves for kind, curves in shown.items() if curves}
     if not shown:
         return None
-    drawing, axes = panels([2.3] * len(shown))
+    # The legend takes its room from the panels.
+    drawing, axes = panels([2.3 if len(shown) > 1 else 3.5] * len(shown))
     colours = {one.label: OF_AGENTS[n % len(OF_AGENTS)] for n, one in enumerate(chosen)}
     for ax, (kind, curves) in zip(axes, shown.items(), strict=True):
         ax.set_title(say("figure_latency", kind))

@@ -94,12 +94,16 @@ def _typical(runs: pd.DataFrame, tokens: pd.DataFrame) -> "pd.Series[Any]":
 
 @dataclass(frozen=True)
 class _Agent:
-    """One agent's row: times in s after the start; ``start_s`` is its own first request's."""
+    """One agent's row: times in s after the start; ``start_s`` is its own first request's.
+
+    ``pieces``: what arrived are pieces of the answer, of which nobody knows that they are tokens.
+    """
 
     label: str
     index: int
     start_s: float
     tokens_s: tuple[float, ...]
+    pieces: bool
 
 
 def timeline(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
@@ -134,16 +138,17 @@ def timeline(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
         ax.set_xlim(0, 1.01 * latest)
         ax.tick_params(labelbottom=ax is axes[-1])
     axes[-1].set_xlabel(say("figure_timeline", "axis"))
-    title = say("figure_timeline", "title")
+    kind = "piece" if any(one.pieces for one in every) else "token"
+    title = say("figure_timeline", "title", one=kind)
     spoken = listed([f"{name}, {agent}: {a} to {b} s" for name, _, agent, _, a, b in cells])
     sampled = max(len(one.tokens_s) for one in every) > ticks
     return figure(
         drawing,
         "timeline",
         title,
-        say("figure_timeline", "alt", title=title, rows=spoken),
-        say("figure_timeline", "caption_sampled" if sampled else "caption"),
-        ("config", "run", "agent", "tokens", "first token, s", "last token, s"),
+        say("figure_timeline", "alt", title=title, rows=spoken, one=kind),
+        say("figure_timeline", "caption_sampled" if sampled else "caption", one=kind),
+        ("config", "run", "agent", f"{kind}s", f"first {kind}, s", f"last {kind}, s"),
         cells,
     )
 
@@ -154,10 +159,11 @@ def _agents(executions: pd.DataFrame, tokens: pd.DataFrame) -> list[_Agent]:
     for row in executions.sort_values("agent_index").to_dict("records"):
         times = sorted(tokens.loc[tokens["agent"] == row["agent"], "t_ns"] / 1e9)
         if times:
-            # The first request went out so long before the first token.
-            start_s = max(times[0] - float(row["ttft_s"]), 0.0)
-            index = int(row["agent_index"])
-            rows.append(_Agent(plain(row["agent"], 16), index, start_s, tuple(times)))
+            # The first request went out so long before the first token, if that is known.
+            wait_s = 0.0 if pd.isna(row["ttft_s"]) else float(row["ttft_s"])
+            start_s = max(times[0] - wait_s, 0.0)
+            index, pieces = int(row["agent_index"]), row.get("first_chunk") in ("burst", "bundle")
+            rows.append(_Agent(plain(row["agent"], 16), index, start_s, tuple(times), pieces))
     return rows
 
 
