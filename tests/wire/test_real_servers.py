@@ -258,9 +258,11 @@ RIGHT: dict[str, tuple[str | None, str | None, float | None]] = {
 
 
 def shared_cases() -> list[Path]:
-    """The recorded answers beside the shared data; none without them."""
+    """The recorded answers beside the shared data; none where nobody names it."""
     data = os.environ.get("TANDEMBENCH_SHARED_DATA")
-    return sorted((Path(data) / "../cases").glob("*/*.jsonl")) if data else []
+    paths = sorted((Path(data) / "../cases").glob("*/*.jsonl")) if data else []
+    assert paths or not data, "no cases beside TANDEMBENCH_SHARED_DATA"
+    return paths
 
 
 @pytest.mark.parametrize("path", shared_cases(), ids=lambda path: path.stem)
