@@ -138,10 +138,10 @@ def test_only_what_a_difference_needs_is_fetched(
     rows = [one["found"]["checked"]["rows"] for one in contents]
     assert rows[0]
     assert rows[1:] == rows[:1] * 2
-    (place.folder / "mine/1.0.0/executions.parquet").write_bytes(b"PAR1")
+    (place.folder / "mine/1.0.0/tokens.parquet").write_bytes(b"PAR1")
     assert said("diff", place.named("mine"), str(study)).count("Both hold the same runs") == 1
     line = said("baseline", "verify", "mine", "--root", place.address, code=3)
-    assert line.startswith(f"tandembench: {place.shown}/mine/1.0.0/executions.parquet: ")
+    assert line.startswith(f"tandembench: {place.shown}/mine/1.0.0/tokens.parquet: ")
 
 
 def test_damage_is_named_by_object(study: Path, place: Place) -> None:

@@ -49,6 +49,7 @@ OF_ENGINES: Mapping[str, frozenset[str]] = {
 # What a calibration depends on; nothing in a study does.
 CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py", "system.py")
 ANALYSING_CODE = (
+    "steps.py",
     "metrics.py",
     "calibrate/record.py",
     "dataset",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -35,9 +35,8 @@ class Cell(TypedDict):
     note: str
 
 
-# The tables that a difference is told from: of runs, and of printed values against runs.
-_OF_RUNS = ("runs", "published")
-_OF_VALUES = (*_OF_RUNS, "executions")
+# The tables that a difference follows from.
+_COMPARED = ("runs", "executions", "published")
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,16 @@ def open_both(a: str, b: str, copies: Path) -> tuple[Side, Side]:
 
     Of what is in a store, the tables that their difference needs are copied to ``copies``.
     """
-    sides = _open(a, copies, _OF_RUNS), _open(b, copies, _OF_RUNS)
-    if all(side.dataset for side in sides) or not any(map(is_address, (a, b))):
-        return sides
-    return _open(a, copies, _OF_VALUES), _open(b, copies, _OF_VALUES)
+    return _open(a, copies), _open(b, copies)
 
 
-def _open(text: str, copies: Path, tables: Collection[str]) -> Side:
+def _open(text: str, copies: Path) -> Side:
     if not is_address(text):
         return open_side(text)
     address, mark, options = text.partition("?")
     parent, _, name = address.rstrip("/").rpartition("/")
     store = open_store(f"{parent}{mark}{options}")
-    baseline = fetch(store, name, copies, lambda table: table in tables)
+    baseline = fetch(store, name, copies, _COMPARED.__contains__)
     return _opened(baseline.folder, f"{store.shown}/{baseline.label}")
 
 
