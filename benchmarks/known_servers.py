@@ -28,7 +28,7 @@ from tandembench.fake_server import Behaviour, fake_process
 from tandembench.measure import run as run_command
 from tandembench.project import open_plan
 from tandembench.study.plan import Plan
-from tandembench.study.spec import TABLES
+from tandembench.study.spec import TABLES, digest
 
 REPOSITORY = Path(__file__).parents[1]
 STUDY = "config/truths.yaml"
@@ -196,13 +196,14 @@ def _measure(plan: Plan) -> None:
 def _answer(plan: Plan) -> Answer:
     """From the run files to what the study says, as the workflow's rules go."""
     # How far the client is off is measured by other benchmarks.
-    manifest = json.dumps({**plan.study_manifest, "calibrations": []})
-    write_texts(plan.texts() | {plan.study_manifest_file: manifest})
+    content = {**plan.study_manifest, "calibrations": []}
+    manifest = f"{plan.results}/manifest.{digest(content)}.json"
+    write_texts(plan.texts() | {manifest: json.dumps(content)})
     tables = [Path(plan.tables(PHASE) + end) for end in TABLES]
     aggregate_phase(Path(plan.phase_manifest_file(PHASE)), *tables)
     folder = Path(plan.results) / "dataset"
     folder.mkdir()
-    build_dataset(Path(plan.study_manifest_file), folder)
+    build_dataset(Path(manifest), folder)
     dataset = load_dataset(folder)
     study = plan.study
     (result,) = answers(dataset.runs, dataset.executions, study.margin, study.reference)
