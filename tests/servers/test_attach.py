@@ -4,22 +4,20 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attached_servers import MODEL, Q8, TINY, Replies, attached, lock, ollama, openai
 from raw_servers import (
     CLOSING,
     Handler,
-    Request,
     call,
     listening,
     run,
     says,
     serves,
 )
-from ruamel.yaml import YAML
 from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -33,65 +31,11 @@ from tandembench.servers.deployment import (
     deployments,
 )
 from tandembench.servers.embedded import running
-from tandembench.servers.lock import LockEntry, lock_entry, write_entry
+from tandembench.servers.lock import lock_entry
 from tandembench.servers.open import ASKERS, effective, memory_bytes
-from tandembench.study.lock import Ollama, OpenAI
 from tandembench.wire import DRIVERS, Ask, StreamRecord, ask_json, open_client
 
 ENGINES = pytest.mark.parametrize("engine", ["ollama", "openai"])
-Replies = Mapping[str, Any]
-TINY, Q8 = "7" * 64, "8" * 64
-MODEL = "org/Model-1"
-
-
-def ollama(version: str = "0.12.10", ps: Sequence[Any] = (), **digests: str) -> Replies:
-    """The answers of an Ollama with these models; without any, with "tiny" and "tiny:q8"."""
-    names = {name.replace("__", ":"): digest for name, digest in digests.items()}
-    tags = [
-        {"name": name, "digest": digest}
-        for name, digest in (names or {"tiny:latest": TINY, "tiny:q8": Q8}).items()
-    ]
-    return {
-        "/api/version": {"version": version},
-        "/api/tags": {"models": tags},
-        "/api/ps": {"models": ps},
-    }
-
-
-def openai(*models: Any, **places: Any) -> Replies:
-    """The answers of a server of OpenAI's protocol; ``version`` and ``props`` if it has them."""
-    replies = {f"/{path}": answer for path, answer in places.items()}
-    return replies | {"/v1/models": {"data": list(models or ({"id": MODEL, "object": "model"},))}}
-
-
-def lock(version: str | None = "0.12.10", **models: str | None) -> dict[str, Any]:
-    return {"version": version, "models": models or {"tiny": TINY, "tiny:q8": Q8}}
-
-
-def attached(
-    engine: str,
-    servers: Sequence[Replies | Handler],
-    locked: Mapping[str, Any],
-    *models: str,
-    heads: list[Request] | None = None,
-) -> list[Server]:
-    """What attaching to these servers comes to; ``models`` of each, by default those locked."""
-
-    async def measure() -> list[Server]:
-        async with AsyncExitStack() as stack:
-            handlers = (serves(s, heads) if isinstance(s, Mapping) else s for s in servers)
-            urls = [await stack.enter_async_context(listening(one)) for one in handlers]
-            asked = tuple(models or locked["models"])
-            shares = tuple((one,) for one in asked) if len(urls) > 1 else (asked,)
-            place = Deployment("k", urls=tuple(urls), models=shares)
-            client = await stack.enter_async_context(open_client(keyed=True))
-            try:
-                return await attach(place, engine, ASKERS[engine], locked, client)
-            except TandemError as error:
-                error.args = (str(error), urls)
-                raise
-
-    return run(measure())
 
 
 def refusal(
@@ -337,62 +281,6 @@ def test_effective_and_memory_are_what_ollama_says_is_loaded(
     assert run(look()) == (heard, memory)
 
 
-# Lock entries
-
-
-def locking(engine: str, servers: Sequence[Replies], *models: str) -> Any:
-    """The lock entry of these servers."""
-
-    async def measure() -> Any:
-        async with AsyncExitStack() as stack:
-            urls = [await stack.enter_async_context(listening(serves(one))) for one in servers]
-            client = await stack.enter_async_context(open_client())
-            return await lock_entry(engine, client, [*urls, *urls[:1]], models)
-
-    return run(measure())
-
-
-@pytest.mark.parametrize(
-    ("engine", "servers", "models", "entry"),
-    [
-        ("ollama", [ollama(), ollama()], ("tiny:q8", "tiny", "tiny"), lock()),
-        # a model may be on one of the servers only
-        ("ollama", [ollama(tiny__latest=TINY), ollama(tiny__q8=Q8)], ("tiny", "tiny:q8"), lock()),
-        ("openai", [openai(version={"version": "1"})], (MODEL, MODEL), lock("1", **{MODEL: None})),
-        ("openai", [openai()], (MODEL,), lock(None, **{MODEL: None})),
-    ],
-)
-def test_a_lock_entry_fits_its_schema_and_what_attaches(
-    engine: str, servers: Sequence[Replies], models: Sequence[str], entry: dict[str, Any]
-) -> None:
-    assert locking(engine, servers, *models) == entry
-    (Ollama if engine == "ollama" else OpenAI).model_validate(entry)
-    if len(servers) == 1:
-        attached(engine, servers, entry)
-
-
-@pytest.mark.parametrize(
-    ("engine", "servers", "words"),
-    [
-        ("ollama", [ollama(), ollama("0.13.0")], "version is not the same: 0.12.10 at http"),
-        ("ollama", [ollama(), ollama(tiny__latest="f" * 64)], f"tiny is not the same: {TINY} at"),
-        ("ollama", [ollama(other__latest=TINY)], "no model 'tiny'"),
-        (
-            "openai",
-            [openai({"id": "tiny"}), openai({"id": "tiny"}, version={"version": "2"})],
-            "version is not the same: not known at http",
-        ),
-        ("ollama", [], "no server is named"),
-    ],
-)
-def test_servers_that_disagree_or_lack_the_model_cannot_be_locked(
-    engine: str, servers: Sequence[Replies], words: str
-) -> None:
-    with pytest.raises(TandemError) as caught:
-        locking(engine, servers, "tiny")
-    assert words in str(caught.value)
-
-
 # Servers that really answer
 
 
@@ -430,28 +318,3 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
     assert record.final.decode_s is not None
     # pieces hold whole letters, so that there may be fewer than tokens; a role is none
     assert 1 < len(record.chunk_ns) <= 24
-
-
-@pytest.mark.parametrize(
-    ("before", "refused"),
-    [
-        ("# ours\nembedded: {version: 1}\n", ""),
-        ("ollama: 5\n", ""),
-        ("ollama: {models: [a]}\n", ""),
-        ("ollama: [\n", "lock.yaml:2: no valid YAML"),
-        ("", "lock.yaml:1: nothing in it"),
-    ],
-)
-def test_an_entry_replaces_what_is_none_and_a_file_that_is_none_stays(
-    tmp_path: Path, before: str, refused: str
-) -> None:
-    lock = tmp_path / "lock.yaml"
-    lock.write_text(before, encoding="utf-8")
-    entry: LockEntry = {"version": "0.12.10", "models": {"tiny": "ab" * 6}}
-    if refused:
-        with pytest.raises(TandemError, match=refused):
-            write_entry("ollama", entry, lock)
-        assert lock.read_text(encoding="utf-8") == before
-    else:
-        write_entry("ollama", entry, lock)
-        assert YAML(typ="safe").load(lock)["ollama"] == entry
