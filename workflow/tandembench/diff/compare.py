@@ -91,17 +91,13 @@ class OfRuns:
 
 @dataclass(frozen=True, slots=True)
 class OfPrints:
-    """Two publications: every number that both print."""
+    """Two publications: every number that both print; by an estimator none is ``worse``."""
 
     same: bool
     rows: tuple[Both, ...]
     obstacles: tuple[str, ...] = ()
+    worse: int = 0
     kind: str = "prints"
-
-    @property
-    def worse(self) -> int:
-        """How many verdicts are against B."""
-        return sum(row["verdict"] == "worse" for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
