@@ -123,7 +123,7 @@ def test_a_server_that_cannot_start_is_a_fault_of_its_deployment_alone(
     digest = hashlib.sha256(broken.read_bytes()).hexdigest()
     lock = EMBEDDED | {"models": EMBEDDED["models"] | {"broken": digest}}
     single, dual = places_of("single", "dual")
-    lost = replace(dual, settings=(dual.settings[0], replace(dual.settings[1], model="broken")))
+    lost = replace(dual, settings=(dual.settings[0], replace(dual.settings[1], models=("broken",))))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with up([single, lost], tmp_path, tmp_path, lock) as standing:
         fault = standing[lost.key]
@@ -144,7 +144,7 @@ def test_a_system_without_processes_left_is_a_fault_too(
     def none_left(*_: object, **__: object) -> None:
         raise OSError(errno.EAGAIN, "no process")
 
-    monkeypatch.setattr("tandembench.servers.embedded.subprocess.Popen", none_left)
+    monkeypatch.setattr("tandembench.servers.processes.subprocess.Popen", none_left)
     (place,) = places_of("single")
     with up([place], model_file.parent, tmp_path) as standing:
         assert isinstance(standing[place.key], ServerFault)

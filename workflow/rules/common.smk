@@ -205,9 +205,9 @@ def block_priority(wildcards) -> int:
 def block_models(wildcards) -> list[str]:
     """The model files that a block needs; none if its servers run already."""
     spec = PLAN.specs[wildcards.comparison]
-    if spec.engine != "embedded":
-        return []
-    return [MODEL_FILE.format(model=model) for model in spec.lock["models"]]
+    if spec.engine == "embedded":
+        return [MODEL_FILE.format(model=model) for model in spec.lock["models"]]
+    return [MODEL_FILE.format(model=model) for model in spec.lock.get("files", ())]
 
 
 def phase_runs(wildcards) -> list[str]:

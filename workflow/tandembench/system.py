@@ -21,6 +21,7 @@ except ImportError:  # not a POSIX system
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
+_PR_SET_CHILD_SUBREAPER = 36
 # How often one that the kernel does not end looks after its parent.
 _LOOK_S = 0.5
 
@@ -109,6 +110,11 @@ def die_with(parent: int, death_signal: signal.Signals = signal.SIGKILL) -> None
         threading.Thread(target=look, daemon=True).start()
     if os.getppid() != parent:
         os._exit(128 + death_signal)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, where the kernel has that."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _prctl(option: int, value: int) -> bool:

@@ -43,7 +43,7 @@ def run(
         machine = fingerprint()
         earlier = siblings(output)
         if not earlier.under_way:
-            asyncio.run(_preflight(spec, output))
+            asyncio.run(_preflight(spec, output, models, log))
         rows = _measured_rows(spec, repetition, label, models, log, earlier)
         # Not needed while measuring, and a quarter of a second to import.
         from tandembench.tables.columns import RUN_FILE  # noqa: PLC0415 - as the next
@@ -60,11 +60,11 @@ def _ignored_proxies() -> str:
     return ", ".join(sorted(name for name in os.environ if name.lower() in names))
 
 
-async def _preflight(spec: RunSpec, output: Path) -> None:
-    """TandemError unless all running servers of the study are there, not only this block's."""
+async def _preflight(spec: RunSpec, output: Path, models: Path, log: IO[str]) -> None:
+    """TandemError unless all servers of the study can be had, not only this block's."""
     if spec.engine != "embedded":
         async with open_client(keyed=spec.engine == "openai") as client:
-            await preflight([spec, *planned_specs(output)], client)
+            await preflight([spec, *planned_specs(output)], models, client, log)
 
 
 def _measured_rows(

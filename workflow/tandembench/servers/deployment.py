@@ -11,9 +11,12 @@ _LOADED_WITH = {"ollama": ("num_ctx", "num_gpu")}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one server is started with; ``num_ctx`` in tokens a slot."""
+    """What one server is started with: ``models`` that it is to hold, ``num_ctx`` tokens a slot.
 
-    model: str
+    An Ollama is told context and layers by each request, an embedded server by these.
+    """
+
+    models: tuple[str, ...]
     num_ctx: int
     num_gpu: int
     slots: int
@@ -26,7 +29,7 @@ class Deployment:
     """The servers of a config: to be started with ``settings``, or running at ``urls``.
 
     Configs whose deployments have one ``key`` share their servers. ``models`` are those that each
-    of the servers at ``urls`` must have.
+    of the servers at ``urls`` must have. Ollama servers that were started have both.
     """
 
     key: str
@@ -92,9 +95,12 @@ def deployments(spec: RunSpec, cores: int) -> tuple[Deployment, ...]:
     ``cores`` are what this process may use; they decide where the study names no threads. Of
     running servers each must have what any config asks of it.
     """
-    if spec.engine == "embedded":
+    if spec.starts_servers:
         layouts = [layout(spec, config, cores) for config in spec.configs]
-        return tuple(Deployment(digest([asdict(s) for s in one]), settings=one) for one in layouts)
+        return tuple(
+            Deployment(digest([asdict(s) for s in one]), one, models=tuple(s.models for s in one))
+            for one in layouts
+        )
     wanted: dict[tuple[str, ...], list[dict[str, None]]] = {}
     for config in spec.configs:
         models = wanted.setdefault(config.servers, [{} for _ in config.servers])
@@ -132,10 +138,10 @@ def layout(spec: RunSpec, config: ConfigSpec, cores: int) -> tuple[Settings, ...
     threads = max(1, total // len(shares))
     # Threads that outnumber the cores must sleep at once: to spin is a collapse there.
     passive = threads > 1 and threads * len(shares) > cores
-    default_ctx = spec.lock["default_num_ctx"]
+    default_ctx = spec.lock.get("default_num_ctx", 0)  # 0: an Ollama's own
     return tuple(
         Settings(
-            model=share[0].model,
+            models=tuple(dict.fromkeys(agent.model for agent in share)),
             num_ctx=max(agent.options.get("num_ctx", default_ctx) for agent in share),
             num_gpu=max(agent.options.get("num_gpu", 0) for agent in share),
             slots=len(agents) if config.topology == "single_parallel" else 1,

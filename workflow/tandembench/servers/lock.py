@@ -2,8 +2,10 @@
 
 import asyncio
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TypedDict
 
 from ruamel.yaml import YAML
@@ -11,11 +13,17 @@ from ruamel.yaml import YAML
 from tandembench.errors import TandemError
 from tandembench.files import read_text, write_text
 from tandembench.servers.attach import normalised, shown, unusable
+from tandembench.servers.deployment import Deployment, ServerFault, Settings
+from tandembench.servers.embedded import model_file
+from tandembench.servers.fetch import fetch_model
+from tandembench.servers.managed import running
 from tandembench.servers.open import ASKERS
 from tandembench.study.expand import Study
-from tandembench.study.lock import NO_LOCK
+from tandembench.study.lock import LOCK_FILE, NO_LOCK, read_lock
 from tandembench.study.strict_yaml import parse
 from tandembench.wire import Client, open_client
+
+MODELS = Path("resources/models")
 
 
 class LockEntry(TypedDict):
@@ -34,13 +42,37 @@ def live_entry(study: Study) -> LockEntry:
             fix="edit the entry 'embedded' in config/servers.lock.yaml by hand",
         )
     urls = [url for config in study.configs for url in config.servers]
-    models = [agent.model for config in study.configs for agent in config.agents]
+    models = {agent.model for config in study.configs for agent in config.agents}
 
     async def ask() -> LockEntry:
         async with open_client(keyed=study.engine == "openai") as client:
-            return await lock_entry(study.engine, client, urls, models)
+            if urls:
+                return await lock_entry(study.engine, client, urls, models)
+            async with _started(models, client) as started:
+                return await lock_entry(study.engine, client, started, models)
 
     return asyncio.run(ask())
+
+
+@asynccontextmanager
+async def _started(models: Collection[str], client: Client) -> AsyncIterator[list[str]]:
+    """The URLs of Ollama servers that have ``models``, started to be asked."""
+    pinned = read_lock(read_text(Path(LOCK_FILE), NO_LOCK)).embedded.models
+    files = {model: pinned[model] for model in sorted(models) if model in pinned}
+    for model, entry in files.items():
+        if not model_file(MODELS, model).is_file():
+            fetch_model(entry.model_dump(), model_file(MODELS, model))
+    stores = (tuple(files), tuple(sorted(set(models) - set(files))))
+    settings = [Settings(store, 0, 0, 1, 1, "brief") for store in stores if store]
+    place = Deployment("lock", tuple(settings))
+    lock = {"models": {}, "files": files}
+    with NamedTemporaryFile("w", suffix=".log") as log:
+        async with running([place], lock, MODELS, log, client) as there:
+            standing = there[place.key]
+            if isinstance(standing, ServerFault):
+                fix = "see that `ollama serve` starts, and run this again"
+                raise unusable(standing.detail, "ollama serve", fix)
+            yield list(standing.urls)
 
 
 async def lock_entry(

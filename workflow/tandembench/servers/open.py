@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import psutil
 
 from tandembench.errors import TandemError
-from tandembench.servers import embedded, ollama, openai
-from tandembench.servers.attach import Asker, attach
+from tandembench.servers import embedded, managed, ollama, openai
+from tandembench.servers.attach import Asker, attach, unusable
 from tandembench.servers.deployment import (
     Deployment,
     Effective,
@@ -37,30 +38,54 @@ async def open_servers(
     if spec.engine == "embedded":
         with embedded.running(wanted, spec.lock, models, log) as servers:
             yield servers
+    elif spec.starts_servers:
+        async with managed.running(wanted, spec.lock, models, log, client) as there:
+            yield {key: await _standing(spec, client, one) for key, one in there.items()}
     else:
         yield {one.key: await _standing(spec, client, one) for one in wanted}
 
 
-async def _standing(spec: RunSpec, client: Client, place: Deployment) -> Standing:
+async def _standing(spec: RunSpec, client: Client, place: Deployment | ServerFault) -> Standing:
+    if isinstance(place, ServerFault):
+        return place
     try:
-        return await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
+        servers = await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
     except NoAnswer as error:
         return ServerFault(error.reason, str(error))
+    return (
+        [
+            replace(one, slots=set_.slots, threads=set_.threads, wait_policy=set_.wait_policy)
+            for one, set_ in zip(servers, place.settings, strict=True)
+        ]
+        if place.settings
+        else servers
+    )
 
 
-async def preflight(specs: Iterable[RunSpec], client: Client) -> None:
-    """See that all running servers of a study are there before the first of its blocks.
+async def preflight(specs: Iterable[RunSpec], models: Path, client: Client, log: IO[str]) -> None:
+    """See that a study's Ollama or other running servers can be had before the first of its blocks.
 
-    TandemError (exit 4) names one that does not answer, or is not the locked one.
+    Of those to be started one is, for each model. TandemError (exit 4) names one that does not
+    start, does not answer, or is not the locked one.
     """
     for spec in specs:
-        for place in dict.fromkeys(deployments(spec, cores=1)) if spec.engine in ASKERS else ():
-            await confirm(spec, client, place)
+        places = dict.fromkeys(deployments(spec, cores=1))
+        if not spec.starts_servers:
+            for place in places:
+                await confirm(spec, client, place)
+            continue
+        servers = {one.models: one for place in places for one in place.settings}
+        trial = Deployment("trial", tuple(servers.values()), models=tuple(servers))
+        async with open_servers(spec, models, client, log, [trial]) as standing:
+            fault = standing[trial.key]
+            if isinstance(fault, ServerFault):
+                raise unusable(fault.detail, "ollama serve", "see that it starts in a terminal")
 
 
 async def confirm(spec: RunSpec, client: Client, place: Deployment) -> None:
     """See that the running servers of ``place`` are there; NoAnswer or TandemError if not."""
-    await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
+    if place.urls:
+        await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
 
 
 async def effective(client: Client, server: Server, model: str) -> Effective:

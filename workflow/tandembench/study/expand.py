@@ -85,14 +85,14 @@ def read_study(text: str, where: str, prompts: Prompts = lambda _: ()) -> Study:
 
 
 def _check_engine(keys: StudyKeys, fault: Fault) -> None:
-    """Embedded servers are started here, and those of other engines run already."""
+    """Embedded servers are started here, Ollama's if no URLs are named, and others run already."""
     if keys.engine == "embedded" and not isinstance(keys.servers, str):
         fix = "write together or in_turn, or set engine: ollama or openai"
         raise fault(("servers",), "engine embedded starts its own servers", fix)
-    if keys.engine != "embedded" and keys.servers == "in_turn":
+    if keys.engine == "openai" and keys.servers == "in_turn":
         fix = "list the URLs of your servers there"
-        raise fault(("servers",), "running servers are not started here", fix)
-    if keys.engine != "embedded" and keys.threads_total is not None:
+        raise fault(("servers",), "servers of engine openai are not started here", fix)
+    if keys.engine == "openai" and keys.threads_total is not None:
         raise fault(("threads_total",), "running servers set their own threads", "leave it out")
     if keys.cpu_spill and keys.engine != "ollama":
         raise fault(("cpu_spill",), "only Ollama says where its model lies", "leave it out")
@@ -290,9 +290,9 @@ class _Entry:
     def _servers(self, topology: Topology, models: Sequence[str]) -> tuple[str, ...]:
         """The URLs of a config's servers; none if they are started here."""
         wanted = len(self.names) if topology == "dual" else 1
-        if self.study.engine == "embedded":
+        if self.study.engine != "openai" and isinstance(self.study.servers, str):
             self._check_threads(wanted)
-            if topology != "dual" and len(models) > 1:
+            if self.study.engine == "embedded" and topology != "dual" and len(models) > 1:
                 what = f"{topology} has one server, which holds one model, not "
                 fix = "use topology: dual, or one model"
                 self.refuse(what + " and ".join(models), fix, "topology")

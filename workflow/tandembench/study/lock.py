@@ -91,4 +91,8 @@ def locked(
         for model, pinned in entry.models.items()
         if model in models
     }
-    return entry.model_dump() | {"models": digests}
+    # An Ollama that is started here imports what the embedded engine has as a file.
+    files = models & set(lock.embedded.models)
+    starts = study.engine == "ollama" and isinstance(study.servers, str)
+    imported = {model: lock.embedded.models[model].sha256 for model in sorted(files)}
+    return entry.model_dump() | {"models": digests} | ({"files": imported} if starts else {})

@@ -100,6 +100,11 @@ class RunSpec:
         return cls(**values)
 
     @property
+    def starts_servers(self) -> bool:
+        """Whether its servers are started for it; else they run already, at known URLs."""
+        return not any(config.servers for config in self.configs)
+
+    @property
     def digest(self) -> str:
         """12 hex digits of the canonical JSON: part of the names of this block's run files."""
         return digest(asdict(self))
