@@ -78,6 +78,9 @@ def test_running_servers_must_have_what_any_config_asks_of_them() -> None:
     assert single == serial
     assert (single.urls, single.models) == (urls[:1], (("small", "large"),))
     assert (dual.urls, dual.models) == (urls, (("small",), ("large",)))
+    assert {single.num_thread, dual.num_thread} == {None}
+    shared, each = deployments(replace(spec, threads_total=4), cores=2)[1:]
+    assert (shared.num_thread, each.num_thread) == (4, 2)
 
 
 def test_what_loads_a_model_anew_depends_on_the_engine() -> None:

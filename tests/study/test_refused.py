@@ -122,6 +122,7 @@ def test_a_fault_names_its_own_line(old: str, new: str, line: str) -> None:
 
 
 SINGLE = "servers: {single: ['http://a:1', 'http://a:2'], dual: ['http://a:1']}"
+TWO = "servers: {dual: ['http://a:1', 'http://a:2']}"
 UNEVEN = "threads do not split evenly over the 2 servers of the dual config in line 14; write a"
 
 
@@ -137,8 +138,9 @@ UNEVEN = "threads do not split evenly over the 2 servers of the dual config in l
         ("dual", "servers: {single: ['http://a:1']}", "15: servers: engine embedded starts its"),
         ("dual", f"{OPENAI}servers: in_turn", "16: servers: servers of engine openai are not"),
         ("dual", f"{OPENAI}", f"14: {HERE}.topology: dual needs 2 URLs here"),
-        ("dual", f"{OPENAI}threads_total: 2", "16: threads_total: running servers set their own"),
+        ("dual", f"{OPENAI}threads_total: 2", "16: threads_total: OpenAI's protocol has no word"),
         ("dual", f"{OLLAMA}threads_total: 3", f"16: threads_total: 3 {UNEVEN}"),
+        ("dual", f"{OLLAMA}{TWO}\nthreads_total: 3", f"17: threads_total: 3 {UNEVEN}"),
         ("dual", "protocol: chat", "15: protocol: engine embedded does not speak 'chat'; leave"),
         ("dual", f"{OLLAMA}protocol: completions", "16: protocol: engine ollama does not speak"),
         ("dual", f"{OPENAI}protocol: generate", "16: protocol: engine openai does not speak"),
@@ -150,3 +152,53 @@ UNEVEN = "threads do not split evenly over the 2 servers of the dual config in l
 def test_engines_refuse_what_they_cannot_do(topology: str, top: str, line: str) -> None:
     text = with_configs(f"{{{HOMO}, topology: {topology}}}", top=f"{top}\n")
     assert complaint(text).startswith(f"my.yaml:{line}")
+
+
+DUAL, ONE, SLOTS = "dual: ['{}', '{}']", "single: ['{}']", "single_parallel: ['{}']"
+LOCAL = "http://127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("engine", "urls", "blamed"),
+    [
+        ("ollama", "1 2 1 3", "single"),
+        ("ollama", "1 2 2 3", "single"),
+        ("ollama", "1 2 3 1", "single_parallel"),
+        ("ollama", "1 2 3 3", "single_parallel"),
+        ("ollama", "1 2 3 4", None),
+        # on a GPU threads do not matter, and dual's servers may have slots
+        ("openai", "1 2 1 2", None),
+        ("openai", "1 2 3 3", "single_parallel"),
+    ],
+)
+def test_one_server_cannot_stand_for_two_topologies(
+    engine: str, urls: str, blamed: str | None
+) -> None:
+    def study(*ports: str) -> str:
+        # one spelling of the address more
+        places = [f"{LOCAL if n else 'http://LOCALHOST'}:{port}" for n, port in enumerate(ports)]
+        servers = ", ".join((DUAL, ONE, SLOTS)).format(*places)
+        entry = f"{HOMO}, axes: {{topology: [serial, single_parallel, dual]}}"
+        return with_configs(f"{{{entry}}}", top=f"engine: {engine}\nservers: {{{servers}}}\n")
+
+    ports = urls.split()
+    if blamed is None:
+        assert read(study(*ports)).configs
+        return
+    line = complaint(study(*ports))
+    assert line.startswith(f"my.yaml:16: servers.{blamed}: http://127.0.0.1:")
+    if engine == "ollama":  # the command starts one more where nobody listens: that is the fix
+        new = line.partition("OLLAMA_HOST=127.0.0.1:")[2].split()[0]
+        ports[2 if blamed == "single" else 3] = new
+        assert new not in urls
+        assert ("OLLAMA_NUM_PARALLEL=2" in line) == (blamed == "single_parallel")
+        assert read(study(*ports)).configs
+
+
+def test_agents_of_other_numbers_have_other_shares_of_the_threads() -> None:
+    configs = [f"{{{HOMO}{more}}}" for more in ("", ", id: alone, agents: [insight]")]
+    text = with_configs(*configs, top=f"{OLLAMA}{TWO}\n")
+    assert read(text).configs
+    assert complaint(f"{text}threads_total: 4\n").startswith(
+        "my.yaml:18: threads_total: http://a:1"
+    )

@@ -28,6 +28,14 @@ def body(driver: Driver, fixed: bool = False, **options: Any) -> Any:
     return driver.body(Ask("org/Model-1", "hello", options, seed=7, max_tokens=64, fixed=fixed))
 
 
+@EACH
+def test_threads_are_asked_for_where_the_protocol_has_a_word_for_them(driver: Driver) -> None:
+    ask = Ask("org/Model-1", "hello", LOADING, 7, 64, fixed=True, threads=3)
+    known = driver in (GENERATE, OLLAMA_CHAT)
+    assert driver.body(ask).get("options", {}).get("num_thread") == (3 if known else None)
+    assert "num_thread" not in json.dumps(body(driver, **LOADING))
+
+
 def line(**message: Any) -> bytes:
     return json.dumps(message).encode()
 

@@ -54,11 +54,11 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
 
 
 def test_ollama_from_the_lock_to_the_report(checkout: Path) -> None:
-    with faked_thread() as one, faked_thread() as other:
+    with faked_thread() as shared, faked_thread() as one, faked_thread() as other:
         entry = (
             "axes: {topology: [serial, single, dual]}, options: {num_ctx: 512, temperature: 0.8}"
         )
-        study = attached_study("attached", [one, other], entry)
+        study = attached_study("attached", [shared, one, other], entry, threads_total=4)
         (checkout / FILE).write_text(study, encoding="utf-8")
         unlocked = snakemake(checkout, FILE, "--dry-run", ok=False).splitlines()[-1]
         assert "run: tandembench servers lock config/attached.yaml --write" in unlocked
@@ -73,6 +73,9 @@ def test_ollama_from_the_lock_to_the_report(checkout: Path) -> None:
     assert set(executions["engine"]) == {"ollama"}
     # the fake server, like Ollama, raises a small context
     assert set(executions["num_ctx_effective"]) == {2048}
+    # dual's two servers have half of the threads each
+    threads = executions.groupby("topology")["threads"].agg(set)
+    assert threads.to_dict() == {"serial": {4}, "single": {4}, "dual": {2}}
     dual = executions[executions["topology"] == "dual"]
     assert set(dual["endpoint"]) == {one, other}
     runs = pd.read_parquet(checkout / "results/attached/dataset/runs.parquet")

@@ -71,8 +71,9 @@ def test_a_topology_that_fails_leaves_the_others_of_its_block(
     repository: Path, tmp_path: Path
 ) -> None:
     entry = "axes: {topology: [serial, single, dual]}, rounds: 2"
-    with faked_thread() as one, faked_thread(script=lambda *_: [OOM]) as other:
-        study = attached_study("quick", [one, other], entry)
+    fake, broken = faked_thread, faked_thread(script=lambda *_: [OOM])
+    with fake() as shared, fake() as one, broken as other:
+        study = attached_study("quick", [shared, one, other], entry)
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         snakemake(folder, FILE, "--until", "dataset")
     runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")
@@ -88,8 +89,8 @@ def test_a_server_that_is_gone_at_the_start_stops_the_study_and_the_same_command
     port = free_port()
     gone = f"http://127.0.0.1:{port}"
     configs = [CONFIG.format(*one, 2048) for one in (("here", "single"), ("there", "dual"))]
-    with faked_thread() as one:
-        study = attached_study("quick", [one, gone], *configs, order="by_config")
+    with faked_thread() as shared, faked_thread() as one:
+        study = attached_study("quick", [shared, one, gone], *configs, order="by_config")
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         told = command_said(folder, GO, ok=False)
         lines = [line for line in told.splitlines() if line.startswith("tandembench: ")]
@@ -116,7 +117,8 @@ def test_a_server_that_goes_in_mid_study_fails_its_own_blocks_and_no_other(
         one = stack.enter_context(faked_thread(script=lambda *_: other_stack.close()))
         other_stack = stack.enter_context(ExitStack())
         other = other_stack.enter_context(faked_thread())
-        study = attached_study("quick", [one, other], *configs, order="by_config")
+        partner = stack.enter_context(faked_thread())
+        study = attached_study("quick", [one, partner, other], *configs, order="by_config")
         folder = simulated_checkout(repository, tmp_path / "checkout", FILE, study)
         snakemake(folder, FILE, "--until", "dataset")
     runs = pd.read_parquet(folder / "results/quick/dataset/runs.parquet")

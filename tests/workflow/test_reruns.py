@@ -168,10 +168,10 @@ def measured(
     simulated: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """The small study, measured, in a checkout of its own; its servers stay up."""
-    with faked_thread() as one, faked_thread() as other:
+    with faked_thread() as shared, faked_thread() as one, faked_thread() as other:
         target = tmp_path_factory.mktemp("checkout")
         top = {"hypotheses": HYPOTHESES, "seed": 7, "repetitions": 2}
-        study = attached_study("small", [one, other], *ENTRIES, **top)
+        study = attached_study("small", [shared, one, other], *ENTRIES, **top)
         folder = simulated_checkout(repository, target, FILE, study)
         snakemake(folder, FILE)
         yield folder

@@ -285,6 +285,7 @@ class Bench:
                 seed=agent.options.get("seed", drawn % 2**31),
                 max_tokens=agent.max_tokens,
                 fixed=config.work_policy == "fixed",
+                threads=server.num_thread,
             )
             for prompt in agent.prompts
         )

@@ -89,7 +89,8 @@ class Keeper:
 
     async def _ask(self, server: Server, agent: AgentSpec) -> None:
         """A short request. If it fails, so will the ones that count."""
-        ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, fixed=True)
+        threads = server.num_thread
+        ask = Ask(agent.model, "Warm up.", agent.options, 1, _WARM_UP_TOKENS, True, threads)
         url = server.url + self.driver.path
         body = encode(self.driver, ask)
         call = Call(self.client, url, body, self.spec.idle_s, ask.max_tokens)

@@ -79,7 +79,18 @@ async def attach(
                     "start another, such as: OLLAMA_HOST=127.0.0.1:11435 ollama serve",
                 )
             places[place] = there.url
-        servers.append(Server(index, engine, there.url, there.version, digests))
+        threads = deployment.num_thread
+        servers.append(
+            Server(
+                index,
+                engine,
+                there.url,
+                there.version,
+                digests,
+                threads=threads,
+                num_thread=threads,
+            )
+        )
     return servers
 
 

@@ -29,13 +29,15 @@ class Deployment:
     """The servers of a config: to be started with ``settings``, or running at ``urls``.
 
     Configs whose deployments have one ``key`` share their servers. ``models`` are those that each
-    of the servers at ``urls`` must have. Ollama servers that were started have both.
+    of the servers at ``urls`` must have; ``num_thread`` is what each of these is to be asked for,
+    None where threads are left to them. Ollama servers that were started have URLs and settings.
     """
 
     key: str
     settings: tuple[Settings, ...] = ()
     urls: tuple[str, ...] = ()
     models: tuple[tuple[str, ...], ...] = ()
+    num_thread: int | None = None
 
     def twin(self) -> "Deployment":
         """Servers of one's own with the same settings; running servers stay the same ones."""
@@ -47,7 +49,7 @@ class Server:
     """One running server. ``model_digests`` maps model names to what identifies their weights.
 
     ``version``, digests, ``slots``, ``threads``, ``wait_policy`` and ``pid`` are None where the
-    engine does not tell.
+    engine does not tell. ``num_thread``: the threads that every request asks for, None if none.
     """
 
     index: int
@@ -59,6 +61,7 @@ class Server:
     threads: int | None = None
     wait_policy: str | None = None
     pid: int | None = None
+    num_thread: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,14 @@ def deployments(spec: RunSpec, cores: int) -> tuple[Deployment, ...]:
         models = wanted.setdefault(config.servers, [{} for _ in config.servers])
         for index, agent in enumerate(config.agents):
             models[server_index(config, index)][agent.model] = None
+    total = spec.threads_total
     return tuple(
-        Deployment(digest(urls), urls=urls, models=tuple(map(tuple, wanted[urls])))
+        Deployment(
+            digest(urls),
+            urls=urls,
+            models=tuple(map(tuple, wanted[urls])),
+            num_thread=total and total // len(urls),
+        )
         for urls in (config.servers for config in spec.configs)
     )
 

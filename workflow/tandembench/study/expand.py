@@ -1,7 +1,8 @@
 """A study's YAML -> Study: axes become configs, configs comparisons, agents get their options."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NoReturn
@@ -78,6 +79,7 @@ def read_study(text: str, where: str, prompts: Prompts = lambda _: ()) -> Study:
                         raise fault(path, what, fix)
                     known[config.id] = comparison.line
                 comparisons.append(comparison)
+    _check_shared(keys, [config for one in comparisons for config in one.configs], fault)
     return Study.model_construct(
         **dict(keys) | {"title": keys.title or keys.name, "protocol": protocol},
         comparisons=_numbered(comparisons),
@@ -93,9 +95,51 @@ def _check_engine(keys: StudyKeys, fault: Fault) -> None:
         fix = "list the URLs of your servers there"
         raise fault(("servers",), "servers of engine openai are not started here", fix)
     if keys.engine == "openai" and keys.threads_total is not None:
-        raise fault(("threads_total",), "running servers set their own threads", "leave it out")
+        fix = "leave it out, and start the servers with their threads, such as: llama-server -t 4"
+        raise fault(("threads_total",), "OpenAI's protocol has no word for threads", fix)
     if keys.cpu_spill and keys.engine != "ollama":
         raise fault(("cpu_spill",), "only Ollama says where its model lies", "leave it out")
+
+
+def _check_shared(keys: StudyKeys, configs: Sequence[ConfigSpec], fault: Fault) -> None:
+    """One server has one number of threads and of slots: it cannot stand for two topologies."""
+    alike: dict[str, dict[tuple[str, int], ConfigSpec]] = {}
+    for config in sorted(configs, key=lambda one: -len(one.servers)):
+        for url in config.servers:
+            place = alike.setdefault(url.replace("//localhost", "//127.0.0.1"), {})
+            place.setdefault((config.topology, len(config.servers)), config)
+    pairs = [
+        (url, *two) for url, of in alike.items() for two in itertools.combinations(of.values(), 2)
+    ]
+    for url, kept, config in pairs:
+        # Servers of OpenAI's protocol may lie on a GPU, where threads do not matter.
+        shares = keys.engine == "ollama" and len(kept.servers) != len(config.servers)
+        if kept.topology == config.topology:
+            if shares and keys.threads_total:
+                what = f"{url} serves configs of {len(kept.servers)} agents and of "
+                what += f"{len(config.servers)}, whose shares of it differ"
+                fix = "measure them as two studies, each on servers of its own"
+                raise fault(("threads_total",), what, fix)
+            continue
+        # A server of dual may have as many slots as it likes: it has one agent.
+        two = {kept.topology, config.topology}
+        if not shares and ("single_parallel" not in two or "dual" in two):
+            continue
+        what = f"{url} serves {kept.topology} too, and one server has one number of "
+        what += "threads" if shares else "slots"
+        fix = f"start another server for {config.topology} and list its URL"
+        if keys.engine == "ollama":
+            wide = config.topology == "single_parallel"
+            slots = f" OLLAMA_NUM_PARALLEL={len(config.agents)}" if wide else ""
+            fix += f": OLLAMA_HOST={_beside(url, alike)}{slots} ollama serve"
+        key = "single" if config.topology == "serial" else config.topology
+        raise fault(("servers", key), what, fix)
+
+
+def _beside(url: str, urls: Iterable[str]) -> str:
+    """Host and port for one more server on the host of ``url``; none of ``urls`` has that port."""
+    ports = [int(port) for one in urls for port in re.findall(":([0-9]+)$", one)]
+    return f"{re.sub('^[a-z]+://|:[0-9]+$', '', url)}:{1 + max(ports, default=11434)}"
 
 
 def _protocol(keys: StudyKeys, fault: Fault) -> str | None:
@@ -290,8 +334,10 @@ class _Entry:
     def _servers(self, topology: Topology, models: Sequence[str]) -> tuple[str, ...]:
         """The URLs of a config's servers; none if they are started here."""
         wanted = len(self.names) if topology == "dual" else 1
-        if self.study.engine != "openai" and isinstance(self.study.servers, str):
+        started = self.study.engine != "openai" and isinstance(self.study.servers, str)
+        if started or self.study.threads_total is not None:
             self._check_threads(wanted)
+        if started:
             if self.study.engine == "embedded" and topology != "dual" and len(models) > 1:
                 what = f"{topology} has one server, which holds one model, not "
                 fix = "use topology: dual, or one model"

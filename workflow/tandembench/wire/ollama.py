@@ -16,6 +16,8 @@ _OPTIONS = ("num_gpu", "num_ctx", "temperature", "top_p", "top_k", "min_p", "rep
 def _body(ask: Ask, chat: bool) -> Json:
     """The request. Ollama cannot go on past the model's end: fixed work is capped."""
     options = {name: ask.options[name] for name in _OPTIONS if name in ask.options}
+    if ask.threads is not None:
+        options["num_thread"] = ask.threads
     request: Json = {
         "model": ask.model,
         "stream": True,

@@ -24,7 +24,8 @@ class Ask:
 
     ``options`` are those of the study, under its names; a missing one is not sent, so that the
     server's default holds. ``fixed`` asks for exactly ``max_tokens`` tokens. ``seed`` is always
-    sent: it belongs to the instrument, not to the configuration.
+    sent: it belongs to the instrument, not to the configuration. ``threads``: so many compute
+    threads, where the protocol can say it; None leaves them to the server.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Ask:
     seed: int
     max_tokens: int
     fixed: bool
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
