@@ -52,14 +52,18 @@ async def _standing(spec: RunSpec, client: Client, place: Deployment | ServerFau
         servers = await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
     except NoAnswer as error:
         return ServerFault(error.reason, str(error))
-    return (
-        [
-            replace(one, slots=set_.slots, threads=set_.threads, wait_policy=set_.wait_policy)
-            for one, set_ in zip(servers, place.settings, strict=True)
-        ]
-        if place.settings
-        else servers
-    )
+    if not place.settings:
+        return servers
+    return [
+        replace(
+            one,
+            slots=set_.slots,
+            threads=set_.threads,
+            wait_policy=set_.wait_policy,
+            num_thread=set_.threads,
+        )
+        for one, set_ in zip(servers, place.settings, strict=True)
+    ]
 
 
 async def preflight(specs: Iterable[RunSpec], models: Path, client: Client, log: IO[str]) -> None:
