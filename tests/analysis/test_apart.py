@@ -83,7 +83,7 @@ def test_a_runtime_that_took_turns_is_told_from_the_others(tmp_path: Path) -> No
     assert (factor.kind, factor.best) == ("runner", "tokio")
     ways = {one.level: dict(one.turns) for one in factor.groups}
     assert ways == {"tokio": {"at_once": 18}, "async-std": {"client": 18}}
-    (whole, *_) = attribution(dataset.runs, dataset.executions, MARGIN).groups
+    (whole, *_) = attribution(dataset.runs, dataset.executions, MARGIN)
     assert whole.in_turn
 
 

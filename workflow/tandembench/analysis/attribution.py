@@ -7,7 +7,6 @@ from typing import Literal
 
 import pandas as pd
 
-from tandembench.analysis.flags import Flag, identify
 from tandembench.analysis.intervals import Interval, mean_interval, session_means, within
 from tandembench.analysis.lengths import Predictions, pairs, predictions
 from tandembench.analysis.numbers import RUN
@@ -44,7 +43,6 @@ class Split:
     loss: Interval
     parts: Mapping[str, Part | None]
     largest: str
-    largest_imbalance: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +71,9 @@ class Group:
     with_cold: Predictions | None
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
-    """``flag``: the rule that a contention flag follows which came with the data."""
-
-    groups: tuple[Group, ...]
-    flag: Flag | None
-
-
-def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> Attribution:
+def attribution(
+    runs: pd.DataFrame, executions: pd.DataFrame, margin: float
+) -> tuple[Group, ...]:
     """The dataset, each topology and work of it, and each scenario of these.
 
     Over valid runs of two agents or more: one agent has nobody to wait for.
@@ -90,10 +82,9 @@ def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> 
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     answered = pairs(valid, shared)
     in_turn = {name for name, way in turns(valid, shared).items() if way == "client"}
-    groups = tuple(
+    return tuple(
         _group(place, group, answered, in_turn, margin) for place, group in _groups(valid)
     )
-    return Attribution(groups, identify(valid, shared))
 
 
 def _groups(valid: pd.DataFrame) -> Iterator[tuple[Place, pd.DataFrame]]:
@@ -149,13 +140,11 @@ def _split(group: pd.DataFrame, efficiency: str, names: Sequence[str]) -> Split:
     # What a source does not tell (decode seconds, for one) is no part.
     known = {name: group[name].to_list() for name in names if group[name].notna().all()}
     loss, parts = split((1 - group[efficiency]).to_list(), known, group["session"].to_list())
-    of_imbalance = [name for name in parts if name in IMBALANCE_PARTS]
     others = [name for name in parts if name not in IMBALANCE_PARTS]
     return Split(
         loss=loss,
         parts={name: parts.get(name) for name in names},
         largest=max(others, key=lambda name: parts[name].mean.mean),
-        largest_imbalance=max(of_imbalance, key=lambda name: parts[name].mean.mean, default=None),
     )
 
 

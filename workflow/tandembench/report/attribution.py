@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tandembench.analysis.attribution import Attribution, Group, Split, attribution
+from tandembench.analysis.attribution import Group, Split, attribution
 from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset
 from tandembench.report.formats import counted, interval, percent
@@ -15,30 +15,24 @@ from tandembench.text import as_json
 
 @dataclass(frozen=True, slots=True)
 class AttributionSection:
-    """Sentences are one for each topology and work; ``flag`` is of a flag that came with runs."""
+    """What is true of ``groups`` of runs; sentences are one for each topology and work."""
 
-    found: Attribution
+    groups: tuple[Group, ...]
     estimated: tuple[str, ...]
     true: tuple[str, ...]
     lengths: tuple[str, ...]
-    flag: str | None
 
 
 def attribution_section(
     runs: pd.DataFrame, executions: pd.DataFrame, margin: float
 ) -> AttributionSection | None:
     """Where the loss comes from; None where no valid run has two agents or more."""
-    result = attribution(runs, executions, margin)
-    groups = [one for one in result.groups if one.topology and not one.scenario]
+    every = attribution(runs, executions, margin)
+    groups = [one for one in every if one.topology and not one.scenario]
     if not groups:
         return None
-    rule = result.flag.rule if result.flag else None
-    flag = say("flag", "none") if result.flag else None
-    if rule:
-        agrees = f"{rule.agrees} of {counted(rule.n, 'run')}"
-        flag = say("flag", "rule", rule=rule.words, agrees=agrees)
     return AttributionSection(
-        found=result,
+        groups=every,
         estimated=tuple(
             " ".join([_largest("largest", one, one.estimate), _outside(one)]) for one in groups
         ),
@@ -48,7 +42,6 @@ def attribution_section(
             if one.true
         ),
         lengths=tuple(_lengths(one) for one in groups if one.predictions),
-        flag=flag,
     )
 
 
@@ -57,7 +50,7 @@ def as_text(dataset: Dataset, style: str) -> str:
     margin = float(dataset.descriptor["study"]["margin"])
     section = attribution_section(dataset.runs, dataset.executions, margin)
     if style == "json":
-        return as_json(section.found if section else {"groups": [], "flag": None})
+        return as_json({"groups": section.groups if section else []})
     if section is None:
         return say("attribution", "nothing") + "\n"
     return render({"attribution": section, "margin": margin}, "attribution.md.j2")

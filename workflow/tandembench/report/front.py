@@ -170,7 +170,7 @@ def _estimated(details: Details, main: Answer | None, figures: Sequence[Shown]) 
 
 def _lengths(attribution: AttributionSection | None) -> Iterator[str]:
     """What token counts alone say of what the estimator read, by topology."""
-    for one in attribution.found.groups if attribution else ():
+    for one in attribution.groups if attribution else ():
         result = one.predictions
         if result is None or one.scenario:
             continue
