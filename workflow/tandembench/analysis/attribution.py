@@ -71,9 +71,7 @@ class Group:
     with_cold: Predictions | None
 
 
-def attribution(
-    runs: pd.DataFrame, executions: pd.DataFrame, margin: float
-) -> tuple[Group, ...]:
+def attribution(runs: pd.DataFrame, executions: pd.DataFrame, margin: float) -> tuple[Group, ...]:
     """The dataset, each topology and work of it, and each scenario of these.
 
     Over valid runs of two agents or more: one agent has nobody to wait for.
@@ -82,9 +80,7 @@ def attribution(
     shared = executions[executions["valid"] & (executions["mode"] == "concurrent")]
     answered = pairs(valid, shared)
     in_turn = {name for name, way in turns(valid, shared).items() if way == "client"}
-    return tuple(
-        _group(place, group, answered, in_turn, margin) for place, group in _groups(valid)
-    )
+    return tuple(_group(place, group, answered, in_turn, margin) for place, group in _groups(valid))
 
 
 def _groups(valid: pd.DataFrame) -> Iterator[tuple[Place, pd.DataFrame]]:
