@@ -37,7 +37,6 @@ def test_slowdowns_are_by_the_order_of_service() -> None:
     values = [one.slowdown.value for one in found if one.slowdown]
     assert values == pytest.approx([1.0, 2.0, 1.2, 1.2], rel=0.01)
     assert [one.first_token_s for one in found] == pytest.approx([0.4, 0.7] * 2)
-    assert {one.executions for one in found} == {24}
     runs, agents = measured()
     found = services(runs, agents.assign(slowdown=np.nan))
     assert [one.slowdown for one in found] == [None] * 4
@@ -49,7 +48,7 @@ def test_the_parts_and_what_is_left_make_one() -> None:
     for one in losses(*measured()):
         assert one.efficiency + sum(one.parts) == pytest.approx(1)
         assert len(one.parts) == len(PARTS)
-        assert (one.runs, one.jain) == (24, 0.9)
+        assert one.jain == 0.9
 
 
 def test_where_the_time_goes_is_told_of_quiet_runs_where_there_are_some() -> None:
@@ -58,9 +57,9 @@ def test_where_the_time_goes_is_told_of_quiet_runs_where_there_are_some() -> Non
     runs = runs.assign(disturbed=loud, contention=runs["contention"] + 0.5 * loud)
     single, dual = losses(runs, agents)
     assert (single.alone_s, dual.alone_s) == (0.5, 0.8)
-    assert (single.runs, dual.runs) == (18, 18)
     assert dict(zip(PARTS, dual.parts, strict=True))["contention"] == pytest.approx(0.2)
-    assert losses(runs.assign(disturbed=True), agents)[0].runs == 24
+    everywhere = losses(runs.assign(disturbed=True), agents)[1]
+    assert dict(zip(PARTS, everywhere.parts, strict=True))["contention"] > 0.2
 
 
 def test_configs_without_solos_have_no_losses() -> None:

@@ -8,7 +8,7 @@ from typing import TypedDict
 import pandas as pd
 
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
-from tandembench.analysis.findings import Estimate, Versus
+from tandembench.analysis.findings import Versus
 from tandembench.analysis.intervals import ALPHA, Interval, holm
 from tandembench.analysis.levels import Side
 from tandembench.analysis.numbers import ratio
@@ -67,7 +67,7 @@ class Group:
 class Again:
     """A config of a later phase beside the config of equal content in the first that has one.
 
-    ``against``: later over first of ``metric``; ``wall``: of wall times of fixed work.
+    ``against``: later over first of ``metric``.
     """
 
     first: str
@@ -78,7 +78,6 @@ class Again:
     first_mean: Interval | None
     later_mean: Interval | None
     against: Versus
-    wall: Estimate | None
 
 
 def best(
@@ -171,26 +170,14 @@ def measured_again(
     result = []
     for first, first_phase, later, later_phase in pairs:
         a, b = (valid[valid["config_id"] == name] for name in (first, later))
-        both = pd.concat([a, b])
-        fixed = bool((both["work_effective"] == "fixed").all())
         known = a[[*_METRICS]].notna().any() & b[[*_METRICS]].notna().any()
         for metric in [name for name in _METRICS if known[name]][:1]:
-            fits = [
-                pair_fit(
-                    rounds(both, name, more_is_better=True).undisturbed(), later, first, served
-                )
-                for name in (metric, "wall_s")
-            ]
+            table = rounds(pd.concat([a, b]), metric, more_is_better=True).undisturbed()
             names = (first, first_phase, later, later_phase, metric)
-            result.append((names, ratio(a, metric), ratio(b, metric), fits[0], fixed and fits[1]))
-    adjusted = holm([fit.p if fit else None for _, _, _, fit, _ in result])
+            fit = pair_fit(table, later, first, served)
+            result.append((names, ratio(a, metric), ratio(b, metric), fit))
+    adjusted = holm([fit.p if fit else None for *_, fit in result])
     return tuple(
-        Again(
-            *names,
-            a,
-            b,
-            versus(names[2], names[0], fit, margin, p),
-            wall.estimate() if wall else None,
-        )
-        for (names, a, b, fit, wall), p in zip(result, adjusted, strict=True)
+        Again(*names, a, b, versus(names[2], names[0], fit, margin, p))
+        for (names, a, b, fit), p in zip(result, adjusted, strict=True)
     )

@@ -61,7 +61,7 @@ class Result:
     "within" one or two of them, or "printed" moments. ``detectable``: what such a study finds with
     a chance of 80 %, a ratio above 1 or a difference above 0, from a bound of the region.
     ``unapplied`` are settings in which the sides differ, beside others, that were not applied;
-    ``cold`` runs were left out; ``workloads`` are those in which the sides were paired, 0 if none.
+    ``cold`` runs were left out.
     """
 
     hypothesis: Hypothesis
@@ -77,7 +77,6 @@ class Result:
     reason: str | None = None
     unapplied: tuple[str, ...] = ()
     cold: int = 0
-    workloads: int = 0
 
     @property
     def inside(self) -> bool:
@@ -197,7 +196,6 @@ def _of_runs(blank: Result, sides: Sequence[tuple[Side, Source]]) -> Result:
         detectable=result.detectable,
         unapplied=loose,
         cold=sum(map(len, frames)) - sum(map(len, warm)),
-        workloads=len(workloads),
     )
 
 

@@ -57,7 +57,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option that ``configs`` configs vary, in ``cells`` that agree in all else.
+    """An option that ``configs`` configs vary, which agree in all else.
 
     ``metric``: speedup_true, or aggregate_tokens_per_s where no agent ran alone. ``outcome`` is
     what the verdicts of its levels come to; "unknown": too few rounds hold two levels, or no agent
@@ -71,7 +71,6 @@ class Option:
     topology: str
     work: str
     configs: int
-    cells: int
     fixed: bool
     answer_tokens: tuple[int, int] | None
     levels: tuple[Level, ...]
@@ -266,7 +265,6 @@ def _option(
         topology=first["topology"],
         work=first["work_policy"],
         configs=len(one.ids),
-        cells=len(one.cells),
         fixed=_fixed(group),
         answer_tokens=(int(tokens.min()), int(tokens.max())) if len(tokens) else None,
         levels=levels,

@@ -30,7 +30,6 @@ class Service:
 
     config_id: str
     order: int
-    executions: int
     first_token_s: float | None
     slowdown: Estimate | None
 
@@ -46,7 +45,6 @@ class Losses:
     """
 
     config_id: str
-    runs: int
     efficiency: float
     parts: tuple[float, ...]
     threads_alone: int | None
@@ -71,7 +69,6 @@ def services(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Service, ...
             Service(
                 config_id=str(config_id),
                 order=int(group["service_order"].iloc[0]),
-                executions=len(group),
                 first_token_s=float(waits.median()) if len(waits) else None,
                 slowdown=fit.estimate() if fit else None,
             )
@@ -93,7 +90,6 @@ def losses(runs: pd.DataFrame, executions: pd.DataFrame) -> tuple[Losses, ...]:
         result.append(
             Losses(
                 config_id=str(config_id),
-                runs=len(counted),
                 efficiency=float(counted["efficiency_true"].mean()),
                 parts=tuple(float(counted[name].fillna(0.0).mean()) for name in PARTS),
                 threads_alone=int(alone[0]) if len(alone) == 1 else None,

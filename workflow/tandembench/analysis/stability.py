@@ -28,11 +28,10 @@ _MOST = 2000
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """``state`` and the ``starts`` of the levels that were told apart, with their ``means``."""
+    """``state`` and the ``starts`` of the levels that were told apart."""
 
     state: State
     starts: tuple[int, ...]
-    means: tuple[float, ...]
 
 
 def steadiness(logs: Sequence[float], margin: float) -> Steadiness:
@@ -49,10 +48,10 @@ def steadiness(logs: Sequence[float], margin: float) -> Steadiness:
     """
     values = np.asarray(logs, dtype=float)
     if len(values) < FEWEST:
-        return Steadiness("too few", (), ())
+        return Steadiness("too few", ())
     starts = _merged(values, [0, *_cuts(values, 0, np.random.default_rng(0))], np.log1p(margin))
     means = tuple(float(part.mean()) for part in np.split(values, starts[1:]))
-    return Steadiness(_state(starts, means, len(values)), tuple(starts), means)
+    return Steadiness(_state(starts, means, len(values)), tuple(starts))
 
 
 def _state(starts: Sequence[int], means: Sequence[float], n: int) -> State:

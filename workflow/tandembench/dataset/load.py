@@ -140,12 +140,10 @@ def read_part(dataset: Dataset, table: str, names: Sequence[str], coded: bool = 
         return _read(dataset, table, names, coded)
     if table not in dataset.updated:
 
-        def read(other: str) -> pa.Table | None:
-            stored = _stored(dataset, other)
-            return _read(dataset, other, stored, False) if stored else None
+        def read(name: str) -> pa.Table:
+            return _read(dataset, name, _stored(dataset, name), False)
 
-        stored = _read(dataset, table, _stored(dataset, table), False)
-        dataset.updated[table] = today(table, stored, read)
+        dataset.updated[table] = today(table, read(table), read)
     columns = dataset.updated[table].select(list(names))
     texts = [name for name in names if pa.types.is_string(columns[name].type) and coded]
     for name in texts:
