@@ -29,7 +29,7 @@ ORDER = (
     ("diff",),
     ("report",),
     ("project",),
-    ("plan",),
+    ("plan", "doctor"),
     ("cli",),
     ("__main__",),
 )

@@ -14,5 +14,9 @@ class TandemError(Exception):
     """
 
     def __init__(self, what: str, *, where: str, fix: str, exit_code: int = EXIT_USAGE) -> None:
-        super().__init__(f"{where}: {what}; {fix}")
+        super().__init__(what)
+        self.what, self.where, self.fix = what, where, fix
         self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.fix}"

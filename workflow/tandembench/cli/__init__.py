@@ -21,6 +21,7 @@ COMMANDS = {
     "claims": ("report.claims", "Check what a published report claims against its data."),
     "dataset": ("cli.workflow", "Join the phases of a study into a dataset."),
     "diff": ("report.diff_page", "Say what differs between two datasets."),
+    "doctor": ("cli.doctor", "Look whether a run can start, and how what it lacks is mended."),
     "fake-server": ("cli.measuring", "Serve simulated answers on an exact schedule."),
     "fetch-model": ("cli.workflow", "Fetch a model file that the lock pins."),
     "hypotheses": ("cli.reports", "Test what was expected of a dataset."),

@@ -1,5 +1,6 @@
 """One measurement at a time on a machine, whatever started it."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
+from tandembench.files import way_out
 from tandembench.system import take
 from tandembench.text import sanitise
 
@@ -30,9 +32,8 @@ def exclusive(label: str, tell: Callable[[str], None]) -> Iterator[None]:
         path, descriptor = _opened()
         try:
             if not take(descriptor, wait=False):
-                holder = sanitise(os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip())
                 tell(
-                    f"waiting: {holder or 'another measurement'} is measuring on this machine;"
+                    f"waiting: {_label(descriptor)} is measuring on this machine;"
                     " this one begins when it is done (or end that process)"
                 )
                 take(descriptor, wait=True)
@@ -48,18 +49,42 @@ def exclusive(label: str, tell: Callable[[str], None]) -> Iterator[None]:
             os.close(descriptor)
 
 
+def holder() -> str | None:
+    """Who keeps others out now, as they are told; None if nobody does.
+
+    TandemError (exit 4) if there is no place for the lock.
+    """
+    first = _paths()[0]
+    if not os.path.lexists(first) and os.access(first.parent, os.W_OK):
+        return None  # to ask makes no file
+    _, descriptor = _opened()
+    try:
+        return None if take(descriptor, wait=False) else _label(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _label(descriptor: int) -> str:
+    written = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
+    return sanitise(written.strip()) or "another measurement"
+
+
+def _paths() -> list[Path]:
+    named = os.environ.get(_VARIABLE)
+    return [Path(named)] if named else [Path(folder, _NAME) for folder in _FOLDERS]
+
+
 def _opened() -> tuple[Path, int]:
     """The lock's path and descriptor."""
-    named = os.environ.get(_VARIABLE)
-    paths = [Path(named)] if named else [Path(folder, _NAME) for folder in _FOLDERS]
-    refused = OSError()
+    paths = _paths()
+    refusals = []
     for path in paths:
         try:
             return path, _open(path)
         except OSError as error:
-            refused = error
-    what = f"no file to keep measurements apart ({refused.strerror or 'not a regular file'})"
-    fix = "delete what is there" if named or not refused.errno else "make that folder writable"
+            refusals.append(error)
+    what = f"no file to keep measurements apart ({refusals[0].strerror})"
+    fix = way_out(refusals[0])
     raise TandemError(what, where=str(paths[0]), fix=fix, exit_code=EXIT_ENVIRONMENT)
 
 
@@ -76,7 +101,7 @@ def _open(path: Path) -> int:
             descriptor = os.open(path, flags | os.O_RDONLY)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError
+        raise OSError(errno.EEXIST, "not a regular file")
     return descriptor
 
 

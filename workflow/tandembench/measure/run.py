@@ -36,7 +36,7 @@ def run(
     label = f"{spec.comparison} r{repetition}"
     # The lock's holder is named by its file, which also says the study and the session.
     with open_log(log_path) as log, exclusive(str(output), teller(log)):
-        if repetition == 1 and spec.engine != "embedded" and (proxies := _ignored_proxies()):
+        if repetition == 1 and spec.engine != "embedded" and (proxies := ignored_proxies()):
             teller(log)(
                 f"{label}: {proxies} in the environment is ignored: servers are asked directly"
             )
@@ -55,7 +55,8 @@ def run(
         teller(log)(f"{label}: {time_left(output) or 'done'}")
 
 
-def _ignored_proxies() -> str:
+def ignored_proxies() -> str:
+    """The variables of the environment that name a proxy; servers are asked without it."""
     names = ("http_proxy", "https_proxy", "all_proxy")
     return ", ".join(sorted(name for name in os.environ if name.lower() in names))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,7 +40,26 @@ def running(
     place of its servers. What they write goes to ``log``. TandemError unless the locked engine
     and models are here.
     """
-    _check_locked("xllamacpp", version("xllamacpp"), lock["version"], "install requirements.lock")
+    files = files_of(lock, models)
+
+    def start(settings: Settings) -> Process:
+        (model,) = settings.models
+        given = asdict(settings) | {"path": str(files[model].resolve())}
+        return spawn(_PROGRAM, settings, given, os.environ, log)
+
+    with starting(wanted, start) as processes:
+        # Hashed while the servers load: it takes as long as they do.
+        check_files(files, lock)
+        yield {one.key: _standing(one, processes[one.key], lock["models"], log) for one in wanted}
+
+
+def files_of(lock: Mapping[str, Any], models: Path) -> dict[str, Path]:
+    """The files of the locked models; TandemError unless they and the locked engine are here."""
+    try:
+        live = version("xllamacpp")
+    except PackageNotFoundError:
+        live = "not installed"
+    _check_locked("xllamacpp", live, lock["version"], "install requirements.lock")
     files = {model: model_file(models, model) for model in lock["models"]}
     for path in files.values():
         if not path.is_file():
@@ -50,18 +69,14 @@ def running(
                 fix="run snakemake, which fetches it",
                 exit_code=EXIT_ENVIRONMENT,
             )
+    return files
 
-    def start(settings: Settings) -> Process:
-        (model,) = settings.models
-        given = asdict(settings) | {"path": str(files[model].resolve())}
-        return spawn(_PROGRAM, settings, given, os.environ, log)
 
-    with starting(wanted, start) as processes:
-        # Hashed while the servers load: it takes as long as they do.
-        for model, path in files.items():
-            digest = _sha256(path, path.stat().st_mtime_ns)
-            _check_locked(f"SHA-256 of {path}", digest, lock["models"][model], "delete the file")
-        yield {one.key: _standing(one, processes[one.key], lock["models"], log) for one in wanted}
+def check_files(files: Mapping[str, Path], lock: Mapping[str, Any]) -> None:
+    """TandemError if the content of one is not the locked one."""
+    for model, path in files.items():
+        digest = _sha256(path, path.stat().st_mtime_ns)
+        _check_locked(f"SHA-256 of {path}", digest, lock["models"][model], "delete the file")
 
 
 @cache

@@ -9,7 +9,7 @@ from tandembench.errors import TandemError
 from tandembench.servers.attach import ANSWER_TIMEOUT_S, Instance, listed, unusable, whole
 from tandembench.servers.deployment import Effective, Server
 from tandembench.text import sanitise
-from tandembench.wire import Client, Json, ask_json
+from tandembench.wire import Client, Json, NoAnswer, ask_json
 
 _PROBE_TIMEOUT_S = 0.5
 _NO_OLLAMA = "name a running Ollama server"
@@ -21,8 +21,10 @@ async def instance(client: Client, url: str) -> Instance:
         version = (await ask_json(client, f"{url}/api/version", timeout_s=ANSWER_TIMEOUT_S)).get(
             "version"
         )
-    except TandemError:
+    except TandemError as error:
         await _refuse_llama_server(client, url)
+        if isinstance(error, NoAnswer) and error.reason == "conn_refused":
+            error.fix = f"start it there: OLLAMA_HOST={urlsplit(url).netloc} ollama serve"
         raise
     if not isinstance(version, str) or not version:
         raise unusable("/api/version names no version", url, _NO_OLLAMA)
@@ -31,10 +33,6 @@ async def instance(client: Client, url: str) -> Instance:
         version=sanitise(version),
         digests={_name(one): _digest(one, url) for one in await _models(client, url, "tags")},
         advice=f"run: OLLAMA_HOST={urlsplit(url).netloc} ollama pull {{model}}",
-        # A model that a Modelfile made is in no registry, and none says whether it is one.
-        share=f"start it with the models of the other: OLLAMA_HOST={urlsplit(url).netloc} "
-        "OLLAMA_MODELS=FOLDER ollama serve, with the OLLAMA_MODELS of {other} (by default "
-        "~/.ollama/models of whoever started it); on another machine, pull or create it there",
         full_name=full_name,
     )
 

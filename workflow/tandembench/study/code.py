@@ -7,12 +7,14 @@ that every supported Python can run it.
 import ast
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 
 # Fields that say where or how something was spelt, not what it does.
 _SPELLING = frozenset({"type_comment", "kind", "type_ignores"})
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache  # one process may read several studies
 def normalise(source: str) -> str:
     """Serialise what ``source`` does: its syntax tree without docstrings and empty fields."""
     return _serialise(ast.parse(source))

@@ -1,16 +1,16 @@
 """The lock of what studies measure: engine versions and model digests, from its YAML."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from tandembench.errors import TandemError
-from tandembench.study.check import Keys, Maybe, Name, read_keys
+from tandembench.study.check import Keys, Maybe, read_keys
 from tandembench.study.expand import Comparison, Study
 
 LOCK_FILE = "config/servers.lock.yaml"
-NO_LOCK = "run in the folder of the checkout, which has it"
+NO_LOCK = f"run in the folder of the checkout, or get it back: git checkout {LOCK_FILE}"
 
 
 class ModelFile(Keys):
@@ -34,53 +34,25 @@ class Embedded(Keys):
 class Ollama(Keys):
     """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
 
-    engine: Literal["ollama"] = "ollama"
     version: str
     models: dict[
         str, Annotated[str, Field(pattern="^(sha256:)?[0-9a-f]{12,64}$", description="a digest")]
     ]
 
 
-Limit = Literal["max_tokens", "max_completion_tokens"]
-
-
-class Request(Keys):
-    """a mapping with limit, stream_options and ignore_eos"""
-
-    limit: Limit = "max_tokens"
-    stream_options: bool = True
-    ignore_eos: bool = True
-
-
 class OpenAI(Keys):
     """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
 
-    engine: Literal["openai"] = "openai"
     version: str | None
     models: dict[str, Annotated[str, Field(min_length=1)] | None]
-    request: Request = Request()
-
-
-Entry: TypeAlias = Ollama | OpenAI
-_KIND = "a mapping with engine: ollama or engine: openai, version and models"
 
 
 class Lock(Keys):
-    """What is pinned, by engine, and under further names that studies give."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[
-        Name, Annotated[Entry, Field(discriminator="engine", description=_KIND)]
-    ]
+    """What is pinned, by engine."""
 
     embedded: Embedded
     ollama: Maybe[Ollama] = None
     openai: Maybe[OpenAI] = None
-
-
-def entry_name(study: Study) -> str:
-    """Under which name the lock has what ``study`` measures."""
-    return study.lock or study.engine
 
 
 def read_lock(text: str) -> Lock:
@@ -97,16 +69,12 @@ def locked(
     """
     where = f"{study_file}:{comparison.line}"
     write = f"run: tandembench servers lock {study_file} --write"
-    name = entry_name(study)
-    entry: Embedded | Entry | None = getattr(lock, name, None)
+    entry: Embedded | Ollama | OpenAI | None = getattr(lock, study.engine)
     if entry is None:
-        raise TandemError(f"{LOCK_FILE} has no entry for {name}", where=where, fix=write)
-    if not isinstance(entry, Embedded) and entry.engine != study.engine:
-        what = f"the entry '{name}' of {LOCK_FILE} is of engine {entry.engine}, not {study.engine}"
-        raise TandemError(what, where=where, fix="write another name under the study's key lock")
+        raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=write)
     models = {agent.model for config in comparison.configs for agent in config.agents}
     for model in sorted(models - set(entry.models)):
-        what = f"{LOCK_FILE} does not pin the model '{model}' for {name}"
+        what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
         fix = f"pinned models: {', '.join(entry.models) or 'none'}"
         fix = fix if study.engine == "embedded" else f"{write} ({fix})"
         raise TandemError(what, where=where, fix=fix)
@@ -127,8 +95,4 @@ def locked(
     files = models & set(lock.embedded.models)
     starts = study.engine == "ollama" and isinstance(study.servers, str)
     imported = {model: lock.embedded.models[model].sha256 for model in sorted(files)}
-    return (
-        entry.model_dump(exclude={"engine"})
-        | {"models": digests}
-        | ({"files": imported} if starts else {})
-    )
+    return entry.model_dump() | {"models": digests} | ({"files": imported} if starts else {})

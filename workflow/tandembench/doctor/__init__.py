@@ -1,0 +1,1 @@
+"""Says what a run needs and whether it is there; measures nothing and changes nothing."""
