@@ -1,17 +1,18 @@
 """Others on this machine: who counts, when it is quiet, and how long a round waits for that."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
 import pytest
 
 from tandembench.measure import machine
-from tandembench.measure.machine import PATIENCE_S, Others, process_cpu_s
+from tandembench.measure.machine import PATIENCE_S, Others
 from tandembench.study.spec import DISTURBED_CORES
+from tandembench.system import Family
 
 
 class Clock:
@@ -65,13 +66,13 @@ def test_a_round_waits_for_a_quiet_machine_and_not_for_ever(
 
 
 @contextmanager
-def busy_process() -> Iterator[psutil.Process]:
+def busy_process() -> Iterator[int]:
     program = "print(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
         try:
             assert busy.stdout is not None
             busy.stdout.readline()
-            yield psutil.Process(busy.pid)
+            yield busy.pid
         finally:
             busy.kill()
 
@@ -81,15 +82,15 @@ def test_a_process_counts_unless_it_belongs_to_the_block(
     monkeypatch: pytest.MonkeyPatch, ours: bool
 ) -> None:
     with busy_process() as busy:
-        watchers = {"real": Others([]), "of two": Others([busy.pid] if ours else [])}
+        both = [Family(os.getpid(), alone=True), Family(busy)]
+        watchers = {"real": Others([]), "of two": Others([Family(busy)] if ours else [])}
         watchers["real"].look()
         with monkeypatch.context() as patch:
             # a machine with two processes: this one is never another
-            both = [psutil.Process(), busy]
-            patch.setattr(machine, "busy_cpu_s", lambda: sum(map(process_cpu_s, both)))
+            patch.setattr(machine, "busy_cpu_s", lambda: sum(map(Family.cpu_s, both)))
             watchers["of two"].look()
-            until = process_cpu_s(busy) + 0.3
-            while process_cpu_s(busy) < until:
+            until = both[1].cpu_s() + 0.3
+            while both[1].cpu_s() < until:
                 sum(range(1000))
             cores = watchers["of two"].look()
         assert watchers["real"].look() > DISTURBED_CORES
@@ -103,9 +104,11 @@ def test_what_an_ended_process_of_ours_has_used_does_not_become_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine, "busy_cpu_s", lambda: 10.0)
-    monkeypatch.setattr(machine, "process_cpu_s", lambda one: 3.0 + 0 * one.cpu_times()[0])
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ours:
-        watcher = Others([ours.pid])
+    words = [sys.executable, "-c", "print(sum(range(10**7)), flush=True); input()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ours:
+        assert ours.stdout
+        ours.stdout.readline()
+        watcher = Others([Family(ours.pid)])
         watcher.look()
         ours.communicate(b"\n")
     assert watcher.look() == 0.0

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 
 try:
@@ -22,8 +24,12 @@ except ImportError:  # not a POSIX system
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
 _PR_SET_CHILD_SUBREAPER = 36
-# How often one that the kernel does not end looks after its parent.
+# How often one that the kernel does not end looks after its parent; and how often at most the whole
+# machine is searched for who listens at a port.
 _LOOK_S = 0.5
+# What listens here for a server that runs elsewhere, in a container or on another machine.
+_FORWARDERS = {"docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "passt"}
+_FORWARDERS |= {"ssh", "sshd", "kubectl", "socat", "systemd", "com.docker.backend"}
 
 
 def cores() -> int:
@@ -64,6 +70,96 @@ def listeners(port: int) -> list[str]:
                 if state == "0A" and int(local.rpartition(":")[2], 16) == port:
                     numbers.add(number)
     return sorted(numbers)
+
+
+def listener(port: int) -> tuple[int | None, str | None]:
+    """(the process that listens at ``port``, None), or (None, why it is not known).
+
+    "permission": it is another user's; "forwarded": it hands connections on to where the server
+    runs; "elsewhere": no process of this machine does, or of this container; "client": this process
+    belongs to it, so that what it uses is not told from what this one does. Of several, such as
+    workers of one server, it is the first that was started.
+    """
+    try:
+        sockets = [one for one in psutil.net_connections("tcp") if one.status == "LISTEN"]
+        pids = {one.pid for one in sockets if one.laddr and one.laddr.port == port}
+        if None in pids:
+            return None, "permission"
+        first = min((psutil.Process(pid) for pid in pids), key=psutil.Process.create_time)
+        this = psutil.Process()
+        if first in (this, *this.parents()):
+            return None, "client"
+        return (None, "forwarded") if first.name() in _FORWARDERS else (first.pid, None)
+    except (psutil.AccessDenied, PermissionError):
+        return None, "permission"
+    except (ValueError, psutil.NoSuchProcess):
+        return None, "elsewhere"
+
+
+class Family:
+    """A process and those that it has started, as they come and go; without them if ``alone``.
+
+    ``port`` is where it listens: if it has ended, who listens there now takes its place.
+    """
+
+    def __init__(self, pid: int, port: int | None = None, *, alone: bool = False) -> None:
+        self._port, self._alone = port, alone
+        self._head = _process(pid)
+        self._searched_s = 0.0
+        self._last_s = self._gone_s = 0.0
+
+    def members(self) -> list[psutil.Process]:
+        """Those that run now, parents before their children."""
+        if self._head and not self._head.is_running():
+            self._head = None
+        if self._head is None and self._port and time.monotonic() > self._searched_s + _LOOK_S:
+            pid, _ = listener(self._port)
+            self._head = _process(pid) if pid else None
+            self._searched_s = time.monotonic()
+        members = [self._head] if self._head else []
+        for one in members if not self._alone else ():  # which grows meanwhile
+            members += filter(None, map(_process, _children(one)))
+        return members
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far, in steps of 10 ms; it never falls: what ended members used counts."""
+        total = 0.0
+        for one in self.members():
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                # The kernel adds a child that has ended to its parent.
+                ended = 0.0 if self._alone else times.children_user + times.children_system
+                total += times.user + times.system + ended
+        self._gone_s += max(0.0, self._last_s - total)
+        self._last_s = total
+        return total + self._gone_s
+
+    def memory_bytes(self) -> int | None:
+        """What they hold in memory together, shared pages in each; None if none runs."""
+        held = 0
+        for one in self.members():
+            with contextlib.suppress(psutil.Error):
+                held += one.memory_info().rss
+        return held or None
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
+def _children(process: psutil.Process) -> list[int]:
+    """Its children, by the kernel's own lists where it has them; psutil reads every process."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    try:
+        if Path(f"/proc/self/task/{os.getpid()}/children").exists():
+            lists = [file.read_text(encoding="ascii") for file in tasks.glob("*/children")]
+            return [int(pid) for one in lists for pid in one.split()]
+        return [one.pid for one in process.children()]
+    except (OSError, psutil.Error):  # it ends just now
+        return []
 
 
 def boot_clock_ns() -> int | None:

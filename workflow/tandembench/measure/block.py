@@ -29,6 +29,7 @@ from tandembench.servers.deployment import (
 )
 from tandembench.servers.open import confirm, memory_bytes
 from tandembench.study.spec import DISTURBED_CORES, AgentSpec, ConfigSpec, RunSpec
+from tandembench.system import Family
 from tandembench.wire import Ask, Call, Client, NoAnswer, unauthorised
 
 # A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
@@ -231,11 +232,11 @@ class Bench:
 
     def _watched(self) -> Others | None:
         """Who watches what others do: nobody where the servers' processes are not known."""
-        pids = [server.pid for one in self._standing.values() for server in _servers(one)]
-        known = [pid for pid in pids if pid is not None]
-        if self.spec.engine != "embedded" or len(known) < len(pids):
+        servers = [server for one in self._standing.values() for server in _servers(one)]
+        known = [Family(one.pid, one.port) for one in servers if one.pid is not None]
+        if len(known) < len(servers):
             return None
-        return Others([*known, *self.helpers])
+        return Others([*known, *map(Family, self.helpers)])
 
     async def _warm_up(self, key: str) -> None:
         """Warm the servers under ``key``; one that does not answer is lost with its partners."""

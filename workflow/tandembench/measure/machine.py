@@ -8,7 +8,7 @@ import platform
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypedDict
@@ -16,7 +16,7 @@ from typing import TypedDict
 import psutil
 
 from tandembench.study.spec import DISTURBED_CORES
-from tandembench.system import boot_clock_ns, cores, cpu_name
+from tandembench.system import Family, boot_clock_ns, cores, cpu_name
 from tandembench.wire.clocks import ahead_ns
 
 # A round waits so long at most until the machine is quiet.
@@ -115,20 +115,11 @@ def busy_cpu_s() -> float:
     return math.fsum(value for name, value in times.items() if name not in _NOT_BUSY)
 
 
-def process_cpu_s(process: psutil.Process) -> float:
-    """CPU seconds of a process so far, in steps of 10 ms; psutil.NoSuchProcess if it is gone."""
-    times = process.cpu_times()
-    return times.user + times.system
-
-
 class Others:
-    """What this machine does besides this process and ``pids``, which belong to the block."""
+    """What this machine does besides this process and ``families``, which belong to the block."""
 
-    def __init__(self, pids: Iterable[int]) -> None:
-        self._ours: dict[psutil.Process, float] = {}  # and what each has used when last seen
-        for pid in (os.getpid(), *pids):
-            with suppress(psutil.NoSuchProcess):
-                self._ours[psutil.Process(pid)] = 0.0
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._ours = [Family(os.getpid(), alone=True), *families]
         self._looks: deque[tuple[float, float]] = deque(maxlen=_LOOKS)
 
     def look(self) -> float:
@@ -159,11 +150,7 @@ class Others:
     def _now(self) -> tuple[float, float]:
         """(monotonic clock, CPU that others have used since boot), both in seconds."""
         busy = busy_cpu_s()
-        for process in self._ours:
-            # One that has ended stays known: what it used was ours.
-            with suppress(psutil.NoSuchProcess):
-                self._ours[process] = process_cpu_s(process)
-        return time.monotonic(), busy - math.fsum(self._ours.values())
+        return time.monotonic(), busy - math.fsum(one.cpu_s() for one in self._ours)
 
 
 def _cores(before: tuple[float, float], now: tuple[float, float]) -> float:

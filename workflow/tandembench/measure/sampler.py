@@ -1,9 +1,10 @@
 """The telemetry process: samples five times a second until its stdin closes, then writes all.
 
 A process of its own, so that reading counters takes no time from the one that stamps tokens. In:
-lines of JSON, the processes to watch from then on by subject. Out, at the end: one line of JSON
-per sample and subject. It keeps everything in memory: a block lasts a minute. GPUs are asked
-through NVML (NVIDIA's API reference; nvidia-ml-py is its binding by NVIDIA).
+lines of JSON, the servers to watch from then on by subject: [process, port where it listens or
+null]. Out, at the end: one line of JSON per sample and subject. It keeps everything in memory: a
+block lasts a minute. GPUs are asked through NVML (NVIDIA's API reference; nvidia-ml-py is its
+binding by NVIDIA).
 """
 
 import json
@@ -21,8 +22,8 @@ from typing import Any, TextIO
 import psutil
 import pynvml
 
-from tandembench.measure.machine import HOT, Sample, busy_cpu_s, process_cpu_s
-from tandembench.system import die_with
+from tandembench.measure.machine import HOT, Sample, busy_cpu_s
+from tandembench.system import Family, die_with
 
 INTERVAL_S = 0.2
 _CPUS = Path("/sys/devices/system/cpu")
@@ -78,7 +79,7 @@ def _of_gpu(index: int, handle: object) -> Sample:
 
 def watch(asked: int, output: TextIO) -> None:
     """Sample what the last line from the descriptor ``asked`` names until it ends, then write."""
-    processes: dict[str, psutil.Process] = {}
+    families: dict[str, Family] = {}
     every = False
     samples: list[Sample] = []
     before: dict[str, float] = {}
@@ -87,7 +88,7 @@ def watch(asked: int, output: TextIO) -> None:
     with open_gpus() as gpus:
         while True:
             # Without an order there is nothing to sample, and nothing to wake up for.
-            wait_s = max(0.0, due - time.monotonic()) if processes else None
+            wait_s = max(0.0, due - time.monotonic()) if families else None
             if select.select([asked], [], [], wait_s)[0]:
                 data = os.read(asked, 1 << 16)
                 if not data:
@@ -96,29 +97,25 @@ def watch(asked: int, output: TextIO) -> None:
                 for line in lines:
                     order = json.loads(line)
                     every = order["every"]
-                    processes = dict(_known({**order["processes"], "telemetry": os.getpid()}))
+                    families = {name: Family(*one) for name, one in order["servers"].items()}
+                    own = {"client": os.getppid(), "telemetry": os.getpid()}
+                    families |= {name: Family(pid, alone=True) for name, pid in own.items()}
                     before.pop("others", None)  # whose they are has changed
                 continue
             now_ns = time.monotonic_ns()
-            of_now = (*_of_cpu(processes, every, now_ns, before), *gpus())
+            of_now = (*_of_cpu(families, every, now_ns, before), *gpus())
             samples += [{**one, "t_ns": now_ns} for one in of_now]
             due = max(due + INTERVAL_S, time.monotonic())
     output.writelines(f"{json.dumps(one)}\n" for one in samples)
 
 
-def _known(pids: Mapping[str, int]) -> Iterator[tuple[str, psutil.Process]]:
-    for subject, pid in pids.items():
-        with suppress(psutil.NoSuchProcess):
-            yield subject, psutil.Process(pid)
-
-
 def _of_cpu(
-    processes: Mapping[str, psutil.Process], every: bool, now_ns: int, before: dict[str, float]
+    families: Mapping[str, Family], every: bool, now_ns: int, before: dict[str, float]
 ) -> Iterator[Sample]:
-    """One sample of each process and of the machine.
+    """One sample of each family and of the machine.
 
     ``before`` holds the CPU seconds that the last one read, by subject, and when; it is updated.
-    ``every`` says that ``processes`` names all servers of the block, so that what is left of the
+    ``every`` says that ``families`` names all servers of the block, so that what is left of the
     machine's CPU is other people's.
     """
     elapsed_s = (now_ns - before.get("t_ns", now_ns)) / 1e9
@@ -131,11 +128,10 @@ def _of_cpu(
 
     busy = busy_cpu_s()
     ours = 0.0
-    for subject, process in processes.items():
-        with suppress(psutil.Error):
-            used = time.process_time() if process.pid == os.getpid() else process_cpu_s(process)
-            ours += used
-            resident = process.memory_info().rss
+    for subject, family in families.items():
+        used = time.process_time() if subject == "telemetry" else family.cpu_s()
+        ours += used
+        if resident := family.memory_bytes():
             yield {"subject": subject, "cores": cores(subject, used), "memory_bytes": resident}
     if every:
         yield {"subject": "others", "cores": cores("others", busy - ours)}

@@ -29,12 +29,9 @@ class Telemetry:
 
     def watch(self, standing: Mapping[str, Sequence[Server]]) -> None:
         """Sample this process and the servers that are ``standing`` (by key) from now on."""
-        servers = {f"{key}/{one.index}": one.pid for key, of in standing.items() for one in of}
-        known = {subject: pid for subject, pid in servers.items() if pid is not None}
-        order = {
-            "processes": {"client": os.getpid(), **known},
-            "every": 0 < len(servers) == len(known),
-        }
+        servers = {f"{key}/{one.index}": one for key, of in standing.items() for one in of}
+        known = {name: (one.pid, one.port) for name, one in servers.items() if one.pid is not None}
+        order = {"servers": known, "every": 0 < len(servers) == len(known)}
         if self._process.stdin:
             with suppress(BrokenPipeError):  # it died: the block counts without telemetry
                 self._process.stdin.write(f"{json.dumps(order)}\n")

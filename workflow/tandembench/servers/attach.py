@@ -100,9 +100,15 @@ def life(url: str) -> str | None:
     It is the sockets that listen at its port of this machine, by the kernel's numbers; None of
     servers elsewhere, and where the kernel does not tell.
     """
+    port = port_here(url)
+    return ",".join(listeners(port)) or None if port else None
+
+
+def port_here(url: str) -> int | None:
+    """The port of this machine at which ``url``, normalised, is; None of one elsewhere."""
     place = urlsplit(url)
     here = place.hostname in ("127.0.0.1", "::1")
-    return ",".join(listeners(place.port or _PORTS[place.scheme])) or None if here else None
+    return place.port or _PORTS[place.scheme] if here else None
 
 
 def normalised(url: str) -> str:

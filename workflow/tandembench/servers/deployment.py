@@ -50,6 +50,8 @@ class Server:
 
     ``version``, digests, ``slots``, ``threads``, ``wait_policy`` and ``pid`` are None where the
     engine does not tell. ``num_thread``: the threads that every request asks for, None if none.
+    ``port``: where ``pid`` listens on this machine, if it was not started here; ``unseen``: why
+    ``pid`` is not known, as `tandembench.system.listener` says.
     """
 
     index: int
@@ -62,17 +64,21 @@ class Server:
     wait_policy: str | None = None
     pid: int | None = None
     num_thread: int | None = None
+    port: int | None = None
+    unseen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
     """What a server says that it applies to a loaded model, whatever it was asked for.
 
-    ``num_ctx`` in tokens a slot; ``size_vram_bytes`` of ``size_bytes`` are on a GPU;
+    ``threads`` and ``slots`` may come from its process. ``num_ctx`` in tokens a slot;
+    ``size_vram_bytes`` of ``size_bytes`` are on a GPU;
     ``expires_at``: when the model will be unloaded, to the nanosecond.
     """
 
     num_ctx: int | None = None
+    threads: int | None = None
     slots: int | None = None
     size_bytes: int | None = None
     size_vram_bytes: int | None = None

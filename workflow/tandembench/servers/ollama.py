@@ -3,11 +3,14 @@
 Source: ollama, docs/api.md and server/routes.go, v0.12.10 to v0.32.15.
 """
 
+import re
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from tandembench.errors import TandemError
 from tandembench.servers.attach import ANSWER_TIMEOUT_S, Instance, listed, unusable, whole
 from tandembench.servers.deployment import Effective, Server
+from tandembench.servers.launch import default_threads, launch
 from tandembench.text import sanitise
 from tandembench.wire import Client, Json, NoAnswer, ask_json
 
@@ -40,19 +43,38 @@ async def instance(client: Client, url: str) -> Instance:
 async def effective(client: Client, server: Server, model: str) -> Effective:
     """What the server's /api/ps says of ``model``; all None if it is not loaded.
 
-    Ollama tells neither its slots nor the layers that it put on a GPU; ``size_vram_bytes`` of
-    ``size_bytes`` is how much of the model is there.
+    Ollama tells neither its threads and slots, which are read from its processes, nor the layers
+    that it put on a GPU; ``size_vram_bytes`` of ``size_bytes`` is how much of the model is there.
+    Where no process of it has a GPU open that is nothing, whatever it has taken from its runner.
     """
     for entry in await _models(client, server.url, "ps"):
         if _name(entry) == full_name(model):
+            launched = launch(server)
+            threads = (launched and launched.threads) or server.num_thread
+            if threads is None:
+                threads = await _num_thread(client, server.url, model)
+            if threads is None and launched:
+                threads = default_threads()
+            on_gpu = whole(entry, "size_vram")
             return Effective(
+                threads=threads,
+                slots=launched.slots if launched else None,
                 # Zero is how a server says that it does not know; of vram it is a finding.
                 num_ctx=whole(entry, "context_length") or None,
                 size_bytes=whole(entry, "size") or None,
-                size_vram_bytes=whole(entry, "size_vram"),
+                size_vram_bytes=0 if launched and launched.gpu is False else on_gpu,
                 expires_at=str(entry.get("expires_at") or "") or None,
             )
     return Effective()
+
+
+async def _num_thread(client: Client, url: str, model: str) -> int | None:
+    """The threads that the Modelfile of ``model`` names; None if it names none."""
+    with suppress(TandemError):
+        shown = (await ask_json(client, f"{url}/api/show", {"model": model})).get("parameters")
+        named = re.search(r"^num_thread +([1-9][0-9]*)$", str(shown), re.MULTILINE)
+        return int(named[1]) if named else None
+    return None
 
 
 async def memory_bytes(client: Client, server: Server) -> int | None:

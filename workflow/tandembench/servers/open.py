@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from tandembench.errors import TandemError
 from tandembench.servers import embedded, managed, ollama, openai
-from tandembench.servers.attach import Asker, attach, unusable
+from tandembench.servers.attach import Asker, attach, port_here, unusable
 from tandembench.servers.deployment import (
     Deployment,
     Effective,
@@ -19,7 +17,9 @@ from tandembench.servers.deployment import (
     Standing,
     deployments,
 )
+from tandembench.servers.launch import launch
 from tandembench.study.spec import RunSpec
+from tandembench.system import listener
 from tandembench.wire import Client, NoAnswer
 
 # Who is there, by the engines whose servers run already.
@@ -52,6 +52,7 @@ async def _standing(spec: RunSpec, client: Client, place: Deployment | ServerFau
         servers = await attach(place, spec.engine, ASKERS[spec.engine], spec.lock, client)
     except NoAnswer as error:
         return ServerFault(error.reason, str(error))
+    servers = [_seen(one) for one in servers]
     if not place.settings:
         return servers
     return [
@@ -64,6 +65,13 @@ async def _standing(spec: RunSpec, client: Client, place: Deployment | ServerFau
         )
         for one, set_ in zip(servers, place.settings, strict=True)
     ]
+
+
+def _seen(server: Server) -> Server:
+    """The same with its process, or why that is not known."""
+    port = port_here(server.url)
+    pid, unseen = listener(port) if port else (None, "elsewhere")
+    return replace(server, pid=pid, port=port, unseen=unseen)
 
 
 async def preflight(specs: Iterable[RunSpec], models: Path, client: Client, log: IO[str]) -> None:
@@ -104,15 +112,15 @@ async def effective(client: Client, server: Server, model: str) -> Effective:
 async def memory_bytes(client: Client, servers: Sequence[Server]) -> int | None:
     """What ``servers`` hold in memory together: resident, or as they say; None if one is silent.
 
-    Pages that two of them share (a model file) count in each.
+    Pages that two of them share (a model file) count in each. What lies on a GPU only Ollama says.
     """
     total = 0
     for server in servers:
-        held = None
-        with suppress(psutil.Error, TandemError):
-            if server.pid is not None:
-                held = psutil.Process(server.pid).memory_info().rss
-            elif server.engine == "ollama":
+        held, launched = None, launch(server)
+        if launched and not launched.gpu:
+            held = launched.memory_bytes
+        elif server.engine == "ollama":
+            with suppress(TandemError):
                 held = await ollama.memory_bytes(client, server)
         if held is None:
             return None

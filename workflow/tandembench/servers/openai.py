@@ -7,6 +7,7 @@ Source: vLLM, vllm/entrypoints/openai (/version, max_model_len); llama.cpp, tool
 from tandembench.errors import TandemError
 from tandembench.servers.attach import ANSWER_TIMEOUT_S, Instance, listed, whole
 from tandembench.servers.deployment import Effective, Server
+from tandembench.servers.launch import launch
 from tandembench.text import sanitise
 from tandembench.wire import Client, Json, ask_json
 
@@ -30,13 +31,19 @@ async def instance(client: Client, url: str) -> Instance:
 
 
 async def effective(client: Client, server: Server, model: str) -> Effective:
-    """Context as vLLM (/v1/models) or llama-server (/props) says it, slots as the latter does."""
+    """Context as vLLM (/v1/models) or llama-server (/props) says it, slots as the latter does.
+
+    Threads, and slots where nothing says them, are those of its processes, if they are here.
+    """
     models = await _models(client, server.url)
     props = await _asked(client, f"{server.url}/props")
     settings = props.get("default_generation_settings")
     loaded = settings if isinstance(settings, dict) else {}
     context = whole(models.get(model, {}), "max_model_len") or whole(loaded, "n_ctx")
-    return Effective(num_ctx=context or None, slots=whole(props, "total_slots") or None)
+    launched = launch(server)
+    slots = whole(props, "total_slots") or (launched.slots if launched else None)
+    threads = launched.threads if launched else None
+    return Effective(num_ctx=context or None, threads=threads, slots=slots)
 
 
 async def _models(client: Client, url: str) -> dict[str, Json]:

@@ -150,9 +150,21 @@ EXECUTION = (
     ),
     Column("loop_lag_s", "number", "s", "longest wait of a timer in the client, to 1 ms"),
     Column("foreign_cores", "number", "cores", "CPU that others used meanwhile"),
+    Column(
+        "process_unknown",
+        "text",
+        "",
+        "why the server's processes, and so foreign_cores, are not known: elsewhere, permission, "
+        "forwarded or client",
+    ),
     Column("server_memory_bytes", "integer", "bytes", "memory of the config's servers together"),
     Column("model_bytes", "integer", "bytes", "memory of the loaded model, as the server says"),
-    Column("model_gpu_bytes", "integer", "bytes", "part of that on a GPU, as the server says"),
+    Column(
+        "model_gpu_bytes",
+        "integer",
+        "bytes",
+        "part of that on a GPU, as it says; 0 if it opened none",
+    ),
     Column("slept_s", "number", "s", "how long the machine slept meanwhile"),
     Column("clock_set_s", "number", "s", "by how much the wall clock was set meanwhile"),
     Column("cold", "boolean", "", "the server loaded the model inside this execution"),
