@@ -80,13 +80,15 @@ def _agreed(
     said: Sequence[tuple[Sequence[str], Mapping[str, str]]], names: Sequence[str]
 ) -> int | None:
     """The number under any of ``names``: a flag of any process, else a variable."""
-    flags = {
-        value or following
-        for words, _ in said
-        for word, following in zip(words, [*words[1:], ""], strict=False)
-        for name, _, value in [word.partition("=")]
-        if name in names
-    }
+    flags = set()
+    for words, _ in said:
+        pairs = zip(words, [*words[1:], ""], strict=True)
+        values = [
+            value or following
+            for (name, _, value), following in ((one.partition("="), after) for one, after in pairs)
+            if name in names
+        ]
+        flags |= {*values[-1:]}  # the last one counts
     variables = {of[name] for _, of in said for name in names if name in of}
     numbers = {int(one) for one in flags or variables if one.isdecimal()} - {0}
     return numbers.pop() if len(numbers) == 1 else None
