@@ -14,6 +14,8 @@ from tandembench.analysis.findings import (
     Verdict,
     Versus,
 )
+from tandembench.analysis.hardware import Basis as OfHardware
+from tandembench.analysis.hardware import Evenness, Hardware, Share
 from tandembench.report.said import Setting
 from tandembench.report.words import sentences
 
@@ -82,7 +84,7 @@ FASTEST = Answer(
     rows=(SERIAL, SINGLE, SLOTS, DUAL),
     twin=against("twin", 1.0, 0.99, 1.01, "equivalent"),
     states=STATES,
-    equal_hardware=True,
+    hardware=Hardware("equal", "threads", "embedded"),
     rounds=24,
     used=24,
     disturbed=0,
@@ -124,6 +126,26 @@ def unpaired(one: Row, runs: int = 24, failed: int = 0) -> Row:
     return replace(one, against=lost, runs=runs, failed=failed)
 
 
+def _hardware(verdict: Evenness, basis: OfHardware, engine: str, **less: Any) -> Hardware:
+    """With ``less``, two configs of which one has what that says."""
+    more = Share("dual", "dual", 2, ("",), 4, 2, "all", ("a", "b"))
+    total = 2 if engine == "ollama" else None
+    two = (more, replace(more, config_id="serial", **less), total) if less else ()
+    return Hardware(verdict, basis, engine, *two)
+
+
+HARDWARE = (
+    _hardware("equal", "gpu", "ollama"),
+    _hardware("unknown", "threads", "ollama"),
+    _hardware("unknown", "threads", "openai"),
+    _hardware("unequal", "threads", "ollama", threads=2),
+    _hardware("unequal", "threads", "openai", threads=2),
+    _hardware("unequal", "hosts", "ollama", hosts=("elsewhere",)),
+    _hardware("unequal", "gpu", "ollama", gpu="none"),
+    _hardware("unequal", "shared", "ollama", endpoints=("a",)),
+    _hardware("unequal", "slots", "ollama", slots=2),
+    _hardware("unequal", "slots", "openai", slots=2),
+)
 # What an answer may come to, by a name each; together they need every sentence.
 ANSWERS: dict[str, Answer] = {
     "fastest": FASTEST,
@@ -151,7 +173,7 @@ ANSWERS: dict[str, Answer] = {
     "twin better": replace(FASTEST, twin=against("twin", 1.25, 1.1, 1.4, "better")),
     "twin worse": replace(FASTEST, twin=against("twin", 0.9, 0.85, 0.94, "worse"), failed=1),
     "twin apart": replace(FASTEST, twin=replace(FASTEST.twin or SETTING, ratio=None)),
-    "unequal hardware": replace(FASTEST, equal_hardware=False),
+    **{f"hardware {i}": replace(FASTEST, hardware=one) for i, one in enumerate(HARDWARE)},
     "stalls": replace(FASTEST, rows=(replace(SERIAL, stalled=0.1), DUAL)),
     "no ratio": replace(INCONCLUSIVE, rows=(SERIAL, unpaired(DUAL)), next=None),
     "unpaired": replace(FASTEST, **NOTHING, rows=(SERIAL, unpaired(DUAL))),

@@ -152,14 +152,6 @@ def test_counts_of_what_was_measured() -> None:
     assert one.measuring_s == pytest.approx(12 * 30.0)
 
 
-@pytest.mark.parametrize(("threads", "equal"), [((1, 1), True), ((2, 2), False), ((), None)])
-def test_equal_hardware_is_as_many_threads_in_all(
-    threads: tuple[int, ...], equal: bool | None
-) -> None:
-    sides = {**SIDES, "dual": Side("two servers", threads, started=True)}
-    assert answered(measured(), sides).equal_hardware is equal
-
-
 @pytest.mark.parametrize("changes", [{"placement": "in_turn"}, {"engine": "ollama"}])
 def test_servers_that_turn_up_anew_or_never_start_have_less_to_allow_for(changes: Any) -> None:
     runs, agents = tables(measured({"serial": 1.0, "single_parallel": 1.0}, sd=0.005))

@@ -170,7 +170,7 @@ def test_every_sentence_of_the_terminal_is_said_of_some_answer() -> None:
 
 KEYS = {
     *("question", "verdict", "best", "reference", "rows", "twin", "rounds", "blocks", "sessions"),
-    *("disturbed", "measuring_s", "next", "validity"),
+    *("disturbed", "measuring_s", "next", "hardware", "validity"),
 }
 OF_A_ROW = {
     *("topology", "config_id", "makespan_s", "ratio", "low", "high", "verdict", "tokens_per_s"),

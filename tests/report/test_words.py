@@ -58,7 +58,7 @@ def test_every_sentence_is_plain() -> None:
 
 
 # Findings whose name is made of a word and what it is of, such as "answer_makespan".
-MADE = ("names_", "finish_", "answer_", "criterion_", "control_", "lengths_")
+MADE = ("names_", "finish_", "answer_", "criterion_", "control_", "lengths_", "hardware_")
 
 
 def test_nothing_is_in_the_file_that_nothing_asks_for() -> None:

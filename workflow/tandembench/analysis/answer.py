@@ -10,6 +10,7 @@ import pandas as pd
 
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
 from tandembench.analysis.findings import Answer, Basis, Next, Row, Versus
+from tandembench.analysis.hardware import hardware
 from tandembench.analysis.levels import Fit, Side, allowance
 from tandembench.analysis.location import hodges_lehmann
 from tandembench.analysis.planning import Pace, deciding_half_width, next_step, slowest
@@ -86,7 +87,7 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
         rows=_rows(runs, executions, compared, result.reference),
         twin=versus("twin", "first", result.twin, margin) if result.twin else None,
         states=states(table, shown, result.reference) if shown else None,
-        equal_hardware=_equal_hardware(result.sides),
+        hardware=hardware(executions),
         rounds=len(result.every.logs),
         used=len(table.logs),
         disturbed=int(result.every.disturbed.sum()),
@@ -174,13 +175,6 @@ def _twin(runs: pd.DataFrame, sides: Mapping[str, Side]) -> Fit | None:
     started = any(side.started for side in sides.values())
     pair = {name: Side(name, (), started) for name in ("first", "twin")}
     return pair_fit(table, "twin", "first", pair)
-
-
-def _equal_hardware(sides: Mapping[str, Side]) -> bool | None:
-    """Whether all configs had as many compute threads; None where that is not known."""
-    if not sides or any(not side.threads for side in sides.values()):
-        return None
-    return len({sum(side.threads) for side in sides.values()}) == 1
 
 
 def _rows(

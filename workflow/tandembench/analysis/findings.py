@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tandembench.analysis.hardware import Hardware
+
 # Of a subject against what it is compared with, whatever the direction of the metric.
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 # What a comparison comes to. "fastest": one config finishes sooner than all others; "among": it
@@ -150,7 +152,7 @@ class Answer:
     rows: tuple[Row, ...]
     twin: Versus | None
     states: States | None
-    equal_hardware: bool | None
+    hardware: Hardware
     rounds: int
     used: int
     disturbed: int
@@ -160,6 +162,11 @@ class Answer:
     measuring_s: float
     next: Next | None
     validity: Validity = field(default_factory=Validity)
+
+    @property
+    def unequal(self) -> bool:
+        """Whether its configs had different hardware: what it ranks are not only they."""
+        return self.hardware.verdict == "unequal" and self.outcome != "not_measured"
 
     @property
     def busy(self) -> bool:

@@ -145,8 +145,9 @@ def _levels(factor: str, side: Side) -> frozenset[str | None]:
 def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
     """(config, what is reported) of each option of each agent."""
     columns = ["options_asked", "options_effective", "num_ctx_effective"]
+    columns += ["model_bytes", "model_gpu_bytes"]
     # Repetitions say the same thing again.
-    distinct = complete[["config_id", "agent", *columns]].drop_duplicates()
+    distinct = complete.reindex(columns=["config_id", "agent", *columns]).drop_duplicates()
     for (config_id, _), group in distinct.groupby(["config_id", "agent"], sort=False):
         contexts = sorted({int(value) for value in group["num_ctx_effective"].dropna()})
         texts = group["options_effective"].dropna().unique()
@@ -159,7 +160,23 @@ def _options(complete: pd.DataFrame) -> Iterator[tuple[str, _Reported]]:
                 [*contexts] if factor == "num_ctx" else [known[text] for text in sorted(known)]
             )
             applied = all(_same(value, one) for one in effective) if effective else None
+            if factor == "num_gpu" and not effective:
+                effective, applied = _layers(value, group)
             yield str(config_id), (factor, value, _joined(effective), applied)
+
+
+def _layers(asked: Scalar, group: pd.DataFrame) -> tuple[list[Scalar], bool | None]:
+    """Where the model lay, as far as bytes tell of layers, and whether that was asked for."""
+    known = group[["model_bytes", "model_gpu_bytes"]].dropna().astype(float)
+    if known.empty:
+        return [], None
+    shares = known["model_gpu_bytes"] / known["model_bytes"]
+    if (shares == 0).all():
+        return ["no layer on a GPU"], asked == 0
+    if (shares >= 1).all():
+        # More layers may be asked for than there are.
+        return ["all layers on a GPU"], asked != 0
+    return [f"{100 * shares.min():.0f} % of the model on a GPU"], False if asked == 0 else None
 
 
 def _same(asked: Scalar, effective: Scalar) -> bool:

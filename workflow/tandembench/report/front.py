@@ -52,7 +52,7 @@ def front(
     held = controls(dataset.runs, answers, details.margin)
     sections = (
         *(_of_answer(dataset, main, details, figures) if main else ()),
-        trust(answers, held, details, dataset.runs, figures),
+        trust(answers, held, details, dataset.runs, dataset.executions, figures),
         _asked(details),
         _estimated(details, main, figures),
         _method(dataset.runs, main, details),

@@ -17,6 +17,7 @@ from tandembench.report.formats import (
     speed,
     speeds,
 )
+from tandembench.report.hardware import said_hardware
 from tandembench.report.noticed import noticed
 from tandembench.report.words import say
 from tandembench.text import sanitise
@@ -96,7 +97,7 @@ def said(answer: Answer, setting: Setting) -> Said:
         comparison=answer.comparison,
         headline=_headline(answer),
         lines=tuple(_line(row, answer) for row in rows),
-        do=_do(answer),
+        do=say("do", "unequal") if answer.unequal else _do(answer),
         trust=_trust(answer),
         onward=onward(answer, setting),
         about=say("about", "one", work=setting.work, model=setting.model, where=setting.where),
@@ -185,7 +186,14 @@ def _headline(answer: Answer) -> str:
     if answer.validity.shared:
         shared = _all(answer, answer.validity.shared, "and")
         headline = say("answer_shared", "shared", headline=headline, shared=shared)
-    return say("answer_busy", "busy", headline=headline) if answer.busy else headline
+    headline = say("answer_busy", "busy", headline=headline) if answer.busy else headline
+    if not answer.unequal:
+        return headline
+    return say("answer_unequal", "unequal", why=_hardware(answer), headline=headline)
+
+
+def _hardware(answer: Answer) -> str:
+    return said_hardware(answer, lambda config: called(answer, config))
 
 
 def _verdict(answer: Answer) -> str:
@@ -340,15 +348,16 @@ def _distrusted(answer: Answer) -> bool:
 def _trust(answer: Answer) -> tuple[str, ...]:
     if not answer.rounds:
         return ()
-    points = [_rounds(answer)]
+    # First, since a terminal leaves out what comes last.
+    unknown = answer.hardware.verdict == "unknown"
+    points = [_hardware(answer)] if unknown else []
+    points.append(_rounds(answer))
     points += noticed(answer.validity)
     if answer.twin:
         ratio = answer.twin.ratio
         verdict = answer.twin.verdict if ratio else "unmeasured"
         places = {"ratio": bounded(ratio.value, ratio.low, ratio.high)} if ratio else {}
         points.append(say("trust_twin", verdict, **places))
-    if answer.equal_hardware is False:
-        points.append(say("trust_hardware", "unequal"))
     if answer.states:
         points.append(_states(answer.states))
     stalled = max((row.stalled for row in answer.rows), default=0.0)

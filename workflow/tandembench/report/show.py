@@ -87,10 +87,12 @@ def as_values(answer: Answer | None, setting: Setting) -> dict[str, object]:
     ``verdict`` is the outcome: "fastest", "among", "equivalent", "inconclusive" or "not_measured";
     ``best`` the topology that is shown to be the fastest, else null. Ratios are above 1 where a
     row is faster than the reference, whose own row has no bounds. ``validity`` says what is left
-    out and why, and what was noticed of the rest.
+    out and why, and what was noticed of the rest; ``hardware`` whether it was equal, without which
+    there is no verdict on topologies.
     """
     counts = {name: getattr(answer, name, 0) for name in _COUNTS}
     counts["validity"] = asdict(answer.validity if answer else Validity())
+    counts["hardware"] = asdict(answer.hardware) if answer else None
     if answer is None:
         nothing = dict.fromkeys(("best", "reference", "twin", "next"))
         question = say("question", "makespan")

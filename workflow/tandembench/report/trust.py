@@ -1,6 +1,7 @@
 """Section "How far to trust it": controls, drift, failures, settings, the instrument."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ from tandembench.analysis.instrument import Instrument
 from tandembench.analysis.settings import Settings
 from tandembench.report.details import Details
 from tandembench.report.formats import bounded, counted, interval, listed, number, percent
+from tandembench.report.hardware import said_hardware
+from tandembench.report.said import called
 from tandembench.report.sections import MOST_ROWS, Points, Section, Shown, section, table
 from tandembench.report.words import say
 
@@ -23,15 +26,16 @@ def trust(
     controls: Sequence[Control],
     details: Details,
     runs: pd.DataFrame,
+    executions: pd.DataFrame,
     figures: Sequence[Shown],
 ) -> Section:
-    """What stands behind the numbers of a dataset, good and bad; ``runs`` hold twins too."""
+    """What stands behind the numbers of a dataset, good and bad; its tables hold twins too."""
     machines = len(details.fingerprints["machines"])
     nowhere = all(row.applied is None for row in details.settings.rows)
     points = [
         *(_control(one) for one in controls[:MOST_ROWS]),
         *([] if controls else [say("control", "none")]),
-        *_others(runs),
+        *_others(runs, executions),
         *_drift(details),
         *([say("machines", "several", n=str(machines))] if machines > 1 else []),
         *_hardware(answers),
@@ -76,11 +80,12 @@ def _control(one: Control) -> str:
     return say(finding, one.result, ratio=bounded(ratio.value, ratio.low, ratio.high), **places)
 
 
-def _others(runs: pd.DataFrame) -> list[str]:
+def _others(runs: pd.DataFrame, executions: pd.DataFrame) -> list[str]:
     """What other processes used of the machine."""
     known = runs["foreign_cores"].dropna()
     if known.empty:
-        return [say("others", "unknown")] if len(runs) else []
+        why = executions.get("process_unknown", pd.Series(dtype=object)).dropna()
+        return [say("others", str(next(iter(why), "unknown")))] if len(runs) else []
     places = {"median": number(float(known.median())), "most": number(float(known.max()))}
     return [say("others", "known", **places)]
 
@@ -103,13 +108,10 @@ def _drift(details: Details) -> list[str]:
 
 
 def _hardware(answers: Sequence[Answer]) -> list[str]:
-    unequal = [answer for answer in answers if answer.equal_hardware is False]
-    if unequal:
-        names = listed([answer.comparison for answer in unequal])
-        return [say("hardware", "unequal", comparisons=names)]
-    if answers and all(answer.equal_hardware for answer in answers):
-        return [say("hardware", "equal")]
-    return [say("hardware", "unknown")] if answers else []
+    said = {one.comparison: said_hardware(one, partial(called, one)) for one in answers}
+    if len(set(said.values())) == 1:
+        return [*said.values()][:1]
+    return [f"{comparison}: {sentence}" for comparison, sentence in [*said.items()][:MOST_ROWS]]
 
 
 def _cold(runs: pd.DataFrame) -> list[str]:

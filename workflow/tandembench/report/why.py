@@ -123,7 +123,7 @@ def choice(
     answer: Answer, judged: Sequence[Judged], executions: pd.DataFrame, engine: str
 ) -> Section:
     """What to copy of ``answer``, best first; empty where there is nothing to say."""
-    chosen = answer.best is not None and answer.outcome in ("fastest", "among")
+    chosen = answer.best and answer.outcome in ("fastest", "among") and not answer.unequal
     named = [answer.best, *answer.rivals] if chosen and answer.best else []
     entry: list[str] = []
     servers: list[str] = []
