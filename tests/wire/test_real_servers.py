@@ -17,9 +17,6 @@ CHAT, COMPLETIONS = DRIVERS["openai", "chat"], DRIVERS["openai", "completions"]
 # An answer of N tokens, the first after FIRST_S, then one every GAP_S.
 N, FIRST_S, GAP_S = 20, 0.1, 0.01
 LAST_S = FIRST_S + (N - 1) * GAP_S
-USAGE = {"prompt_tokens": 9, "completion_tokens": N}
-COUNTS = b"data: " + json.dumps({"choices": [], "usage": USAGE}).encode() + b"\n\n"
-END = FINISH + COUNTS + OPENAI_DONE
 Timed = list[tuple[float, bytes]]
 
 
@@ -27,10 +24,18 @@ def event(**message: Any) -> bytes:
     return b"data: " + json.dumps(message).encode() + b"\n\n"
 
 
+def counted(n: int) -> dict[str, int]:
+    return {"prompt_tokens": 9, "completion_tokens": n}
+
+
 def said(content: Any, **more: Any) -> bytes:
     return event(
         choices=[{"index": 0, "delta": {"content": content}, "finish_reason": None}], **more
     )
+
+
+def in_delta(**more: Any) -> bytes:
+    return event(choices=[{"index": 0, "delta": more, "finish_reason": "length"}])
 
 
 def tokens(each: Callable[[int], bytes] = lambda n: said(f"w{n} "), every: int = 1) -> Timed:
@@ -45,6 +50,11 @@ def held_back(every: int) -> Timed:
         (all_[at + every - 1][0], b"".join(data for _, data in all_[at : at + every]))
         for at in range(0, N, every)
     ]
+
+
+USAGE = counted(N)
+COUNTS = event(choices=[], usage=USAGE)
+END = FINISH + COUNTS + OPENAI_DONE
 
 
 def ndjson(*lines: dict[str, Any]) -> bytes:
@@ -63,6 +73,9 @@ OLLAMA_END = {
 IN_CHOICE = event(choices=[{"delta": {}, "finish_reason": "stop", "usage": USAGE}])
 
 
+OLLAMA_SAID = tokens(lambda n: ndjson({"response": "w", "done": False}))
+
+
 def swapped(old: bytes, new: bytes, last: bytes = END) -> Timed:
     return [(at, data.replace(old, new)) for at, data in [*tokens(), (LAST_S, last)]]
 
@@ -78,6 +91,23 @@ GOOD: dict[str, tuple[Driver, Timed]] = {
     "counts late": (CHAT, [*tokens(), (LAST_S, FINISH + OPENAI_DONE), (LAST_S, COUNTS)]),
     "counts in the choice": (CHAT, [*tokens(), (LAST_S, IN_CHOICE + OPENAI_DONE)]),
     "no [DONE]": (CHAT, [*tokens(), (LAST_S, FINISH + COUNTS)]),
+    "reasons with content": (
+        CHAT,
+        [
+            (at, data.replace(b"null", b'"length"' if n == N else b'"null"'))
+            for n, (at, data) in enumerate(tokens(lambda n: said("w", usage=counted(n))), 1)
+        ],
+    ),
+    "counts in the delta": (CHAT, [*tokens(), (LAST_S, in_delta(usage=USAGE) + OPENAI_DONE)]),
+    "counts beside it": (
+        CHAT,
+        [*tokens(), (LAST_S, in_delta() + event(x_groq={"usage": USAGE}) + OPENAI_DONE)],
+    ),
+    "counts of llama.cpp": (
+        CHAT,
+        [*tokens(), (LAST_S, in_delta() + event(timings={"predicted_n": N}) + OPENAI_DONE)],
+    ),
+    "words after the end": (CHAT, [*tokens(), (LAST_S, END + b"data: bye\n\ndata: \xff\n\n")]),
     "odd reason": (CHAT, swapped(b'"length"', b'"<|eot_id|>"')),
     "no errors": (CHAT, swapped(b'{"choices"', b'{"error": null, "choices"')),
     "empty errors": (CHAT, swapped(b'{"choices"', b'{"error": "", "choices"')),
@@ -91,9 +121,7 @@ GOOD: dict[str, tuple[Driver, Timed]] = {
     "hidden, but counted": (
         CHAT,
         [
-            *tokens(
-                lambda n: said(f"w{n}" if n > 5 else "", usage={**USAGE, "completion_tokens": n})
-            ),
+            *tokens(lambda n: said(f"w{n}" if n > 5 else "", usage=counted(n))),
             (LAST_S, END),
         ],
     ),
@@ -115,6 +143,20 @@ GOOD: dict[str, tuple[Driver, Timed]] = {
         ],
     ),
     "Ollama, at once": (OLLAMA, [(LAST_S, ndjson(OLLAMA_END | {"response": "all"}))]),
+    "Ollama, held back": (
+        OLLAMA,
+        [
+            *((max(at, 0.19 + n / 2000), data) for n, (at, data) in enumerate(OLLAMA_SAID)),
+            (LAST_S, ndjson(OLLAMA_END)),
+        ],
+    ),
+    "llama.cpp behind a proxy": (
+        LLAMA,
+        [
+            *tokens(lambda n: event(content="w", stop=False)),
+            (LAST_S, event(stop=True, tokens_predicted=N) + OPENAI_DONE),
+        ],
+    ),
     "Ollama, bundled": (
         OLLAMA,
         [
@@ -124,7 +166,7 @@ GOOD: dict[str, tuple[Driver, Timed]] = {
     ),
     "a proxy": (CHAT, [*held_back(5), (LAST_S, END)]),
 }
-BURST, BUNDLE = {"a proxy"}, {"hidden, but counted", "bundled, but counted"}
+BURST, BUNDLE = {"a proxy", "Ollama, held back"}, {"hidden, but counted", "bundled, but counted"}
 BUNDLE |= {"Ollama, at once", "Ollama, bundled"}
 
 
@@ -185,7 +227,28 @@ WHOLE = {"choices": [{"message": {"content": "all"}, "finish_reason": "stop"}], 
             "server_error",
             "it",
         ),
-        (CHAT, CLOSING, [swapped(b'"length"', b'"ABORT"')[-1][1]], "server_error", "ABORT"),
+        *(
+            (
+                CHAT,
+                CLOSING,
+                [said("a"), event(**{"choices": [], **fault}), COUNTS, OPENAI_DONE],
+                "server_error",
+                "it broke",
+            )
+            for fault in (
+                {"msg": "it broke"},
+                {"choices": None, "error_msg": "it broke"},
+                {"choices": [{"delta": {}, "error": "it broke"}]},
+            )
+        ),
+        *(
+            (CHAT, CLOSING, [said("a"), event(choices=choices), END], "bad_shape", "one choice")
+            for choices in ([{"index": 1}], [{"index": 0}, {"index": 0}])
+        ),
+        *(
+            (CHAT, CLOSING, [FINISH.replace(b'"length"', why), END], "server_error", "reason")
+            for why in (b'"ABORT"', b'{"type": "abort"}')
+        ),
         (OLLAMA, CLOSING, [ndjson({"error": {"code": 7}})], "server_error", "7"),
         (CHAT, JSON_HEAD, [ndjson(WHOLE)], "not_streamed", "application/json"),
         (CHAT, JSON_HEAD, [ndjson({"error": "CUDA out of memory"})], "oom", "CUDA"),

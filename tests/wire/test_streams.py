@@ -133,6 +133,16 @@ def test_counts_and_end_in_lines_of_their_own_are_one_record(
     assert (len(one.chunk_ns), len(set(one.chunk_ns))) == (2, 1)
 
 
+@pytest.mark.parametrize("reason", ["null", "no_reason_of_ours"])
+def test_what_comes_with_every_piece_is_no_end(reason: str) -> None:
+    piece = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"%b"}],"usage":%b}\n\n'
+    piece %= reason.encode(), IN_CHOICE
+
+    one = outcome(says(CLOSING, piece, 0.1, piece, 0.1, FINISH + USAGE + OPENAI_DONE), driver=CHAT)
+
+    assert (one.error, one.text, one.final.stop_reason) == (None, "aa", "length")
+
+
 LONG = json.dumps(
     {"done": True, "total_duration": 1, "eval_count": 1, "context": [123456] * 250000}
 )

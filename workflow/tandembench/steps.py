@@ -19,6 +19,8 @@ _UNSEEN = 50
 # How much longer than the call itself the server's own durations may be, or shorter than what was
 # seen to be decoded: clocks differ.
 _CLOCKS, _CLOCKS_S = 1.01, 0.005
+# So many times faster than they were decoded can pieces come only if they were held back before.
+_HELD_BACK = 1.25
 
 
 class Decoding(NamedTuple):
@@ -74,27 +76,47 @@ class Step:
         """
         arrived = self._arrived
         if arrived and arrived[0] <= 1:
-            return "token"
+            return "burst" if self._held_back else "token"
         return "burst" if arrived and self._together > 1 else "bundle"
 
     @cached_property
     def decoding(self) -> Decoding | None:
         """What is known of decoding: by arrival, else by the server's durations, else nothing."""
-        arrived, by_arrival = self._arrived, None
-        if arrived:
-            begin_s = self.chunk_s[self._together - 1] if self.chunk_s else self.first_s
-            tokens = max(arrived[1] - arrived[0], 0)
-            if not self.chunk_s or self.tokens <= 1 or (tokens and self.last_s > begin_s):
-                by_arrival = Decoding(self.last_s - begin_s, tokens, "arrival")
-        if by_arrival and self._together == 1:
+        by_arrival = self._by_arrival
+        if by_arrival and self._together == 1 and not self._held_back:
             return by_arrival
-        of_server = sum(one or 0.0 for one in (self.load_s, self.prompt_s, self.decode_s))
-        fits = of_server <= (self.end_s - self.request_s) * _CLOCKS + _CLOCKS_S
-        fits = fits and self.last_s - self.first_s <= (self.decode_s or 0.0) * _CLOCKS + _CLOCKS_S
         # A burst may have waited for more, and begins and ends when it was sent.
-        if fits and self.tokens > 1 and (self.decode_s or 0.0) > (self.tokens - 1) * _BURST_S:
-            return Decoding(self.decode_s or 0.0, self.tokens - 1, "server")
-        return by_arrival
+        return self._by_server or by_arrival
+
+    @cached_property
+    def _by_arrival(self) -> Decoding | None:
+        if not self._arrived:
+            return None
+        begin_s = self.chunk_s[self._together - 1] if self.chunk_s else self.first_s
+        tokens = max(self._arrived[1] - self._arrived[0], 0)
+        if self.chunk_s and self.tokens > 1 and not (tokens and self.last_s > begin_s):
+            return None
+        return Decoding(self.last_s - begin_s, tokens, "arrival")
+
+    @cached_property
+    def _by_server(self) -> Decoding | None:
+        """Its own duration, if that fits into the call and covers what was seen."""
+        decode_s = self.decode_s or 0.0
+        of_server = sum(one or 0.0 for one in (self.load_s, self.prompt_s, decode_s))
+        fits = of_server <= (self.end_s - self.request_s) * _CLOCKS + _CLOCKS_S
+        fits = fits and self.last_s - self.first_s <= decode_s * _CLOCKS + _CLOCKS_S
+        if fits and self.tokens > 1 and decode_s > (self.tokens - 1) * _BURST_S:
+            return Decoding(decode_s, self.tokens - 1, "server")
+        return None
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether pieces that came one by one were decoded more slowly than they came."""
+        seen, said = self._by_arrival, self._by_server
+        if not self.chunk_s or not seen or not said:
+            return False
+        decoded_s = seen.tokens * said.seconds / said.tokens
+        return seen.seconds * _HELD_BACK + _CLOCKS_S < decoded_s
 
     @cached_property
     def _together(self) -> int:

@@ -6,7 +6,7 @@ Source: llama.cpp, tools/server/README.md, and what xllamacpp 2026.10 answers.
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire.client import Client, ask_json
 from tandembench.wire.driver import Driver, failure, json_object, part, seconds, words
-from tandembench.wire.framing import ServerSentEvents
+from tandembench.wire.framing import END, ServerSentEvents
 from tandembench.wire.record import Ask, Event, Final, Json
 
 # The study's names for sampling options; num_ctx, num_gpu and model belong to the server.
@@ -43,6 +43,8 @@ async def _templated(client: Client, url: str, prompt: str) -> str:
 
 
 def _event(data: bytes) -> Event:
+    if data.strip() == END:  # of a proxy that speaks OpenAI's protocol
+        return Event(ends=True)
     message = json_object(data)
     if error := failure(message):
         return Event(error=error)

@@ -12,6 +12,8 @@ from tandembench.wire.llama import timed
 from tandembench.wire.record import Ask, Event, Final, Json
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p")
+# What stands for a finish reason in every piece of some servers' answers (DashScope, Gemini).
+_NO_REASONS = ("", "null", "none", "finish_reason_unspecified")
 
 
 def _body(ask: Ask, chat: bool) -> Json:
@@ -39,29 +41,36 @@ def _event(data: bytes, chat: bool) -> Event:
     if data.strip() == END:
         return Event(ends=True)
     message = json_object(data)
+    choices = message.get("choices") or ()
+    choice: Json = next(iter(choices), {})
+    if len(choices) > 1 or choice.get("index"):
+        raise ValueError("more than one choice, where one answer was asked for")
     # vLLM puts errors into a stream that has begun; before 0.10 as an object of that kind.
-    error = str(message) if message.get("object") == "error" else failure(message)
-    if error:
+    # OpenRouter puts them into the choice.
+    failed = str(message) if message.get("object") == "error" else failure(message)
+    if error := failed or failure(choice):
         return Event(error=error)
-    choice: Json = next(iter(message.get("choices") or ()), {})
-    # Moonshot's servers count in the choice.
-    usage, timings = part(message, "usage") or part(choice, "usage"), part(message, "timings")
-    counts = Final(
-        prompt_tokens=usage.get("prompt_tokens"),
-        answer_tokens=usage.get("completion_tokens"),
-        cached_tokens=part(usage, "prompt_tokens_details").get("cached_tokens"),
-        stop_reason=choice.get("finish_reason") or None,
-    )
-    final = timed(message).joined(counts)
     # The first delta has a role and no content, and is no token. Thinking is, as with Ollama; it
     # has two names, and some servers send both.
     delta = part(choice, "delta") or part(choice, "message")
+    # Moonshot's servers count in the choice, Groq's beside it; llama-server has counts of its own.
+    places = (message, choice, delta, part(message, "x_groq"))
+    usage = next(filter(None, (part(place, "usage") for place in places)), {})
+    tokens = usage.get("completion_tokens", part(message, "timings").get("predicted_n"))
+    reason = choice.get("finish_reason")
+    counts = Final(
+        prompt_tokens=usage.get("prompt_tokens"),
+        answer_tokens=tokens,
+        cached_tokens=part(usage, "prompt_tokens_details").get("cached_tokens"),
+        stop_reason=None if str(reason or "").lower() in _NO_REASONS else reason,
+    )
+    final = timed(message).joined(counts)
     thinking = words(delta, "reasoning_content", "reasoning") if chat else ""
     return Event(
         thinking + (words(delta, "content") if chat else words(choice, "text")),
         final=None if final == Final() else final,
-        tokens=usage.get("completion_tokens", timings.get("predicted_n")),
-        strange="" if message.keys() & {"choices", "usage"} else str(message),
+        tokens=tokens,
+        strange="" if choices or usage else str(message),
     )
 
 

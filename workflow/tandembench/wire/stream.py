@@ -110,6 +110,7 @@ class _Seen:
         self.messages = 0
         self.strange = ""
         self.ended = False
+        self.resting = False
 
     @property
     def complete(self) -> bool:
@@ -144,7 +145,9 @@ class _Seen:
                         raise StreamFault("flood", f"over {most_bytes} bytes")
                     if self.ended and self.final.answer_tokens is not None:
                         return
-                    if grace.when() is None and (self.ended or self.complete):
+                    if not self.resting:
+                        grace.reschedule(None)
+                    elif grace.when() is None:
                         grace.reschedule(asyncio.get_running_loop().time() + _GRACE_S)
         except TimeoutError:
             if not grace.expired():
@@ -176,6 +179,7 @@ class _Seen:
         if heard is None:
             return
         self.messages += 1
+        reason = self.final.stop_reason
         if self.ended:
             # A second [DONE] does no harm, nor counts that come late.
             if heard.content or (heard.ends and heard.final):
@@ -195,10 +199,13 @@ class _Seen:
                 raise StreamFault("flood", f"{what}, {self.max_tokens} tokens asked for")
         if heard.final is not None:
             self.final = self.final.joined(heard.final)
-            if (self.final.stop_reason or "").lower() in _BROKEN:
+            if _BROKEN.intersection(re.findall(r"\w+", (self.final.stop_reason or "").lower())):
                 raise StreamFault("server_error", f"finish_reason {self.final.stop_reason}")
         self.strange = heard.strange or self.strange
         self.ended = self.ended or heard.ends
+        # What some servers send for a reason with every piece of content is no end.
+        last = not heard.content or (reason is None and len(self.text) > 1)
+        self.resting = last and (self.ended or self.complete)
 
     def heard(self, message: Message) -> Event | None:
         """What ``message`` says, if anything."""
@@ -210,14 +217,17 @@ class _Seen:
         try:
             return self.driver.event(data)
         except UnicodeError:
-            raise StreamFault("bad_utf8", _start(data)) from None
+            reason = "bad_utf8"
         except (json.JSONDecodeError, RecursionError):
             if not self.messages and self.kind.endswith("/json"):
                 raise StreamFault("not_streamed", f"{self.kind}: {_start(data)}") from None
-            raise StreamFault("bad_json", _start(data)) from None
+            reason = "bad_json"
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
             # Any JSON may come, of any shape.
             raise StreamFault("bad_shape", f"{error}: {_start(data)}") from None
+        if self.ended:  # the answer is whole: what else a proxy says is not for us
+            return None
+        raise StreamFault(reason, _start(data))
 
     def check_end(self) -> None:
         """StreamFault unless what arrived is a whole answer with its count."""
