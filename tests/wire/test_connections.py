@@ -8,8 +8,11 @@ import socket
 import ssl
 import subprocess
 import time
+from base64 import b64encode, encodebytes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from raw_servers import (
@@ -390,3 +393,30 @@ def test_a_server_that_gives_the_key_back_does_not_get_it_into_any_error(
     for text in (record.detail, asked(echo, keyed=True)):
         # not even the first letters of it
         assert KEY[:6] not in text
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda key: key.replace("/", "\\/"),
+        lambda key: "".join(f"\\x{ord(c):02X}" for c in key),
+        lambda key: key.replace("/", "&sol;").replace("=", "=3D"),
+        lambda key: quote(quote(key, safe=""), safe=""),
+        lambda key: quote(b64encode(key.encode()), safe=""),
+        lambda key: encodebytes(b"\0" * 50 + key.encode()).decode(),
+        lambda key: key.encode().hex(" "),
+        lambda key: f"{key[:9]}\u200b{key[9:12]}\\n{key[12:]}",
+    ],
+    ids=["JSON", "literal", "HTML", "URL", "Base64 in a URL", "MIME", "hex", "broken"],
+)
+def test_the_key_is_known_in_other_spellings(
+    spell: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-Ab/9+xyz_Q=t.e~s-t01?>"
+    monkeypatch.setenv(API_KEY, key)
+
+    seen = unkeyed(f"a{spell(key)}z")
+
+    assert "(key)" in seen
+    # of Base64 a letter at each end holds bits of what stands beside it
+    assert len(seen.replace("A", "")) < 40

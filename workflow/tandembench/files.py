@@ -40,6 +40,8 @@ def read_text(path: Path, if_missing: str, limit: int = MAX_BYTES) -> str:
             data = file.read(limit + 1)
         if len(data) > limit:
             raise TandemError(f"over {limit:,} bytes", where=str(path), fix="shorten it")
+        if (at := data.find(b"\0")) >= 0:  # UTF-16 without a mark, or no text at all
+            raise UnicodeDecodeError("utf-8", data, at, at + 1, "a NUL")
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise TandemError("no such file", where=str(path), fix=if_missing) from None

@@ -250,9 +250,14 @@ def test_no_digit_is_lost_on_the_way_to_seconds(number: str, unit: str) -> None:
             WIDE[0].replace(",", ";").replace(".", ",").replace("8432,1", "8\u202f432,1"),
             WIDE[1] + 'separator: ";"\ndecimal: ","\nthousands: space\n',
         ),
+        (re.sub(r"(\d+)\.(\d+)", r'"\1,\2"', WIDE[0]), WIDE[1] + 'decimal: ","\n'),
+        *(
+            (re.sub("-03-01T10:00:(..)Z", stamp, WIDE[0]), WIDE[1])
+            for stamp in (r"-03-01t11:00:\1+01", r"-03-01 10:00:\1 utc", r"-03-01 08:30:\1.0 -0130")
+        ),
     ],
     ids=["BOM", "CRLF", "semicolons", "tabs", "blanks", "quotes", "zone", "exponent"]
-    + ["sep", "nameless", "thousands", "French"],
+    + ["sep", "nameless", "thousands", "French", "decimals in quotes", "+01", "UTC", "-0130"],
 )
 def test_how_it_is_written_makes_no_difference(tmp_path: Path, text: str, mapping: str) -> None:
     one, other = imported(tmp_path, text, mapping), imported(tmp_path, *WIDE)
@@ -277,6 +282,8 @@ BAD_FILES: dict[str, tuple[str, str]] = {
         text: (WIDE[0].replace("7991.25", f'"{text}"'), ":2: column 'a_ms'")
         for text in ("NaN", "inf", "1e999", "-1", "0.0", "", "7_991", "7,991.25", "x")
     },
+    "no token": (WIDE[0].replace("398", "0"), ":2: column 'a_tokens': '0'"),
+    "a clock of twelve hours": (WIDE[0].replace("00Z", "00 PM"), ":2: '2026-03-01T10:00:00 PM'"),
     "half a token": (WIDE[0].replace("398", "398.5"), ":2: column 'a_tokens': '398.5'"),
     "a time without zone": (WIDE[0].replace("00Z", "00"), ":2: '2026-03-01T10:00:00'"),
     "no time": (WIDE[0].replace("2026-03-01T10:00:00Z", ""), ":2: no time"),
@@ -301,6 +308,8 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
     for data, place in (
         (WIDE[0].replace("desk-7", "b\xfcro").encode("latin-1"), 2),
         (WIDE[0].encode("utf-16"), 1),
+        (WIDE[0].encode("utf-16-le"), 1),
+        (WIDE[0].replace("desk-7", "\0").encode(), 2),
     ):
         line = refusal(tmp_path, data, WIDE[1], EXIT_USAGE)
         assert line.startswith(f"runs.csv:{place}: not UTF-8")
@@ -347,7 +356,6 @@ def test_a_config_is_one_config(tmp_path: Path) -> None:
         ("rows: run", "rows: execution", ":2: run: key 'agent' is missing"),
         ("{column: started}", "2026-03-01", ":9: 2026-03-01 is a date"),
         ("num_ctx: 2048", "num_ctx: big", ":10: every_agent.options.num_ctx: "),
-        ("rows: run", 'rows: run\ndecimal: ","', ":2: decimal: "),
         ("rows: run", 'rows: run\nthousands: "."', ":2: thousands: "),
         ("  topology: dual\n", "", ":2: run: key 'topology' is missing"),
         ("rows: run", "rows: [run", ":2: no valid YAML"),

@@ -4,7 +4,7 @@ import os
 import re
 from base64 import b64encode
 from functools import lru_cache
-from html import escape
+from html.entities import html5
 from typing import Any
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -15,6 +15,8 @@ _KEY = re.compile(r"[!-~]{0,1000}")
 _ESCAPED = re.compile(r"[\"'\\]")
 # Fewer characters of Base64 may be anything.
 _LEAST_CODED = 8
+# What may break a long text: a line's end, written out or not, and characters that do not show.
+_BROKEN = r"(?:\\+[rn]|[\r\n\xad\u200b-\u200f\u2060\ufeff])*"
 
 
 def api_key() -> str | None:
@@ -50,24 +52,29 @@ def unkeyed_json(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 @lru_cache(1)
 def _spellings(key: str) -> re.Pattern[str]:
-    """The key as it is, with any of its characters escaped as in URLs, JSON or HTML, or coded.
+    """The key in the codes that servers and proxies write in, and Base64 or hex of it in those.
 
     Base64 has three forms of it, since what stands before it may be of any length.
     """
-    forms = ["".join(map(_escapes, key))]
+    forms = [_BROKEN.join(map(_escapes, key))]
     for before in range(3):
         coded = b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
         # Characters at the ends hold bits of what stands beside the key.
         core = coded[(0, 2, 3)[before] : len(coded) - bool((before + len(key)) % 3)]
         if len(core) >= _LEAST_CODED:
-            forms.append(core.replace("+", "[-+]").replace("/", "[/_]"))
+            both = ("|".join(map(_escapes, {"+": "+-", "/": "/_"}.get(c, c))) for c in core)
+            forms.append(_BROKEN.join(f"(?:{one})" for one in both))
+    if 2 * len(key) >= _LEAST_CODED:
+        forms.append("[ :]?".join(f"(?i:{ord(c):02x})" for c in key))
     return re.compile("|".join(forms))
 
 
 def _escapes(c: str) -> str:
+    """``c`` as it is, or escaped as in URLs, JSON and other literals, HTML, or e-mail."""
     code = ord(c)
-    coded = rf"%(?:25)*{code:02x}|\\+u{code:04x}|&#0*{code};|&#x0*{code:x};"
-    return rf"(?:{re.escape(c)}|{re.escape(escape(c))}|(?i:{coded}))"
+    named = "".join(f"|&{re.escape(name)}" for name, one in html5.items() if one == c)
+    coded = rf"(?:%(?:25)*|=|\\+(?:x|u00|u\{{0*)){code:02x}\}}?|&#0*{code};|&#x0*{code:x};"
+    return rf"(?:\\*{re.escape(c)}|(?i:{coded}){named})"
 
 
 def _key() -> str:

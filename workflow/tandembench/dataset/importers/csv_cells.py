@@ -21,10 +21,10 @@ _SWAPPED = str.maketrans(",.", ".,")
 # By the mark, where it stands between thousands; a space is any that is not broken at, too.
 _BETWEEN_THOUSANDS = {
     mark: rf"(?<=\d)[{marks}](?=\d{{3}}(?!\d))"
-    for mark, marks in ((".", "."), (",", ","), ("'", "'\u2019"), ("space", " \u00a0\u202f"))
+    for mark, marks in ((".", "."), (",", ","), ("'", "'\u2019"), ("space", " \u00a0\u2009\u202f"))
 }
-_MARKED = re.compile(r"[+-]?\d[\d.,'\u2019 \u00a0\u202f]*", re.ASCII)
-_GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?", re.ASCII)
+_MARKED = re.compile(r"[+-]?\d[\d.,'\u2019 \u00a0\u2009\u202f]*", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}([.,'\u2019 \u00a0\u2009\u202f]\d{3})+([.,]\d*)?", re.ASCII)
 # Moves a decimal point, and keeps every digit that _NUMBER lets in.
 _EXACT = Context(prec=100)
 _FIX = "correct the file or its mapping"
@@ -99,8 +99,12 @@ class Line:
         else:
             stamp = unix_ns(cell, zone)
             if stamp is None:
-                fix = "write it so, or add zone: '+00:00' to the mapping"
-                raise self.bad(f"'{sanitise(cell, 40)}' is no ISO 8601 time with a zone", fix)
+                what, fix = "a time such as 2026-03-01T14:05:00+00:00", "write it so"
+                if _NUMBER.fullmatch(cell):
+                    fix = "say in the mapping what it counts from 1970, such as unit: s"
+                elif unix_ns(cell, "+00:00"):
+                    what, fix = "a time with a zone", "add zone: '+00:00' to the mapping"
+                raise self.bad(f"'{sanitise(cell, 40)}' is not {what}", fix)
             ns = stamp
         # Seconds that are called milliseconds lie in 1970, where no model ran.
         if (moment := utc(ns)) is None or moment.year < _FIRST_YEAR:

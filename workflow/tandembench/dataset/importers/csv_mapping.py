@@ -37,7 +37,8 @@ class Moment(Column):
 
     unit: Maybe[Unit] = None
     zone: Annotated[
-        str, Field(pattern="^[+-][0-9]{2}:[0-9]{2}$", description="a zone such as '+00:00'")
+        str,
+        Field(pattern="^[+-]([01][0-9]|2[0-3]):[0-5][0-9]$", description="a zone such as '+00:00'"),
     ] = ""
 
 
@@ -140,8 +141,6 @@ def read_mapping(path: Path) -> CsvMapping:
 def _faults(mapping: CsvMapping) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """What keys say together that cannot be: where in the file, what, and what to do."""
     run = mapping.run
-    if mapping.separator == mapping.decimal:
-        yield ("decimal",), "',' stands between columns already", "write decimal: '.'"
     if mapping.thousands == mapping.decimal:
         fix = "write the other mark, or leave it out"
         yield ("thousands",), f"'{mapping.decimal}' stands before decimals already", fix

@@ -149,7 +149,7 @@ def _agent(line: Line, name: str, source: Agent) -> SourceAgent:
         decode_s=line.seconds(source.decode),
         prompt_s=line.seconds(source.prompt),
         load_s=line.seconds(source.load),
-        answer_tokens=line.whole(source.tokens),
+        answer_tokens=line.whole(source.tokens, 1),
         calls=calls,
         ended_ns=None if started_ns is None else started_ns + round(duration_s * 1e9),
     )

@@ -144,12 +144,15 @@ def unix_ns(stamp: str, zone: str = "") -> int | None:
     ``zone``, such as +01:00, is that of times that name none; without one they are None.
     """
     match = re.fullmatch(
-        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", stamp
+        r"(\d{4}-?\d\d-?\d\d)[T ](\d\d:?\d\d(?::?\d\d)?)(?:[.,](\d+))?"
+        r"(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?",
+        stamp.upper(),
     )
     if not match or not (match[4] or zone):
         return None
+    offset = "Z" if match[4] in ("UTC", "GMT") else match[4] or zone
     try:
-        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[4] or zone}")
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{offset}")
         seconds = int(moment.timestamp())
     except (ValueError, OverflowError):
         return None
