@@ -22,11 +22,10 @@ from raw_blocks import (
 )
 from report_tables import table
 from reporting import findings, holding, second_page
-from scipy import stats
 
 from tandembench.analysis.groups import Share
 from tandembench.analysis.instrument import gap_rows, gaps
-from tandembench.analysis.measured import cold, hours
+from tandembench.analysis.measured import hours
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.details import details
 from tandembench.report.write import page_two
@@ -130,42 +129,6 @@ def test_a_phase_lists_its_configs_in_the_order_of_the_study(tmp_path: Path) -> 
     ]
     never = found.configs["never-measured"]
     assert (never["n"], never["speedup_estimate"]) == (0, None)
-
-
-# Cold runs
-
-
-def cold_rows(folder: Path, cold_ones: int, warm: int, faster: float) -> list[Row]:
-    """Runs whose second agent takes part of the first one's time: ``faster`` where cold."""
-    blocks = []
-    for number in range(cold_ones + warm):
-        is_cold = number < cold_ones
-        second = (faster if is_cold else 0.5) + 0.001 * number
-        one = block("dual", (1.0, 1.0), (1.0, second), cold=is_cold)
-        blocks.append([row | {"repetition": number + 1} for row in one])
-    return cold(load_dataset(write_dataset(folder, blocks)).runs)
-
-
-def test_cold_runs_are_set_apart_and_the_best_counted(tmp_path: Path) -> None:
-    rows = cold_rows(tmp_path, cold_ones=5, warm=45, faster=0.9)
-    assert [(row["kind"], row["efficiency"].n, row["share"]) for row in rows] == [
-        ("cold", 5, 0.1),
-        ("warm", 45, 0.9),
-    ]
-    assert (rows[0]["best"], rows[1]["best"]) == (Share(5, 6), Share(1, 6))
-    assert rows[0]["efficiency"].mean.mean == pytest.approx((1.9 + 0.002) / 2)
-    # Fisher's exact test of the same table, one-sided
-    assert rows[0]["p"] == pytest.approx(stats.fisher_exact([[5, 1], [0, 44]], "greater").pvalue)
-
-
-def test_without_surprise_or_contrast_cold_runs_say_nothing(tmp_path: Path) -> None:
-    rows = cold_rows(tmp_path, cold_ones=5, warm=5, faster=0.4)
-    assert rows[0]["best"] == Share(1, 6)
-    assert rows[0]["p"] > 0.9
-    assert cold_rows(tmp_path / "a", cold_ones=0, warm=3, faster=0.9) == []
-    assert cold_rows(tmp_path / "b", cold_ones=3, warm=0, faster=0.9) == []
-    unknown = load_dataset(write_dataset(tmp_path / "c", [block("dual", cold=None)])).runs
-    assert cold(unknown) == []
 
 
 # Gaps

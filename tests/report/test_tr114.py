@@ -7,8 +7,6 @@ import pytest
 from tandembench.analysis.answer import served
 from tandembench.analysis.attribution import attribution
 from tandembench.analysis.choices import groups
-from tandembench.analysis.groups import Share
-from tandembench.analysis.measured import cold
 from tandembench.analysis.settings import checks, settings
 from tandembench.dataset.load import Dataset
 from tandembench.metrics import IMBALANCE_PARTS
@@ -81,15 +79,6 @@ def test_two_calls_an_agent_are_split_as_far_as_the_source_tells(tr110: Dataset)
         pytest.approx(whole.estimate.loss.mean)
     )
     assert "| - | - |" in as_text(tr110, "markdown")
-
-
-def test_the_cold_runs_hold_five_of_the_six_best(tr114: Dataset) -> None:
-    rows = cold(tr114.runs)
-    assert [(row["kind"], row["efficiency"].n) for row in rows] == [("cold", 10), ("warm", 140)]
-    assert rows[0]["best"] == Share(5, 6)
-    assert round(100 * rows[0]["share"]) == 7
-    assert rows[0]["p"] < 0.001
-    assert rows[0]["efficiency"].mean.mean == pytest.approx(0.9037, abs=1e-4)
 
 
 def test_no_option_is_known_to_have_been_applied_but_the_topology_is(

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from scipy.stats import hypergeom
 
-from tandembench.analysis.groups import Row, Share
+from tandembench.analysis.groups import Row
 from tandembench.analysis.numbers import distinct, span
-from tandembench.analysis.summaries import summary
 from tandembench.tables.columns import KEY_OF, TOPOLOGIES
 
-# As many of the best as TR114 named winners: one for each scenario, twice.
-BEST = 6
 _BLOCK = ["phase", "session", "invocation", "comparison", "repetition", "attempt"]
 _FAILURE = ["config_id", "session", "repetition", "round", "attempt", "twin", "reason", "detail"]
 
@@ -152,30 +148,3 @@ def hours(seconds: float) -> str:
     """A duration as hours, minutes and seconds, "1:02:03"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def cold(runs: pd.DataFrame) -> list[dict[str, object]]:
-    """Runs in which a model was loaded, and those in which none was, by topology that has both.
-
-    ``best``: how many of the BEST by efficiency_estimate are of that kind; ``share`` of all runs
-    are. ``p``: the chance of so many or more if it made no difference (Fisher 1935).
-    """
-    valid = runs[runs["valid"]].dropna(subset=["cold", "efficiency_estimate"])
-    rows: list[dict[str, object]] = []
-    for topology, group in valid.assign(cold=valid["cold"].astype(bool)).groupby("topology"):
-        if group["cold"].nunique() < 2:
-            continue
-        best = group.nlargest(min(BEST, len(group)), "efficiency_estimate")["cold"]
-        for kind in (True, False):
-            n, among = int((group["cold"] == kind).sum()), int((best == kind).sum())
-            rows.append(
-                {
-                    "topology": str(topology),
-                    "kind": "cold" if kind else "warm",
-                    "efficiency": summary(group[group["cold"] == kind], "efficiency_estimate"),
-                    "best": Share(among, len(best)),
-                    "share": n / len(group),
-                    "p": float(hypergeom.sf(among - 1, len(group), n, len(best))),
-                }
-            )
-    return rows

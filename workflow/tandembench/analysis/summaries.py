@@ -27,8 +27,6 @@ _SHARES = frozenset(
     }
 )
 _POSITIVE = ("_s", "_tokens", "_bytes", "_tokens_per_s")
-# n with P(Binomial(n, 0.1) >= 2) >= 0.99: fewer values say nothing of the slowest tenth.
-_FEWEST_P90 = 64
 _BLOCK = ["session", "invocation", "comparison", "config_id", "repetition", "attempt"]
 
 
@@ -37,7 +35,7 @@ class Summary:
     """What the ``n`` known values of ``metric`` come to in some runs, in its unit.
 
     ``mean`` is geometric for a ratio; its interval rests on sessions or lies within one or two.
-    ``sd`` (n - 1) is None for one value, ``p90`` for fewer than 64.
+    ``sd`` (n - 1) is None for one value.
     """
 
     metric: str
@@ -45,7 +43,6 @@ class Summary:
     mean: Interval
     sd: float | None
     p50: float
-    p90: float | None
     minimum: float
     maximum: float
 
@@ -66,7 +63,6 @@ def summary(runs: pd.DataFrame, metric: str) -> Summary | None:
         mean=_mean(metric, values.tolist(), runs[known]),
         sd=float(values.std(ddof=1)) if len(values) > 1 else None,
         p50=float(np.median(values)),
-        p90=float(np.quantile(values, 0.9)) if len(values) >= _FEWEST_P90 else None,
         minimum=float(values.min()),
         maximum=float(values.max()),
     )

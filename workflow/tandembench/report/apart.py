@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from tandembench.analysis.apart import EQUAL, Apart, Between, Factor, Group, Kind
 from tandembench.analysis.controls import Control
 from tandembench.analysis.intervals import inverse
-from tandembench.report.formats import bounded, counted, interval, listed, number, percent
+from tandembench.report.formats import bounded, interval, listed, number, percent
 from tandembench.report.sections import Points, Section, Table, section, table
 from tandembench.report.words import say
-from tandembench.text import sanitise
+from tandembench.text import counted, sanitise
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import pandas as pd
 from tandembench.analysis.attribution import Group, Split, attribution
 from tandembench.analysis.intervals import Interval
 from tandembench.dataset.load import Dataset
-from tandembench.report.formats import counted, interval, percent
+from tandembench.report.formats import interval, percent
 from tandembench.report.render import render
 from tandembench.report.words import say
-from tandembench.text import as_json
+from tandembench.text import as_json, counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from tandembench.analysis.answer import served
 from tandembench.analysis.choices import Best, best
 from tandembench.analysis.settings import Scalar, checks
 from tandembench.errors import TandemError
-from tandembench.report.formats import counted, listed, number
+from tandembench.report.formats import listed, number
 from tandembench.report.words import say
 from tandembench.study.ids import OPTIONS
-from tandembench.text import sanitise
+from tandembench.text import counted, sanitise
 
 # What `proposal` can choose by; in all of them more is better.
 METRICS = (

@@ -16,7 +16,7 @@ from tandembench.analysis.instrument import (
     instrument,
     usage,
 )
-from tandembench.analysis.measured import Measured, Timeline, cold, failures, measured, timeline
+from tandembench.analysis.measured import Measured, Timeline, failures, measured, timeline
 from tandembench.analysis.numbers import by_config, mean, plain_columns
 from tandembench.analysis.settings import Settings, checks, settings
 from tandembench.analysis.stability import Stability, stability
@@ -66,7 +66,6 @@ class Details:
     apart: Apart | None
     rates: tuple[Rate, ...]
     estimator: tuple[Estimated, ...]
-    cold: Sequence[Row]
     instrument: Instrument
     usage: Sequence[Row]
     cost_of_samples: float | None
@@ -109,7 +108,6 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         apart=None if several else apart(runs, executions, margin),
         rates=rates(dataset.rates, margin),
         estimator=estimator(runs, margin),
-        cold=cold(runs),
         instrument=instrument(calibrations, descriptor["fingerprints"]["machines"], runs),
         usage=usage(dataset.telemetry, runs),
         cost_of_samples=cost_of_samples(dataset.telemetry, runs),

@@ -39,11 +39,6 @@ def interval_mean(value: "Interval | None", digits: int = 2) -> str:
     return number(value.mean if value else None, digits)
 
 
-def text(value: str | None, missing: str = NOTHING) -> str:
-    """A text that may not be known."""
-    return value or missing
-
-
 def bounded(value: float, low: float | None, high: float | None, digits: int = 2) -> str:
     """A number with its bounds, "1.19 [1.09, 1.30]"; alone where there are none."""
     if low is None or high is None:
@@ -82,11 +77,6 @@ def listed(words: list[str] | tuple[str, ...], joint: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {joint} {words[-1]}"
-
-
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """``n`` things: "1 round", "24 rounds"."""
-    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def ordinal(place: int) -> str:

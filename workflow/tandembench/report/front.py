@@ -16,7 +16,7 @@ from tandembench.report.apart import said_apart
 from tandembench.report.attribution import AttributionSection
 from tandembench.report.baselines import Baseline
 from tandembench.report.details import Details
-from tandembench.report.formats import counted, interval, listed, percent, text
+from tandembench.report.formats import interval, listed, percent
 from tandembench.report.options import option_sentences
 from tandembench.report.said import Said, called, ordered, said
 from tandembench.report.sections import Points, Section, Shown, section, table
@@ -24,6 +24,7 @@ from tandembench.report.setting import setting_of
 from tandembench.report.trust import trust
 from tandembench.report.why import choice, why
 from tandembench.report.words import say
+from tandembench.text import counted
 
 # Lines of a list, and other comparisons, that page one shows; the details have all.
 _MOST = 12
@@ -228,12 +229,9 @@ def _facts(details: Details) -> Iterator[tuple[str, str]]:
         yield "machine", f"{machine['cpu']}, {', '.join(map(str, parts))}"
     unknown = say("provenance", "unknown")
     for one in prints["servers"]:
-        yield "engine", f"{one['engine']} {text(one['engine_version'], unknown)}"
+        yield "engine", f"{one['engine']} {one['engine_version'] or unknown}"
     for one in prints["models"][:_MOST]:
-        yield (
-            "model",
-            f"{one['model']}, {text(one['model_digest'], unknown)[:19]}",
-        )
+        yield "model", f"{one['model']}, {(one['model_digest'] or unknown)[:19]}"
     if details.measured.when:
         yield "measured", f"{details.measured.when}, session {listed(details.measured.sessions)}"
     took = details.timeline

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from tandembench.analysis.findings import Validity
-from tandembench.report.formats import counted, number, percent
+from tandembench.report.formats import number, percent
 from tandembench.report.words import say, sentences
+from tandembench.text import counted
 
 # The most frequent reasons first; the report's table has all.
 _MOST_REASONS = 3

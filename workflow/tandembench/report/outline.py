@@ -6,11 +6,10 @@ from dataclasses import asdict
 from tandembench.analysis.groups import SUMMARISED, Row
 from tandembench.analysis.instrument import Instrument
 from tandembench.analysis.summaries import Summary
-from tandembench.calibrate.record import Instrument as Calibration
 from tandembench.calibrate.record import Spread
 from tandembench.report.details import Details
 from tandembench.report.figures.figure import Figure
-from tandembench.report.formats import counted, listed, number, percent, text
+from tandembench.report.formats import NOTHING, listed, number, percent
 from tandembench.report.said import Said
 from tandembench.report.sections import (
     MOST_ROWS,
@@ -24,9 +23,7 @@ from tandembench.report.sections import (
     table,
 )
 from tandembench.report.words import say, sentences
-
-# On shared cores a smaller factor between two clients is a tie.
-_TIE = 1.5
+from tandembench.text import counted
 
 
 def outline(
@@ -118,12 +115,12 @@ def _environment(details: Details) -> Iterator[Section]:
         "configs": counted(facts.configs, "config"),
         "valid": str(facts.valid),
         "runs": counted(facts.attempts, "run"),
-        "when": text(facts.when),
+        "when": facts.when or NOTHING,
     }
     tokens = {
-        "prompt": text(facts.prompt_tokens),
-        "answer": text(facts.answer_tokens),
-        "clocks": text(facts.clocks),
+        "prompt": facts.prompt_tokens or NOTHING,
+        "answer": facts.answer_tokens or NOTHING,
+        "clocks": facts.clocks or NOTHING,
     }
     order = say("measured_order", details.study["order"] or "unknown")
     machines = [one | {"memory_gib": one["memory_bytes"] / 2**30} for one in prints["machines"]]
@@ -157,21 +154,6 @@ def _environment(details: Details) -> Iterator[Section]:
         more(len(details.failures), "failed runs", "runs", "valid, reason"),
         say("note", "void", configs=listed(void[:MOST_ROWS])) if void else None,
     )
-    yield section(
-        say("title", "cold"),
-        say("note", "cold") if details.cold else None,
-        table("cold", details.cold),
-        *(_surprise(row) for row in details.cold),
-    )
-
-
-def _surprise(row: Row) -> str | None:
-    """What is said where more of the best runs are cold than chance gives."""
-    share, p = row["share"], row["p"]
-    if row["kind"] != "cold" or not isinstance(p, float) or p >= 0.05:
-        return None
-    places = {"best": str(row["best"]), "p": f"{p:.2g}", "topology": str(row["topology"])}
-    return say("cold_best", "more", share=percent(float(str(share))), **places)
 
 
 def _instrument(result: Instrument) -> Iterator[Section]:
@@ -189,7 +171,7 @@ def _instrument(result: Instrument) -> Iterator[Section]:
             {"what": name, "own": _figure(one, name), "control": _figure(one.control, name)}
             for name in sentences()["calibration"]
         )
-        parts += [say("note", "calibrated", **places), table("calibration", rows), _gain(one)]
+        parts += [say("note", "calibrated", **places), table("calibration", rows)]
     if skew:
         p99 = None if skew.p99 is None else skew.p99 * 1e6
         us = {"median": number(skew.median * 1e6, 0), "most": number(skew.max * 1e6, 0)}
@@ -205,15 +187,6 @@ def _figure(client: object, name: str) -> str:
     if isinstance(value, Spread):
         return f"{number(value.median, 1)} / {number(value.p99, 1)} ({value.n})"
     return value if isinstance(value, str) else number(value, 2 if value < 100 else 0)
-
-
-def _gain(one: Calibration) -> str | None:
-    """How the two clients compare in the time to the first token, unless it is a tie."""
-    group, plain = one.ttft_error_us.median, one.control.ttft_error_us.median
-    if min(group, plain) <= 0:
-        return None
-    times, verdict = max((plain / group, "httpx_worse"), (group / plain, "httpx_better"))
-    return say("note", verdict, times=number(times, 1)) if times >= _TIE else None
 
 
 def _everything(details: Details) -> Iterator[Section]:

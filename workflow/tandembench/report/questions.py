@@ -15,11 +15,11 @@ from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.diff.compare import obstacles
 from tandembench.errors import EXIT_USAGE, TandemError
-from tandembench.report.formats import NOTHING, counted, listed
+from tandembench.report.formats import NOTHING, listed
 from tandembench.report.render import render
 from tandembench.report.words import say
 from tandembench.study.hypotheses import SELF, Hypothesis, Side
-from tandembench.text import as_json
+from tandembench.text import as_json, counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import jinja2
 
-from tandembench.report.formats import NOTHING, counted, interval, interval_mean, number, percent
+from tandembench.report.formats import NOTHING, interval, interval_mean, number, percent
 from tandembench.report.words import TEMPLATES, say
-from tandembench.text import sanitise
+from tandembench.text import counted, sanitise
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?(?: %)?"
 # What would end a table cell, start a heading, a link, an image, code, maths, an entity or HTML.
@@ -48,7 +48,8 @@ def _environment() -> jinja2.Environment:
         "ci": interval,
         "mean": interval_mean,
         "text": harmless,
-        "code": code,
+        # No line of a code block can end it: it is indented, or begins with a word.
+        "code": sanitise,
         "slug": slug,
     }
     environment.globals |= {"say": say, "counted": counted}
@@ -65,11 +66,6 @@ def harmless(value: object, missing: str = NOTHING, limit: int = 160) -> str:
     # Spaces that begin a line may make code of it.
     line = sanitise(str(value), limit).lstrip()
     return _MARKUP.sub(lambda part: part[1] or f"\\{part[0]}", line)
-
-
-def code(value: object) -> str:
-    """One line of a code block, which no text can end: it is indented, or begins with a word."""
-    return sanitise(str(value))
 
 
 def slug(heading: str) -> str:

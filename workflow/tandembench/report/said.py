@@ -9,7 +9,6 @@ from tandembench.analysis.findings import Answer, Estimate, Row, States, Versus
 from tandembench.report.formats import (
     NOTHING,
     bounded,
-    counted,
     listed,
     minutes,
     number,
@@ -20,7 +19,7 @@ from tandembench.report.formats import (
 from tandembench.report.hardware import said_hardware
 from tandembench.report.noticed import noticed
 from tandembench.report.words import say
-from tandembench.text import sanitise
+from tandembench.text import counted, sanitise
 
 # A first answer that comes so many times later, and memory that is so many times as much, matter
 # to a choice; less is in the noise of both.

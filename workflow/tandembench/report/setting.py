@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.report.formats import counted, listed
+from tandembench.report.formats import listed
 from tandembench.report.said import Setting
 from tandembench.report.words import say
-from tandembench.text import sanitise
+from tandembench.text import counted, sanitise
 
 
 def setting_of(

@@ -17,12 +17,12 @@ from tandembench.analysis.findings import Answer, Validity, Versus
 from tandembench.dataset.load import load_table, open_dataset
 from tandembench.errors import TandemError
 from tandembench.report.apart import SaidApart, said_apart
-from tandembench.report.formats import NOTHING, counted
+from tandembench.report.formats import NOTHING
 from tandembench.report.said import Line, Onward, Said, Setting, onward, ordered, said
 from tandembench.report.sections import table
 from tandembench.report.setting import setting_of
 from tandembench.report.words import say
-from tandembench.text import as_json, sanitise
+from tandembench.text import as_json, counted, sanitise
 
 MOST_LINES, WIDEST, NARROWEST = 15, 100, 80
 # Rows that are shown however little room is left.
@@ -166,10 +166,7 @@ def _apart(spoken: SaidApart, report: str | None, width: int) -> str:
         shown = table(
             "apart_briefly", rows, max(MOST_LINES - len(head) - len(foot) - 2, _LEAST_ROWS)
         )
-        cells = [shown.heads, *shown.rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        widths[0] -= max(sum(widths) + len(_GAP) * (len(widths) - 1) - width, 0)
-        body = [_GAP.join(_aligned(row, widths)) for row in cells]
+        body = _laid_out([shown.heads, *shown.rows], width)
         left_out = len(rows) - len(shown.rows)
         body += [say("table", "more", more=counted(left_out, "more row"))] if left_out else []
     return "\n".join(line.rstrip() for line in [*head, *body, *foot])
@@ -225,12 +222,9 @@ def _table(lines: Sequence[Line], most: int, width: int) -> list[str]:
     more = [say("table", "more", more=counted(left_out, "more config"))] if left_out else []
     for brief in (False, True):
         rows = [_heads(shown, brief), *(_cells(line, brief) for line in shown)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        if sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
+        if len(_laid_out(rows)[0]) <= width:
             break
-    # Options may be as long as they like: what is too wide is cut from names.
-    widths[0] -= max(sum(widths) + len(_GAP) * (len(widths) - 1) - width, 0)
-    return [*(_GAP.join(_aligned(row, widths)) for row in rows), *more]
+    return [*_laid_out(rows, width), *more]
 
 
 def _shown(lines: Sequence[Line], most: int) -> list[Line]:
@@ -243,11 +237,20 @@ def _shown(lines: Sequence[Line], most: int) -> list[Line]:
     return [line for line in lines if line in kept]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Cells as wide as their columns: texts to the left, numbers to the right."""
+def _laid_out(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Cells as wide as their columns: texts to the left, numbers to the right.
+
+    Options may be as long as they like: what is wider than ``width`` is cut from names.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        widths[0] -= max(sum(widths) + len(_GAP) * (len(widths) - 1) - width, 0)
     return [
-        f"{cell[:width]:<{width}}" if place in (0, 2, 3) else f"{cell:>{width}}"
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        _GAP.join(
+            f"{cell[:wide]:<{wide}}" if place in (0, 2, 3) else f"{cell:>{wide}}"
+            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
     ]
 
 

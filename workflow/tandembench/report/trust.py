@@ -11,11 +11,12 @@ from tandembench.analysis.groups import Row
 from tandembench.analysis.instrument import Instrument
 from tandembench.analysis.settings import Settings
 from tandembench.report.details import Details
-from tandembench.report.formats import bounded, counted, interval, listed, number, percent
+from tandembench.report.formats import bounded, interval, listed, number, percent
 from tandembench.report.hardware import said_hardware
 from tandembench.report.said import called
 from tandembench.report.sections import MOST_ROWS, Points, Section, Shown, section, table
 from tandembench.report.words import say
+from tandembench.text import counted
 
 # Rows of a table of the first page.
 _MOST = 8

@@ -9,10 +9,11 @@ from tandembench.analysis.findings import Answer
 from tandembench.analysis.groups import Row
 from tandembench.analysis.service import PARTS, Losses, Service
 from tandembench.report.copied import ollama_servers, study_entry
-from tandembench.report.formats import bounded, counted, listed, number, ordinal, percent
+from tandembench.report.formats import bounded, listed, number, ordinal, percent
 from tandembench.report.said import called, ordered
 from tandembench.report.sections import Code, Points, Section, Shown, Table, section, table
 from tandembench.report.words import say
+from tandembench.text import counted
 
 # A part of the loss that is told of, as a share of all.
 _MATTERS = 0.05

@@ -10,7 +10,7 @@ from tandembench.dataset.descriptor import read_descriptor
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.dataset.versions import check_name
 from tandembench.errors import TandemError
-from tandembench.files import make_folder, replacing, write_text
+from tandembench.files import make_folder, read_text, replacing, write_text
 from tandembench.report.details import Details, details
 from tandembench.report.figures.draw import draw
 from tandembench.report.figures.figure import Figure
@@ -27,6 +27,7 @@ from tandembench.text import as_json
 
 # What page one leaves out stands beside it, under this name.
 DETAILS = "details.md"
+_MOST_BYTES = 1 << 28
 
 
 def write_report(
@@ -101,10 +102,11 @@ def write_page(markdown_file: Path, output: Path | None = None) -> Path:
     output = output or markdown_file.with_suffix(".html")
     if output.suffix != ".html":
         raise TandemError("not a name for HTML", where=str(output), fix="end it in .html")
-    markdown = _read(markdown_file, "name a page, such as reports/quick/technical_report.md")
+    named_so = "name a page, such as reports/quick/technical_report.md"
+    markdown = read_text(markdown_file, named_so, _MOST_BYTES)
     title, shown = named(markdown)
     again = f"make {markdown_file.name} again"
-    figures = {path: _read(markdown_file.parent / path, again) for path in shown}
+    figures = {path: read_text(markdown_file.parent / path, again, _MOST_BYTES) for path in shown}
     text = page(markdown, title or markdown_file.stem, figures)
     write_text(output, text)
     return output
@@ -116,14 +118,6 @@ def write_pages(markdown_file: Path) -> Path:
     if second.exists():
         write_page(second)
     return write_page(markdown_file)
-
-
-def _read(path: Path, fix: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-        raise TandemError(what, where=str(path), fix=fix) from None
 
 
 def _place(dataset_folder: Path) -> Path:

@@ -29,9 +29,10 @@ from tandembench.report.figures.looks import (
     topology_marks,
 )
 from tandembench.report.figures.typical import Subject
-from tandembench.report.formats import NOTHING, counted, interval, number, percent
+from tandembench.report.formats import NOTHING, interval, number, percent
 from tandembench.report.words import say
 from tandembench.tables.columns import TOPOLOGIES
+from tandembench.text import counted
 
 COLUMNS = ("speedup_estimate", "speedup_true")
 MODES = {"solo": "alone", "concurrent": "in the run"}
