@@ -9,14 +9,7 @@ import pyarrow.compute as pc
 
 from tandembench.dataset.blocks import Row, block_rows
 from tandembench.dataset.identity import RunFile, read_digested, read_run_file
-from tandembench.tables.columns import (
-    EXECUTIONS,
-    KEYS,
-    RUNS,
-    TELEMETRY,
-    TOKENS,
-    arrow_schema,
-)
+from tandembench.tables.columns import EXECUTIONS, KEYS, RUNS, TELEMETRY, TOKENS, arrow_schema
 from tandembench.tables.parquet import write_table, write_tables
 
 _OF = [*(column.name for column in KEYS), "mode", "agent"]

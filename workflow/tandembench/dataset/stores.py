@@ -21,13 +21,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from tandembench.dataset.descriptor import NAME, check_hash, file_hash, parse_descriptor
-from tandembench.dataset.versions import (
-    Baseline,
-    check_name,
-    next_version,
-    pick,
-    those_of,
-)
+from tandembench.dataset.versions import Baseline, check_name, next_version, pick, those_of
 from tandembench.errors import EXIT_CORRUPT, EXIT_ENVIRONMENT, TandemError
 from tandembench.files import replacing
 from tandembench.text import sanitise

@@ -9,22 +9,8 @@ from tandembench.analysis.intervals import moments, welch_from_moments
 from tandembench.audit.publications import Both, differences
 from tandembench.audit.published import AgainstRuns, against_runs
 from tandembench.audit.sides import Side
-from tandembench.dataset.load import (
-    Dataset,
-    column_names,
-    definitions,
-    load_table,
-    read_part,
-)
-from tandembench.diff.runs import (
-    ESTIMATOR,
-    Change,
-    Changes,
-    changes,
-    frames,
-    match,
-    metric_changes,
-)
+from tandembench.dataset.load import Dataset, column_names, definitions, load_table, read_part
+from tandembench.diff.runs import ESTIMATOR, Change, Changes, changes, frames, match, metric_changes
 
 # Answers that are so many times as long on one side are another work, whoever writes them.
 _OTHER_WORK = 1.25

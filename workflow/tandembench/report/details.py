@@ -9,13 +9,7 @@ import pandas as pd
 
 from tandembench.analysis.apart import Apart, apart
 from tandembench.analysis.groups import KIND, Estimated, Rate, Row, estimator, group, groups, rates
-from tandembench.analysis.instrument import (
-    Instrument,
-    cost_of_samples,
-    gap_rows,
-    instrument,
-    usage,
-)
+from tandembench.analysis.instrument import Instrument, cost_of_samples, gap_rows, instrument, usage
 from tandembench.analysis.measured import Measured, Timeline, failures, measured, timeline
 from tandembench.analysis.numbers import by_config, mean, plain_columns
 from tandembench.analysis.settings import Settings, checks, settings

@@ -20,10 +20,7 @@ _MATTERS = 0.05
 
 
 def why(
-    answer: Answer,
-    services: Sequence[Service],
-    losses: Sequence[Losses],
-    figures: Sequence[Shown],
+    answer: Answer, services: Sequence[Service], losses: Sequence[Losses], figures: Sequence[Shown]
 ) -> Section:
     """What a comparison shows of its configs; empty where no run was valid."""
     if not services:

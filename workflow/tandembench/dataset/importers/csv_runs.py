@@ -9,12 +9,7 @@ from statistics import median
 from typing import cast, get_args
 
 from tandembench.dataset.importers.csv_cells import Line, read_lines
-from tandembench.dataset.importers.csv_mapping import (
-    Agent,
-    CsvMapping,
-    Text,
-    read_mapping,
-)
+from tandembench.dataset.importers.csv_mapping import Agent, CsvMapping, Text, read_mapping
 from tandembench.dataset.importers.source import (
     ENOUGH_TOKENS,
     MOST,
