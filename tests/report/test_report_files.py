@@ -160,11 +160,7 @@ def test_a_page_of_any_markdown(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    small: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    line: str,
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("lost.md").write_text("![x](figures/x.svg)\n")

@@ -6,16 +6,7 @@ from string import Formatter
 from typing import Any
 
 import pytest
-from answers import (
-    ANSWERS,
-    DUAL,
-    FASTEST,
-    INCONCLUSIVE,
-    SERIAL,
-    SETTING,
-    against,
-    row,
-)
+from answers import ANSWERS, DUAL, FASTEST, INCONCLUSIVE, SERIAL, SETTING, against, row
 
 from tandembench.report.said import Onward, onward, said
 from tandembench.report.show import as_values, terminal
