@@ -10,9 +10,10 @@ import pytest
 from raw_blocks import MACHINE, block, rounds, scaled, write_dataset
 from scipy import stats
 
+from tandembench.audit.beside import Baseline
 from tandembench.dataset.baseline import freeze
 from tandembench.dataset.load import Dataset, load_dataset
-from tandembench.report.baselines import Baseline, beside_baselines
+from tandembench.report.baselines import beside_baselines
 from tandembench.report.details import details
 from tandembench.report.write import page_two
 

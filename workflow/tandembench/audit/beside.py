@@ -1,11 +1,13 @@
 """A published report beside a dataset: what it prints, and what was measured here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict, get_args
+from dataclasses import dataclass, field
+from typing import TypedDict, get_args
 
 import pandas as pd
 
 from tandembench.analysis.findings import Verdict
+from tandembench.analysis.groups import Row
 from tandembench.analysis.intervals import (
     Interval,
     difference_verdict,
@@ -52,25 +54,34 @@ class BesideRow(TypedDict):
     verdict: Verdict | None
 
 
-class Beside(TypedDict):
-    """``reasons`` why the two may not be compared, and what is ``unknown`` but would be one.
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """``state``: "missing", "damaged" (``fault``), "same" (the dataset itself), "not_comparable"
+    (``reasons``), "unsure" (comparable if what is ``unknown`` was the same), or "compared".
 
-    ``ours`` and ``theirs``: what each side was measured with. ``printed_values``: how many printed
-    values runs could give (checked), and these do (agree); None where the report is of others.
+    ``rows`` hold ``ours`` and ``theirs``, a mean with interval each, and the ``verdict`` on ours.
+    ``measured_with`` is of runs. Of a publication: what ``ours`` and ``theirs`` were measured with,
+    and ``printed_values``, how many runs could give (checked) and these do (agree), None where the
+    report is of others.
     """
 
-    kind: Literal["published"]
-    ours: dict[str, str | None]
-    theirs: dict[str, str | None]
-    reasons: list[str]
-    unknown: list[str]
+    label: str
     state: str
-    rows: list[BesideRow]
-    counts: dict[str, int]
-    printed_values: dict[str, int] | None
+    title: str | None = None
+    kind: str | None = None
+    fault: str | None = None
+    reasons: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    rows: Sequence[Row | BesideRow] = ()
+    left_out: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    measured_with: Sequence[object] = ()
+    ours: Mapping[str, str | None] | None = None
+    theirs: Mapping[str, str | None] | None = None
+    printed_values: Mapping[str, int] | None = None
 
 
-def beside_published(side: Side, dataset: Dataset) -> Beside:
+def beside_published(side: Side, dataset: Dataset) -> Baseline:
     """Printed means of efficiency_estimate beside those of runs of the same topology.
 
     Where a scenario's mean is not printed, that of its printed configs stands for it. Without a
@@ -112,7 +123,9 @@ def beside_published(side: Side, dataset: Dataset) -> Beside:
     if not reasons and any(agrees((one, one), (0.0, 0.0), 0.0005) for one in overall):
         checked = checks(side.printed, dataset.runs, dataset.executions)
         values = {"checked": len(checked), "agree": sum(row["agrees"] for row in checked)}
-    return Beside(
+    return Baseline(
+        label=side.label,
+        title=str(side.descriptor["title"]),
         kind="published",
         ours={what: "; ".join(texts) or None for what, texts in ours.items()},
         theirs={what: "; ".join(texts) or None for what, texts in theirs.items()},

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.intervals import Interval, Moments, difference_family, exponential
 from tandembench.analysis.sides import DIFFERENT_ROUNDS, DIFFERENT_SESSIONS, difference
+from tandembench.dataset.descriptor import corrupt
 from tandembench.dataset.load import Dataset, column_names, read_part
-from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.tables.columns import KEYS
 
 Floats = npt.NDArray[np.float64]
@@ -91,7 +91,7 @@ def match(a: Dataset, b: Dataset) -> Matched:
     for side, group, rows in ((a, ids[:n], keys[:n]), (b, ids[n:], keys[n:])):
         if (group < 0).any():
             empty = next(name for name in _KEYS if rows[name].isna().any())
-            raise _corrupt(side, f"a run without {empty}")
+            raise corrupt(f"a run without {empty}", side.folder / "runs.parquet")
     place[ids[n:]] = np.arange(len(ids) - n)
     right = place[ids[:n]]
     left = np.flatnonzero(right >= 0)
@@ -241,8 +241,3 @@ def _without_bounds(a: Mapping[int, Moments], b: Mapping[int, Moments]) -> Inter
         for side, count in zip((a, b), counts, strict=True)
     ]
     return Interval(means[1] - means[0], None, None, min(counts))
-
-
-def _corrupt(side: Dataset, what: str) -> TandemError:
-    where, fix = str(side.folder / "runs.parquet"), "make or copy the dataset again"
-    return TandemError(what, where=where, fix=fix, exit_code=EXIT_CORRUPT)

@@ -3,8 +3,6 @@
 A baseline that is not there, or is damaged, is one line of the report and stops nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -12,42 +10,17 @@ import pandas as pd
 from tandembench.analysis.findings import Verdict
 from tandembench.analysis.groups import Row
 from tandembench.analysis.summaries import summary
-from tandembench.audit.beside import BesideRow, beside_published
+from tandembench.audit.beside import Baseline, beside_published
 from tandembench.audit.sides import open_side
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import PUBLISHED, find
-from tandembench.diff.compare import Fingerprint, compare_runs
+from tandembench.diff.compare import compare_runs
 from tandembench.diff.runs import Change
 from tandembench.errors import TandemError
 
 # Rows of one baseline: all scenarios, the most different configs.
 _MOST = 40
 _DIFFERENT: tuple[Verdict, ...] = ("worse", "better", "inconclusive", "equivalent")
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """``state``: "missing", "damaged" (``fault``), "same" (the dataset itself), "not_comparable"
-    (``reasons``), "unsure" (comparable if what is ``unknown`` was the same), or "compared".
-
-    ``rows`` hold ``ours`` and ``theirs``, a mean with interval each, and the ``verdict`` on ours.
-    ``measured_with`` is of runs; ``ours``, ``theirs`` and ``printed_values`` are of a publication.
-    """
-
-    label: str
-    state: str
-    title: str | None = None
-    kind: str | None = None
-    fault: str | None = None
-    reasons: Sequence[str] = ()
-    unknown: Sequence[str] = ()
-    rows: Sequence[Row | BesideRow] = ()
-    left_out: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    measured_with: Sequence[Fingerprint] = ()
-    ours: Mapping[str, str | None] | None = None
-    theirs: Mapping[str, str | None] | None = None
-    printed_values: Mapping[str, int] | None = None
 
 
 def beside_baselines(dataset: Dataset, root: Path, margin: float) -> tuple[Baseline, ...]:
@@ -69,9 +42,9 @@ def _beside(name: str, ours: Dataset, root: Path, margin: float) -> Baseline:
         result = compare_runs(theirs, ours, margin) if theirs else None
     except TandemError as error:
         return Baseline(folder.label, "damaged", fault=str(error))
-    title = str(side.descriptor["title"])
     if theirs is None or result is None:
-        return Baseline(label=side.label, title=title, **beside_published(side, ours))
+        return beside_published(side, ours)
+    title = str(side.descriptor["title"])
     with_ = [one for one in result.fingerprints if one.name in ("machines", "models", "servers")]
     if result.same:
         return Baseline(side.label, "same", title, "runs", measured_with=with_)

@@ -9,6 +9,7 @@ import pandas as pd
 from tandembench.analysis.answer import served
 from tandembench.analysis.choices import Best, best
 from tandembench.analysis.settings import Scalar, checks
+from tandembench.dataset.versions import is_name
 from tandembench.errors import TandemError
 from tandembench.report.formats import listed, number
 from tandembench.report.words import say
@@ -25,8 +26,6 @@ METRICS = (
     "speedup_estimate",
     "efficiency_estimate",
 )
-_NAME = re.compile(r"[a-z0-9]+([_.-][a-z0-9]+)*")
-# Models that need no quotes in a line of YAML.
 _Asked = Mapping[str, Scalar]
 _Yaml = Scalar | Sequence["_Yaml"] | Mapping[str, "_Yaml"]
 
@@ -105,7 +104,7 @@ def study_entry(config_id: str, executions: pd.DataFrame, name: str | None = Non
     name is none leaves nothing to copy.
     """
     agents = executions.sort_values("agent_index").drop_duplicates("agent_index")
-    if not all(_NAME.fullmatch(str(agent)) for agent in agents["agent"]):
+    if not all(is_name(str(agent)) for agent in agents["agent"]):
         return []
     one = agents.iloc[0]
     asked = [

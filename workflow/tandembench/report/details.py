@@ -14,11 +14,12 @@ from tandembench.analysis.measured import Measured, Timeline, failures, measured
 from tandembench.analysis.numbers import by_config, mean, plain_columns
 from tandembench.analysis.settings import Settings, checks, settings
 from tandembench.analysis.stability import Stability, stability
+from tandembench.audit.beside import Baseline
 from tandembench.calibrate.record import instruments_of
 from tandembench.dataset.load import Dataset
 from tandembench.dataset.versions import ROOT
 from tandembench.report.attribution import AttributionSection, attribution_section
-from tandembench.report.baselines import Baseline, beside_baselines
+from tandembench.report.baselines import beside_baselines
 from tandembench.report.options import OptionsSection, options_section
 from tandembench.report.questions import HypothesesSection, hypotheses_section
 from tandembench.report.sections import MOST_ROWS

@@ -11,10 +11,10 @@ from tandembench.analysis.criteria import criteria
 from tandembench.analysis.findings import Answer
 from tandembench.analysis.groups import Reading
 from tandembench.analysis.service import losses, services
+from tandembench.audit.beside import Baseline
 from tandembench.dataset.load import Dataset
 from tandembench.report.apart import said_apart
 from tandembench.report.attribution import AttributionSection
-from tandembench.report.baselines import Baseline
 from tandembench.report.details import Details
 from tandembench.report.formats import interval, listed, percent
 from tandembench.report.options import option_sentences

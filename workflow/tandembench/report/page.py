@@ -9,14 +9,13 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from tandembench.report.formats import NOTHING
-from tandembench.report.render import slug
+from tandembench.report.render import environment, slug
 from tandembench.report.words import TEMPLATES
 
 # A column of such cells is one of numbers: "1.55 [1.15, 2.10]", "20.4 / 61.2 (720)", "1 to 2 %".
@@ -48,7 +47,7 @@ def page(markdown: str, title: str, figures: Mapping[str, str] | None = None) ->
     body = parser.renderer.render(tokens, parser.options, {})
     files = {name: _source(name) for name in ("page.css", "page.js")}
     return (
-        _environment()
+        environment(autoescape=True)
         .get_template("page.html.j2")
         .render(
             title=title,
@@ -85,18 +84,6 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("table_open", _open_table)
     parser.add_render_rule("table_close", _close_table)
     return parser
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _source(name: str) -> str:

@@ -28,21 +28,23 @@ _CODE_OR_LINK = re.compile(
 
 def render(context: Mapping[str, Any], template: str = "details.md.j2") -> str:
     """The report's text. The same context gives the same bytes."""
-    text = _environment().get_template(template).render(context)
+    text = environment().get_template(template).render(context)
     text = _CODE_OR_LINK.sub(lambda result: r"\." if result[0] == "." else result[0], text)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(  # noqa: S701 - Markdown: autoescape would guard nothing
+def environment(autoescape: bool = False) -> jinja2.Environment:
+    """Our templates: of Markdown, of which autoescape would guard nothing, or of HTML."""
+    result = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,  # noqa: S701 - as above
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
+    result.filters |= {
         "num": number,
         "pct": percent,
         "ci": interval,
@@ -52,8 +54,8 @@ def _environment() -> jinja2.Environment:
         "code": sanitise,
         "slug": slug,
     }
-    environment.globals |= {"say": say, "counted": counted}
-    return environment
+    result.globals |= {"say": say, "counted": counted}
+    return result
 
 
 def harmless(value: object, missing: str = NOTHING, limit: int = 160) -> str:

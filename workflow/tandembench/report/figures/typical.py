@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tandembench.analysis.findings import Answer
+from tandembench.analysis.numbers import RUN
 from tandembench.dataset.load import Dataset
 from tandembench.report.figures.figure import Figure, listed, plain, sample
 from tandembench.report.figures.looks import (
@@ -25,9 +26,7 @@ from tandembench.report.figures.looks import (
 from tandembench.report.formats import number
 from tandembench.report.said import called, ordered
 from tandembench.report.words import say
-from tandembench.tables.columns import KEYS
 
-RUN = [column.name for column in KEYS]
 # So many panels stay legible.
 MOST = 8
 # More ticks in a row would touch each other, and more in all swell the file.
