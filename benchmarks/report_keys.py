@@ -21,7 +21,7 @@ MOVED = {
     "constant": "part of a hypothesis' text",
     "first_mean": "details.validation compares by the one engine, as a ratio",
     "first_token": "first_token_s, by order of service",
-    "first_token_alone": "table of the figure latency",
+    "first_token_alone": "details.latencies, kind first",
     "index": "order, of service",
     "jain": "column of the section Why",
     "later_mean": "details.validation compares by the one engine, as a ratio",

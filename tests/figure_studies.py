@@ -21,7 +21,7 @@ from tandembench.report.figures.figure import Figure
 Row = dict[str, Any]
 Blocks = Sequence[Sequence[Row]]
 TOPOLOGIES = ("serial", "single", "single_parallel", "dual")
-EVERY = ["makespan", "slowdown", "timeline", "estimator", "order", "latency"]
+EVERY = ["makespan", "slowdown", "timeline", "estimator", "order"]
 EVERY += ["telemetry", "telemetry-gpus"]
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -24,7 +24,7 @@ from report_tables import table
 from reporting import findings, holding, second_page
 
 from tandembench.analysis.groups import Share
-from tandembench.analysis.instrument import gap_rows, gaps
+from tandembench.analysis.instrument import gaps, latencies
 from tandembench.analysis.measured import hours
 from tandembench.dataset.load import Dataset, load_dataset
 from tandembench.report.details import details
@@ -142,21 +142,28 @@ def test_gaps_are_between_the_chunks_of_one_step_of_a_valid_run(tmp_path: Path) 
     found = gaps(data.tokens, data.runs)
     assert found["gap_s"].to_list() == pytest.approx([0.35] * (2 * 2 * 2 * 2))
     assert set(found["agent"]) == {"collector", "insight"}
-    assert gap_rows(data.tokens.iloc[:0], data.runs) == []
-    assert gap_rows(data.tokens.iloc[:0, :0], data.runs) == []  # an older dataset has no tokens
+    # an older dataset has no tokens
+    for none in (data.tokens.iloc[:0], data.tokens.iloc[:0, :0]):
+        assert {row["kind"] for row in latencies(data.executions, none, data.runs)} == {"first"}
 
 
 def test_percentiles_of_gaps_stand_where_there_are_enough(tmp_path: Path) -> None:
     found = findings(tmp_path / "a", rounds(2, block("dual", (1.0, 2.0), (2.0, 4.0), tokens=8)))
     # 0.7 d over 7 gaps, 14 gaps an agent and mode
-    alone, together = found.gaps
+    waits, alone, together = found.latencies[1:]
+    assert (waits["kind"], waits["mode"], waits["n"]) == ("first", "concurrent", 4)
+    assert waits["max_s"] == pytest.approx(0.8)
     assert (alone["mode"], alone["n"], alone["p90_s"], alone["p99_s"]) == ("solo", 28, None, None)
     assert (alone["p50_s"], alone["max_s"]) == (pytest.approx(0.15), pytest.approx(0.2))
     assert (together["mode"], together["max_s"]) == ("concurrent", pytest.approx(0.4))
     # 661 and 662 gaps in the run, one agent each
     blocks = [block(f"dual-{n}", (1.0,), tokens=n + 1) for n in (661, 662)]
     data = load_dataset(write_dataset(tmp_path / "b", blocks))
-    few, enough = gap_rows(data.tokens, data.runs)
+    few, enough = (
+        row
+        for row in latencies(data.executions, data.tokens, data.runs)
+        if row["kind"] == "gap" and row["mode"] == "concurrent"
+    )
     assert (few["n"], few["p99_s"]) == (661, None)
     values = gaps(data.tokens, data.runs).query("config_id == 'dual-662'")["gap_s"]
     assert enough["p99_s"] == pytest.approx(np.quantile(values, 0.99))

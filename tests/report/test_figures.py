@@ -69,9 +69,6 @@ def test_the_config_measured_twice_has_a_row_and_slowdowns_are_those_of_the_tabl
     whole = drawn(dataset)
     assert answer_of(whole).twin
     assert len(whole.figures["makespan"].rows) == 5
-    # 4 rounds of two agents, of which one config's second runs are no part
-    concurrent = [row for row in whole.figures["latency"].rows if row[2] == "in the run"]
-    assert {row[3] for row in concurrent if row[0] == "first token"} == {"8"}
     (first, _, _), _ = rendered(dataset)
     texts = {(row[0], row[1]): row[3] for row in table(first, "| | order of service |")}
     assert len(whole.figures["slowdown"].rows) == 6
@@ -132,23 +129,6 @@ def test_where_chunks_are_no_tokens_the_timeline_shows_pieces(data: Dataset, who
     assert [row[3:] for row in timeline.rows] == [row[3:] for row in whole.figures["timeline"].rows]
 
 
-def test_first_tokens_and_gaps(data: Dataset, whole: Drawn) -> None:
-    figure, name = whole.figures["latency"], called(answer_of(whole), "dual")
-    assert len(figure.rows) == 16
-    waits = data.executions[data.executions["config_id"] == "dual"].groupby("mode")["ttft_s"]
-    steps = ["repetition", "mode", "agent", "step"]
-    tokens = data.tokens[data.tokens["config_id"] == "dual"].sort_values([*steps, "chunk"])
-    gaps = (tokens.groupby(steps)["t_ns"].diff() / 1e9).groupby(tokens["mode"])
-    for mode, words in (("solo", "alone"), ("concurrent", "in the run")):
-        (row,) = (row for row in figure.rows if row[:3] == ("first token", name, words))
-        longest = f"{1e3 * waits.get_group(mode).max():.3g} ms"
-        assert row[3:] == ("6", "too few", "too few", "too few", longest)
-        (row,) = (row for row in figure.rows if row[:3] == ("gap between chunks", name, words))
-        values = gaps.get_group(mode).dropna()
-        texts = [f"{1e3 * value:.3g} ms" for value in (values.median(), values.max())]
-        assert row[3:] == (str(len(values)), texts[0], "too few", "too few", texts[1])
-
-
 def test_servers_are_added_up_and_gpus_are_not(whole: Drawn) -> None:
     name = called(answer_of(whole), "dual")
     rows = {(row[0], row[2]): row[3:] for row in whole.figures["telemetry"].rows}
@@ -195,11 +175,11 @@ def test_nothing_is_drawn_that_is_not_known(tmp_path: Path, data: Dataset) -> No
     nothing = loaded(tmp_path / "failed", [lost, no_server(block("serial"))])
     assert drawn(nothing).figures == {}
     one = in_turn(rounds(2, block("dual", (1.0, 1.0), (1.5, 1.5))))
-    expected = ["timeline", "estimator", "order", "latency"]
+    expected = ["timeline", "estimator", "order"]
     assert list(drawn(loaded(tmp_path / "one", one)).figures) == expected
-    # nobody to share with, no gap, nothing repeated
+    # nobody to share with, nothing repeated
     alone = loaded(tmp_path / "alone", [block("single", (1.0,), tokens=1)])
-    assert list(drawn(alone).figures) == ["timeline", "latency"]
+    assert list(drawn(alone).figures) == ["timeline"]
     solo = data.executions["mode"] == "solo"
     true = ["speedup_true", "efficiency_true", "work_imbalance", "contention"]
     true += ["orchestration_true", "slowdown_log_mean", "solo_sum_s", "makespan_ratio"]
@@ -210,7 +190,7 @@ def test_nothing_is_drawn_that_is_not_known(tmp_path: Path, data: Dataset) -> No
         tokens=data.tokens.iloc[:0],
         telemetry=data.telemetry.iloc[:0],
     )
-    assert list(drawn(imported).figures) == ["makespan", "order", "latency"]
+    assert list(drawn(imported).figures) == ["makespan", "order"]
 
 
 def test_the_same_dataset_gives_the_same_bytes(data: Dataset, tmp_path: Path) -> None:
@@ -256,7 +236,6 @@ def test_many_tokens_agents_and_rounds_stay_small(tmp_path: Path) -> None:
     figures = drawn(loaded(tmp_path / "long", long)).figures
     assert [row[3] for row in figures["timeline"].rows] == ["700"] * 10
     assert len(figures["slowdown"].rows) == 10
-    assert figures["latency"].rows[-1][-2] != "too few"  # a p99 of 699 gaps and more
     data = loaded(tmp_path / "often", [block(name, times) for name in TOPOLOGIES])
     repeated = {
         name: pd.concat(
@@ -291,7 +270,7 @@ def test_a_hundred_thousand_runs_stay_small(data: Dataset) -> None:
         telemetry=data.telemetry.iloc[:0],
     )
     figures = drawn(large).figures
-    assert list(figures) == ["estimator", "order", "latency"]
+    assert list(figures) == ["estimator", "order"]
     assert figures["order"].rows[0][1] == "100000"
 
 

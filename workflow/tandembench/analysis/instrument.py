@@ -1,4 +1,4 @@
-"""What measured and what it cost: calibrations, telemetry, gaps between chunks. Pure."""
+"""What measured and what it cost: calibrations, telemetry, first tokens, gaps. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,19 +132,23 @@ def gaps(tokens: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return ordered.assign(gap_s=gap_ns / 1e9).dropna(subset=["gap_s"])[columns]
 
 
-def gap_rows(tokens: pd.DataFrame, runs: pd.DataFrame) -> list[Row]:
-    """Gaps by config and mode, all agents pooled, in s; solos come first.
+def latencies(executions: pd.DataFrame, tokens: pd.DataFrame, runs: pd.DataFrame) -> list[Row]:
+    """First tokens ("first") and gaps ("gap") by config and mode, all agents pooled, in s.
 
-    A percentile is None under its floor (11, 64 and 662 gaps).
+    Solos come first. A percentile is None under its floor (11, 64 and 662 values).
     """
-    return [
+    valid = executions[executions["valid"]]
+    waits = valid[["config_id", "mode"]].assign(kind="first", value=valid["ttft_s"])
+    between = gaps(tokens, runs).rename(columns={"gap_s": "value"}).assign(kind="gap")
+    every = pd.concat([waits, between[waits.columns]]) if len(between) else waits
+    by = every.dropna(subset="value").groupby(["config_id", "kind", "mode"])["value"]
+    rows: list[Row] = [
         {
-            "config_id": str(config_id),
-            "mode": str(mode),
-            "n": len(group),
-            **{f"p{round(100 * p)}_s": percentile(group.to_list(), p) for p in (0.5, 0.9, 0.99)},
-            "max_s": float(group.max()),
+            **dict(zip(("config_id", "kind", "mode"), map(str, key), strict=True)),
+            "n": len(values),
+            **{f"p{round(100 * p)}_s": percentile(values.to_list(), p) for p in (0.5, 0.9, 0.99)},
+            "max_s": float(values.max()),
         }
-        for config_id, of_config in gaps(tokens, runs).groupby("config_id")
-        for mode, group in reversed(list(of_config.groupby("mode")["gap_s"]))
+        for key, values in by
     ]
+    return sorted(rows, key=lambda row: (row["config_id"], row["kind"], row["mode"] != "solo"))

@@ -9,7 +9,13 @@ import pandas as pd
 
 from tandembench.analysis.apart import Apart, apart
 from tandembench.analysis.groups import KIND, Estimated, Rate, Row, estimator, group, groups, rates
-from tandembench.analysis.instrument import Instrument, cost_of_samples, gap_rows, instrument, usage
+from tandembench.analysis.instrument import (
+    Instrument,
+    cost_of_samples,
+    instrument,
+    latencies,
+    usage,
+)
 from tandembench.analysis.measured import Measured, Timeline, failures, measured, timeline
 from tandembench.analysis.numbers import by_config, mean, plain_columns
 from tandembench.analysis.settings import Settings, checks, settings
@@ -64,7 +70,7 @@ class Details:
     instrument: Instrument
     usage: Sequence[Row]
     cost_of_samples: float | None
-    gaps: Sequence[Row]
+    latencies: Sequence[Row]
     stability: tuple[Stability, ...] | None
     settings: Settings
     options: OptionsSection | None
@@ -106,7 +112,7 @@ def details(dataset: Dataset, hypotheses: Sequence[Hypothesis] = (), root: Path 
         instrument=instrument(calibrations, descriptor["fingerprints"]["machines"], runs),
         usage=usage(dataset.telemetry, runs),
         cost_of_samples=cost_of_samples(dataset.telemetry, runs),
-        gaps=gap_rows(dataset.tokens, runs),
+        latencies=latencies(executions, dataset.tokens, runs),
         stability=stability(runs, margin, study["order"]),
         settings=settings(asked),
         options=options_section(runs, executions, asked, study["phases"], margin),

@@ -250,11 +250,10 @@ def _of_telemetry(details: Details, figures: Sequence[Figure]) -> Iterator[Secti
         say("note", "telemetry", cost=percent(cost)) if cost is not None else None,
     )
     yield section(
-        say("title", "gaps"),
-        *(one for one in drawn if one.name == "latency"),
-        table("gaps", details.gaps),
-        say("note", "gaps") if details.gaps else None,
-        more(len(details.gaps), "rows", "tokens", "config_id, mode, t_ns"),
+        say("title", "latencies"),
+        table("latencies", details.latencies),
+        say("note", "latencies") if details.latencies else None,
+        more(len(details.latencies), "rows", "tokens", "config_id, mode, t_ns"),
     )
 
 

@@ -9,7 +9,7 @@ from tandembench.dataset.load import Dataset
 from tandembench.report.figures.answer import makespan, service
 from tandembench.report.figures.figure import Figure
 from tandembench.report.figures.looks import looks
-from tandembench.report.figures.runs import estimator, latency, order
+from tandembench.report.figures.runs import estimator, order
 from tandembench.report.figures.typical import subjects, telemetry, timeline
 
 
@@ -28,7 +28,6 @@ def draw(
             timeline(dataset, chosen),
             estimator(runs, float(dataset.descriptor["study"]["margin"])),
             order(runs, stability),
-            latency(dataset, chosen),
             *telemetry(dataset, chosen),
         )
     return tuple(figure for figure in figures if figure is not None)

@@ -1,24 +1,18 @@
-"""Figures of all runs: the estimator against the truth, the order of measuring, and latencies."""
+"""Figures of all runs: the estimator against the truth, and the order of measuring."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tandembench.analysis.instrument import gaps
 from tandembench.analysis.stability import Stability
-from tandembench.dataset.load import Dataset
-from tandembench.metrics import percentile
 from tandembench.report.figures.figure import Figure, listed
 from tandembench.report.figures.looks import (
     ABOVE,
     INK,
     LINE,
-    OF_AGENTS,
     POINTS,
     QUIET,
     TINT,
@@ -28,16 +22,12 @@ from tandembench.report.figures.looks import (
     panels,
     topology_marks,
 )
-from tandembench.report.figures.typical import Subject
 from tandembench.report.formats import NOTHING, interval, number, percent
 from tandembench.report.words import say
 from tandembench.tables.columns import TOPOLOGIES
 from tandembench.text import counted
 
 COLUMNS = ("speedup_estimate", "speedup_true")
-MODES = {"solo": "alone", "concurrent": "in the run"}
-# A curve of more values has so many steps.
-STEPS = 100
 
 
 def estimator(runs: pd.DataFrame, margin: float) -> Figure | None:
@@ -165,95 +155,3 @@ def _repeated(runs: pd.DataFrame) -> pd.DataFrame:
 def _off(log: float) -> float:
     """What a logarithm is off 0, in percent."""
     return 100 * math.expm1(log)
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """The values of one subject in one mode, in s, above 0."""
-
-    label: str
-    mode: str
-    values: tuple[float, ...]
-
-
-def latency(dataset: Dataset, chosen: Sequence[Subject]) -> Figure | None:
-    """Cumulative shares of first tokens and, where arrivals are known, of gaps between chunks."""
-    # The second runs of twins are there for the controls alone.
-    runs, executions = (
-        table[table["valid"] & ~table["twin"].astype(bool)]
-        for table in (dataset.runs, dataset.executions)
-    )
-    times = {"first": (executions, "ttft_s"), "gap": (gaps(dataset.tokens, runs), "gap_s")}
-    shown = {kind: _curves(chosen, *source) for kind, source in times.items()}
-    shown = {kind: curves for kind, curves in shown.items() if curves}
-    if not shown:
-        return None
-    # The legend takes its room from the panels.
-    drawing, axes = panels([2.3 if len(shown) > 1 else 3.5] * len(shown))
-    colours = {one.label: OF_AGENTS[n % len(OF_AGENTS)] for n, one in enumerate(chosen)}
-    for ax, (kind, curves) in zip(axes, shown.items(), strict=True):
-        ax.set_title(say("figure_latency", kind))
-        ax.set_xscale("log")
-        for one in curves:
-            alone = one.mode == MODES["solo"]
-            label = f"{one.label}, {one.mode}"
-            points = sorted(one.values)[:: max(len(one.values) // STEPS, 1)]
-            line = "--" if alone else "-"
-            ax.ecdf(points, color=colours[one.label], linestyle=line, linewidth=1.6, label=label)
-        extent = [value for one in curves for value in one.values]
-        wide = max(extent) / min(extent) > 8
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)) if wide else MaxNLocator(4))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.grid(axis="both")
-        ax.set_ylabel(say("figure_latency", "axis_y"))
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside upper left", ncols=1 + (len(chosen) > 4))
-    cells = [
-        (
-            say("figure_latency", kind),
-            one.label,
-            one.mode,
-            str(len(one.values)),
-            *(seconds(percentile(one.values, p)) for p in (0.5, 0.9, 0.99)),
-            seconds(max(one.values)),
-        )
-        for kind, curves in shown.items()
-        for one in curves
-    ]
-    spoken = listed(
-        [
-            f"{a}, {b} {c}: median {p50}, longest {top} (n = {n})"
-            for a, b, c, n, p50, *_, top in cells
-        ],
-        16,
-    )
-    return figure(
-        drawing,
-        "latency",
-        say("figure_latency", "title"),
-        say("figure_latency", "alt", rows=spoken),
-        say("figure_latency", "caption"),
-        ("time", "config", "agents", "n", "p50", "p90", "p99", "longest"),
-        cells,
-    )
-
-
-def _curves(chosen: Sequence[Subject], table: pd.DataFrame, column: str) -> list[_Curve]:
-    curves = []
-    for subject, (mode, words) in product(chosen, MODES.items()):
-        here = table["config_id"].isin(set(subject.runs["config_id"])) & (table["mode"] == mode)
-        values = table.loc[here, column].dropna()
-        # A logarithm of nothing cannot be drawn.
-        if (values > 0).any():
-            curves.append(_Curve(subject.label, words, tuple(values[values > 0])))
-    return curves
-
-
-def seconds(value: float | None) -> str:
-    """A time with its unit, "20 ms", "1.5 s"; "too few" without one."""
-    if value is None:
-        return say("figure_latency", "few")
-    if value >= 1:
-        return f"{value:.3g} s"
-    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} us"
