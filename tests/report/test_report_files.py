@@ -150,9 +150,9 @@ def test_a_page_of_any_markdown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["page", "nix.md"], "nix.md: cannot be read (No such file or directory); name a page"),
-        (["page", "lost.md"], "figures/x.svg: cannot be read (No such file or directory); make"),
-        (["page", "latin.md"], "latin.md: cannot be read (not UTF-8)"),
+        (["page", "nix.md"], "nix.md: no such file; name a page"),
+        (["page", "lost.md"], "figures/x.svg: no such file; make"),
+        (["page", "latin.md"], "latin.md:1: not UTF-8 text"),
         (["page", "lost.md", "--output", "a.md"], "a.md: not a name for HTML; end it in .html"),
         (["report", "nix"], "resources/baselines: no baseline 'nix'; baselines: none"),
         (["report", "."], ".: no dataset; name a baseline"),

