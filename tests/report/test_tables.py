@@ -224,7 +224,7 @@ def test_rates_from_overlap_are_least_squares_over_the_stamps(tmp_path: Path) ->
 
 
 def test_a_table_shows_values_as_its_columns_say() -> None:
-    few = Summary("m", 1, Interval(0.5, None, None, 1), None, 0.5, None, 0.5, 0.5)
+    few = Summary("m", 1, Interval(0.5, None, None, 1), None, 0.5, 0.5, 0.5)
     row = {
         **{"scenario": "x", "work_policy": None, "topology": "dual", "n_agents": 2, "configs": 1},
         **{"n": 3, "speedup_estimate": few, "efficiency_estimate": few},
