@@ -67,7 +67,7 @@ def test_the_same_dataset_gives_the_same_bytes_and_they_are_few(
     }
     rest = pages | {"report.json"}
     assert set(found[0]) == rest | figures
-    assert len(figures) >= 5
+    assert len(figures) >= 4
     shown = [named(found[0][name].decode())[1] for name in ("technical_report.md", "details.md")]
     assert figures == set(shown[0] + shown[1])
     assert max(len(found[0][name]) for name in figures) <= 100_000
