@@ -207,7 +207,7 @@ def values(rows: list[dict[str, Any]], section: str = "TR1 3") -> OfPrintAndRuns
     names = ("checked", "agree", "contradicted", "absent", "subjects", "subjects_agree")
     counts = dict.fromkeys(names, 1)
     found = {"scopes": {"config": counts}, "sections": {section: counts}, "rows": rows}
-    return OfPrintAndRuns("tr1", "mine", cast("Any", found | {"unchecked": {"machine": {"n": 2}}}))
+    return OfPrintAndRuns(cast("Any", found | {"unchecked": {"machine": {"n": 2}}}))
 
 
 def runs(fingerprint: str) -> OfRuns:

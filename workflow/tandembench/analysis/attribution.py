@@ -173,6 +173,6 @@ def split(
             )
         bounds = _BOUNDS.get(name, (-math.inf, math.inf))
         result[name] = Part(
-            mean_interval(values, sessions, bounds=bounds), share and within(share, bounds)
+            within(mean_interval(values, sessions), bounds), share and within(share, bounds)
         )
     return mean, result

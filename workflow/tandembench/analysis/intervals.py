@@ -7,7 +7,7 @@ three on it rests on the means of the sessions. ``basis`` says which.
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -78,19 +78,14 @@ def together(parts: Sequence[Moments]) -> Moments:
     return mean, math.sqrt(squares / (n - 1)) if n > 1 else 0.0, n
 
 
-def mean_interval(
-    values: Sequence[float], sessions: Sequence[str] | None = None, bounds: Bounds | None = None
-) -> Interval:
+def mean_interval(values: Sequence[float], sessions: Sequence[str] | None = None) -> Interval:
     """Mean and 95 % interval, mean +- t(n-1) * sd / sqrt(n), in the unit of the values.
 
-    Taken by session if ``sessions`` are given. ``bounds`` are those of the quantity itself: the
-    truth lies within them, so that an interval that is cut there covers as often as before.
-    ValueError without values. Source: Student 1908.
+    Taken by session if ``sessions`` are given. ValueError without values. Source: Student 1908.
     """
     units = list(values) if sessions is None else session_means(values, sessions)
     by_session = sessions is not None and len(set(sessions)) >= MIN_SESSIONS
-    result = interval_of_moments(moments(units), "sessions" if by_session else "within")
-    return within(result, bounds) if bounds else result
+    return interval_of_moments(moments(units), "sessions" if by_session else "within")
 
 
 def session_means(values: Sequence[float], sessions: Sequence[str]) -> list[float]:
@@ -127,7 +122,8 @@ def interval_of_moments(of: Moments, basis: Basis = "within") -> Interval:
 def within(interval: Interval, bounds: Bounds) -> Interval:
     """The interval cut at the ``bounds`` of its quantity, but never short of its own mean.
 
-    A mean beyond them was measured (a gain above the ideal one, say), and stays what it is.
+    The truth lies within them, so that it covers as often as before. A mean beyond them was
+    measured (a gain above the ideal one, say), and stays what it is.
     """
     if interval.low is None or interval.high is None:
         return interval
@@ -165,14 +161,17 @@ def welch_from_moments(a: Moments, b: Moments) -> Interval:
 
 def exponential(logs: Interval) -> Interval:
     """The interval of a geometric mean, from that of the mean of logarithms."""
-    low, high = (None if one is None else math.exp(one) for one in (logs.low, logs.high))
-    return replace(logs, mean=math.exp(logs.mean), low=low, high=high)
+    return _mapped(logs, math.exp)
 
 
 def logarithm(ratio: Interval) -> Interval:
     """The interval of the mean of logarithms, from that of a geometric mean."""
-    low, high = (None if one is None else math.log(one) for one in (ratio.low, ratio.high))
-    return replace(ratio, mean=math.log(ratio.mean), low=low, high=high)
+    return _mapped(ratio, math.log)
+
+
+def _mapped(one: Interval, rising: Callable[[float], float]) -> Interval:
+    low, high = (None if end is None else rising(end) for end in (one.low, one.high))
+    return replace(one, mean=rising(one.mean), low=low, high=high)
 
 
 def negative(difference: Interval) -> Interval:

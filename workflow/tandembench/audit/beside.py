@@ -40,7 +40,6 @@ class BesideRow(TypedDict):
     they can. The verdict is on ours, None where none may be given.
     """
 
-    label: str
     metric: str
     scope: str
     subject: str
@@ -152,7 +151,6 @@ def _rows(side: Side, runs: pd.DataFrame, topology: str, verdicts: bool) -> list
             difference = welch_from_moments(ours, (theirs.mean, sd, theirs.n))
         result.append(
             BesideRow(
-                label=side.label,
                 metric=METRIC,
                 scope=scope,
                 subject=f"{subject}, {topology}".removeprefix(", "),

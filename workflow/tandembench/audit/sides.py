@@ -49,22 +49,14 @@ class Side:
     printed: tuple[Cell, ...]
 
 
-def open_side(text: str, root: Path = ROOT) -> Side:
-    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder."""
-    return _opened(*locate(text, root))
+def open_side(text: str, root: Path = ROOT, copies: Path | None = None) -> Side:
+    """A side by ``name``, ``name@version``, ``results/<study>`` or a dataset's folder.
 
-
-def open_both(a: str, b: str, copies: Path) -> tuple[Side, Side]:
-    """Two sides, each as above or ``name`` or ``name@version`` at the end of a store's address.
-
-    Of what is in a store, the tables that their difference needs are copied to ``copies``.
+    With ``copies`` also by a name at the end of a store's address: the tables that a difference
+    needs are copied there.
     """
-    return _open(a, copies), _open(b, copies)
-
-
-def _open(text: str, copies: Path) -> Side:
-    if not is_address(text):
-        return open_side(text)
+    if copies is None or not is_address(text):
+        return _opened(*locate(text, root))
     address, mark, options = text.partition("?")
     parent, _, name = address.rstrip("/").rpartition("/")
     store = open_store(f"{parent}{mark}{options}")

@@ -90,8 +90,6 @@ class OfPrints:
 class OfPrintAndRuns:
     """A publication against runs: which printed values follow from them."""
 
-    printed: str
-    runs: str
     checked: AgainstRuns
     obstacles: tuple[str, ...] = ()
     worse: int = 0
@@ -111,15 +109,15 @@ def compare(a: Side, b: Side, margin: float | None = None, force: bool = False) 
     if a.dataset is not None and b.dataset is not None:
         return compare_runs(a.dataset, b.dataset, margin, force)
     if a.dataset is not None:
-        return _printed_and_runs(b, a.label, a.dataset)
+        return _printed_and_runs(b, a.dataset)
     if b.dataset is not None:
-        return _printed_and_runs(a, b.label, b.dataset)
+        return _printed_and_runs(a, b.dataset)
     return OfPrints(a.printed == b.printed, tuple(differences(a.printed, b.printed)))
 
 
-def _printed_and_runs(printed: Side, label: str, opened: Dataset) -> OfPrintAndRuns:
+def _printed_and_runs(printed: Side, opened: Dataset) -> OfPrintAndRuns:
     runs, executions = (load_table(opened, table) for table in ("runs", "executions"))
-    return OfPrintAndRuns(printed.label, label, against_runs(printed.printed, runs, executions))
+    return OfPrintAndRuns(against_runs(printed.printed, runs, executions))
 
 
 def compare_runs(

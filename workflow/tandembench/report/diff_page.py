@@ -13,7 +13,7 @@ import click
 from tandembench.analysis.findings import Verdict
 from tandembench.audit.publications import Both
 from tandembench.audit.published import AgainstRuns, Checked
-from tandembench.audit.sides import open_both
+from tandembench.audit.sides import open_side
 from tandembench.diff.compare import Difference, OfPrints, OfRuns, compare
 from tandembench.diff.runs import ESTIMATOR
 from tandembench.errors import EXIT_DIFFERENT, TandemError
@@ -73,7 +73,7 @@ def diff(
     compared.
     """
     with TemporaryDirectory(prefix="tandembench-") as copies:
-        left, right = open_both(a, b, Path(copies))
+        left, right = (open_side(one, copies=Path(copies)) for one in (a, b))
         result = compare(left, right, margin, force)
     if style is None:
         style = "markdown" if output is None else _SUFFIXES.get(output.suffix, "markdown")
