@@ -7,4 +7,4 @@ snakefmt --check Snakefile workflow
 snakemake --lint --configfile config/quick.yaml
 MYPYPATH=workflow mypy -p tandembench
 MYPYPATH=workflow mypy benchmarks/*.py
-pytest --fault-table "$@"
+pytest -n 2 --dist worksteal --fault-table "$@"

@@ -12,6 +12,7 @@ from fault_table import (  # noqa: F401 - hooks
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
+from turns import pytest_runtest_protocol  # noqa: F401 - a hook
 
 from tandembench.dataset.load import Dataset
 

@@ -76,6 +76,7 @@ def test_a_request_counts_from_its_arrival_in_the_kernel_if_that_is_known(
 # A calibration
 
 
+@pytest.mark.alone
 def test_a_planted_delay_is_found_as_error() -> None:
     """A calibration as short as can be, with a client that stamps everything 3 ms late."""
 
@@ -145,6 +146,7 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.alone
 def test_the_instrument_is_several_times_better_than_plain_httpx() -> None:
     """CI's own check. Ratios to the control of the same seconds: absolute times are a machine's.
 

@@ -142,6 +142,7 @@ def test_promises_are_kept_within_the_bounds_of_the_count(
     assert code == (0 if kept else 1)
 
 
+@pytest.mark.alone
 def test_a_small_study_finds_the_truth_without_noise(tmp_path: Path) -> None:
     case = Case(single_parallel=0.90, dual=1.20)
     found = known_servers.measured_case(case, Size(2, 3), 7, tmp_path, noisy=False)

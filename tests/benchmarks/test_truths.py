@@ -35,6 +35,7 @@ def test_the_exit_code_says_whether_a_bar_was_missed(
     assert CliRunner().invoke(truths.main, []).exit_code == code
 
 
+@pytest.mark.alone
 def test_a_truth_is_found_for_real() -> None:
     # generous: the bar is the benchmark's to check, on a quiet machine
     known, found = truths.equal_gain(1.6)

@@ -7,6 +7,8 @@ from truths import PAUSE_S, blocks_without_and_with_pause, measured, outside_s, 
 
 from tandembench.fake_server import Behaviour
 
+pytestmark = pytest.mark.alone
+
 
 def one_of_three(check: Callable[[], None]) -> None:
     """Others on the machine may disturb one measurement, and perhaps two; an error is in all."""

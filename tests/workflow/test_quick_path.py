@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from checkouts import copy_checkout, snakemake, tandembench
 
+pytestmark = pytest.mark.alone
 STUDY = """\
 name: tiny
 title: "A tiny study"
