@@ -6,7 +6,7 @@ from collections.abc import Generator
 import pytest
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # around all, so that no test's timeout counts waiting
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the timeout of a test: it may wait
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     folder = item.config.cache.mkdir("turns")
     alone = item.get_closest_marker("alone") is not None
