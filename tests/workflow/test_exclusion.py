@@ -62,6 +62,6 @@ def test_blocks_are_kept_apart_by_threads_or_by_the_lock_alone(
     checkout: tuple[Path, Requests], threads: tuple[str, ...]
 ) -> None:
     folder, requests = checkout
-    snakemake(folder, FILE, "--cores", "8", *threads)
+    snakemake(folder, FILE, "--cores", "8", "--until", "dataset", *threads)
     assert bool(waited_for_another(folder)) is bool(threads), "nothing was tested"
     assert_apart(folder, requests)
