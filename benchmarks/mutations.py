@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,11 @@ class Mutant:
     snippet: str
     other: str
     tests: str
+
+
+def _each(file: str, tests: str, changes: Mapping[str, str]) -> tuple[Mutant, ...]:
+    """A mutant for each snippet of ``file``."""
+    return tuple(Mutant(file, snippet, other, tests) for snippet, other in changes.items())
 
 
 INJECTED = "tests/measure/test_validity.py"
@@ -111,6 +116,170 @@ MUTANTS = (
         "left_out={str",
         "left_out={} and {str",
         "tests/report/test_show.py -k first_screen",
+    ),
+    *_each(
+        "wire/stream.py",
+        "tests/wire",
+        {
+            "if response.status != 200:": "if False:",
+            'if coding not in ("", "identity"):': "if False:",
+            "if self.framing.waiting > MAX_LINE_BYTES:": "if False:",
+            "if self.read_bytes > most_bytes:": "if False:",
+            "if grace.when() is None and": "if False and",
+            "if not grace.expired():": "if True:",
+            "if head.startswith(magic):": "if False:",
+            'if head.startswith(b"<"):': "if False:",
+            "if self.driver.framing is not Lines and": "if False and",
+            "failure(json.loads(said))": "None",
+            "if heard.content or (heard.ends and heard.final):": "if False:",
+            "or (heard.ends and heard.final)": "or heard.ends",
+            "elif heard.content or heard.final or heard.ends:": "elif heard.content:",
+            "if heard.error is not None:": "if False:",
+            "len(self.text) > self.most_pieces or": "",
+            "or self.characters > most:": ":",
+            '(self.final.stop_reason or "").lower() in _BROKEN': "False",
+            ".lower() in _BROKEN": " in _BROKEN",
+            "self.strange = heard.strange or self.strange": "pass",
+            'if name == b"error":': "if False:",
+            'if not data.strip() or (name not in (b"", b"message") and': "if (",
+            '(name not in (b"", b"message") and data.lstrip()[:1] not in b"{["):': "False:",
+            'raise StreamFault("bad_utf8", _start(data)) from None': "raise",
+            'if not self.messages and self.kind.endswith("/json"):': "if False:",
+            "if self.last_read < 0:": "if False:",
+            "if self.strange and self.final.stop_reason is None:": "if False:",
+            "if not self.ended and not self.complete:": "if False:",
+            "if not self.ended and not": "if not self.ended or not",
+            'if not self.messages and self.head != b"" and not typed:': "if False:",
+            "if not self.chunk_reads:": "if False:",
+            "if self.final.answer_tokens is None:": "if False:",
+            "httpcore.RemoteProtocolError) and first and": "httpcore.ReadError) and first and",
+            '"stalled" if self.last_read >= 0 else "no_first_byte"': '"stalled"',
+            'if "without sending a response" in text:': "if False:",
+            '"truncated_chunked" if "incomplete" in text else "protocol"': '"protocol"',
+            "self.last_read if error else self.end_read": "self.last_read",
+            'StreamFault("count_contradicts", why) if why else None': "None",
+            'error = error or StreamFault("bad_utf8", "half a surrogate pair")': "pass",
+            "text=unkeyed(text),": "text=text,",
+            "sanitise(unkeyed(detail))": "sanitise(detail)",
+            "self.detail = sanitise(": "self.detail = (",
+            "unkeyed(repr(data[:_MAX_REFUSAL_BYTES]))[:80]": "repr(data)[:80]",
+            "if len(said) > _MAX_REFUSAL_BYTES:": "if False:",
+            "if 300 <= status < 400:": "if False:",
+            'if text.lstrip().startswith("<"):': "if False:",
+            '"oom" if _OUT_OF_MEMORY.search(text) else "server_error"': '"server_error"',
+        },
+    ),
+    *_each(
+        "wire/framing.py",
+        "tests/wire",
+        {
+            'if self._after_cr and data.startswith(b"\\n"):': "if False:",
+            'data.endswith(b"\\r")': "False",
+            '.replace(b"\\r", b"\\n")': "",
+            "lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)": "pass",
+            "if lines and self._first:": "if lines:",
+            "if line.strip():": "if True:",
+            'value = value.removeprefix(b" ")': "pass",
+            'elif field == b"event":': "elif False:",
+            'elif field == b"error":': "elif False:",
+            "if self._data != [END]:": "if True:",
+            'b"\\n".join(self._data)': 'b"".join(self._data)',
+            "self._name, self._read)": "self._name, read)",
+            'self._data, self._name = [], b""': "self._data = []",
+            'yield from self._line(b"", read)': "yield from ()",
+            "        if self._rest:": "        if False:",
+            "+ sum(map(len, self._data))": "",
+        },
+    ),
+    *_each(
+        "wire/record.py",
+        "tests/wire",
+        {
+            "if answer_tokens is None or not known or": "if answer_tokens is None or",
+            "if rise and": "if",
+            "and known[-1] <= answer_tokens else": "else",
+            "if tokens < chunks:": "if False:",
+            "if tokens > max_tokens:": "if False:",
+            "if tokens > chunks and tokens > _MAX_RATE": "if tokens > _MAX_RATE",
+            "> _MAX_RATE * took_s:": "> math.inf:",
+            "if not 0 <= count < _MAX_NUMBER:": "if False:",
+        },
+    ),
+    *_each(
+        "wire/key.py",
+        "tests/wire/test_connections.py",
+        {
+            "not _KEY.fullmatch(key) or": "",
+            "or _ESCAPED.search(key)": "",
+            "(?:25)*": "",
+            "(?i:{coded})": "(?:{coded})",
+            r"|\\+u{code:04x}|": "|",
+            "|&#0*{code};|": "|",
+            "|&#x0*{code:x};": "",
+            "re.escape(escape(c))": "re.escape(c)",
+            "range(3)": "range(1)",
+            "(0, 2, 3)[before]": "0",
+            "- bool((before + len(key)) % 3)": "",
+            '.replace("+", "[-+]")': "",
+            '.replace("/", "[/_]")': "",
+            "if len(core) >= _LEAST_CODED:": "if core:",
+            "{unkeyed(name): unkeyed_json(one)": "{name: unkeyed_json(one)",
+        },
+    ),
+    *_each(
+        "wire/openai.py",
+        "tests/wire",
+        {
+            "if data.strip() == END:": "if False:",
+            'message.get("object") == "error"': "False",
+            'or part(choice, "usage")': "",
+            'or part(choice, "message")': "",
+            '"reasoning_content", "reasoning")': '"reasoning_content")',
+            '"" if message.keys() & {"choices", "usage"} else str(message)': '""',
+            'choice.get("finish_reason") or None': 'choice.get("finish_reason")',
+            'timings.get("predicted_n")': "None",
+            "timed(message).joined(counts)": "counts",
+            '"stream_options": {"include_usage": True},': "",
+            "if ask.fixed:": "if False:",
+            'part(usage, "prompt_tokens_details").get("cached_tokens")': "None",
+        },
+    ),
+    *_each(
+        "steps.py",
+        "tests/metrics/test_executions.py",
+        {
+            "if not ordered or": "if",
+            "or not math.isfinite(self.end_s - self.request_s)": "",
+            "or self.tokens < 0:": ":",
+            "if arrived and arrived[0] <= 1:": "if arrived:",
+            "and self._together > 1 else": "else",
+            "self.chunk_s[self._together - 1] if": "self.chunk_s[0] if",
+            "max(arrived[1] - arrived[0], 0)": "arrived[1]",
+            "and self.last_s > begin_s)": ")",
+            "if by_arrival and self._together == 1:": "if by_arrival:",
+            "fits = of_server <=": "fits = True or of_server <=",
+            "fits = fits and": "fits = fits or",
+            "if fits and self.tokens > 1 and": "if fits and",
+            "> (self.tokens - 1) * _BURST_S:": "> 0:",
+            "if not chunks <= self.tokens <=": "if not self.tokens <=",
+            "<= chunks + max(1, self.tokens // _UNSEEN):": ":",
+            "self.tokens // _UNSEEN": "0",
+            "self.chunk_tokens[self._together - 1], ": "self.chunk_tokens[0], ",
+        },
+    ),
+    *_each(
+        "dataset/identity.py",
+        "tests/dataset/test_identity.py",
+        {
+            "if not _is_of(file.rows, RUN_FILE):": "if False:",
+            'if is_repeated(file.rows, KEY_OF["executions"]):': "if False:",
+            "if name != path.name:": "if False:",
+            'if blocks != [block | {"session": path.parent.name}]:': "if False:",
+            "if not measured <= configs:": "if False:",
+            "if not path.name.startswith(f\"{note_of(table).get('tables')}.\") or (": "if (",
+            "columns and not _is_of(table, columns)": "False",
+            'if f".{digest(content)}." in path.name:': "if True:",
+        },
     ),
 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from raw_blocks import calibration, write_calibration
 from raw_servers import digest_of
 from ruamel.yaml import YAML
+from warm_snakemake import snakemake as run_snakemake
 
 from tandembench.fake_server.server import VERSION
 from tandembench.project import open_plan
@@ -22,16 +23,9 @@ TARGETS = ("default", "all")
 
 def snakemake(folder: Path, study: str, *arguments: str, ok: bool = True) -> str:
     """What Snakemake says; it must end well, or must not."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", study, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    told = done.stdout + done.stderr
-    assert (done.returncode == 0) is ok, told
-    return told
+    code, said = run_snakemake(folder, ["--cores", "1", "--configfile", study, *arguments])
+    assert (code == 0) is ok, said
+    return said
 
 
 def command(folder: Path, words: str, process_group: int | None = None) -> "subprocess.Popen[str]":

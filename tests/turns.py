@@ -8,7 +8,8 @@ import pytest
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside the timeout of a test: it may wait
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    folder = item.config.cache.mkdir("turns")
+    folder = item.config.rootpath / ".pytest_cache/turns"
+    folder.mkdir(parents=True, exist_ok=True)
     alone = item.get_closest_marker("alone") is not None
     with (folder / "running").open("w") as running:
         with (folder / "next").open("w") as following:  # none may pass one that waits to be alone
