@@ -349,13 +349,20 @@ def test_an_endless_line_ends_at_the_bound() -> None:
     assert sent < MAX_LINE_BYTES + (16 << 20)
 
 
-@pytest.mark.parametrize(("piece", "pause_s"), [(TOKEN, 0.002), (b"\n", 0.01), (TOKEN * 100, 0.0)])
-def test_a_drip_and_a_flood_end_at_the_deadline_with_their_tokens(
-    piece: bytes, pause_s: float
+@pytest.mark.parametrize(
+    ("piece", "pause_s", "deadline_s", "error"),
+    [
+        (TOKEN, 0.002, 0.6, "deadline"),
+        (b"\n", 0.01, 0.6, "deadline"),
+        (TOKEN * 100, 0.0, LIMIT_S, "flood"),
+    ],
+)
+def test_a_drip_ends_at_the_deadline_and_a_flood_before_it_with_their_tokens(
+    piece: bytes, pause_s: float, deadline_s: float, error: str
 ) -> None:
-    record = outcome(repeats(CLOSING, piece, pause_s), deadline_s=0.3, max_tokens=10_000)
+    record = outcome(repeats(CLOSING, piece, pause_s), deadline_s=deadline_s, max_tokens=3000)
 
-    assert record.error == ("flood" if len(piece) > 1000 else "deadline")
+    assert record.error == error
     assert bool(record.chunk_ns) == (b"w" in piece)
     assert record.text == "w " * len(record.chunk_ns)
     assert record.end_ns - record.request_ns < LIMIT_S * 1e9 / 2
