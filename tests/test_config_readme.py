@@ -28,6 +28,7 @@ TABLES: list[tuple[str, type[Keys]]] = [
     ("Lock", lock.ModelFile),
     ("Lock", lock.Ollama),
     ("Lock", lock.OpenAI),
+    ("Lock", lock.Request),
     ("Hypotheses", hypotheses.HypothesisKeys),
     ("Hypotheses", hypotheses.SideKeys),
     ("Hypotheses", hypotheses.Expect),

@@ -293,7 +293,7 @@ def on_fake(
                 spec,
                 engine=engine,
                 protocol=protocol,
-                lock=await lock_entry(engine, client, [url], ["fake"]),
+                lock=await lock_entry(engine, client, {url: {"fake": {}}}),
                 configs=tuple(replace(one, servers=(url,)) for one in spec.configs),
             )
             bench = a_bench(asked, client, House())

@@ -22,7 +22,7 @@ from run_specs import EMBEDDED, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import Behaviour, serving
-from tandembench.servers.attach import attach, normalised
+from tandembench.servers.attach import attach, check_apart
 from tandembench.servers.deployment import (
     Deployment,
     Effective,
@@ -79,6 +79,12 @@ def test_an_ollama_name_without_tag_is_the_latest_and_a_digest_has_three_spellin
 VLLM = {"id": MODEL, "max_model_len": 8192}
 LLAMA_PROPS: dict[str, Any] = {"build_info": "b7000-abc", "total_slots": 2}
 LLAMA_PROPS |= {"default_generation_settings": {"n_ctx": 512}}
+SGLANG: dict[str, Any] = {"version": "0.5.3", "context_length": 4096, "max_running_requests": 32}
+SGLANG |= {"internal_states": [{"effective_max_running_requests_per_dp": 9}]}
+LM_STUDIO: Replies = {
+    "/props": {"error": "Unexpected endpoint or method. (GET /props)"},
+    "/api/v0/models": {"data": [{"id": MODEL, "loaded_context_length": 2048}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +94,21 @@ LLAMA_PROPS |= {"default_generation_settings": {"n_ctx": 512}}
         (openai(VLLM, version={"version": "0.11.0"}), "0.11.0", None, Effective(num_ctx=8192)),
         (openai(props=LLAMA_PROPS), "b7000-abc", None, Effective(num_ctx=512, slots=2)),
         (openai({"id": MODEL, "digest": "sha256:abc"}), None, "sha256:abc", Effective()),
+        (openai(server_info=SGLANG), "0.5.3", None, Effective(num_ctx=4096, slots=9)),
+        (
+            openai(get_server_info=SGLANG | {"internal_states": []}),
+            "0.5.3",
+            None,
+            Effective(num_ctx=4096, slots=32),
+        ),
+        (openai() | LM_STUDIO, None, None, Effective(num_ctx=2048)),
+        (
+            openai()
+            | ollama(ps=[{"name": f"{MODEL}:latest", "context_length": 512, "size_vram": 0}]),
+            "0.12.10",
+            None,
+            Effective(num_ctx=512, size_vram_bytes=0),
+        ),
         # what is no answer says nothing
         *(
             (openai(props=odd, version=odd), None, None, Effective())
@@ -98,7 +119,8 @@ LLAMA_PROPS |= {"default_generation_settings": {"n_ctx": 512}}
             )
         ),
     ],
-    ids=["silent", "vllm", "llama-server", "digest", "odd", "error", "empty"],
+    ids=["silent", "vllm", "llama-server", "digest", "sglang", "old sglang", "lm studio", "ollama"]
+    + ["odd", "error", "empty"],
 )
 def test_a_server_of_openais_protocol_is_what_it_says(
     there: Replies, version: str | None, digest: str | None, heard: Effective
@@ -108,8 +130,10 @@ def test_a_server_of_openais_protocol_is_what_it_says(
     assert (server.version, server.model_digests) == (version, {MODEL: digest})
 
     async def look() -> Effective:
-        async with listening(serves(there)) as url, open_client() as client:
-            return await effective(client, Server(0, "openai", url, None, {}), MODEL)
+        # Behind a proxy all of it has a prefix.
+        prefixed = {f"/llm{path}": answer for path, answer in there.items()}
+        async with listening(serves(prefixed)) as url, open_client() as client:
+            return await effective(client, Server(0, "openai", f"{url}/llm", None, {}), MODEL)
 
     assert run(look()) == heard
 
@@ -200,48 +224,21 @@ def test_the_second_server_is_checked_too_and_a_missing_model_has_its_command() 
     assert " ollama pull tiny" in refusal("ollama", [ollama(beta="1")], lock(tiny=TINY))
 
 
-@ENGINES
 @pytest.mark.parametrize("other", ["localhost", "box.invalid"])
-def test_two_names_of_one_server_are_no_dual(
-    engine: str, other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_names_of_one_server_are_no_dual(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
 
     def aliased(host: str | bytes, *rest: Any, **more: Any) -> Any:
         return resolve("127.0.0.1" if "box" in str(host) else host, *rest, **more)
 
-    async def attempt() -> None:
-        async with serving(Behaviour()) as server, open_client() as client:
-            urls = (server.url, server.url.replace("127.0.0.1", other))
-            entry = await lock_entry(engine, client, urls, ["fake"])
-            place = Deployment("k", urls=urls, models=(("fake",),) * 2)
-            await attach(place, engine, ASKERS[engine], entry, client)
+    async def attempt(prefix: str) -> None:
+        async with serving(Behaviour()) as server:
+            await check_apart((server.url, server.url.replace("127.0.0.1", other) + prefix))
 
     monkeypatch.setattr(socket, "getaddrinfo", aliased)
     with pytest.raises(TandemError, match="are one server, but topology dual needs one per agent"):
-        run(attempt())
-
-
-@pytest.mark.parametrize(
-    ("url", "spelled"),
-    [
-        ("http://localhost:11434/", "http://127.0.0.1:11434"),
-        ("http://LOCALHOST:11434", "http://127.0.0.1:11434"),
-        ("http://0.0.0.0:11434", "http://127.0.0.1:11434"),
-        ("http://[::]:11434", "http://[::1]:11434"),
-        ("http://box", "http://box:80"),
-        ("https://Box.example", "https://box.example:443"),
-    ],
-)
-def test_urls_have_one_spelling(url: str, spelled: str) -> None:
-    assert normalised(url) == spelled
-    assert normalised(spelled) == spelled
-
-
-@pytest.mark.parametrize("url", ["box:11434", "ftp://box", "http://box:99999", "http://["])
-def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(TandemError, match="not a server's URL"):
-        normalised(url)
+        run(attempt(""))
+    run(attempt("/another"))  # one that a proxy hands on to elsewhere
 
 
 # What Ollama applies
@@ -294,7 +291,7 @@ def test_a_real_llama_server_is_measured_over_openais_protocol(
         async with open_client() as client:
             (listed,) = (await ask_json(client, f"{url}/v1/models"))["data"]
             model = listed["id"]
-            entry = await lock_entry("openai", client, [url], [model])
+            entry = await lock_entry("openai", client, {url: {model: {}}})
             place = Deployment("k", urls=(url,), models=((model,),))
             (server,) = await attach(place, "openai", ASKERS["openai"], entry, client)
             ask = Ask(model, "Count to ten.", {"temperature": 0.8, "top_k": 40}, 1, 24, fixed=True)

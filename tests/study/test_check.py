@@ -1,7 +1,11 @@
 """A complaint is one line with file, line, key, what is wrong and what to write."""
 
+import json
+
 import pytest
 from study_texts import BASE, complaint, read, swapped, with_configs
+
+from tandembench.study.urls import one_spelling
 
 CONFIG = "phases.one.configs"
 NEW = "\n        "  # another key of the config
@@ -141,13 +145,33 @@ def test_ranges_of_options(option: str, bad: list[str], good: list[str]) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["http://h/v1", "http://h//", "ftp://h:1", "h:1", "http://u:pw@h:1"]
-    + ["http://h:123456", "http://a b:1"],
+    ["ftp://h:1", "h:1", "box:11434", "http://u:pw@h:1", "http://h:123456", "http://h:0"]
+    + ["http://a b:1", "http://", "http://[", "http://h/a?b", "http://h/#b", "http://h/a b"],
 )
-def test_urls_are_plain(url: str) -> None:
+def test_urls_are_those_of_servers(url: str) -> None:
     line = complaint(BASE + f"engine: ollama\nservers: {{dual: ['http://h:1', '{url}']}}\n")
-    fix = "expected a URL such as http://127.0.0.1:11434, without a path"
-    assert line == f'my.yaml:17: servers.dual: "{url}" is not allowed; {fix}'
+    assert line.startswith(f'my.yaml:17: servers.dual: "{url}" is not allowed; expected a server')
+
+
+@pytest.mark.parametrize(
+    ("urls", "spelled"),
+    [
+        (["http://localhost:11434/", "http://LOCALHOST:11434/v1"], "http://127.0.0.1:11434"),
+        (["http://0.0.0.0:11434", "http://127.0.0.1:11434"], "http://127.0.0.1:11434"),
+        (["http://[::]:11434", "http://[0:0:0::1]:11434/v1/"], "http://[::1]:11434"),
+        (["http://vllm_1", "http://vllm_1:80/v1/chat/completions"], "http://vllm_1:80"),
+        (["https://Box.example", "https://box.example.:443/"], "https://box.example:443"),
+        # its certificate says this name
+        (["https://localhost/v1/models"], "https://localhost:443"),
+        (["http://h:8000/LLM/v1", "http://H:8000/LLM/"], "http://h:8000/LLM"),
+        (["http://h:8000/v1beta"], "http://h:8000/v1beta"),
+    ],
+)
+def test_urls_of_one_server_have_one_spelling(urls: list[str], spelled: str) -> None:
+    assert {one_spelling(url) for url in [*urls, spelled]} == {spelled}
+    if len(urls) > 1:
+        line = complaint(BASE + f"engine: openai\nservers: {{dual: {json.dumps(urls)}}}\n")
+        assert line.startswith("my.yaml:17: servers.dual: [")
 
 
 def test_the_first_fault_by_line_is_told_and_a_missing_key_last() -> None:

@@ -215,7 +215,7 @@ def test_servers_follow_from_the_topology() -> None:
         ("http://[::1]:11434",),
         ("http://[::1]:11434",),
         ("http://ollama_a:1",),
-        ("http://a", "https://h.x-y:2"),
+        ("http://a:80", "https://h.x-y:2"),
         ("http://[::1]:11434",),
     ]
     assert study.placement == "together"

@@ -144,6 +144,8 @@ UNEVEN = "threads do not split evenly over the 2 servers of the dual config in l
         ("dual", "protocol: chat", "15: protocol: engine embedded does not speak 'chat'; leave"),
         ("dual", f"{OLLAMA}protocol: completions", "16: protocol: engine ollama does not speak"),
         ("dual", f"{OPENAI}protocol: generate", "16: protocol: engine openai does not speak"),
+        ("dual", "lock: other", "15: lock: 'other' is no entry of engine embedded; leave it out"),
+        ("dual", f"{OPENAI}lock: ollama", "16: lock: 'ollama' is no entry of engine openai; write"),
         *(("dual", f"threads_total: {n}", f"15: threads_total: {n} {UNEVEN}") for n in (1, 3, 9)),
         ("dual, options: {num_ctx: 512}", OPENAI, f"14: {HERE}.options.num_ctx: OpenAI's protocol"),
         ("dual, axes: {num_gpu: [0]}", OPENAI, f"14: {HERE}.axes.num_gpu: OpenAI's protocol has"),

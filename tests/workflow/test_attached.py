@@ -100,8 +100,9 @@ async def repeats_the_key(reader: Reader, writer: Writer) -> None:
     routes = {"/version": {"version": f"0.0.0-fake {all_}"}, "/v1/models": {"data": models}}
     while request := await read_request(reader):
         if request.method == "GET":
-            known = request.path in routes
-            content = whole(routes[request.path]) if known else whole({"error": all_}, "404 No")
+            place = request.path.removeprefix("/llm")
+            known = place in routes
+            content = whole(routes[place]) if known else whole({"error": all_}, "404 No")
             await play([content], reader, writer)
             continue
         tokens = request.json["max_tokens"]
@@ -113,7 +114,7 @@ async def repeats_the_key(reader: Reader, writer: Writer) -> None:
         for one in said:
             parts += [b"data: " + json.dumps(one).encode() + b"\n\n", 0.002]
         broken = whole({"error": all_}, "500 No")
-        await play([broken] if next(STREAMS) == 6 else parts, reader, writer)
+        await play([broken] if next(STREAMS) == 8 else parts, reader, writer)
         return
 
 
@@ -123,7 +124,8 @@ def test_openai_from_the_lock_to_the_report_and_the_key_is_in_no_file(
     monkeypatch.setenv("TANDEMBENCH_API_KEY", KEY)
     canary = {"open_server": listening, "handle": repeats_the_key}
     with faked_thread(**canary) as one, faked_thread(**canary) as other:
-        (checkout / FILE).write_text(openai_study(one, other), encoding="utf-8")
+        study = openai_study(f"{one}/llm/v1/", f"{other}/llm")
+        (checkout / FILE).write_text(study, encoding="utf-8")
         locked = tandembench(checkout, "servers", "lock", FILE, "--write")
         assert locked.returncode == 0, locked.stderr
         said = locked.stdout + snakemake(checkout, FILE)

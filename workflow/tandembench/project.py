@@ -34,6 +34,7 @@ INERT = frozenset(
         "measure/progress.py",
         "servers/fetch.py",
         "servers/lock.py",
+        "servers/requests.py",
     }
 )
 OF_ENGINES: Mapping[str, frozenset[str]] = {

@@ -13,7 +13,7 @@ from tandembench.errors import EXIT_CORRUPT, TandemError
 from tandembench.project import load_study, locked_model, open_plan
 from tandembench.servers.fetch import fetch_model as fetch
 from tandembench.servers.lock import live_entry, write_entry
-from tandembench.study.lock import LOCK_FILE
+from tandembench.study.lock import LOCK_FILE, entry_name
 from tandembench.text import as_json, counted
 
 
@@ -118,7 +118,10 @@ def servers() -> None:
 def servers_lock(study_file: str, write: bool) -> None:
     """Ask the running servers of STUDY_FILE for their version and model digests."""
     study = load_study(study_file)
-    entry = live_entry(study)
+    entry, notes = live_entry(study)
+    name = entry_name(study)
     if write:
-        write_entry(study.engine, entry, Path(LOCK_FILE))
-    click.echo(as_json({study.engine: entry}), nl=False)
+        write_entry(name, study.engine, entry, Path(LOCK_FILE))
+    click.echo(as_json({name: entry}), nl=False)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

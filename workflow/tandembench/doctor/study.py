@@ -20,7 +20,7 @@ from tandembench.errors import TandemError
 from tandembench.measure.machine import fingerprint
 from tandembench.measure.run import ignored_proxies
 from tandembench.project import load_hypotheses, load_study, open_plan
-from tandembench.servers.attach import Instance, check_locked, normalised
+from tandembench.servers.attach import Instance, check_locked
 from tandembench.servers.deployment import Settings, deployments, server_index
 from tandembench.servers.embedded import check_files, files_of, model_file
 from tandembench.servers.lock import MODELS
@@ -96,7 +96,7 @@ async def _running(study: Study, plan: Plan | None) -> list[Row]:
     wanted: dict[str, set[str]] = {}
     for config in study.configs:
         for index, agent in enumerate(config.agents):
-            url = normalised(config.servers[server_index(config, index)])
+            url = config.servers[server_index(config, index)]
             wanted.setdefault(url, set()).add(agent.model)
     lock = _locked(plan) if plan else None
     async with open_client(keyed=study.engine == "openai") as client:
@@ -178,7 +178,7 @@ def _started(plan: Plan) -> list[Row]:
             timeout=_PATIENCE_S,
         )
         said = _OLLAMA_VERSION.findall(told.stdout + told.stderr)
-        return _version(Instance(path, said[-1] if said else None, {}, ""), "ollama", lock)
+        return _version(Instance(path, said[-1] if said else None, {}, "", ""), "ollama", lock)
 
     def model(name: str) -> Seen:
         file = model_file(MODELS, name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from tandembench.measure.execution import Execution, Prepared, encode, release
+from tandembench.measure.execution import Execution, Prepared, release
 from tandembench.measure.keeper import Keeper, changed
 from tandembench.measure.machine import Others, no_collection
 from tandembench.measure.plan import Round, Turn, ask_number
@@ -30,7 +30,7 @@ from tandembench.servers.deployment import (
 from tandembench.servers.open import confirm, memory_bytes
 from tandembench.study.spec import DISTURBED_CORES, AgentSpec, ConfigSpec, RunSpec
 from tandembench.system import Family
-from tandembench.wire import Ask, Call, Client, NoAnswer, unauthorised
+from tandembench.wire import Ask, Call, Client, NoAnswer, encode, unauthorised
 
 # A run that failed so often in a row meets servers that are gone or hang: no round waits for it.
 _GIVE_UP = 2

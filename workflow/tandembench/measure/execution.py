@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from tandembench.measure.machine import Clocks, Others
 from tandembench.study.spec import ANSWER, words
-from tandembench.wire import Ask, Call, Client, Driver, StreamRecord, stream
+from tandembench.wire import Ask, Call, Client, Driver, StreamRecord, encode, stream
 
 # Often enough to meet a loop that hangs, seldom enough to cost nothing (0.1 % of a core).
 _LAG_TIMER_S = 0.02
@@ -68,11 +68,6 @@ class Prepared:
     nonce: str
     asks: tuple[Ask, ...]
     first_call: Call
-
-
-def encode(driver: Driver, ask: Ask) -> bytes:
-    """The body of the request for ``ask``."""
-    return json.dumps(driver.body(ask), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def release(

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tandembench.measure.execution import encode
 from tandembench.servers.attach import life, unusable
 from tandembench.servers.deployment import Effective, Server, ServerFault, load_key, server_index
 from tandembench.servers.open import effective
 from tandembench.study.spec import AgentSpec, ConfigSpec, RunSpec
-from tandembench.wire import DRIVERS, Ask, Call, Client, Driver, NoAnswer, stream, unauthorised
+from tandembench.wire import (
+    DRIVERS,
+    Ask,
+    Call,
+    Client,
+    Driver,
+    NoAnswer,
+    encode,
+    stream,
+    unauthorised,
+    worded,
+)
 
 _WARM_UP_TOKENS = 4
 # Stands in a prompt for the nonce, so that a template is applied once and not in every round.
@@ -41,7 +51,11 @@ class Keeper:
     @property
     def driver(self) -> Driver:
         """The protocol of the block."""
-        return DRIVERS[self.spec.engine, self.spec.protocol]
+        driver, wanted = (
+            DRIVERS[self.spec.engine, self.spec.protocol],
+            self.spec.lock.get("request"),
+        )
+        return worded(driver, wanted) if wanted else driver
 
     def said(self, server: Server, agent: AgentSpec) -> Effective:
         """What ``server`` said last of what it applies to ``agent``."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +15,7 @@ from tandembench.wire import Client, Json
 
 ANSWER_TIMEOUT_S = 2.0
 _LOCK_FILE = "config/servers.lock.yaml"
-_RELOCK = "install that again, or lock on purpose: tandembench servers lock STUDY"
-_PORTS = {"http": 80, "https": 443}
-# A server that listens everywhere is reached here. localhost may be ::1 first, where Ollama does
-# not listen by default: it is settled once, and the address is what rows record.
-_LOOPBACK = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
+_RELOCK = "install that again, or lock on purpose: tandembench servers lock STUDY --write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +24,14 @@ class Instance:
 
     ``digests`` maps models to what identifies their weights, None if it does not say, or to why
     they cannot be measured. ``full_name`` is the name of a model there. ``advice`` says, with
-    ``{model}``, how a missing one is got.
+    ``{model}``, how a missing one is got, ``share`` how one is that ``{other}`` has.
     """
 
     url: str
     version: str | None
     digests: Mapping[str, str | TandemError | None]
     advice: str
+    share: str
     full_name: Callable[[str], str] = str
 
     def has(self, model: str) -> bool:
@@ -65,20 +62,11 @@ async def attach(
     the one that the lock entry pins, or is the same as another one.
     """
     servers: list[Server] = []
-    places: dict[tuple[str, int], str] = {}
+    await check_apart(deployment.urls)
     for index, (url, models) in enumerate(zip(deployment.urls, deployment.models, strict=True)):
-        there = await ask(client, normalised(url))
+        there = await ask(client, url)
         digests = {model: there.digest(model) for model in models}
         check_locked(there, digests, lock)
-        for place in await _addresses(there.url) if len(deployment.urls) > 1 else ():
-            if place in places:
-                raise unusable(
-                    f"{places[place]} and {there.url} are one server, but topology dual needs one "
-                    "per agent",
-                    "servers.dual",
-                    "start another, such as: OLLAMA_HOST=127.0.0.1:11435 ollama serve",
-                )
-            places[place] = there.url
         threads = deployment.num_thread
         servers.append(
             Server(
@@ -108,29 +96,31 @@ def port_here(url: str) -> int | None:
     """The port of this machine at which ``url``, normalised, is; None of one elsewhere."""
     place = urlsplit(url)
     here = place.hostname in ("127.0.0.1", "::1")
-    return place.port or _PORTS[place.scheme] if here else None
+    return place.port if here else None
 
 
-def normalised(url: str) -> str:
-    """One spelling for one address: ``http://localhost:11434/`` is ``http://127.0.0.1:11434``."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        host, port = None, 0
-    if not host:
-        raise unusable("not a server's URL", url, "write it like http://127.0.0.1:11434")
-    host = _LOOPBACK.get(host, host)
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+async def check_apart(urls: Sequence[str]) -> None:
+    """TandemError (exit 4) if two of ``urls`` are one server: same address, port and prefix."""
+    places: dict[tuple[str, int, str], str] = {}
+    for url in urls if len(urls) > 1 else ():
+        for place in await _addresses(url):
+            if place in places:
+                raise unusable(
+                    f"{places[place]} and {url} are one server, but topology dual needs one "
+                    "per agent",
+                    "servers.dual",
+                    "start another one, on a port of its own, and name that",
+                )
+            places[place] = url
 
 
-async def _addresses(url: str) -> set[tuple[str, int]]:
+async def _addresses(url: str) -> set[tuple[str, int, str]]:
     parts, loop = urlsplit(url), asyncio.get_running_loop()
     try:
         entries = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise unusable(f"the name cannot be resolved ({error})", url, "write its address") from None
-    return {(str(at[0]), int(at[1])) for *_, at in entries}
+    return {(str(at[0]), int(at[1]), parts.path) for *_, at in entries}
 
 
 def check_locked(

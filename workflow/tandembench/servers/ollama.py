@@ -36,6 +36,10 @@ async def instance(client: Client, url: str) -> Instance:
         version=sanitise(version),
         digests={_name(one): _digest(one, url) for one in await _models(client, url, "tags")},
         advice=f"run: OLLAMA_HOST={urlsplit(url).netloc} ollama pull {{model}}",
+        # A model that a Modelfile made is in no registry, and none says whether it is one.
+        share=f"start it with the models of the other: OLLAMA_HOST={urlsplit(url).netloc} "
+        "OLLAMA_MODELS=FOLDER ollama serve, with the OLLAMA_MODELS of {other} (by default "
+        "~/.ollama/models of whoever started it); on another machine, pull or create it there",
         full_name=full_name,
     )
 

@@ -188,4 +188,5 @@ def _inner(rule: Rule, part: str | int) -> list[Rule]:
 def _alternatives(schema: Rule, rule: Rule) -> list[Rule]:
     if "$ref" in rule:
         rule = schema["$defs"][rule["$ref"].rpartition("/")[2]] | rule
-    return [rule, *(two for one in rule.get("anyOf", ()) for two in _alternatives(schema, one))]
+    branches: list[Rule] = rule.get("anyOf") or rule.get("oneOf") or []
+    return [rule, *(two for one in branches for two in _alternatives(schema, one))]

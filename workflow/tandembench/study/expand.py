@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from tandembench.study.check import Fault, fault_at, joined, read_keys
 from tandembench.study.ids import MAX_LENGTH, OF_THE_LOAD, comparison_id, config_id
 from tandembench.study.keys import AgentKeys, Entry, StudyKeys, Work
-from tandembench.study.spec import AgentSpec, ConfigSpec, Placement, Topology
+from tandembench.study.spec import AgentSpec, ConfigSpec, Engine, Placement, Topology
 from tandembench.study.strict_yaml import Lines, Path
 
 # What running servers may be asked in, by engine; the first is the default.
@@ -97,6 +97,10 @@ def _check_engine(keys: StudyKeys, fault: Fault) -> None:
     if keys.engine == "openai" and keys.threads_total is not None:
         fix = "leave it out, and start the servers with their threads, such as: llama-server -t 4"
         raise fault(("threads_total",), "OpenAI's protocol has no word for threads", fix)
+    embedded = keys.engine == "embedded"
+    if keys.lock and (embedded or keys.lock in {*get_args(Engine)} - {keys.engine}):
+        fix = "leave it out" if embedded else f"write a name such as {keys.engine}-2"
+        raise fault(("lock",), f"'{keys.lock}' is no entry of engine {keys.engine}", fix)
     if keys.cpu_spill and keys.engine != "ollama":
         raise fault(("cpu_spill",), "only Ollama says where its model lies", "leave it out")
 

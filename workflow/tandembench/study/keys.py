@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tandembench.study.check import NAME, ONCE, Different, Keys, List, Maybe, Name, different
 from tandembench.study.spec import Criterion, Engine, Placement, Policy, Scenario, Topology
+from tandembench.study.urls import one_spelling
 
 T = TypeVar("T")
 Headline = Annotated[
@@ -32,11 +33,10 @@ Tokens = Annotated[int, Field(ge=1, le=100_000)]
 Url = Annotated[
     str,
     Field(
-        pattern=r"^(?i:https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?)$",
-        description="a URL such as http://127.0.0.1:11434, without a path",
+        description="a server's URL, such as http://127.0.0.1:11434 or https://host/llm/v1, "
+        "without a user's name, '?' or '#'"
     ),
-    # one spelling for one server
-    AfterValidator(lambda url: url.rstrip("/").lower()),
+    AfterValidator(one_spelling),
 ]
 Urls = Annotated[
     List[Url],
@@ -173,6 +173,7 @@ class StudyKeys(Keys):
     hypotheses: Maybe[Annotated[str, Field(min_length=1, max_length=200)]] = None
     engine: Engine = "embedded"
     protocol: Maybe[Literal["generate", "chat", "completions"]] = None
+    lock: Maybe[Name] = None
     model: Annotated[
         Model, Field(description=f"a model that config/servers.lock.yaml pins: {_MODEL}")
     ]

@@ -1,12 +1,12 @@
 """The lock of what studies measure: engine versions and model digests, from its YAML."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tandembench.errors import TandemError
-from tandembench.study.check import Keys, Maybe, read_keys
+from tandembench.study.check import Keys, Maybe, Name, read_keys
 from tandembench.study.expand import Comparison, Study
 
 LOCK_FILE = "config/servers.lock.yaml"
@@ -34,25 +34,53 @@ class Embedded(Keys):
 class Ollama(Keys):
     """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
 
+    engine: Literal["ollama"] = "ollama"
     version: str
     models: dict[
         str, Annotated[str, Field(pattern="^(sha256:)?[0-9a-f]{12,64}$", description="a digest")]
     ]
 
 
+Limit = Literal["max_tokens", "max_completion_tokens"]
+
+
+class Request(Keys):
+    """a mapping with limit, stream_options and ignore_eos"""
+
+    limit: Limit = "max_tokens"
+    stream_options: bool = True
+    ignore_eos: bool = True
+
+
 class OpenAI(Keys):
     """a mapping with version and models, written by: tandembench servers lock STUDY --write"""
 
+    engine: Literal["openai"] = "openai"
     version: str | None
     models: dict[str, Annotated[str, Field(min_length=1)] | None]
+    request: Request = Request()
+
+
+Entry: TypeAlias = Ollama | OpenAI
+_KIND = "a mapping with engine: ollama or engine: openai, version and models"
 
 
 class Lock(Keys):
-    """What is pinned, by engine."""
+    """What is pinned, by engine, and under further names that studies give."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[
+        Name, Annotated[Entry, Field(discriminator="engine", description=_KIND)]
+    ]
 
     embedded: Embedded
     ollama: Maybe[Ollama] = None
     openai: Maybe[OpenAI] = None
+
+
+def entry_name(study: Study) -> str:
+    """Under which name the lock has what ``study`` measures."""
+    return study.lock or study.engine
 
 
 def read_lock(text: str) -> Lock:
@@ -69,12 +97,16 @@ def locked(
     """
     where = f"{study_file}:{comparison.line}"
     write = f"run: tandembench servers lock {study_file} --write"
-    entry: Embedded | Ollama | OpenAI | None = getattr(lock, study.engine)
+    name = entry_name(study)
+    entry: Embedded | Entry | None = getattr(lock, name, None)
     if entry is None:
-        raise TandemError(f"{LOCK_FILE} has no entry for {study.engine}", where=where, fix=write)
+        raise TandemError(f"{LOCK_FILE} has no entry for {name}", where=where, fix=write)
+    if not isinstance(entry, Embedded) and entry.engine != study.engine:
+        what = f"the entry '{name}' of {LOCK_FILE} is of engine {entry.engine}, not {study.engine}"
+        raise TandemError(what, where=where, fix="write another name under the study's key lock")
     models = {agent.model for config in comparison.configs for agent in config.agents}
     for model in sorted(models - set(entry.models)):
-        what = f"{LOCK_FILE} does not pin the model '{model}' for {study.engine}"
+        what = f"{LOCK_FILE} does not pin the model '{model}' for {name}"
         fix = f"pinned models: {', '.join(entry.models) or 'none'}"
         fix = fix if study.engine == "embedded" else f"{write} ({fix})"
         raise TandemError(what, where=where, fix=fix)
@@ -95,4 +127,8 @@ def locked(
     files = models & set(lock.embedded.models)
     starts = study.engine == "ollama" and isinstance(study.servers, str)
     imported = {model: lock.embedded.models[model].sha256 for model in sorted(files)}
-    return entry.model_dump() | {"models": digests} | ({"files": imported} if starts else {})
+    return (
+        entry.model_dump(exclude={"engine"})
+        | {"models": digests}
+        | ({"files": imported} if starts else {})
+    )

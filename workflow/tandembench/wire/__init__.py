@@ -11,7 +11,8 @@ from tandembench.wire.client import (
     open_client,
     unauthorised,
 )
-from tandembench.wire.driver import Driver
+from tandembench.wire.driver import Driver, encode
+from tandembench.wire.openai import worded
 from tandembench.wire.record import Ask, Event, Final, Json, StreamRecord
 from tandembench.wire.stream import stream
 
@@ -27,9 +28,11 @@ __all__ = [
     "NoAnswer",
     "StreamRecord",
     "ask_json",
+    "encode",
     "open_client",
     "stream",
     "unauthorised",
+    "worded",
 ]
 
 # By engine and protocol; the embedded engine has one, without a name.

@@ -31,6 +31,11 @@ class Driver:
     templated: Callable[[Client, str, str], Awaitable[str]] = as_it_is
 
 
+def encode(driver: Driver, ask: Ask) -> bytes:
+    """The body of the request for ``ask``."""
+    return json.dumps(driver.body(ask), ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def json_object(data: bytes) -> Json:
     """The JSON object that ``data`` is; ValueError if it is none."""
     message = json.loads(data.decode("utf-8"))

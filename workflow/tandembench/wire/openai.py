@@ -4,7 +4,10 @@ As vLLM, SGLang, llama-server and LM Studio speak them. Source: OpenAI, API refe
 vllm/entrypoints/openai; llama.cpp, tools/server/README.md.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from tandembench.wire.driver import Driver, failure, json_object, part, words
 from tandembench.wire.framing import END, ServerSentEvents
@@ -72,6 +75,18 @@ def _event(data: bytes, chat: bool) -> Event:
         tokens=tokens,
         strange="" if choices or usage else str(message),
     )
+
+
+def worded(driver: Driver, wanted: Mapping[str, Any]) -> Driver:
+    """``driver`` with requests as a server wants them: the key ``request`` of its lock entry."""
+
+    def body(ask: Ask) -> Json:
+        request = driver.body(ask)
+        request[wanted["limit"]] = request.pop("max_tokens")
+        left_out = {name for name in ("stream_options", "ignore_eos") if not wanted[name]}
+        return {name: value for name, value in request.items() if name not in left_out}
+
+    return replace(driver, body=body)
 
 
 def _driver(path: str, chat: bool) -> Driver:
