@@ -184,7 +184,7 @@ def running(handler: Handler | None, port: int) -> Iterator[None]:
         ((None, None), "0.12.10", "tiny", {"servers": "fault"}),
         ((ollama(), {}), "0.12.10", "tiny", {"servers": "fault"}),
         ((ollama(), "gone"), "0.12.10", "tiny", {"servers": "fault"}),
-        ((ollama(), "same"), "0.12.10", "tiny", {"servers": "fault"}),
+        ((ollama(), "same"), "0.12.10", "tiny", {"study": "fault"}),
         ((ollama(), ollama()), None, "tiny", {"study": "fault"}),  # nothing is locked
         ((ollama(), ollama()), "0.12.10", "none", {"study": "fault", "models": "fault"}),
     ],
@@ -197,10 +197,7 @@ def test_running_servers_are_those_of_the_study_or_say_what_is_missing(
         for one, port in zip(servers, ports, strict=True):
             if not isinstance(one, str):
                 stack.enter_context(running(None if one is None else serves(one), port))
-        names = ["127.0.0.1", "127.0.0.1"]
-        if "same" in servers:
-            names, ports = ["127.0.0.1", "127.0.0.2"], ports[:1] * 2
-        urls = [f"http://{name}:{port}" for name, port in zip(names, ports, strict=True)]
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
         if "same" in servers:
             urls[1] = urls[0].replace("127.0.0.1", "localhost")
         study = attached_study("own", urls, "topology: dual", model=model)
