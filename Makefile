@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # A real S3 server for the tests of object stores.
 S3_VERSION := v1.8.0
 S3_SERVER := .tools/versitygw-$(S3_VERSION)
+# A real Ollama for the tests of people's own servers. Its llama-server is the pinned xllamacpp.
+OLLAMA_VERSION := 0.32.15
+OLLAMA := .tools/ollama-$(OLLAMA_VERSION)/bin/ollama
 # What Snakemake cannot read, the check names. It says what went wrong, and no more; its own log
 # has the rest. The options of profiles/default stand here, since it announces itself.
 MEASURED = . $(BIN)/activate && tandembench check config/$(1).yaml \
@@ -13,7 +16,7 @@ MEASURED = . $(BIN)/activate && tandembench check config/$(1).yaml \
   && tandembench show results/$(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick study report pdf test faults soak test-page test-full test-s3 s3-server clean named
+.PHONY: help setup quick study report pdf test faults soak test-page test-full test-s3 s3-server test-ollama ollama-server clean named
 
 help:
 	@echo "make quick   which topology finishes sooner here? An answer, and reports/quick/ (minutes)"
@@ -26,6 +29,7 @@ help:
 	@echo "make test-page  pages in a real browser alone; needs Chromium"
 	@echo "make test-full  the same with the longest tests, such as twenty kills (many minutes)"
 	@echo "make test-s3    object stores against a real S3 server; needs Go, which builds it in .tools"
+	@echo "make test-ollama  studies on a real Ollama (minutes); needs Go and gcc, which build it in .tools"
 
 setup: $(READY)
 
@@ -91,6 +95,22 @@ $(S3_SERVER):
 
 test-s3: $(READY) $(S3_SERVER)
 	. $(BIN)/activate && TANDEMBENCH_S3_SERVER="$(CURDIR)/$(S3_SERVER)" pytest tests/dataset/test_stores.py
+
+ollama-server: $(OLLAMA)
+
+# It looks for what it runs, and for the copy that it makes of a file, in ../lib/ollama.
+$(OLLAMA): | $(READY)
+	@command -v go >/dev/null || { echo "make: Go is missing, which builds Ollama: install it (go.dev, or golang-go)" >&2; exit 1; }
+	@command -v gcc >/dev/null || { echo "make: gcc is missing, which builds Ollama: install the package gcc" >&2; exit 1; }
+	mkdir -p $(@D) $(@D)/../lib/ollama
+	for name in llama-server llama-quantize; do \
+	  printf '#!/bin/sh\nexec "%s" "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/tests/real_ollama/llama_server.py" > $(@D)/../lib/ollama/$$name && \
+	  chmod +x $(@D)/../lib/ollama/$$name || exit 1; \
+	done
+	GOBIN="$(CURDIR)/$(@D)" CGO_ENABLED=1 go install -ldflags "-X=github.com/ollama/ollama/version.Version=$(OLLAMA_VERSION)" github.com/ollama/ollama@v$(OLLAMA_VERSION)
+
+test-ollama: $(OLLAMA)
+	. $(BIN)/activate && TANDEMBENCH_OLLAMA="$(CURDIR)/$(OLLAMA)" pytest tests/real_ollama
 
 clean:
 	rm -rf $(VENV) .tools .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

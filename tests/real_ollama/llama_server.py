@@ -1,8 +1,8 @@
 """What Ollama 0.30 and later starts as ``llama-server``: the pinned xllamacpp under its flags.
 
 Installed as ``../lib/ollama/llama-server`` and ``llama-quantize`` beside the folder of a built
-``ollama``, whose module does not hold them. Flags that change no measurement on a CPU (logs, web
-pages, flash attention, load mode) are taken and left alone.
+``ollama``, whose module does not hold them. Flags that change no measurement on a CPU (web pages,
+flash attention, load mode) are taken and left alone.
 Source: ollama, llm/llama_server.go and discover/llama_server.go, v0.32.15.
 """
 
@@ -26,6 +26,8 @@ def _flags(arguments: list[str]) -> argparse.Namespace:
     flags.add_argument("-t", type=int, default=cores, dest="threads")
     flags.add_argument("-b", type=int, default=512, dest="batch")
     flags.add_argument("-ub", type=int, default=512, dest="micro_batch")
+    # Its log says where the model lies: Ollama reads sizes out of it.
+    flags.add_argument("--log-verbosity", type=int, default=0)
     flags.add_argument("--no-jinja", action="store_false", dest="jinja")
     flags.add_argument("--chat-template", default="")
     flags.add_argument("--list-devices", action="store_true")
@@ -47,7 +49,7 @@ def _serve(flags: argparse.Namespace) -> None:
     params.n_gpu_layers = 0
     params.ui = params.fit_params = False
     params.cache_ram_mib = 0
-    params.verbosity = 0
+    params.verbosity = flags.log_verbosity
     server = xllamacpp.Server(params)
     print(f"listening on {server.listening_address}", flush=True)
     signal.pause()

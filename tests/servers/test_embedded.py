@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import gone
 from run_specs import EMBEDDED, MODEL, TOPOLOGIES, run_spec
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
@@ -30,23 +31,6 @@ from tandembench.servers.deployment import (
 from tandembench.servers.embedded import effective, running
 from tandembench.servers.open import memory_bytes
 from tandembench.wire import open_client
-
-
-def gone(pids: list[int], within_s: float = 5.0) -> bool:
-    """Whether none of ``pids`` runs any more, or will within a deadline."""
-    deadline = time.monotonic() + within_s
-    while alive := any(map(_runs, pids)):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.02)
-    return not alive
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def places_of(*topologies: str, **changes: Any) -> tuple[Deployment, ...]:

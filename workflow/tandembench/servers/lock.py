@@ -16,7 +16,7 @@ from tandembench.servers.attach import check_apart, shown, unusable
 from tandembench.servers.deployment import Deployment, ServerFault, Settings, server_index
 from tandembench.servers.embedded import model_file
 from tandembench.servers.fetch import fetch_model
-from tandembench.servers.managed import running
+from tandembench.servers.managed import running, start_fault
 from tandembench.servers.open import ASKERS
 from tandembench.servers.requests import accepted
 from tandembench.study.expand import Study
@@ -98,8 +98,7 @@ async def _started(models: Collection[str], client: Client) -> AsyncIterator[Wan
         async with running([place], lock, MODELS, log, client) as there:
             standing = there[place.key]
             if isinstance(standing, ServerFault):
-                fix = "see that `ollama serve` starts, and run this again"
-                raise unusable(standing.detail, "ollama serve", fix)
+                raise start_fault(standing)
             yield {
                 url: {model: {} for model in store}
                 for url, store in zip(standing.urls, stores, strict=True)

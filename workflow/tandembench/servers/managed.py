@@ -11,16 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from tandembench.errors import TandemError
+from tandembench.servers import ollama
 from tandembench.servers.attach import unusable
 from tandembench.servers.deployment import Deployment, ServerFault, Settings
 from tandembench.servers.embedded import model_file
-from tandembench.servers.ollama import instance
 from tandembench.servers.processes import Process, spawn, starting, urls
 from tandembench.text import sanitise
-from tandembench.wire import Client
+from tandembench.wire import Client, NoAnswer
 
 PROGRAM = "TANDEMBENCH_OLLAMA"
 _WRAPPER = "tandembench.servers.ollama_process"
+# The servers of a study are gone by the time that somebody reads this.
+_ADVICE = (
+    "get it: OLLAMA_HOST=127.0.0.1:11500 ollama serve, and meanwhile in another terminal"
+    " OLLAMA_HOST=127.0.0.1:11500 ollama pull {model}; or name the folder that has it in"
+    " OLLAMA_MODELS (the Linux service's is /usr/share/ollama/.ollama/models)"
+)
 
 
 def program() -> str:
@@ -32,6 +39,11 @@ def program() -> str:
         fix = f"install Ollama (https://ollama.com/download), or name the program in {PROGRAM}"
         raise unusable(what, PROGRAM if named else "engine: ollama", fix)
     return str(Path(path).resolve())
+
+
+def start_fault(fault: ServerFault) -> TandemError:
+    """The error (exit 4) of an Ollama that does not start for anybody."""
+    return unusable(fault.detail, "engine: ollama", f"see why: {program()} serve")
 
 
 @asynccontextmanager
@@ -55,23 +67,24 @@ async def running(
 
     with starting(wanted, start) as processes:
         there: dict[str, Deployment | ServerFault] = {}
+        created: set[str] = set()  # all servers of imported models have one store
         for one in wanted:
             try:
-                there[one.key] = replace(one, urls=tuple(urls(one, processes[one.key], log)))
+                place = replace(one, urls=tuple(urls(one, processes[one.key], log)))
+                for settings, url in zip(place.settings, place.urls, strict=True):
+                    here = replace(await ollama.instance(client, url), advice=_ADVICE)
+                    for model in settings.models:
+                        if model not in lock["files"]:
+                            here.digest(model)  # which says how it is got
+                        elif model not in created:
+                            created.add(model)
+                            if lock["models"].get(model) not in here.digests.values():
+                                await asyncio.to_thread(_create, path, url, model, models)
+                there[one.key] = place
             except ServerFault as fault:
                 there[one.key] = fault
-        places = [one for one in there.values() if isinstance(one, Deployment)]
-        # All servers of imported models have one store: any of them imports for all.
-        holders = {
-            model: url
-            for one in places
-            for settings, url in zip(one.settings, one.urls, strict=True)
-            for model in _imported(settings, lock)
-        }
-        for model, url in holders.items():
-            digests = (await instance(client, url)).digests.values()
-            if lock["models"].get(model) not in digests:
-                await asyncio.to_thread(_create, path, url, model, models)
+            except NoAnswer as error:
+                there[one.key] = ServerFault(error.reason, str(error))
         yield there
 
 

@@ -8,7 +8,7 @@ from typing import IO
 
 from tandembench.errors import TandemError
 from tandembench.servers import embedded, managed, ollama, openai
-from tandembench.servers.attach import Asker, attach, port_here, unusable
+from tandembench.servers.attach import Asker, attach, port_here
 from tandembench.servers.deployment import (
     Deployment,
     Effective,
@@ -91,7 +91,7 @@ async def preflight(specs: Iterable[RunSpec], models: Path, client: Client, log:
         async with open_servers(spec, models, client, log, [trial]) as standing:
             fault = standing[trial.key]
             if isinstance(fault, ServerFault):
-                raise unusable(fault.detail, "ollama serve", "see that it starts in a terminal")
+                raise managed.start_fault(fault)
 
 
 async def confirm(spec: RunSpec, client: Client, place: Deployment) -> None:

@@ -305,8 +305,10 @@ class _Entry:
             max_tokens=tokens if isinstance(tokens, int) else tokens[name],
             prompts=self.prompts(declared),
         )
-        lack = agent.lacks_room(agent.options["num_ctx"]) if "num_ctx" in agent.options else None
-        if lack:
+        # Ollama shifts the context of an answer that is longer; equal work would not be equal then.
+        moves = self.study.engine == "ollama" and self.work.policy == "natural"
+        num_ctx = agent.options.get("num_ctx")
+        if num_ctx and (lack := agent.lacks_room(num_ctx, moves)):
             fix = f"write {lack[1]} or more, or lower work.tokens"
             self.refuse(lack[0], fix, *self._key("num_ctx"))
         return agent

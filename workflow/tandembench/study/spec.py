@@ -36,14 +36,18 @@ class AgentSpec:
     max_tokens: int
     prompts: tuple[str, ...]
 
-    def lacks_room(self, num_ctx: int) -> tuple[str, int] | None:
-        """What cannot fit into a context of ``num_ctx`` tokens, and one that is large enough."""
+    def lacks_room(self, num_ctx: int, moves: bool = False) -> tuple[str, int] | None:
+        """What cannot fit into a context of ``num_ctx`` tokens, and one that is large enough.
+
+        With a context that ``moves`` on over an answer, one token of it must fit.
+        """
         prompt = 1 + max(map(words, self.prompts), default=0)  # the nonce is a word
-        if self.max_tokens + prompt <= num_ctx:
+        answer = 1 if moves else self.max_tokens
+        if answer + prompt <= num_ctx:
             return None
-        what = f"agent '{self.name}' needs {self.max_tokens} tokens for an answer and {prompt} or "
+        what = f"agent '{self.name}' needs {answer} tokens for an answer and {prompt} or "
         # a word of a prompt with figures takes about three tokens
-        enough = 1 << (self.max_tokens + 4 * prompt - 1).bit_length()
+        enough = 1 << (answer + 4 * prompt - 1).bit_length()
         return f"{what}more for its prompt, but the context has {num_ctx}", enough
 
 
