@@ -113,6 +113,8 @@ def answer(**numbers: int) -> Parts:
         ({"prompt_eval_count": 4092}, "context_truncated"),
         ({"prompt_eval_count": 4090}, None),
         ({"prompt_eval_count": 4091, "eval_count": 5}, "context_truncated"),
+        # some limit that is not the study's
+        ({"eval_count": 3}, "context_truncated"),
     ],
     ids=str,
 )

@@ -70,6 +70,8 @@ def _cut(step: StreamRecord, words: int, num_ctx: int | None, max_tokens: int) -
     prompt, answer = step.final.prompt_tokens, step.final.answer_tokens
     if prompt is not None and prompt < words:
         return f"{prompt} tokens of a prompt of {words} words were evaluated"
+    if step.final.stop_reason == "length" and answer is not None and answer < max_tokens - 1:
+        return f"the server cut the answer after {answer} of {max_tokens} tokens"
     if prompt is None or answer is None or num_ctx is None:
         return None
     # The last token of an answer need not fit. llama.cpp ends an answer one token before the end.
