@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import signal
@@ -99,17 +100,24 @@ def listener(port: int) -> tuple[int | None, str | None]:
 class Family:
     """A process and those that it has started, as they come and go; without them if ``alone``.
 
-    ``port`` is where it listens: if it has ended, who listens there now takes its place.
+    ``port`` is where it listens: if it has ended, who listens there now takes its place. Children
+    are looked for every ``look_s`` seconds at most.
     """
 
-    def __init__(self, pid: int, port: int | None = None, *, alone: bool = False) -> None:
-        self._port, self._alone = port, alone
+    def __init__(
+        self, pid: int, port: int | None = None, *, alone: bool = False, look_s: float = 0.0
+    ) -> None:
+        self._port, self._alone, self._every_s = port, alone, look_s
         self._head = _process(pid)
-        self._searched_s = 0.0
+        self._members: list[psutil.Process] = []
+        self._searched_s = self._looked_s = -math.inf
         self._last_s = self._gone_s = 0.0
 
     def members(self) -> list[psutil.Process]:
         """Those that run now, parents before their children."""
+        if time.monotonic() < self._looked_s + self._every_s:
+            return self._members
+        self._looked_s = time.monotonic()
         if self._head and not self._head.is_running():
             self._head = None
         if self._head is None and self._port and time.monotonic() > self._searched_s + _LOOK_S:
@@ -119,6 +127,7 @@ class Family:
         members = [self._head] if self._head else []
         for one in members if not self._alone else ():  # which grows meanwhile
             members += filter(None, map(_process, _children(one)))
+        self._members = members
         return members
 
     def cpu_s(self) -> float:

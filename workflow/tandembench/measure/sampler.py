@@ -26,6 +26,8 @@ from tandembench.measure.machine import HOT, Sample, busy_cpu_s
 from tandembench.system import Family, die_with
 
 INTERVAL_S = 0.2
+# To look for the children of a server takes longer than to read what it uses.
+_LOOK_S = 1.0
 _CPUS = Path("/sys/devices/system/cpu")
 # By bit: two of the names mean the same.
 _REASONS = {
@@ -97,7 +99,9 @@ def watch(asked: int, output: TextIO) -> None:
                 for line in lines:
                     order = json.loads(line)
                     every = order["every"]
-                    families = {name: Family(*one) for name, one in order["servers"].items()}
+                    families = {
+                        name: Family(*one, look_s=_LOOK_S) for name, one in order["servers"].items()
+                    }
                     own = {"client": os.getppid(), "telemetry": os.getpid()}
                     families |= {name: Family(pid, alone=True) for name, pid in own.items()}
                     before.pop("others", None)  # whose they are has changed
