@@ -50,6 +50,25 @@ def test_what_was_not_applied_or_not_reported_is_listed_by_value_and_counted(
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "bytes_there", "effective", "applied"),
+    [
+        (80, 0, "no layer on a GPU", False),
+        (0, 0, "no layer on a GPU", True),
+        (80, 100, "all layers on a GPU", True),
+        (0, 100, "all layers on a GPU", False),
+        (80, 40, "40 % of the model on a GPU", None),
+        (80, None, None, None),
+    ],
+)
+def test_layers_are_known_by_where_the_model_lies(
+    tmp_path: Path, asked: int, bytes_there: int | None, effective: str | None, applied: bool | None
+) -> None:
+    rows = asking("dual", {"num_gpu": asked}, {}, model_bytes=100, model_gpu_bytes=bytes_there)
+    (one,) = (one for one in found(tmp_path, rows) if one.factor == "num_gpu")
+    assert (one.effective, one.applied) == (effective, applied)
+
+
 def test_settings_are_compared_agent_by_agent(tmp_path: Path) -> None:
     rows = block("single", num_ctx_effective=1024)
     for row in where(rows, agent="insight"):

@@ -278,6 +278,32 @@ def test_effective_and_memory_are_what_ollama_says_is_loaded(
     assert run(look()) == (heard, memory)
 
 
+SHOWN = 'stop    "<|im_start|>"\nnum_thread                     3\ntemperature  0.8'
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "threads"),
+    [
+        ({"parameters": SHOWN}, None, 3),
+        ({"parameters": SHOWN}, 2, 2),  # a request's number counts
+        ({"parameters": "num_ctx 4096"}, None, None),
+        ({}, None, None),
+        ({"parameters": None}, 2, 2),
+    ],
+)
+def test_threads_are_what_is_asked_for_or_what_the_modelfile_says(
+    shown: Replies, asked: int | None, threads: int | None
+) -> None:
+    there = {**ollama(ps=[loaded()]), "/api/show": shown}
+
+    async def look() -> Effective:
+        async with listening(serves(there)) as url, open_client() as client:
+            server = Server(0, "ollama", url, "0.12.10", {}, num_thread=asked)
+            return await effective(client, server, "tiny")
+
+    assert run(look()).threads == threads
+
+
 # Servers that really answer
 
 
