@@ -28,8 +28,10 @@ from raw_servers import Handler, faked_thread, free_port, listening, serves
 
 from tandembench.cli import main
 from tandembench.doctor import machine
+from tandembench.doctor import study as doctor_study
 from tandembench.measure.exclusive import exclusive
 from tandembench.measure.machine import fingerprint
+from tandembench.servers.launch import Launch
 
 MODEL = "smollm2-135m-instruct-q4_1"
 GGUF = f"resources/models/{MODEL}.gguf"
@@ -212,6 +214,38 @@ def test_running_servers_are_those_of_the_study_or_say_what_is_missing(
     wrong.pop("foreign load", None)
     assert wrong == states
     assert code == (4 if states else 0)
+
+
+@pytest.mark.parametrize(
+    ("single", "dual", "what", "state"),
+    [
+        ((2, 1), (1, 1), "threads", "ok"),
+        ((1, 1), (1, 1), "threads", "warning"),
+        ((2, 4), (1, 1), "slots", "warning"),
+        ((None, None), (1, None), "threads", "ok"),
+        ((None, None), (1, None), "slots", "ok"),
+    ],
+)
+def test_what_running_servers_were_started_with_is_equal_hardware_or_a_warning(
+    checkout: Checkout,
+    monkeypatch: pytest.MonkeyPatch,
+    single: tuple[int | None, int | None],
+    dual: tuple[int | None, int | None],
+    what: str,
+    state: str,
+) -> None:
+    urls = [f"http://127.0.0.1:{free_port()}" for _ in range(3)]
+    text = attached_study("own", urls[:2], "topology: dual", "topology: single")
+    text = text.replace(f"single: [{urls[0]}]", f"single: [{urls[2]}]")
+    lock = f"ollama:\n  version: 0.12.10\n  models: {{tiny: '{TINY}'}}\n"
+    written("config/own.yaml", text)(checkout)
+    written(LOCK, (checkout.root / LOCK).read_text(encoding="utf-8") + lock)(checkout)
+    known = [Launch(threads, slots, None, None) for threads, slots in (dual, dual, single)]
+    monkeypatch.setattr(doctor_study, "_launched", lambda _: dict(zip(urls, known, strict=True)))
+    assert doctor("config/own.yaml")[1][what]["state"] == state
+    if (what, state) == ("threads", "warning"):
+        replaced("config/own.yaml", "repetitions", "threads_total: 2\nrepetitions")(checkout)
+        assert doctor("config/own.yaml")[1][what]["state"] == "ok"
 
 
 # The machine

@@ -8,11 +8,13 @@ import socket
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tandembench.calibrate.record import read_instruments
 from tandembench.doctor.rows import Row, Seen, State, refusal, row
@@ -20,16 +22,17 @@ from tandembench.errors import TandemError
 from tandembench.measure.machine import fingerprint
 from tandembench.measure.run import ignored_proxies
 from tandembench.project import load_hypotheses, load_study, open_plan
-from tandembench.servers.attach import Instance, check_locked
-from tandembench.servers.deployment import Settings, deployments, server_index
+from tandembench.servers.attach import Instance, check_locked, port_here
+from tandembench.servers.deployment import Server, Settings, deployments, server_index
 from tandembench.servers.embedded import check_files, files_of, model_file
+from tandembench.servers.launch import Launch, launch
 from tandembench.servers.lock import MODELS
 from tandembench.servers.managed import program
 from tandembench.servers.open import ASKERS, confirm
 from tandembench.study.expand import Study
 from tandembench.study.lock import LOCK_FILE
 from tandembench.study.plan import Plan
-from tandembench.system import cores
+from tandembench.system import cores, listener
 from tandembench.text import counted
 from tandembench.wire import Client, open_client
 
@@ -64,7 +67,12 @@ def of_study(study_file: str, session: str) -> list[Row]:
         "ports": _ports,
         "calibration": _calibration,
     }
-    return rows + [row(what, partial(look, plan)) for what, look in looks.items() if plan]
+    rows += [row(what, partial(look, plan)) for what, look in looks.items() if plan]
+    # What a run says of a server knows no file of a study.
+    return [
+        replace(one, fix=one.fix and one.fix.replace("lock STUDY", f"lock {study_file}"))
+        for one in rows
+    ]
 
 
 def _readable(study_file: str, session: str, state: State) -> tuple[Row, Plan | None]:
@@ -202,11 +210,36 @@ def _settings(plan: Plan) -> list[Sequence[Settings]]:
     return [place.settings for place in wanted if place.settings]
 
 
+def _launched(plan: Plan) -> dict[str, Launch]:
+    """How the running servers of this machine were started, as far as their processes show it."""
+    known = {}
+    for url in {url for config in plan.study.configs for url in config.servers}:
+        port = port_here(url)
+        pid = listener(port)[0] if port else None
+        if seen := launch(Server(0, plan.study.engine, url, None, {}, pid=pid, port=port)):
+            known[url] = seen
+    return known
+
+
 def _threads(plan: Plan) -> Seen:
     """Whether all configs of a comparison can have the same threads, and a core for each."""
     places = _settings(plan)
     if not places:
-        return "ok", "the servers' own; theirs to be equal", None
+        if plan.study.threads_total:
+            return "ok", f"{plan.study.threads_total} in a config, asked for by each request", None
+        launched = _launched(plan)
+        seen = {
+            config.topology: [launched[url].threads or 0 for url in config.servers]
+            for config in plan.study.configs
+            if all(url in launched and launched[url].threads for url in config.servers)
+        }
+        told = ", ".join(f"{sum(each)} in {topology}" for topology, each in seen.items())
+        if len({sum(each) for each in seen.values()}) > 1 and plan.study.engine == "ollama":
+            total = max(len(each) for each in seen.values())
+            total *= max(1, cores() // total)
+            fix = f"write threads_total: {total} into {plan.file}"
+            return "warning", f"{told}: not the same hardware", fix
+        return "ok", f"the servers' own: {told or 'not known before a model runs'}", None
     servers = max(len(place) for place in places)
     threads = max(sum(one.threads for one in place) for place in places)
     what = f"{threads} in a config, on {counted(cores(), 'core')}"
@@ -222,6 +255,15 @@ def _threads(plan: Plan) -> Seen:
 def _slots(plan: Plan) -> Seen:
     slots = sorted({one.slots for place in _settings(plan) for one in place})
     if not slots:
+        launched = _launched(plan)
+        for config in plan.study.configs:
+            wanted = len(config.agents) if config.topology == "single_parallel" else 1
+            for url in config.servers:
+                there = launched[url].slots if url in launched else None
+                if there and there != wanted and plan.study.engine == "ollama":
+                    what = f"{there} at {url}, but {config.topology} takes {wanted}"
+                    start = f"OLLAMA_HOST={urlsplit(url).netloc} OLLAMA_NUM_PARALLEL={wanted}"
+                    return "warning", what, f"stop it and start it so: {start} ollama serve"
         return "ok", "the servers' own: 1, and one per agent for single_parallel", None
     return "ok", f"{' or '.join(map(str, slots))} in a server, as its topology says", None
 
