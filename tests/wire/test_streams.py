@@ -289,6 +289,10 @@ CRASH = "llama runner process has terminated: exit status 2"
         # a refusal is its status
         *((whole(REFUSED, f"{status} No"), reason, 0) for status, reason in STATUSES.items()),
         (whole(b"<html>Bad Gateway</html>", "502 Bad Gateway"), "not_ndjson", 0),
+        *(
+            (whole(b"<html>No</html>", f"{status} No"), STATUSES[status], 0)
+            for status in (401, 404, 429, 503)
+        ),
         # whatever its page is like
         (repeats(b"HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n", b"x" * 65536), "busy", 0),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 99\r\n\r\nbusy", "busy", 0),

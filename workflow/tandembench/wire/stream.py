@@ -322,9 +322,9 @@ async def _refuse(response: httpcore.Response) -> None:
     async with aclosing(_body(response)) as body:
         said = await _said(body)
     text = said.decode("utf-8", "replace")
-    if text.lstrip().startswith("<"):
-        raise StreamFault("not_ndjson", f"status {status}, a page of HTML")
     generic = _server_fault(text) if status >= 500 else f"http_{status}"
+    if text.lstrip().startswith("<"):  # of a proxy: what its status says holds all the same
+        generic, text = "not_ndjson", f"status {status}, a page of HTML"
     raise StreamFault(STATUS_REASONS.get(status, generic), text)
 
 
