@@ -44,6 +44,8 @@ def test_a_mistake_is_one_line_and_debug_shows_where_it_arose() -> None:
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert result.output.startswith("tandembench: missing.yaml: no such file; ")
     assert CliRunner().invoke(main, ["--debug", "prune", "missing.yaml"]).exception is not None
+    hostile = CliRunner().invoke(main, ["check", "a\nb\x1b[2J\u202ec\udcff.yaml"])
+    assert hostile.output.startswith("tandembench: a b [2J c .yaml: no such file; ")
 
 
 @pytest.mark.parametrize(

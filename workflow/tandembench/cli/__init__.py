@@ -71,7 +71,9 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"tandembench: {_line(error)}", err=True)
+            # Names of files may hold anything, a terminal's commands too.
+            line = "".join(c if c.isprintable() else " " for c in _line(error))
+            click.echo(f"tandembench: {line}", err=True)
             sys.exit(error.exit_code if isinstance(error, TandemError) else EXIT_ENVIRONMENT)
 
 
