@@ -75,7 +75,7 @@ test: $(READY)
 
 # Part of make test, which ends with the same table.
 faults: $(READY)
-	. $(BIN)/activate && pytest --faults
+	. $(BIN)/activate && pytest -n 2 --dist worksteal --faults
 
 soak: $(READY)
 	. $(BIN)/activate && SOAK_S="$${SOAK_S:-1800}" pytest tests/measure/test_soak.py

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from base64 import b64encode, encodebytes
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from raw_servers import (
 
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.wire import DRIVERS, Call, StreamRecord, ask_json, open_client, stream
-from tandembench.wire.key import API_KEY, api_key, unkeyed
+from tandembench.wire.key import API_KEY, api_key, unkeyed, unkeyed_json
 
 LLAMA, CHAT = DRIVERS["embedded", None], DRIVERS["openai", "chat"]
 GOOD = CLOSING + TOKEN + DONE
@@ -402,12 +402,18 @@ def test_a_server_that_gives_the_key_back_does_not_get_it_into_any_error(
         lambda key: "".join(f"\\x{ord(c):02X}" for c in key),
         lambda key: key.replace("/", "&sol;").replace("=", "=3D"),
         lambda key: quote(quote(key, safe=""), safe=""),
+        lambda key: "".join(f"&#{ord(c)};" for c in key),
+        lambda key: "".join(f"&#x{ord(c):X};" for c in key),
         lambda key: quote(b64encode(key.encode()), safe=""),
+        lambda key: b64encode(f"x{key}yyy".encode()).decode(),
+        lambda key: b64encode(f"xx{key}yyy".encode()).decode(),
+        lambda key: urlsafe_b64encode(f"{key}~".encode()).decode(),
         lambda key: encodebytes(b"\0" * 50 + key.encode()).decode(),
         lambda key: key.encode().hex(" "),
         lambda key: f"{key[:9]}\u200b{key[9:12]}\\n{key[12:]}",
     ],
-    ids=["JSON", "literal", "HTML", "URL", "Base64 in a URL", "MIME", "hex", "broken"],
+    ids=["JSON", "literal", "HTML", "HTML by number", "HTML by hex", "URL", "Base64 in a URL"]
+    + ["Base64 after one", "Base64 after two", "Base64 for a URL", "MIME", "hex", "broken"],
 )
 def test_the_key_is_known_in_other_spellings(
     spell: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
@@ -418,5 +424,6 @@ def test_the_key_is_known_in_other_spellings(
     seen = unkeyed(f"a{spell(key)}z")
 
     assert "(key)" in seen
+    assert unkeyed_json({key: [key]}) == {"(key)": ["(key)"]}
     # of Base64 a letter at each end holds bits of what stands beside it
     assert len(seen.replace("A", "")) < 40
