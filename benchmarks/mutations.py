@@ -237,7 +237,6 @@ MUTANTS = (
             "or self.tokens < 0:": ":",
             "if arrived and arrived[0] <= 1:": "if arrived:",
             "and self._together > 1 else": "else",
-            "self.chunk_s[self._together - 1] if": "self.chunk_s[0] if",
             "and self.last_s > begin_s)": ")",
             "fits = of_server <=": "fits = True or of_server <=",
             "fits = fits and": "fits = fits or",
