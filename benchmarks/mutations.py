@@ -100,12 +100,6 @@ MUTANTS = (
         f"{INJECTED} -k slept",
     ),
     Mutant(
-        "study/expand.py",
-        "        if lack:\n",
-        "        if False:\n",
-        "tests/study/test_refused.py",
-    ),
-    Mutant(
         "study/lock.py",
         "            if lack:\n",
         "            if False:\n",
@@ -237,8 +231,6 @@ MUTANTS = (
             "or self.tokens < 0:": ":",
             "if arrived and arrived[0] <= 1:": "if arrived:",
             "and self._together > 1 else": "else",
-            "and self.last_s > begin_s)": ")",
-            "fits = of_server <=": "fits = True or of_server <=",
             "fits = fits and": "fits = fits or",
             "if fits and self.tokens > 1 and": "if fits and",
             "> (self.tokens - 1) * _BURST_S:": "> 0:",
