@@ -100,6 +100,12 @@ MUTANTS = (
         f"{INJECTED} -k slept",
     ),
     Mutant(
+        "study/expand.py",
+        "(lack := agent.lacks_room(num_ctx, moves))",
+        "(lack := ())",
+        "tests/study/test_refused.py",
+    ),
+    Mutant(
         "study/lock.py",
         "            if lack:\n",
         "            if False:\n",
