@@ -73,7 +73,12 @@ phases:
         rounds: {rounds}
         options: {{temperature: 0.8}}
 """
-_LOCK = "openai:\n  version: 0.0.0-fake\n  models: {fake: null}\n"
+_LOCK = """\
+openai:
+  version: 0.0.0-fake
+  models: {{fake: null}}
+  request: {{ignore_eos: {}}}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +139,21 @@ def _later_of_two(ratio: float) -> float:
     return math.exp(np.median(logs + random.permutation(logs)) / 2) / ratio
 
 
-def measured_case(case: Case, size: Size, seed: int, folder: Path, noisy: bool = True) -> Answer:
+def measured_case(
+    case: Case,
+    size: Size,
+    seed: int,
+    folder: Path,
+    noisy: bool = True,
+    least_tokens: int | None = None,
+) -> Answer:
     """The answer of one whole study on servers of ``case``, measured in ``folder``.
 
+    With ``least_tokens`` answers end by themselves, anywhere between these and TOKENS.
     RuntimeError if a run failed: the servers have no faults.
     """
-    with _servers(case, seed, noisy) as urls:
-        _write_study(folder, urls, size, seed)
+    with _servers(case, seed, noisy, least_tokens) as urls:
+        _write_study(folder, urls, size, seed, forced=least_tokens is None)
         with contextlib.chdir(folder):
             plan = open_plan(STUDY, root=Path())
             _measure(plan)
@@ -151,8 +164,10 @@ def measured_case(case: Case, size: Size, seed: int, folder: Path, noisy: bool =
 
 
 @contextmanager
-def _servers(case: Case, seed: int, noisy: bool) -> Iterator[Mapping[str, str]]:
-    one = NOISY if noisy else ANSWER
+def _servers(
+    case: Case, seed: int, noisy: bool, least_tokens: int | None
+) -> Iterator[Mapping[str, str]]:
+    one = replace(NOISY if noisy else ANSWER, least_tokens=least_tokens)
     fast = replace(one, speed=speed(case.dual))
     behaviours = {
         "one": replace(one, slots=1),
@@ -167,7 +182,9 @@ def _servers(case: Case, seed: int, noisy: bool) -> Iterator[Mapping[str, str]]:
         }
 
 
-def _write_study(folder: Path, urls: Mapping[str, str], size: Size, seed: int) -> None:
+def _write_study(
+    folder: Path, urls: Mapping[str, str], size: Size, seed: int, forced: bool
+) -> None:
     config = folder / "config"
     shutil.copytree(REPOSITORY / "config/agents", config / "agents", dirs_exist_ok=True)
     text = _YAML.format(
@@ -177,7 +194,9 @@ def _write_study(folder: Path, urls: Mapping[str, str], size: Size, seed: int) -
     )
     (folder / STUDY).write_text(text, encoding="utf-8")
     lock = (REPOSITORY / "config/servers.lock.yaml").read_text(encoding="utf-8")
-    (config / "servers.lock.yaml").write_text(lock + _LOCK, encoding="utf-8")
+    (config / "servers.lock.yaml").write_text(
+        lock + _LOCK.format(str(forced).lower()), encoding="utf-8"
+    )
 
 
 def _measure(plan: Plan) -> None:

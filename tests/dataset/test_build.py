@@ -111,8 +111,8 @@ def test_samples_and_chunks_become_rows_that_know_their_execution(tmp_path: Path
 
 
 def a_run(config_id: str, wall_s: float | None, **changes: Any) -> Row:
-    row = {"config_id": config_id, "topology": config_id.partition("-")[0], "wall_s": wall_s}
-    of = {"comparison": "c1", "workload": "w1", "valid": True, "work_effective": "fixed"}
+    row = {"config_id": config_id, "topology": config_id.partition("-")[0], "equal_work_s": wall_s}
+    of = {"comparison": "c1", "workload": "w1", "valid": True}
     return KEY | row | of | changes
 
 
@@ -148,9 +148,8 @@ def test_a_twin_stands_against_the_first_run() -> None:
     "changes",
     [
         {"workload": "w2"},
-        {"work_effective": "natural"},
-        {"work_effective": "capped"},
-        {"valid": False, "wall_s": None, "work_effective": None},
+        {"equal_work_s": None},
+        {"valid": False},
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@ some; proxies hold chunks back and send them at once.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, takewhile
@@ -117,6 +118,21 @@ class Step:
             return False
         decoded_s = seen.tokens * said.seconds / said.tokens
         return seen.seconds * _HELD_BACK + _CLOCKS_S < decoded_s
+
+    def token_s(self, number: int) -> float | None:
+        """When the token of this ``number``, from 1, was there; the last one if it has no more.
+
+        By arrivals, else at the rate that is known; None if none is.
+        """
+        if number >= self.tokens:
+            return self.last_s
+        known = self.decoding
+        if known is None or not known.tokens:
+            return None
+        if known.basis == "server" or not self.chunk_s:
+            return self.last_s - (self.tokens - number) * known.seconds / known.tokens
+        place = bisect_left(self.chunk_tokens, number) if self.chunk_tokens else number - 1
+        return self.chunk_s[min(place, len(self.chunk_s) - 1)]
 
     @cached_property
     def _together(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.compare import Compared, compare, pair_fit, versus
-from tandembench.analysis.findings import Answer, Basis, Next, Row, Versus
+from tandembench.analysis.findings import Answer, Basis, Early, Next, Row, Versus
 from tandembench.analysis.hardware import hardware
 from tandembench.analysis.levels import Fit, Side, allowance
 from tandembench.analysis.location import hodges_lehmann
@@ -23,6 +23,7 @@ _GIB = 2**30
 _STALL = 1.5
 _METRICS: Mapping[Basis, tuple[str, bool]] = {
     "makespan": ("wall_s", False),
+    "capped": ("equal_work_s", False),
     "rate": ("aggregate_tokens_per_s", True),
 }
 _BLOCK = ["session", "invocation", "repetition"]
@@ -84,7 +85,7 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
         reference=result.reference,
         adjusted_p=compared.adjusted_p,
         margin=margin,
-        rows=_rows(runs, executions, compared, result.reference),
+        rows=_rows(runs, executions, result),
         twin=versus("twin", "first", result.twin, margin) if result.twin else None,
         states=states(table, shown, result.reference) if shown else None,
         hardware=hardware(executions),
@@ -98,6 +99,7 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
         next=slowest(
             [step for one, step in plan(result, runs, margin) if one.verdict == "inconclusive"]
         ),
+        early=_early(runs[runs["valid"]]) if result.basis == "capped" else None,
         validity=validity(runs, executions),
     )
 
@@ -105,20 +107,31 @@ def answer(runs: pd.DataFrame, executions: pd.DataFrame, margin: float, referenc
 def measured(
     runs: pd.DataFrame, executions: pd.DataFrame, margin: float, reference: str
 ) -> Measured:
-    """What one comparison comes to, by the walls of fixed work, else by the rates."""
-    valid = runs[runs["valid"]]
-    fixed = bool((valid["work_effective"] == "fixed").all())
-    basis: Basis = "makespan" if fixed else "rate"
+    """What one comparison comes to, by the times of equal work, else by the rates."""
+    basis = _basis(runs[runs["valid"]])
     metric, more_is_better = _METRICS[basis]
     every = rounds(runs, metric, more_is_better=more_is_better)
     table = every.undisturbed()
     against = _reference(runs, reference)
     sides = served(executions)
-    twin = _twin(runs, sides)
+    twin = _twin(runs, sides, "equal_work_s" if basis == "capped" else "wall_s")
     twice = runs.loc[runs["twin"].astype(bool), "config_id"].unique()
     twins = [(sides[name], twin) for name in twice if name in sides] if twin else []
     compared = compare(table, against, margin, sides, twins)
     return Measured(basis, every, table, against, sides, twin, compared)
+
+
+def _basis(valid: pd.DataFrame) -> Basis:
+    """What may be compared of runs; datasets of before it was kept have no time of equal work."""
+    if (valid["work_effective"] == "fixed").all():
+        return "makespan"
+    return "capped" if "equal_work_s" in valid and valid["equal_work_s"].notna().all() else "rate"
+
+
+def _early(valid: pd.DataFrame) -> Early:
+    shares = valid["equal_work_share"].astype(float)
+    runs = int((valid["work_effective"] == "capped").sum())
+    return Early(runs, len(valid), float(shares.median()), float(shares.min()))
 
 
 def plan(
@@ -167,9 +180,9 @@ def served(executions: pd.DataFrame) -> dict[str, Side]:
     return sides
 
 
-def _twin(runs: pd.DataFrame, sides: Mapping[str, Side]) -> Fit | None:
+def _twin(runs: pd.DataFrame, sides: Mapping[str, Side], metric: str) -> Fit | None:
     """The same config twice, whichever it was: both on servers of their own."""
-    table = twin_rounds(runs, "wall_s").undisturbed()
+    table = twin_rounds(runs, metric).undisturbed()
     if not {"first", "twin"} <= set(table.logs):
         return None
     started = any(side.started for side in sides.values())
@@ -177,15 +190,14 @@ def _twin(runs: pd.DataFrame, sides: Mapping[str, Side]) -> Fit | None:
     return pair_fit(table, "twin", "first", pair)
 
 
-def _rows(
-    runs: pd.DataFrame, executions: pd.DataFrame, compared: Compared, reference: str
-) -> tuple[Row, ...]:
-    against = {one.subject: one for one in compared.against}
+def _rows(runs: pd.DataFrame, executions: pd.DataFrame, result: Measured) -> tuple[Row, ...]:
+    against = {one.subject: one for one in result.compared.against}
+    metric = "equal_work_s" if result.basis == "capped" else "wall_s"
     options, first_tokens = _options(executions), _first_tokens(executions)
     rows = []
     for name, group in runs[~runs["twin"].astype(bool)].groupby("config_id", sort=False):
         valid = group[group["valid"]]
-        walls = valid["wall_s"].to_numpy(dtype=float)
+        walls = valid[metric].to_numpy(dtype=float)
         usual = math.exp(hodges_lehmann(np.log(walls))) if len(walls) else None
         memory = _median(valid["server_memory_bytes"])
         rows.append(
@@ -193,7 +205,7 @@ def _rows(
                 config_id=str(name),
                 topology=str(group["topology"].iloc[0]),
                 options=options.get(str(name), ""),
-                is_reference=name == reference,
+                is_reference=name == result.reference,
                 makespan_s=usual,
                 tokens_per_s=_median(valid["aggregate_tokens_per_s"]),
                 first_token_s=first_tokens.get(str(name), ()),

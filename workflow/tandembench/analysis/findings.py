@@ -12,8 +12,9 @@ Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 # finishes sooner than the reference, but some others may be as fast; "equivalent": all within the
 # margin of the reference; "inconclusive": nothing of that; "not_measured": no two can be compared.
 Outcome = Literal["fastest", "among", "equivalent", "inconclusive", "not_measured"]
-# Why a table ranks by what it ranks by: walls of equal work, or rates of unlike answers.
-Basis = Literal["makespan", "rate"]
+# Why a table ranks by what it ranks by: walls of equal work; where answers ended early, times until
+# the work was done that all of a round have; or rates of unlike answers.
+Basis = Literal["makespan", "capped", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,20 @@ class Validity:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """Answers that ended before all tokens were there that were asked for.
+
+    So many of ``of`` runs had one; ``median`` and ``least`` are the parts of the tokens by which
+    rounds are compared, above 0 to 1.
+    """
+
+    runs: int
+    of: int
+    median: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a comparison says: does any config finish sooner, and which?
 
@@ -138,6 +153,7 @@ class Answer:
     smallest p against the reference, Holm over the comparisons with it. ``twin`` is the same
     config twice, pooled over all that were. ``disturbed`` rounds were, of ``rounds``; ``used`` are
     what the ratios rest on. ``measuring_s``: from the first warm-up to the last byte of its blocks.
+    ``early`` is there on the basis "capped".
     """
 
     comparison: str
@@ -161,6 +177,7 @@ class Answer:
     sessions: int
     measuring_s: float
     next: Next | None
+    early: Early | None = None
     validity: Validity = field(default_factory=Validity)
 
     @property

@@ -82,6 +82,7 @@ def calibrate(
 @click.option("--gap-ms", default=10.0, show_default=True, help="Wait for each further token.")
 @click.option("--jitter-ms", default=2.0, show_default=True, help="Gaps vary by so much.")
 @click.option("--tokens", default=20, show_default=True, help="Where answers end by themselves.")
+@click.option("--least-tokens", type=int, help="Or anywhere from here on, by prompt and seed.")
 @click.option("--seed", default=1, show_default=True, help="Seed of jitter, noise and hangs.")
 @click.option("--speed", default=1.0, show_default=True, help="Divides all times of an answer.")
 @click.option("--drift", default=0.0, show_default=True, help="Times grow by this share a minute.")

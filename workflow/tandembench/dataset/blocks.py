@@ -1,10 +1,11 @@
 """Raw rows of one block -> its runs and executions, metrics computed. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict, TypeVar
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
+from tandembench.dataset.equal_work import Call, done_s, shared_part
 from tandembench.metrics import (
     Timing,
     decode_overlap,
@@ -60,6 +61,7 @@ class Raw(TypedDict):
     endpoint: str | None
     slots: int | None
     work_effective: str
+    max_tokens: int
     client_cpu_s: float
     foreign_cores: float | None
     server_memory_bytes: int | None
@@ -101,7 +103,41 @@ def block_rows(raw: Iterable[Raw], phase: str) -> tuple[list[Row], list[Row]]:
         run, executions = _run_rows(runs[key], block, phase)
         run_rows.append(run | {"disturbed": None if worst is None else worst > DISTURBED_CORES})
         execution_rows += executions
+    _add_equal_work(run_rows, runs)
     return run_rows, execution_rows
+
+
+def _add_equal_work(runs: Sequence[Row], members: Mapping[Any, Sequence[_Execution]]) -> None:
+    """Put into the rows of ``runs`` at fixed work when the work was done that their round shares.
+
+    That is the whole wall time where no answer of the round ended early.
+    """
+    rounds: dict[tuple[object, ...], list[tuple[Row, list[Call]]]] = defaultdict(list)
+    for run in runs:
+        place = tuple(run[name] for name in ("attempt", "round", "config_id", "twin"))
+        if run["valid"] and run["work_effective"] != "natural":
+            rounds[place[:2]].append((run, _calls(members[place])))
+    for of_round in rounds.values():
+        if all(run["work_effective"] == "fixed" for run, _ in of_round):
+            for run, _ in of_round:
+                run |= {"equal_work_s": run["wall_s"], "equal_work_share": 1.0}
+            continue
+        calls = [call for _, of_run in of_round for call in of_run]
+        if not all(call.asked for call in calls):
+            continue
+        part = shared_part(calls)
+        for run, of_run in of_round:
+            seconds = done_s(of_run, part, run["topology"] == "serial")
+            run |= {"equal_work_s": seconds, "equal_work_share": float(part)}
+
+
+def _calls(members: Iterable[_Execution]) -> list[Call]:
+    return [
+        Call(one.row["agent_index"], one.row["endpoint"], one.row["max_tokens"], step)
+        for one in members
+        if one.row["mode"] == "concurrent" and one.timing is not None
+        for step in one.timing.steps
+    ]
 
 
 def _position(members: Sequence[_Execution]) -> int:

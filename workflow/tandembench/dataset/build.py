@@ -125,9 +125,7 @@ def _identities(executions: pa.Table, name: str, identity: str) -> list[Json]:
 def _runs(phases: Sequence[pa.Table], reference: str) -> pa.Table:
     """The runs of all phases, with the columns that only the whole study can say."""
     runs = pa.concat_tables(phases)
-    frame = runs.select(
-        [*KEY_OF["runs"], "workload", "topology", "valid", "work_effective", "wall_s"]
-    )
+    frame = runs.select([*KEY_OF["runs"], "workload", "topology", "valid", "equal_work_s"])
     ratios = makespan_ratios(frame.to_pandas(), reference)
     schema = arrow_schema(STUDY_RUNS, "")
     columns = dict(zip(runs.column_names, runs.columns, strict=True))
@@ -142,22 +140,23 @@ def makespan_ratios(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """reference_config_id and makespan_ratio of each run, against the ``reference`` topology.
 
     Runs are paired by round. Null without a comparable run of the comparison's reference config,
-    doing the same work, in the same attempt at the round, and where the work was not fixed: a
-    shorter answer is no faster server. A twin, too, stands against the first run of the reference.
-    Of several reference configs of one work the one with most comparable runs counts, then the
-    smallest id.
+    doing the same work, in the same attempt at the round, and at natural work: a shorter answer is
+    no faster server. Where fixed work ended early, what all of the round have done is compared. A
+    twin, too, stands against the first run of the reference. Of several reference configs of one
+    work the one with most comparable runs counts, then the smallest id.
     """
     work = ["comparison", "workload"]
     pairing = ["session", "repetition", "round", "attempt", *work]
-    # Only wall times of fixed work may stand beside each other.
-    comparable = runs["valid"].astype(bool) & runs["work_effective"].eq("fixed")
+    # Only times of equal work may stand beside each other.
+    comparable = runs["valid"].astype(bool) & runs["equal_work_s"].notna()
     references = runs[comparable & runs["topology"].eq(reference)]
     configs = references.groupby([*work, "config_id"], dropna=False).size().reset_index(name="n")
     chosen = configs.sort_values(["n", "config_id"], ascending=[False, True]).drop_duplicates(work)
     first = references[~references["twin"].astype(bool)].merge(chosen, on=[*work, "config_id"])
-    walls = first[[*pairing, "config_id", "wall_s"]].rename(
-        columns={"config_id": "reference_config_id", "wall_s": "reference_wall_s"}
+    walls = first[[*pairing, "config_id", "equal_work_s"]].rename(
+        columns={"config_id": "reference_config_id", "equal_work_s": "reference_s"}
     )
-    paired = runs[[*pairing, "wall_s"]].merge(walls, on=pairing, how="left").set_index(runs.index)
-    paired["makespan_ratio"] = paired["reference_wall_s"] / paired["wall_s"]
+    times = runs[[*pairing, "equal_work_s"]]
+    paired = times.merge(walls, on=pairing, how="left").set_index(runs.index)
+    paired["makespan_ratio"] = paired["reference_s"] / paired["equal_work_s"]
     return paired[["reference_config_id", "makespan_ratio"]].where(comparable)

@@ -17,7 +17,7 @@ _RULES: Sequence[tuple[str, Callable[[float], bool], Sequence[str]]] = (
         lambda value: 0 < value < math.inf,
         ("speed", "gain", "drift_turn_s", "shared_rate"),
     ),
-    ("1 or more", lambda value: value >= 1, ("tokens", "slots", "num_ctx")),
+    ("1 or more", lambda value: value >= 1, ("tokens", "least_tokens", "slots", "num_ctx")),
     ("from 0 to 1", lambda value: 0 <= value <= 1, ("hang_share",)),
 )
 
@@ -28,9 +28,10 @@ class Behaviour:
 
     Exact schedule: a request that has its slot at time a gets its first token at a +
     ``first_token_s``, each further one ``gap_s`` +- ``jitter_s`` (uniform, from ``seed`` and the
-    prompt) after the one before. The answer ends by itself after ``tokens``, or at the request's
-    own limit if that is lower, or exactly there if the request says ``ignore_eos``. An end by
-    itself is due as one token more would be, an end at the limit at once.
+    prompt) after the one before. The answer ends by itself after ``tokens``, or any number from
+    ``least_tokens`` on (by seed and prompt), or at the request's own limit if that is lower, or
+    exactly there if the request says ``ignore_eos``. An end by itself is due as one token more
+    would be, an end at the limit at once.
 
     A machine: all times of an exact schedule are divided by ``speed`` and multiplied by ``drift``
     (see ``slowness``) and by exp(N(0, ``noise``)), drawn once for each request from ``seed`` and
@@ -51,6 +52,7 @@ class Behaviour:
     gap_s: float = 0.01
     jitter_s: float = 0.002
     tokens: int = 20
+    least_tokens: int | None = None
     seed: int = 1
     speed: float = 1.0
     drift: float = 0.0
@@ -74,6 +76,12 @@ class Behaviour:
                     raise ValueError(f"{name} is {value}, but must be {words}")
         if self.shared_rate and (self.speed != 1 or self.drift or self.noise or self.hang_share):
             raise ValueError("speed, drift, noise and hang_share do not go with shared_rate")
+
+    def natural(self, prompt: str) -> int:
+        """After how many tokens the answer to ``prompt`` ends by itself."""
+        least = self.tokens if self.least_tokens is None else min(self.least_tokens, self.tokens)
+        length = random.Random(f"{self.seed}/{prompt}/length")  # noqa: S311 - no secret
+        return length.randint(least, self.tokens)
 
     def slowness(self, at_ns: float) -> float:
         """By what the machine multiplies times at ``at_ns`` of CLOCK_MONOTONIC: its drift.

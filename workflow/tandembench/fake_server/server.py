@@ -199,7 +199,7 @@ class FakeServer:
         Its parts are the n tokens and the end, which is due like a token, or at the request's own
         limit follows the last one at once.
         """
-        n = ask.tokens(self._behaviour.tokens)
+        n = ask.tokens(self._behaviour.natural(ask.prompt))
         due = self._due(ask, stream, begun_ns, n if n == ask.limit else n + 1)
         kind, message = PROTOCOLS[ask.path]
         before, after = message(ask, _PLACE, None).split(_PLACE.encode())

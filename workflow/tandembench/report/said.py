@@ -30,6 +30,7 @@ _LONGEST = 48
 STALLED = 0.05
 _COMPARED: dict[str, tuple[str, str]] = {
     "makespan": ("faster", "slower"),
+    "capped": ("faster", "slower"),
     "rate": ("more", "fewer"),
 }
 
@@ -182,6 +183,8 @@ def _headline(answer: Answer) -> str:
     if answer.outcome == "not_measured":
         return say("not_measured", _why_not(answer))
     headline = _verdict(answer)
+    if answer.early:
+        headline = say("answer_early", "early", headline=headline)
     if answer.validity.shared:
         shared = _all(answer, answer.validity.shared, "and")
         headline = say("answer_shared", "shared", headline=headline, shared=shared)
@@ -196,8 +199,7 @@ def _hardware(answer: Answer) -> str:
 
 
 def _verdict(answer: Answer) -> str:
-    finding = f"answer_{answer.basis}"
-    words = _COMPARED[answer.basis]
+    finding, words = _finding(answer), _COMPARED[answer.basis]
     if answer.outcome == "equivalent":
         margin, reference = percent(answer.margin, None), called(answer, answer.reference)
         return say(finding, "equivalent", margin=margin, reference=reference)
@@ -222,9 +224,13 @@ def _verdict(answer: Answer) -> str:
     return say(finding, answer.outcome, **_subject(answer, best), **places)
 
 
+def _finding(answer: Answer) -> str:
+    return "answer_rate" if answer.basis == "rate" else "answer_makespan"
+
+
 def _behind(answer: Answer) -> str:
     """The configs that are shown to be slower, each with by how much."""
-    finding, words = f"answer_{answer.basis}", _COMPARED[answer.basis]
+    finding, words = _finding(answer), _COMPARED[answer.basis]
     return listed(
         [
             say(finding, "item", name=called(answer, row.config_id), **_speeds(row.against, words))
@@ -351,6 +357,13 @@ def _trust(answer: Answer) -> tuple[str, ...]:
     unknown = answer.hardware.verdict == "unknown"
     points = [_hardware(answer)] if unknown else []
     points.append(_rounds(answer))
+    if answer.early:
+        early = answer.early
+        places = {"runs": str(early.runs), "of": counted(early.of, "run")}
+        parts = {"median": percent(early.median, 0), "least": percent(early.least, 0)}
+        points.append(say("trust_work", "early", **places, **parts))
+    if answer.basis == "rate":
+        points.append(say("trust_work", "rate"))
     points += noticed(answer.validity)
     if answer.twin:
         ratio = answer.twin.ratio

@@ -86,21 +86,25 @@ def as_values(answer: Answer | None, setting: Setting) -> dict[str, object]:
 
     ``verdict`` is the outcome: "fastest", "among", "equivalent", "inconclusive" or "not_measured";
     ``best`` the topology that is shown to be the fastest, else null. Ratios are above 1 where a
-    row is faster than the reference, whose own row has no bounds. ``validity`` says what is left
-    out and why, and what was noticed of the rest; ``hardware`` whether it was equal, without which
-    there is no verdict on topologies.
+    row is faster than the reference, whose own row has no bounds. ``basis``: times of equal work
+    ("makespan"), or of what all answers of a round have ("capped", ``early`` says how much that
+    is), or tokens/s of unlike answers ("rate"). ``validity`` says what is left out and why, and
+    what was noticed of the rest; ``hardware`` whether it was equal, without which there is no
+    verdict on topologies.
     """
     counts = {name: getattr(answer, name, 0) for name in _COUNTS}
     counts["validity"] = asdict(answer.validity if answer else Validity())
     counts["hardware"] = asdict(answer.hardware) if answer else None
     if answer is None:
-        nothing = dict.fromkeys(("best", "reference", "twin", "next"))
+        nothing = dict.fromkeys(("basis", "early", "best", "reference", "twin", "next"))
         question = say("question", "makespan")
         return {"question": question, "verdict": "not_measured", "rows": [], **nothing, **counts}
     named = answer.row(answer.best).topology if answer.best else None
     following = onward(answer, setting)
     return {
         "question": say("question", answer.basis),
+        "basis": answer.basis,
+        "early": asdict(answer.early) if answer.early else None,
         "verdict": answer.outcome,
         "best": named if answer.outcome == "fastest" else None,
         "reference": next((row.topology for row in answer.rows if row.is_reference), None),

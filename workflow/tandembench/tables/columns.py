@@ -259,6 +259,13 @@ RUNS = (
     Column(
         "work_effective", "text", "", "fixed if every agent did fixed work, else capped, natural"
     ),
+    Column(
+        "equal_work_share",
+        "number",
+        "1",
+        "part of the tokens asked for that every answer of the round has; null at natural work",
+    ),
+    Column("equal_work_s", "number", "s", "barrier release until all agents had that part"),
     Column("prompt_tokens", "integer", "tokens", "prompt tokens of all agents"),
     Column("answer_tokens", "integer", "tokens", "answer tokens of all agents"),
     Column("cached_tokens", "integer", "tokens", "prompt tokens that came from a cache"),
@@ -288,7 +295,7 @@ STUDY_RUNS = (
         "makespan_ratio",
         "number",
         "1",
-        "reference's wall_s over this one's, same invocation and round",
+        "reference's equal_work_s over this one's, same invocation and round",
     ),
     # What only a source can say of it.
     Column("contention_source", "boolean", "", "the source's own contention flag, by its own rule"),
