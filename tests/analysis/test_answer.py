@@ -10,7 +10,7 @@ import pytest
 from runs_tables import SIDES, executions, some_rounds, tables
 
 from tandembench.analysis.answer import answer, answers
-from tandembench.analysis.findings import Answer
+from tandembench.analysis.findings import Answer, Early
 from tandembench.analysis.levels import Side
 from tandembench.analysis.rounds import Rounds
 
@@ -85,6 +85,26 @@ def test_unlike_answers_are_compared_by_their_rates() -> None:
     assert (one.basis, one.best) == ("rate", "dual")
     against = one.row("dual").against
     assert against.ratio.value == pytest.approx(1.6, rel=0.02)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_answers_that_ended_early_are_compared_by_what_all_have(known: bool) -> None:
+    """dual is as much sooner with that, but made longer answers in all."""
+    runs, agents = tables(measured({"serial": 1.0, "dual": 0.8}), work_effective="fixed")
+    dual = runs["config_id"] == "dual"
+    runs = runs.assign(equal_work_s=runs["wall_s"].where(~dual, runs["wall_s"] / 2))
+    runs = runs.assign(equal_work_share=0.75)
+    runs.loc[~dual, "work_effective"] = "capped"
+    runs.loc[runs.index[0], "equal_work_share"] = 0.5
+    if not known:  # as of the first version, or where the arrival of a token is not
+        runs.loc[runs.index[-1], "equal_work_s"] = None
+    one = answer(runs, agents, MARGIN, "serial")
+    assert one.basis == ("capped" if known else "rate")
+    assert one.early == (Early(24, 48, 0.75, 0.5) if known else None)
+    ratio = one.row("dual").against.ratio.value
+    assert ratio == pytest.approx(1.6 if known else 0.8, rel=0.02)
+    if known:
+        assert one.row("dual").makespan_s == pytest.approx(1.4 / 1.6, rel=0.02)
 
 
 def test_rows_say_what_each_config_costs() -> None:

@@ -143,9 +143,14 @@ def test_promises_are_kept_within_the_bounds_of_the_count(
 
 
 @pytest.mark.alone
-def test_a_small_study_finds_the_truth_without_noise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("least_tokens", [None, 4], ids=["all tokens", "ends early"])
+def test_a_small_study_finds_the_truth_without_noise(
+    tmp_path: Path, least_tokens: int | None
+) -> None:
     case = Case(single_parallel=0.90, dual=1.20)
-    found = known_servers.measured_case(case, Size(2, 3), 7, tmp_path, noisy=False)
+    found = known_servers.measured_case(case, Size(2, 3), 7, tmp_path, False, least_tokens)
+    assert found.basis == ("capped" if least_tokens else "makespan")
+    assert (found.early is not None) is bool(least_tokens)
     for name, (ratio, _) in truth_studies.against_reference(found).items():
         wanted = 1.0 if name == "single" else free_of_noise(case.intended[name])
         # generous: the bar is the benchmark's to check, on a quiet machine

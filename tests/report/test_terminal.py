@@ -161,7 +161,7 @@ def test_every_sentence_of_the_terminal_is_said_of_some_answer() -> None:
 
 KEYS = {
     *("question", "verdict", "best", "reference", "rows", "twin", "rounds", "blocks", "sessions"),
-    *("disturbed", "measuring_s", "next", "hardware", "validity"),
+    *("disturbed", "measuring_s", "next", "hardware", "validity", "basis", "early"),
 }
 OF_A_ROW = {
     *("topology", "config_id", "makespan_s", "ratio", "low", "high", "verdict", "tokens_per_s"),
