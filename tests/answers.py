@@ -190,7 +190,7 @@ ANSWERS: dict[str, Answer] = {
     "noticed": replace(FASTEST, states=None, validity=Validity(late=2, lag_s=4.0, restarts=1)),
     "cached": replace(FASTEST, states=None, validity=Validity(cached=2, cached_share=0.8)),
     "unseen": replace(FASTEST, states=None, validity=Validity(unseen=2, executions=9)),
-    "ended early": replace(FASTEST, basis="capped", early=Early(9, 32, 0.8, 0.25)),
+    "ended early": replace(FASTEST, states=None, basis="capped", early=Early(9, 32, 0.8, 0.25)),
     "shared server": replace(FASTEST, validity=Validity(shared=("dual",))),
     "failed": replace(
         FASTEST, **NOTHING, rows=(unpaired(SERIAL, 0, 4), unpaired(DUAL, 0, 4)), failed=8

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tandembench.analysis.findings import Validity
+from tandembench.analysis.findings import Answer, Validity
 from tandembench.report.formats import number, percent
 from tandembench.report.words import say, sentences
 from tandembench.text import counted
@@ -31,6 +31,17 @@ def noticed(one: Validity) -> Iterator[str]:
     if one.late:
         late = {"runs": counted(one.late, "run"), "lag": number(one.lag_s, 1)}
         yield say("trust_late", "some", **late)
+
+
+def lengths(answer: Answer) -> Iterator[str]:
+    """What answers of unlike length mean to the comparison."""
+    if answer.early:
+        early = answer.early
+        places = {"runs": str(early.runs), "of": counted(early.of, "run")}
+        parts = {"median": percent(early.median, 0), "least": percent(early.least, 0)}
+        yield say("trust_work", "early", **places, **parts)
+    if answer.basis == "rate":
+        yield say("trust_work", "rate")
 
 
 def _reason(code: str, n: int) -> str:

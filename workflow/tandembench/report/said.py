@@ -17,7 +17,7 @@ from tandembench.report.formats import (
     speeds,
 )
 from tandembench.report.hardware import said_hardware
-from tandembench.report.noticed import noticed
+from tandembench.report.noticed import lengths, noticed
 from tandembench.report.words import say
 from tandembench.text import counted, sanitise
 
@@ -357,13 +357,7 @@ def _trust(answer: Answer) -> tuple[str, ...]:
     unknown = answer.hardware.verdict == "unknown"
     points = [_hardware(answer)] if unknown else []
     points.append(_rounds(answer))
-    if answer.early:
-        early = answer.early
-        places = {"runs": str(early.runs), "of": counted(early.of, "run")}
-        parts = {"median": percent(early.median, 0), "least": percent(early.least, 0)}
-        points.append(say("trust_work", "early", **places, **parts))
-    if answer.basis == "rate":
-        points.append(say("trust_work", "rate"))
+    points += lengths(answer)
     points += noticed(answer.validity)
     if answer.twin:
         ratio = answer.twin.ratio
