@@ -242,7 +242,7 @@ NOTHING_PINNED = "ollama: {version: 0.12.10, models: {}}\nembedded:"
                 (LOCK_FILE, "embedded:", NOTHING_PINNED),
             ],
             f"{LOCK_FILE} does not pin the model '{MODEL}' for ollama; "
-            f"run: tandembench servers lock {SMALL} --write (pinned models: none)",
+            f"run: tandembench servers lock {SMALL} --write",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def _verdict(rows: Sequence[Row], command: str | None) -> str:
     doubt = f", with {counted(warnings, 'warning')} that may cost precision" if warnings else ""
     if command:
         return f"A run can start{doubt}:\n  {command}"
-    return f"Nothing here stops a run{doubt}. Whether a study has what it needs:\n  {_NEXT}"
+    return f"Nothing here stops a run{doubt}.\nWhether a study has what it needs: {_NEXT}"
 
 
 def _lines(text: str, start: str, margin: str) -> list[str]:

@@ -108,7 +108,7 @@ def locked(
     for model in sorted(models - set(entry.models)):
         what = f"{LOCK_FILE} does not pin the model '{model}' for {name}"
         fix = f"pinned models: {', '.join(entry.models) or 'none'}"
-        fix = fix if study.engine == "embedded" else f"{write} ({fix})"
+        fix = fix if study.engine == "embedded" else write
         raise TandemError(what, where=where, fix=fix)
     if isinstance(entry, Embedded):
         for agent in (agent for config in comparison.configs for agent in config.agents):
