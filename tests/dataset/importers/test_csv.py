@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from timings import unhurried
 
 from tandembench.cli import main
 from tandembench.dataset.baseline import import_runs, verify
@@ -215,6 +216,7 @@ NUMBERS = st.from_regex(
 )
 
 
+@unhurried
 @given(number=NUMBERS, unit=st.sampled_from(["s", "ms", "us", "ns"]))
 def test_no_digit_is_lost_on_the_way_to_seconds(number: str, unit: str) -> None:
     exact = Fraction(number) / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
