@@ -237,6 +237,7 @@ MUTANTS = (
             "or self.tokens < 0:": ":",
             "if arrived and arrived[0] <= 1:": "if arrived:",
             "and self._together > 1 else": "else",
+            "fits = of_server <=": "fits = True or of_server <=",
             "fits = fits and": "fits = fits or",
             "if fits and self.tokens > 1 and": "if fits and",
             "> (self.tokens - 1) * _BURST_S:": "> 0:",

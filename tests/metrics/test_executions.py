@@ -143,3 +143,20 @@ def test_decoding_beside_others_and_alone(
     windows: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
 ) -> None:
     assert metrics.decode_overlap(windows) == expected
+
+
+@pytest.mark.parametrize(
+    ("chunk_s", "tokens", "decode_s", "known"),
+    [
+        ((1.0, 1.9), 10, 0.95, (0.95, 9, "server")),
+        ((1.0, 1.9), 10, 3.0, None),  # longer than the call
+        ((1.0, 1.9), 10, 0.5, None),  # shorter than what was seen
+        ((1.0, 1.9), 1, 0.95, None),  # of one token no time is known
+        ((1.0, 1.0), 10, 0.001, None),  # quicker than any server
+    ],
+)
+def test_where_chunks_are_no_tokens_a_servers_duration_counts_if_it_can_be(
+    chunk_s: tuple[float, ...], tokens: int, decode_s: float, known: object
+) -> None:
+    step = Step(0.0, chunk_s[0], chunk_s[-1], 2.0, tokens, chunk_s, decode_s=decode_s)
+    assert step.decoding == known
