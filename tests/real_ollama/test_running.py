@@ -14,7 +14,10 @@ import pytest
 from raw_servers import run
 
 from tandembench.servers.deployment import Effective, Server
+from tandembench.servers.lock import LockEntry, lock_entry
 from tandembench.servers.open import effective, memory_bytes
+from tandembench.servers.requests import accepted
+from tandembench.study.lock import Request
 from tandembench.system import Family, listener
 from tandembench.wire import open_client
 
@@ -107,3 +110,19 @@ def test_a_runner_that_is_killed_is_followed_by_the_next(urls: list[str]) -> Non
     last = family.members()[-1]
     assert last.pid not in (first.pid, server.pid)
     assert family.cpu_s() > used
+
+
+def test_its_openai_protocol_is_locked_with_the_requests_that_it_takes(urls: list[str]) -> None:
+    places = {url: {"tiny:latest": {"temperature": 0.8, "top_k": 40}} for url in urls}
+
+    async def ask() -> tuple[LockEntry, Request, Effective]:
+        async with open_client() as client:
+            entry = await lock_entry("openai", client, places)
+            taken = await accepted(client, places, "chat", 120)
+            server = Server(0, "openai", urls[0], None, {})
+            return entry, taken, await effective(client, server, "tiny:latest")
+
+    entry, taken, said = run(ask())
+    assert (entry["version"] is None, entry["models"]) == (False, {"tiny:latest": None})
+    assert (taken.limit, taken.stream_options) == ("max_tokens", True)
+    assert said.num_ctx
