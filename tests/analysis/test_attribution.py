@@ -134,10 +134,10 @@ def test_a_queue_is_neither_contention_nor_unequal_work(tmp_path: Path) -> None:
     answers; against each alone, half is lost, to waiting."""
     rows = block("single", (1.0, 1.0), (1.0, 2.0), tokens=32)
     (last,) = (row for row in rows if (row["agent"], row["mode"]) == ("insight", "concurrent"))
-    stamps = [stamp + 1_000_000_000 for stamp in rows[0]["steps"][0]["chunk_ns"]]
-    last["steps"] = [
-        last["steps"][0] | {"chunk_ns": stamps, "end_ns": 2_000_000_000, "prompt_s": None}
-    ]
+    first = rows[0]["steps"][0]
+    stamps = [stamp + 1_000_000_000 for stamp in first["chunk_ns"]]
+    late = {"chunk_ns": stamps, "end_ns": 2_000_000_000, "prompt_s": None}
+    last["steps"] = [last["steps"][0] | late | {"decode_s": first["decode_s"]}]
     (found,) = groups(tmp_path, rounds(3, rows))
     estimate, true = (
         {name: part.mean.mean for name, part in whole.parts.items() if part}
