@@ -122,7 +122,10 @@ def test_a_system_that_refuses_is_exit_4_and_loses_nothing(case: Case, error: st
     for point in spread(points, 12):
         case.start_anew()
         inject = f"inject={point.name}:error={error}:when={point.n}"
-        assert case.act(case.scenario, case.folder, "-o", os.devnull, "-e", inject) == 4, point
+        ended = case.act(case.scenario, case.folder, "-o", os.devnull, "-e", inject)
+        # Of a file that is in its place only the folder can fail, which is no reason to delete it.
+        whole = point.name == "fsync" and files_in(case.folder) == case.new
+        assert ended == 4 or (ended == 0 and whole), point
         assert_nothing_torn(case)
         assert not [name for name in files_in(case.folder) if is_temporary(Path(name))]
         assert_the_rest_is_made(case)

@@ -8,6 +8,7 @@ import glob
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path``, on disk, if the body ends well; else nothing.
 
     A file has one writer at a time: what an earlier, killed one left behind is swept. TandemError
-    (exit 4) for what the system refuses.
+    (exit 4) for what the system refuses, but for the last step, which is told on stderr only.
     """
     with _explained(path, "the old file is intact"):
         make_folder(path.parent)
@@ -93,8 +94,11 @@ def replacing(path: Path) -> Iterator[Path]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-    with _explained(path, "it is written, but a power cut may still lose it"):
+    try:
         _sync(path.parent)
+    except OSError as error:  # an error would have Snakemake delete what is written and whole
+        what = f"it is written, but a power cut may still lose it ({error.strerror or error})"
+        print(f"tandembench: {path}: {what}", file=sys.stderr)
 
 
 @contextmanager

@@ -179,7 +179,10 @@ class StudyKeys(Keys):
     ]
     servers: Annotated[
         Placement | Servers,
-        Field(description="together, in_turn, or lists of URLs by topology"),
+        Field(
+            description="together or in_turn, where the workflow starts them, or lists of URLs by"
+            " topology"
+        ),
     ] = "together"
     threads_total: Maybe[Annotated[int, Field(ge=1, le=4096)]] = None
     deadline_s: Seconds = 120
