@@ -134,6 +134,7 @@ def _runs(shared: Columns, solo_s: np.ndarray, run_s: np.ndarray) -> pd.DataFram
         disturbed=False,
         server_memory_bytes=2**28,
         queueing=0.0,
+        reloading=0.0,
         sequential_estimate_s=run_s.sum(axis=1),
         speedup_estimate=run_s.sum(axis=1) / wall_s,
         efficiency_estimate=run_s.sum(axis=1) / wall_s / 2,

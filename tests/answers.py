@@ -9,6 +9,7 @@ from tandembench.analysis.findings import (
     Estimate,
     Mode,
     Next,
+    Reloads,
     Row,
     States,
     Validity,
@@ -188,6 +189,15 @@ ANSWERS: dict[str, Answer] = {
         ),
     ),
     "noticed": replace(FASTEST, states=None, validity=Validity(late=2, lag_s=4.0, restarts=1)),
+    "reloads": replace(
+        FASTEST,
+        states=None,
+        validity=Validity(
+            restarts=1,
+            split=1,
+            reloads=(Reloads("single", 4, 6, each_s=0.5, run_s=0.75, wall_s=2.0),),
+        ),
+    ),
     "cached": replace(FASTEST, states=None, validity=Validity(cached=2, cached_share=0.8)),
     "unseen": replace(FASTEST, states=None, validity=Validity(unseen=2, executions=9)),
     "ended early": replace(FASTEST, states=None, basis="capped", early=Early(9, 32, 0.8, 0.25)),

@@ -19,7 +19,7 @@ def measured(rounds: int = 24) -> tuple[pd.DataFrame, pd.DataFrame]:
     agents["solo_s"] = np.where(dual, 0.8, 0.5)
     agents = agents.merge(runs[["config_id", "repetition", "round", "started_at"]])
     parts = {"queueing": [0.3, 0.0], "contention": [0.1, 0.2], "orchestration_true": [0.01, 0.01]}
-    runs = runs.assign(work_imbalance=0.0, sequencing_loss=None)
+    runs = runs.assign(work_imbalance=0.0, sequencing_loss=None, reloading=0.0)
     for name, (single, of_dual) in parts.items():
         runs[name] = np.where(runs["config_id"] == "dual", of_dual, single)
     lost = runs[["work_imbalance", *parts]].sum(axis=1)

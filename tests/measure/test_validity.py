@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_blocks import Row, codes, measured, spec_on
 from raw_servers import (
     CLOSING,
     OOM,
@@ -26,31 +27,21 @@ from raw_servers import (
     nth,
     whole,
 )
-from run_specs import House, run_spec, two_agents
+from run_specs import House, run_spec
 
-from tandembench.dataset.blocks import block_rows
 from tandembench.errors import EXIT_ENVIRONMENT, TandemError
 from tandembench.fake_server import server as server_module
 from tandembench.fake_server.server import FakeServer
 from tandembench.measure import execution, machine
 from tandembench.measure import run as run_module
-from tandembench.measure.run import run
 from tandembench.measure.telemetry import throttled
 from tandembench.servers.deployment import deployments
 from tandembench.study.spec import RunSpec
-from tandembench.tables.parquet import read_table
 from tandembench.wire import client as client_module
 
-Row = dict[str, Any]
 Patch = pytest.MonkeyPatch
-LOCKS: Mapping[str, Mapping[str, Any]] = {
-    "ollama": {"version": "0.0.0-fake", "models": {"fake": digest_of("fake:latest")}},
-    "openai": {"version": "0.0.0-fake", "models": {"fake": None}},
-}
-PROTOCOLS = {"ollama": "generate", "openai": "chat"}
-# After the warm-up of one server for one agent.
-FIRST = 1
-WORDS = "one two three four five six seven eight nine ten " * 3
+# After the warm-up of one server for one agent, in which Ollama is asked twice.
+FIRST = 2
 
 
 @pytest.fixture(autouse=True)
@@ -58,28 +49,6 @@ def _alone(monkeypatch: Patch, tmp_path: Path) -> None:
     """The studies here are started one by one, whatever this process was started by."""
     monkeypatch.delenv("TANDEMBENCH_INVOCATION", raising=False)
     monkeypatch.setattr(machine, "PATIENCE_S", 0.0)
-
-
-def spec_on(*urls: str, topologies: tuple[str, ...] = ("single",), **changes: Any) -> RunSpec:
-    """Thirty words are asked at the first of ``urls``: by one agent, or for dual by two at both."""
-    engine = changes.setdefault("engine", "ollama")
-    agents = two_agents(model="fake", num_ctx=4096)[: len(urls)]
-    agents = tuple(replace(one, prompts=(WORDS,)) for one in agents)
-    values = {"agents": agents, "protocol": PROTOCOLS[engine], "lock": LOCKS[engine]}
-    return run_spec(*topologies, servers=urls, **(values | changes))
-
-
-def measured(spec: RunSpec, folder: Path, repetition: int = 1) -> tuple[list[Row], list[Row]]:
-    """(runs, raw rows) of one block, as the workflow would name its file."""
-    output = folder / "s1" / f"{spec.comparison}.r{repetition}.{spec.digest}.parquet"
-    run(spec, repetition, "s1", output, folder, folder / "log")
-    rows = read_table(output).to_pylist()
-    runs, _ = block_rows(rows, "only")
-    return runs, rows
-
-
-def codes(runs: list[Row]) -> list[str | None]:
-    return [run["reason"] and run["reason"].rpartition(": ")[2] for run in runs]
 
 
 def by_topology(runs: list[Row]) -> set[tuple[str, str | None]]:
@@ -275,8 +244,8 @@ def test_a_restarted_server_is_warmed_up_again(releases: Any, tmp_path: Path) ->
     assert lives[0] != lives[1] == lives[2]
     assert None not in lives
     warmed = [one.path == "restart" or "Warm up" in one.json["prompt"] for one in requests]
-    # a run, the restart, a warm-up, a run; and, in the second attempt, all of it once more
-    assert warmed == [True, False, True, True, False, True, False]
+    # a warm-up, a run, the restart, both anew; and, in the second attempt, once more
+    assert warmed == [True, True, False, True, True, True, False, True, True, False]
 
 
 def test_what_slowed_itself_down_against_heat_is_void(monkeypatch: Patch, tmp_path: Path) -> None:
@@ -334,7 +303,7 @@ def test_a_digest_that_changes_stops_the_study(monkeypatch: Patch, tmp_path: Pat
     assert "f" * 12 in line
 
 
-@pytest.mark.parametrize("at", [0, FIRST], ids=["warm-up", "run"])
+@pytest.mark.parametrize("at", [0, 1], ids=["warm-up", "run"])
 def test_a_server_that_wants_a_key_stops_the_study(at: int, tmp_path: Path) -> None:
     refuses = [whole({"error": "no key sk-1234"}, "401 Unauthorized")]
     with faked_thread(script=nth(at, refuses)) as url:
@@ -393,6 +362,40 @@ def test_a_server_that_is_gone_in_mid_study_voids_its_own_configs(
         measured(spec_on(url), tmp_path, 2)
         runs, _ = measured(spec, tmp_path, 3)
     assert by_topology(runs) == {("single", None), ("dual", "conn_refused")}
+
+
+def test_a_server_that_comes_back_is_measured_in_the_next_attempt(
+    releases: Any, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    port = free_port()
+    with ExitStack() as stack:
+        stack.enter_context(faked_thread(port=port))
+        real, asked = run_module.confirm, itertools.count()
+
+        async def confirm(*arguments: Any) -> None:
+            if next(asked) == 1:  # it was asked once for nothing
+                stack.enter_context(faked_thread(port=port))
+            await real(*arguments)
+
+        monkeypatch.setattr(run_module, "confirm", confirm)
+        releases(1, stack.close)
+        runs, rows = measured(spec_on(f"http://127.0.0.1:{port}", rounds=3), tmp_path)
+    assert codes(runs) == [None, "conn_refused", "conn_refused", None, None]
+    assert len({row["server_life"] for row in rows if not row["error"]}) == 2
+
+
+def test_a_server_that_stays_away_is_waited_for_as_long_as_is_said(
+    releases: Any, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_module, "_RESTART_S", 0.5)
+    with ExitStack() as stack, faked_thread() as url:
+        lost = stack.enter_context(faked_thread())
+        releases(1, stack.close)
+        spec = spec_on(url, lost, topologies=("single", "dual"))
+        begun = time.monotonic()
+        runs, _ = measured(spec, tmp_path)
+    assert time.monotonic() - begun > 0.5
+    assert by_topology(runs) >= {("single", None), ("dual", "conn_refused")}
 
 
 def test_one_server_behind_two_addresses_is_no_dual(monkeypatch: Patch, tmp_path: Path) -> None:

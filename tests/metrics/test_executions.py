@@ -14,7 +14,7 @@ from timings import a_step, an_execution, lasting, seconds, unhurried
 
 from tandembench import metrics
 from tandembench.metrics import Row, Timing, timing
-from tandembench.steps import Step
+from tandembench.steps import Step, decode_overlap
 
 
 def test_an_answer_of_no_tokens_has_no_negative_interval() -> None:
@@ -142,7 +142,7 @@ def test_percentiles_agree_with_numpy(values: list[float], p: float) -> None:
 def test_decoding_beside_others_and_alone(
     windows: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
 ) -> None:
-    assert metrics.decode_overlap(windows) == expected
+    assert decode_overlap(windows) == expected
 
 
 @pytest.mark.parametrize(

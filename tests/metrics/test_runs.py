@@ -22,8 +22,8 @@ from timings import (
     unhurried,
 )
 
-from tandembench import metrics
 from tandembench.metrics import IMBALANCE_PARTS, RUN_METRICS, TRUE_PARTS, Row, Timing, run_metrics
+from tandembench.steps import service_order
 
 DELTAS = {"ttft_delta_s", "throughput_delta_tokens_per_s"}
 ESTIMATED_LOSSES = ("imbalance_loss", "sequencing_loss", "orchestration_loss")
@@ -384,4 +384,4 @@ def test_what_is_no_run_is_refused(
     [([0.4], [1]), ([0.9, 0.4], [2, 1]), ([3.0, 1.0, 2.0], [3, 1, 2]), ([1.0, 1.0], [1, 2])],
 )
 def test_who_is_served_when(first_s: list[float], order: list[int]) -> None:
-    assert metrics.service_order(first_s) == order
+    assert service_order(first_s) == order

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, count, pairwise
+from itertools import count, pairwise
 from typing import Literal
 
-from tandembench.steps import FIRST_CHUNKS, Step
+from tandembench.steps import FIRST_CHUNKS, Step, wait_in_line
 
 SoloBasis = Literal["paired", "token_normalised", "none"]
 Row = dict[str, float | bool | str | None]
@@ -22,7 +22,10 @@ Solos = Sequence["Timing | None"]
 
 BASES_WEAKEST_FIRST: tuple[SoloBasis, ...] = ("none", "token_normalised", "paired")
 IMBALANCE_PARTS = tuple(f"imbalance_{part}" for part in ("token", "rate", "first_token", "rest"))
-TRUE_PARTS = ("work_imbalance", "sequencing_loss", "contention", "queueing", "orchestration_true")
+TRUE_PARTS = (
+    *("work_imbalance", "sequencing_loss", "contention"),
+    *("reloading", "queueing", "orchestration_true"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,7 @@ def queue_waits(executions: Timings, solo: Solos, slots: int | None) -> list[flo
     if slots is None or slots >= len(executions):
         return [0.0] * len(executions)
     steps = [step for execution in executions for step in execution.steps]
-    return [math.fsum(_wait_in_line(step, steps, slots) for step in e.steps) for e in executions]
+    return [math.fsum(wait_in_line(step, steps, slots) for step in e.steps) for e in executions]
 
 
 def _unexplained(execution: Timing) -> float | None:  # by the server's durations; in s
@@ -160,34 +163,39 @@ def _unexplained(execution: Timing) -> float | None:  # by the server's duration
     )
 
 
-def _wait_in_line(step: Step, steps: Sequence[Step], slots: int) -> float:
-    ends = sorted((other.end_s for other in steps if other.first_s < step.first_s), reverse=True)
-    free_s = ends[slots - 1] if len(ends) >= slots else step.request_s
-    # else more requests were at work than there are said to be slots: nobody waited for one
-    return max(0.0, free_s - step.request_s) if free_s <= step.first_s else 0.0
-
-
 def true_loss_split(
-    solo_s: Floats, durations_s: Floats, wall_s: float, serial: bool, waits_s: Floats | None = None
+    solo_s: Floats,
+    durations_s: Floats,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None = None,
+    reloads_s: Floats | None = None,
 ) -> Row:
     """Split 1 - efficiency_true by cause, exactly, each in 1, keyed as `TRUE_PARTS`. Ours.
 
-    At once, with w_i the waits for a slot (none unless given): 1 - sum s/(N max s), in [0, 1 -
-    1/N]; 0; (sum s/N)(1/max s - 1/max(d - w)), negative if sharing helps; (sum s/N)(1/max(d - w) -
-    1/max d), 0 or more; (sum s/N)(1/max d - 1/W), 0 or more. serial, whose turns would read as
-    imbalance: 0; (N-1)/N; (sum d - sum s)/(N W); 0; (W - sum d)/(N W).
+    At once, with w_i the waits for a slot and r_i the reloads (none unless given), v = d - w - r:
+    1 - sum s/(N max s), in [0, 1 - 1/N]; 0; (sum s/N)(1/max s - 1/max v), negative if sharing
+    helps; (sum s/N)(1/max v - 1/max(d - w)), 0 or more; (sum s/N)(1/max(d - w) - 1/max d), 0 or
+    more; (sum s/N)(1/max d - 1/W), 0 or more. serial, whose turns would read as imbalance: 0;
+    (N-1)/N; (sum d - sum r - sum s)/(N W); sum r/(N W); 0; (W - sum d)/(N W).
     """
     n, total, longest_s = len(solo_s), math.fsum(solo_s), max(durations_s)
+    waits_s, reloads_s = waits_s or [0.0] * n, reloads_s or [0.0] * n
+    parts: Floats
     if serial:
-        busy_s, span_s = math.fsum(durations_s), n * wall_s
-        parts = 0.0, (n - 1) / n, (busy_s - total) / span_s, 0.0, (wall_s - busy_s) / span_s
+        busy_s, loading_s, span_s = math.fsum(durations_s), math.fsum(reloads_s), n * wall_s
+        slower = (busy_s - loading_s - total) / span_s
+        idle = (wall_s - busy_s) / span_s
+        parts = 0.0, (n - 1) / n, slower, loading_s / span_s, 0.0, idle
     else:
-        waits_s = waits_s or [0.0] * n
-        served_s = max(d - w for d, w in zip(durations_s, waits_s, strict=True))
+        there_s = [d - w for d, w in zip(durations_s, waits_s, strict=True)]
+        served_s = [there - r for there, r in zip(there_s, reloads_s, strict=True)]
         # A wait that is all of every duration leaves no service to speak of.
-        times = max(solo_s), served_s if served_s > 0 else longest_s, longest_s, wall_s
-        ideal, served, longest, measured = (total / n / time for time in times)
-        parts = (1 - ideal, 0.0, ideal - served, served - longest, longest - measured)
+        with_loads_s = max(there_s) if max(there_s) > 0 else longest_s
+        alone_s = max(served_s) if max(served_s) > 0 else with_loads_s
+        times = max(solo_s), alone_s, with_loads_s, longest_s, wall_s
+        steps = [total / n / time for time in times]
+        parts = (1 - steps[0], 0.0, *(before - after for before, after in pairwise(steps)))
     return dict(zip(TRUE_PARTS, parts, strict=True))
 
 
@@ -230,6 +238,7 @@ RUN_METRICS: Mapping[str, tuple[str, str]] = {
     "work_imbalance": ("1", "part of 1 - efficiency_true: unequal work; 0 if serial"),
     "contention": ("1", "part of 1 - efficiency_true: sharing stretches the longest service"),
     "queueing": ("1", "part of 1 - efficiency_true: waiting for a slot of the server"),
+    "reloading": ("1", "part of 1 - efficiency_true: a server loads what agents unload in turn"),
     "orchestration_true": ("1", "part of 1 - efficiency_true: time outside the agents"),
     "slowdown_max": ("1", "largest slowdown of an agent"),
     "slowdown_log_mean": ("1", "mean natural log of the slowdowns"),
@@ -287,7 +296,12 @@ def execution_metrics(
 
 
 def run_metrics(
-    concurrent: Timings, solo: Solos, wall_s: float, serial: bool, waits_s: Floats | None = None
+    concurrent: Timings,
+    solo: Solos,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None = None,
+    reloads_s: Floats | None = None,
 ) -> Row:
     """One run's row, keyed as `RUN_METRICS`: agents in study order, each with its solo or None.
 
@@ -295,7 +309,8 @@ def run_metrics(
     efficiency_estimate S/(N W), in (0, 1]. What the latter lacks to 1 is, exactly (ours):
     imbalance_loss (max d - mean d)/W, in [0, (N-1)/N], and orchestration_loss (W - max d)/W, in
     [0, 1); serial: 0, sequencing_loss (N-1)/N, and (W - S)/(N W). Deltas have TR114's signs.
-    ``waits_s`` are waits for a slot, as `queue_waits` gives them. None where undefined: true
+    ``waits_s`` are waits for a slot, as `queue_waits` gives them, ``reloads_s`` what each agent's
+    reloads took. None where undefined: true
     metrics without every solo or for N = 1, pairwise ones unless N = 2.
     """
     if not concurrent or not 0 < wall_s < math.inf:
@@ -329,11 +344,18 @@ def run_metrics(
             "throughput_delta_tokens_per_s": _difference(second.decode_rate, first.decode_rate),
             "contention_speedup_rule": total / wall_s < 1.5,
         }
-    return row | _true_metrics(concurrent, solo, wall_s, serial, waits_s) if n > 1 else row
+    if n == 1:
+        return row
+    return row | _true_metrics(concurrent, solo, wall_s, serial, waits_s, reloads_s)
 
 
 def _true_metrics(
-    concurrent: Timings, solo: Solos, wall_s: float, serial: bool, waits_s: Floats | None
+    concurrent: Timings,
+    solo: Solos,
+    wall_s: float,
+    serial: bool,
+    waits_s: Floats | None,
+    reloads_s: Floats | None,
 ) -> Row:
     """What a run's solos say of it; without all of them only the flag and the weakest basis.
 
@@ -358,7 +380,7 @@ def _true_metrics(
     durations = [execution.duration_s for execution in concurrent]
     slowdowns = [d / s for d, s in zip(durations, solo_s, strict=True)]
     speeds = [1 / slowdown for slowdown in slowdowns]
-    row |= true_loss_split(solo_s, durations, wall_s, serial, waits_s)
+    row |= true_loss_split(solo_s, durations, wall_s, serial, waits_s, reloads_s)
     return row | {
         "solo_sum_s": total,
         "speedup_true": total / wall_s,
@@ -369,29 +391,3 @@ def _true_metrics(
         "antt": math.fsum(slowdowns) / n,
         "jain": math.fsum(speeds) ** 2 / (n * math.fsum(x * x for x in speeds)),
     }
-
-
-def service_order(first_s: Floats) -> list[int]:
-    """Whose first content came when: ranks from 1, by agent; ties in the agents' order. Ours."""
-    order = sorted(range(len(first_s)), key=lambda agent: first_s[agent])
-    return [order.index(agent) + 1 for agent in range(len(first_s))]
-
-
-def decode_overlap(windows: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """(beside others, alone) seconds of each agent's decoding; time beside several counts once.
-
-    ``windows`` are (first token, last token) of each step by agent, in s.
-    """
-    shares = []
-    for i, steps in enumerate(windows):
-        others = sorted(window for j, of in enumerate(windows) if j != i for window in of)
-        beside = math.fsum(_covered(window, others) for window in steps)
-        shares.append((beside, math.fsum(end - begin for begin, end in steps) - beside))
-    return shares
-
-
-def _covered(window: tuple[float, float], others: Sequence[tuple[float, float]]) -> float:
-    begin, end = window  # ``others`` are sorted by their starts
-    reached = accumulate((stop for _, stop in others), max, initial=begin)
-    pieces = zip(others, reached, strict=False)
-    return sum(max(0.0, min(stop, end) - max(start, before)) for (start, stop), before in pieces)

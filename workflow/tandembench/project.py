@@ -55,6 +55,7 @@ CALIBRATING_CODE = ("wire", "calibrate", "fake_server", "measure/machine.py", "s
 ANALYSING_CODE = (
     "steps.py",
     "metrics.py",
+    "measure/loads.py",
     "calibrate/record.py",
     "dataset",
     "tables",

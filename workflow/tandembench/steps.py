@@ -1,4 +1,4 @@
-"""One LLM call that answered: its times, its counts, and which of its arrivals are tokens. Pure.
+"""LLM calls that answered: times, counts, which arrivals are tokens, loads and overlaps. Pure.
 
 A chunk is a token only if the counts say so. Servers put several tokens into one chunk, or hide
 some; proxies hold chunks back and send them at once.
@@ -6,11 +6,14 @@ some; proxies hold chunks back and send them at once.
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, takewhile
+from itertools import accumulate, pairwise, takewhile
 from typing import Literal, NamedTuple, get_args
 
+# From when to when, in s.
+Span = tuple[float, float]
 FirstChunk = Literal["token", "burst", "bundle"]
 FIRST_CHUNKS: tuple[FirstChunk, ...] = get_args(FirstChunk)
 # Chunks that come closer together were held back and sent at once: no server decodes so fast.
@@ -151,3 +154,65 @@ class Step:
         if not chunks <= self.tokens <= chunks + max(1, self.tokens // _UNSEEN):
             return None
         return self._together, chunks
+
+
+def load_spans(calls: Sequence[Sequence[Step]], least_s: float) -> list[list[Span]]:
+    """By agent and call, from when to when one server loaded a model for it, in s.
+
+    Before it unloads what others use, a server lets them end, and counts that as load: what is
+    left is from the last end of another's call on. Empty for a load of ``least_s`` or less.
+    """
+    ends = [(i, step.end_s) for i, steps in enumerate(calls) for step in steps]
+
+    def span(agent: int, step: Step) -> Span:
+        load_s = step.load_s or 0.0
+        loaded_s = step.request_s + (load_s if load_s > least_s else 0.0)
+        before = (end for i, end in ends if i != agent and step.request_s < end <= loaded_s)
+        return max(before, default=step.request_s), loaded_s
+
+    return [[span(agent, step) for step in steps] for agent, steps in enumerate(calls)]
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """``spans`` without the empty ones, in order, those that overlap joined."""
+    joined: list[Span] = []
+    for begin, end in sorted(spans):
+        if joined and begin < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        elif begin < end:
+            joined.append((begin, end))
+    return joined
+
+
+def wait_in_line(step: Step, steps: Sequence[Step], slots: int) -> float:
+    """Seconds that ``step`` waited for one of ``slots``, by the order in which calls ended."""
+    ends = sorted((other.end_s for other in steps if other.first_s < step.first_s), reverse=True)
+    free_s = ends[slots - 1] if len(ends) >= slots else step.request_s
+    # else more requests were at work than there are said to be slots: nobody waited for one
+    return max(0.0, free_s - step.request_s) if free_s <= step.first_s else 0.0
+
+
+def service_order(first_s: Sequence[float]) -> list[int]:
+    """Whose first content came when: ranks from 1, by agent; ties in the agents' order. Ours."""
+    order = sorted(range(len(first_s)), key=lambda agent: first_s[agent])
+    return [order.index(agent) + 1 for agent in range(len(first_s))]
+
+
+def decode_overlap(windows: Sequence[Sequence[Span]]) -> list[tuple[float, float]]:
+    """(beside others, alone) seconds of each agent's decoding; time beside several counts once.
+
+    ``windows`` are (first token, last token) of each step by agent, in s.
+    """
+    shares = []
+    for i, steps in enumerate(windows):
+        others = sorted(window for j, of in enumerate(windows) if j != i for window in of)
+        beside = math.fsum(_covered(window, others) for window in steps)
+        shares.append((beside, math.fsum(end - begin for begin, end in steps) - beside))
+    return shares
+
+
+def _covered(window: Span, others: Sequence[Span]) -> float:
+    begin, end = window  # ``others`` are sorted by their starts
+    reached = accumulate((stop for _, stop in others), max, initial=begin)
+    pieces = zip(others, reached, strict=False)
+    return sum(max(0.0, min(stop, end) - max(start, before)) for (start, stop), before in pieces)

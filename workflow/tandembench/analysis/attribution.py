@@ -11,14 +11,15 @@ from tandembench.analysis.intervals import Interval, mean_interval, session_mean
 from tandembench.analysis.lengths import Predictions, pairs, predictions
 from tandembench.analysis.numbers import RUN
 from tandembench.analysis.turns import turns
-from tandembench.metrics import IMBALANCE_PARTS
+from tandembench.metrics import IMBALANCE_PARTS, TRUE_PARTS
 from tandembench.tables.columns import TOPOLOGIES
 
 ESTIMATE_PARTS = ("imbalance_loss", *IMBALANCE_PARTS, "sequencing_loss", "orchestration_loss")
-TRUE_PARTS = ("work_imbalance", "sequencing_loss", "queueing", "contention", "orchestration_true")
 # What parts cannot leave, and so neither can their shares where no part may be negative.
 _BOUNDS = {name: (0.0, 1.0) for name in ESTIMATE_PARTS if name not in IMBALANCE_PARTS}
-_BOUNDS |= dict.fromkeys(("work_imbalance", "queueing", "orchestration_true"), (0.0, math.inf))
+_BOUNDS |= dict.fromkeys(
+    ("work_imbalance", "reloading", "queueing", "orchestration_true"), (0.0, math.inf)
+)
 # Rounding of sums.
 _NOTHING = 1e-9
 Against = Literal["above", "below", "inconclusive"]

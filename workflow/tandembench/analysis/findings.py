@@ -109,13 +109,28 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloads:
+    """Loads of the model in ``runs`` valid runs of a config, whose agents want different things
+    loaded by one server: ``loads`` in all, of ``each_s`` (median over runs), and ``run_s`` of the
+    ``wall_s`` of a run (means).
+    """
+
+    config_id: str
+    runs: int
+    loads: int
+    each_s: float
+    run_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Validity:
     """``left_out``: runs in no number, by reason code; ``incomplete``: of ``rounds`` so many lack
     a run for that. Of valid runs: ``late`` were sent by a client that was held up, for ``lag_s`` at
     most; ``cached`` had a part of a prompt from a prefix cache, ``cached_share`` at most.
     ``unseen`` of ``executions`` began with a burst or a bundle, so that nobody knows when their
-    first token was there. ``restarts`` of running servers; ``shared``: configs that claim servers
-    which are one.
+    first token was there. ``restarts`` of running servers, ``split`` blocks with one inside;
+    ``shared``: configs that claim servers which are one; ``reloads``: of configs that have any.
     """
 
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -128,7 +143,9 @@ class Validity:
     unseen: int = 0
     executions: int = 0
     restarts: int = 0
+    split: int = 0
     shared: tuple[str, ...] = ()
+    reloads: tuple[Reloads, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

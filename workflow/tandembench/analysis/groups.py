@@ -22,7 +22,7 @@ SUMMARISED = ("speedup_estimate", "efficiency_estimate", "speedup_true", "effici
 # The exact parts of 1 - efficiency_estimate and of 1 - efficiency_true; turns are a part of both.
 _PARTS = (
     *("imbalance_loss", *IMBALANCE_PARTS, "sequencing_loss", "orchestration_loss"),
-    *("work_imbalance", "queueing", "contention", "orchestration_true"),
+    *("work_imbalance", "reloading", "queueing", "contention", "orchestration_true"),
 )
 _MEANS = (
     *("wall_s", "answer_tokens", "aggregate_tokens_per_s", "start_skew_s", "ttft_delta_s"),

@@ -13,7 +13,10 @@ from tandembench.analysis.findings import Estimate
 from tandembench.analysis.rounds import concurrent, rounds
 
 # The exact parts of 1 - efficiency_true.
-PARTS = ("work_imbalance", "sequencing_loss", "queueing", "contention", "orchestration_true")
+PARTS = (
+    *("work_imbalance", "sequencing_loss", "reloading", "queueing", "contention"),
+    "orchestration_true",
+)
 _RUN = [
     *("session", "invocation", "comparison", "repetition", "round"),
     *("config_id", "twin", "attempt"),

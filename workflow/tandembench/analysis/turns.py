@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tandembench.analysis.numbers import RUN
+from tandembench.measure.loads import FLOOR_S
 
 # "server": they waited for each other inside of their durations, as in a server's queue; "client":
 # outside of them, as for a lock or a queue of the client.
@@ -19,8 +20,6 @@ _TOGETHER = 0.05
 _ENOUGH = 0.2
 # Durations that add up to the wall time, to within this, follow each other.
 _ADD_UP = 0.05
-# Less than this is a server's bookkeeping, not a load.
-_LEAST_LOAD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def _loads(agents: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> tuple
             stretches[-1] += high - low
         else:
             stretches.append(0.0)
-    return tuple(one for one in stretches if one > _LEAST_LOAD_S)
+    return tuple(one for one in stretches if one > FLOOR_S)
 
 
 def loads(times: Sequence[Sequence[float]], walls: Sequence[float]) -> Loads:

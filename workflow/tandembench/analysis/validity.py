@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tandembench.analysis.findings import Validity
+from tandembench.analysis.findings import Reloads, Validity
 from tandembench.analysis.settings import checks
 
 _FLAGS = ("loop_lag", "prefix_cache")
@@ -24,7 +24,9 @@ def validity(runs: pd.DataFrame, executions: pd.DataFrame) -> Validity:
     late, cached = (valid & noticed.map(lambda of, code=code: code in of) for code in _FLAGS)
     shares = _column(runs, "cached_tokens") / _column(runs, "prompt_tokens")
     first = _column(executions[executions["valid"].astype(bool)], "first_chunk").dropna()
-    lives = executions.assign(life=_column(executions, "server_life")).groupby("endpoint")["life"]
+    lived = executions.assign(life=_column(executions, "server_life"))
+    lives = lived.groupby("endpoint")["life"]
+    blocks = lived.fillna({"invocation": ""}).groupby([*_ROUND[:3], "endpoint"])
     return Validity(
         left_out={str(code): int(n) for code, n in codes.value_counts().items()},
         rounds=len(by_round),
@@ -36,7 +38,27 @@ def validity(runs: pd.DataFrame, executions: pd.DataFrame) -> Validity:
         unseen=int(first.ne("token").sum()),
         executions=len(first),
         restarts=int((lives.nunique() - 1).clip(lower=0).sum()),
+        split=int((blocks["life"].nunique() > 1).groupby(_ROUND[:3]).any().sum()),
         shared=_shared(executions),
+        reloads=reloads(runs),
+    )
+
+
+def reloads(runs: pd.DataFrame) -> tuple[Reloads, ...]:
+    """What it cost the configs of ``runs`` that agents had one server load the model in turn."""
+    valid = runs.assign(n=_column(runs, "reloads"), s=_column(runs, "reload_s"))
+    valid = valid[valid["valid"].astype(bool)].astype({"n": float, "s": float})
+    return tuple(
+        Reloads(
+            config_id=str(config_id),
+            runs=len(group),
+            loads=int(group["n"].sum()),
+            each_s=float((group["s"] / group["n"]).median()),
+            run_s=float(group["s"].mean()),
+            wall_s=float(group["wall_s"].mean()),
+        )
+        for config_id, group in valid.groupby("config_id", sort=False)
+        if group["n"].sum() > 0
     )
 
 

@@ -1,22 +1,23 @@
 """Raw rows of one block -> its runs and executions, metrics computed. Pure."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from tandembench.dataset.equal_work import Call, done_s, shared_part
+from tandembench.measure.loads import FLOOR_S
 from tandembench.metrics import (
     Timing,
-    decode_overlap,
     execution_metrics,
     queue_waits,
     run_metrics,
-    service_order,
     timing,
     wall,
 )
-from tandembench.steps import Step
+from tandembench.steps import Span, Step, decode_overlap, load_spans, service_order, union
 from tandembench.study.spec import DISTURBED_CORES, Topology
 from tandembench.tables.columns import BLOCK, EXECUTION, KEYS
 
@@ -233,7 +234,12 @@ def _run_metrics(
     serial = rows[0]["topology"] == "serial"
     timings = [one.timing for one in together if one.timing is not None]
     solo = [_solo(one.row, block) for one in together]
-    waits = [0.0] * len(timings) if serial else queue_waits(timings, solo, _slots(rows[0]))
+    spans = load_spans([one.steps for one in timings], FLOOR_S)
+    # Warm ones are bookkeeping, and what is cold is no run.
+    spans = [of if _reloaded(row) else [] for row, of in zip(rows, spans, strict=True)]
+    reloads = [math.fsum(end - begin for begin, end in of) for of in spans]
+    served = [_loading(one, of) for one, of in zip(timings, spans, strict=True)]
+    waits = [0.0] * len(timings) if serial else queue_waits(served, solo, _slots(rows[0]))
     windows = [[(step.first_s, step.last_s) for step in one.steps] for one in timings]
     overlaps: Sequence[tuple[float | None, float | None]] = decode_overlap(windows)
     if any(one.first_token_s is None for one in timings):
@@ -245,9 +251,10 @@ def _run_metrics(
             "overlap_s": overlap,
             "alone_s": alone,
             "service_order": place,
+            "reload_s": reload_s,
         }
-        for one, of_one, wait, (overlap, alone), place in zip(
-            timings, solo, waits, overlaps, order, strict=True
+        for one, of_one, wait, (overlap, alone), place, reload_s in zip(
+            timings, solo, waits, overlaps, order, reloads, strict=True
         )
     ]
     steps = [step for row in rows for step in row["steps"] or ()]
@@ -269,7 +276,21 @@ def _run_metrics(
         "start_skew_s": None if serial or len(rows) < 2 else skew_s,
         "client_cpu_s": rows[0]["client_cpu_s"],
     }
-    return facts | {**run_metrics(timings, solo, wall(timings), serial, waits)}, metrics
+    loads = union(chain.from_iterable(spans))
+    facts |= {"reloads": len(loads), "reload_s": math.fsum(end - begin for begin, end in loads)}
+    return facts | {**run_metrics(timings, solo, wall(timings), serial, waits, reloads)}, metrics
+
+
+def _reloaded(row: Raw) -> bool:
+    """Whether a server loaded the model because another agent of the run wants it otherwise."""
+    return "reload" in (row["flags"] or "").split(",")
+
+
+def _loading(one: Timing, spans: Sequence[Span]) -> Timing:
+    """``one`` whose loads are no longer than ``spans``, if there are any."""
+    steps = zip(one.steps, spans, strict=False)
+    loads = [replace(step, load_s=end - begin or step.load_s) for step, (begin, end) in steps]
+    return replace(one, steps=tuple(loads)) if loads else one
 
 
 def _solo(row: Raw, block: Sequence[_Execution]) -> Timing | None:
@@ -297,6 +318,7 @@ def _solo(row: Raw, block: Sequence[_Execution]) -> Timing | None:
         if (other.row["topology"], other.row["mode"]) == ("serial", "concurrent")
         if row["topology"] != "serial" and row["deployment"] is not None
         if (other.row["workload"], other.row["round"]) == (row["workload"], row["round"])
+        if not _reloaded(other.row)
     ]
     nearest = min(solos or turns, key=lambda other: _distance(other.row, row), default=None)
     return nearest.timing if nearest else None

@@ -40,7 +40,7 @@ def baseline() -> None:
 @click.option(
     "--cold-above",
     type=click.FloatRange(min=0, min_open=True),
-    help="Seconds: a longer load loaded the model. By default the widest gap in the data tells.",
+    help="Seconds: a longer load loaded the model. By default gaps in the data tell.",
 )
 @_STYLE
 def import_(

@@ -16,7 +16,7 @@ from tandembench.measure.keeper import Keeper, changed
 from tandembench.measure.machine import Others, no_collection
 from tandembench.measure.plan import Round, Turn, ask_number
 from tandembench.measure.siblings import UNSAFE
-from tandembench.measure.validity import LASTING, Circumstances
+from tandembench.measure.validity import LASTING, Circumstances, Load
 from tandembench.measure.validity import invalid as invalid_because
 from tandembench.servers.deployment import (
     Deployment,
@@ -43,8 +43,9 @@ class Done:
     """A turn that was taken, or (``fault``) could not be; ``position`` counts those taken.
 
     ``started_at`` is the wall clock at its release, ``effective`` by agent, ``lives`` of servers by
-    URL, ``memory_bytes`` what the servers of its config held when it had ended; ``invalid`` has a
-    reason code and a detail for each agent whose execution is whole and gives no number.
+    URL, ``memory_bytes`` what the servers of its config held when it had ended; ``loads`` by agent,
+    where the server loaded the model inside of its execution; ``invalid`` has a reason code and a
+    detail for each agent whose execution is whole and gives no number.
     """
 
     round: int
@@ -57,6 +58,7 @@ class Done:
     lives: Mapping[str, str | None] = field(default_factory=dict)
     memory_bytes: int | None = None
     executions: tuple[Execution, ...] = ()
+    loads: Mapping[str, Load] = field(default_factory=dict)
     invalid: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     fault: ServerFault | None = None
 
@@ -183,14 +185,16 @@ class Bench:
         refused = next((one for one in executions if one.error == "unauthorised"), None)
         if refused:
             raise unauthorised(standing[0].url)
-        await self.keeper.listen(standing, config, chosen)
+        taken = dict(zip(chosen, executions, strict=True))
+        await self.keeper.listen(standing, config, taken)
         after = self._effective(standing, config)
         invalid: dict[str, tuple[str, str]] = {}
-        for index, one in zip(chosen, executions, strict=True):
+        loads = self.keeper.loads(standing, config, taken)
+        for index, one in taken.items():
             server = standing[server_index(config, index)]
             around = Circumstances(
                 said=after[one.agent],
-                reloads=self.keeper.reloads(server, config, chosen),
+                load=loads.get(one.agent),
                 restarted=self.keeper.restarted(server),
                 on_gpu=self.keeper.on_gpu(server, config.agents[index]),
                 may_spill=self.spec.cpu_spill,
@@ -208,6 +212,7 @@ class Bench:
             lives={server.url: self.keeper.life(server) for server in standing},
             memory_bytes=await memory_bytes(self.client, standing),
             executions=tuple(executions),
+            loads=loads,
             invalid=invalid,
         )
 
@@ -381,7 +386,8 @@ async def _measure_round(
                 tell(each)
                 bench.ooms[bench.spec.configs[run[0]].id] += "oom" in each.reasons
                 if turn.solo is None:
-                    failures[run] = failures[run] + 1 if each.failed else 0
+                    lasts = each.fault is not None and each.fault.reason in LASTING
+                    failures[run] = failures[run] + 1 if each.failed and not lasts else 0
     return done
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tandembench.measure.execution import Execution
+from tandembench.measure.loads import FLOOR_S, limit_s
+from tandembench.measure.validity import Load
 from tandembench.servers.attach import life, unusable
 from tandembench.servers.deployment import Effective, Server, ServerFault, load_key, server_index
 from tandembench.servers.open import effective
@@ -34,8 +37,8 @@ LoadKey = tuple[object, ...]
 class Keeper:
     """Keeps servers fit to be measured; ``begun_ns`` is when the first warm-up was sent.
 
-    By URL it knows what a server has loaded, what it says of that, prompts in its template, whom
-    it was warmed up for, and which life of the server that was.
+    By URL it knows what a server has loaded, what it says of that, how long its loads of each model
+    took, prompts in its template, whom it was warmed up for, and which life of the server that was.
     """
 
     spec: RunSpec
@@ -47,6 +50,7 @@ class Keeper:
     _agents: dict[str, list[AgentSpec]] = field(default_factory=dict)
     _lives: dict[str, str | None] = field(default_factory=dict)
     _on_gpu: set[tuple[str, LoadKey]] = field(default_factory=set)
+    _loads_s: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     @property
     def driver(self) -> Driver:
@@ -95,6 +99,8 @@ class Keeper:
             await asyncio.gather(*(self._ask(server, one) for one in alike[: server.slots]))
             self._loaded[server.url] = key
             await self.hear(server, alike[0])
+            if self._loads_s.get((server.url, alike[0].model)):
+                await self._measure_warm(server, alike[0])
         for agent in agents:
             for prompt in agent.prompts:
                 self._templated[server.url, prompt] = await self.driver.templated(
@@ -111,6 +117,40 @@ class Keeper:
         record = await stream(call, self.driver, self.spec.deadline_s)
         if record.error == "unauthorised":
             raise unauthorised(url)
+        self._note(server, agent, record.final.load_s)
+
+    def _note(self, server: Server, agent: AgentSpec, load_s: float | None) -> None:
+        if load_s is not None:
+            self._loads_s.setdefault((server.url, agent.model), []).append(load_s)
+
+    async def _measure_warm(self, server: Server, agent: AgentSpec) -> None:
+        """Hear how long ``server`` says that it loads a model that it has.
+
+        TandemError (exit 4) if it has none, since it unloads it as soon as it has answered.
+        """
+        await self._ask(server, agent)
+        took_s = self._loads_s[server.url, agent.model][-1]
+        if took_s > FLOOR_S and await effective(self.client, server, agent.model) == Effective():
+            raise unusable(
+                f"this server unloads {agent.model} as soon as it has answered "
+                "(OLLAMA_KEEP_ALIVE=0), so that every run would wait until it is loaded again",
+                server.url,
+                "start it with OLLAMA_KEEP_ALIVE=5m or longer",
+            )
+
+    def loads(
+        self, servers: Sequence[Server], config: ConfigSpec, taken: Mapping[int, Execution]
+    ) -> dict[str, Load]:
+        """By agent, what a model was loaded for inside of an execution, by all loads until now."""
+        loads: dict[str, Load] = {}
+        for i, one in taken.items():
+            server, agent = servers[server_index(config, i)], config.agents[i]
+            for step in one.steps:
+                self._note(server, agent, step.final.load_s)
+            if one.load_s > limit_s(self._loads_s.get((server.url, agent.model), ())):
+                keys = {self._key(other) for other in _at(server, config, [*taken])}
+                loads[agent.name] = "reload" if len(keys) > 1 else "cold"
+        return loads
 
     async def ready(
         self, servers: Sequence[Server], config: ConfigSpec, chosen: Sequence[int]
@@ -120,25 +160,36 @@ class Keeper:
             if self.restarted(server):
                 with suppress(NoAnswer):  # the run will tell
                     await self.warm(server, self._agents[server.url])
-            keys = [self._key(agent) for agent in _at(server, config, chosen)]
-            if keys and self._loaded[server.url] != keys[0]:
-                await self._ask(server, _at(server, config, chosen)[0])
-            if keys:  # agents that want different things leave behind the one that came last
-                self._loaded[server.url] = keys[0] if len(set(keys)) == 1 else None
-
-    def reloads(self, server: Server, config: ConfigSpec, chosen: Sequence[int]) -> bool:
-        """Whether agents that run together make ``server`` load the model in turn."""
-        return len({self._key(agent) for agent in _at(server, config, chosen)}) > 1
+            agents = _at(server, config, chosen)
+            if not agents:
+                continue
+            key = self._key(agents[0])
+            if self._loaded[server.url] == key:
+                await self._hear_again(server, agents[0])
+            if self._loaded[server.url] != key:
+                await self._ask(server, agents[0])
+            self._loaded[server.url] = key
 
     async def listen(
-        self, servers: Sequence[Server], config: ConfigSpec, chosen: Sequence[int]
+        self, servers: Sequence[Server], config: ConfigSpec, taken: Mapping[int, Execution]
     ) -> None:
-        """Hear what running ``servers`` say after a turn; TandemError as in ``hear``."""
-        for server in servers if self.spec.engine != "embedded" else ():
-            agents = _at(server, config, chosen)
-            if agents and self._loaded[server.url] == self._key(agents[0]):
-                with suppress(NoAnswer):  # what it said before holds
-                    await self.hear(server, agents[0])
+        """Hear what ``servers`` say after a turn in which agents were ``taken``, by their place.
+
+        TandemError as in ``hear``. Of agents that want different things, the last one's is loaded.
+        """
+        for server in servers:
+            here = [i for i in taken if server_index(config, i) == server.index]
+            if any(taken[i].error for i in here):
+                self._loaded[server.url] = None  # nobody knows: to be loaded before the clock runs
+            elif here:
+                last = max(here, key=lambda i: taken[i].steps[-1].end_ns)
+                self._loaded[server.url] = self._key(config.agents[last])
+                await self._hear_again(server, config.agents[last])
+
+    async def _hear_again(self, server: Server, agent: AgentSpec) -> None:
+        if self.spec.engine != "embedded":  # which was started for this block, and says the same
+            with suppress(NoAnswer):  # what it said before holds
+                await self.hear(server, agent)
 
     async def hear(self, server: Server, agent: AgentSpec) -> None:
         """Hear what ``server`` applies to ``agent``, whose model is loaded.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from tandembench.servers.deployment import load_key
 from tandembench.study.spec import RunSpec
 
 
@@ -86,8 +87,9 @@ def measured_alone(spec: RunSpec, keys: Sequence[str]) -> list[int]:
     """The configs whose agents need solos, since no run of the block is one.
 
     In ``serial`` each agent runs alone, on a server that stays the same for other configs of the
-    same agents and deployment. A comparison of one is measured with its solos, even if it is
-    ``serial``: there they are the control. One agent is alone anyway.
+    same agents and deployment, unless agents want different things loaded. A comparison of one is
+    measured with its solos, even if it is ``serial``: there they are the control. One agent is
+    alone anyway.
     """
     work = [
         (config.agents, config.work_policy, key)
@@ -97,6 +99,7 @@ def measured_alone(spec: RunSpec, keys: Sequence[str]) -> list[int]:
         one
         for one, config in zip(work, spec.configs, strict=True)
         if config.topology == "serial" and len(work) > 1
+        if len({load_key(spec.engine, agent) for agent in config.agents}) == 1
     ]
     return [index for index, one in enumerate(work) if len(one[0]) > 1 and one not in in_turn]
 

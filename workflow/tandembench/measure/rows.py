@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from tandembench.measure.block import Done
 from tandembench.measure.execution import Execution
-from tandembench.measure.validity import COLD_LOAD_S, flags
+from tandembench.measure.validity import flags
 from tandembench.servers.deployment import server_index
 from tandembench.study.spec import ConfigSpec, RunSpec, digest
 from tandembench.system import boot_id
@@ -70,7 +70,7 @@ def _execution(
     effective, last = done.effective[agent.name], one.steps[-1]
     invalid, detail = done.invalid.get(agent.name, (None, last.detail))
     exact = all(step.final.answer_tokens == agent.max_tokens for step in one.steps)
-    natural = config.work_policy == "natural"
+    natural, load = config.work_policy == "natural", done.loads.get(agent.name)
     return {
         "endpoint": server.url,
         "server": server.index,
@@ -98,8 +98,8 @@ def _execution(
         "process_unknown": server.unseen,
         "slept_s": one.slept_s,
         "clock_set_s": one.clock_set_s,
-        "cold": one.load_s > COLD_LOAD_S,
-        "flags": ",".join(flags(one)) or None,
+        "cold": load == "cold",
+        "flags": ",".join(flags(one, load)) or None,
         "invalid": invalid,
         "error": one.error,
         "detail": detail or None,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,15 @@ from tandembench.measure.progress import execution_line, open_log, teller, time_
 from tandembench.measure.rows import Row, turn_rows
 from tandembench.measure.siblings import Siblings, planned_specs, siblings
 from tandembench.measure.telemetry import by_position, telemetry, throttled
-from tandembench.servers.deployment import deployments
-from tandembench.servers.open import open_servers, preflight
+from tandembench.servers.deployment import Deployment, deployments
+from tandembench.servers.open import confirm, open_servers, preflight
 from tandembench.study.spec import RunSpec
 from tandembench.system import cores
-from tandembench.wire import open_client
+from tandembench.wire import Client, NoAnswer, open_client
+
+# How long a second attempt waits for servers that are gone, at most: systemd starts Ollama anew
+# after 3 s.
+_RESTART_S, _PAUSE_S = 10.0, 0.2
 
 
 def run(
@@ -59,6 +63,18 @@ def ignored_proxies() -> str:
     """The variables of the environment that name a proxy; servers are asked without it."""
     names = ("http_proxy", "https_proxy", "all_proxy")
     return ", ".join(sorted(name for name in os.environ if name.lower() in names))
+
+
+async def _wait_for_servers(spec: RunSpec, client: Client, places: Sequence[Deployment]) -> None:
+    """Wait until all running servers answer, or for some seconds; TandemError if others do."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_RESTART_S):
+            for place in dict.fromkeys(one for one in places if one.urls):
+                while True:
+                    with suppress(NoAnswer):
+                        await confirm(spec, client, place)
+                        break
+                    await asyncio.sleep(_PAUSE_S)
 
 
 async def _preflight(spec: RunSpec, output: Path, models: Path, log: IO[str]) -> None:
@@ -112,6 +128,8 @@ def _measured_rows(
                     ooms=earlier.ooms,
                     contexts=earlier.contexts,
                 )
+                if number > 1:
+                    await _wait_for_servers(spec, client, places)
                 if sampler:
                     bench.watch, bench.helpers = sampler.watch, [sampler.pid]
                 measured = await measure_block(bench, rounds, spare, note)

@@ -6,15 +6,13 @@ took: to leave out what is slow would be a bias. Pure.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from tandembench.measure.execution import Execution
 from tandembench.servers.deployment import Effective
 from tandembench.wire import StreamRecord
 from tandembench.wire.clocks import KERNEL
 
-# A load takes longer than this, a warm Ollama's bookkeeping does not: 0.16 s at most where it is
-# slow (0.12), and 0.42 s at least for a model of 98 MB.
-COLD_LOAD_S = 0.25
 # Clocks are read one after the other, and this process may wait in between.
 SLEPT_S = 0.1
 CLOCK_SET_S = 0.01
@@ -24,17 +22,22 @@ LAG_S = 0.1
 LASTING = frozenset({"context_truncated", "cpu_spill", "shared_server", "unsafe"})
 
 
+# Why a server loaded the model inside of an execution: it should have been loaded, or another agent
+# of the turn had the same server load it with other options.
+Load = Literal["cold", "reload"]
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """Of one agent in one turn: what its server ``said`` after it, and who it was.
 
-    ``reloads``: agents of this turn want different things of one server, which loads them in turn;
-    ``restarted``: the server is another one than when the turn began; ``on_gpu``: it has had the
-    model on a GPU before; ``may_spill``: the study says that part of it need not be there.
+    ``load``: what it loaded the model for inside of it, if it did; ``restarted``: the server is
+    another one than when the turn began; ``on_gpu``: it has had the model on a GPU before;
+    ``may_spill``: the study says that part of it need not be there.
     """
 
     said: Effective
-    reloads: bool = False
+    load: Load | None = None
     restarted: bool = False
     on_gpu: bool = False
     may_spill: bool = False
@@ -50,7 +53,7 @@ def _faults(one: Execution, around: Circumstances) -> Iterator[tuple[str, str]]:
         yield "suspended", f"the machine slept for {one.slept_s:.1f} s"
     if around.restarted:
         yield "server_restarted", "the server was started anew meanwhile"
-    if one.load_s > COLD_LOAD_S and not around.reloads:
+    if around.load == "cold":
         yield "cold", f"the server loaded the model for {one.load_s:.2f} s"
     for step, words in zip(one.steps, one.words, strict=False):
         detail = _cut(step, words, around.said.num_ctx, one.max_tokens)
@@ -81,9 +84,10 @@ def _cut(step: StreamRecord, words: int, num_ctx: int | None, max_tokens: int) -
     return None
 
 
-def flags(one: Execution) -> tuple[str, ...]:
+def flags(one: Execution, load: Load | None) -> tuple[str, ...]:
     """Codes of what was noticed and takes no number away."""
     noticed = {
+        "reload": load == "reload",
         "loop_lag": one.loop_lag_s > LAG_S,
         "prefix_cache": any(step.final.cached_tokens for step in one.steps),
         "clock_set": abs(one.clock_set_s) > CLOCK_SET_S,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tandembench.analysis.findings import Answer, Validity
+from tandembench.analysis.findings import Answer, Reloads, Validity
 from tandembench.report.formats import number, percent
 from tandembench.report.words import say, sentences
 from tandembench.text import counted
@@ -22,7 +22,10 @@ def noticed(one: Validity) -> Iterator[str]:
             "trust_left_out", "some", reasons="; ".join(reasons), of=str(one.rounds), **places
         )
     if one.restarts:
-        yield say("trust_restarts", "some", times=counted(one.restarts, "time"))
+        where, places = (
+            ("within", {"blocks": counted(one.split, "block")}) if one.split else ("some", {})
+        )
+        yield say("trust_restarts", where, times=counted(one.restarts, "time"), **places)
     if one.cached:
         cached = {"runs": counted(one.cached, "run"), "share": percent(one.cached_share, 0)}
         yield say("trust_cached", "some", **cached)
@@ -42,6 +45,13 @@ def lengths(answer: Answer) -> Iterator[str]:
         yield say("trust_work", "early", **places, **parts)
     if answer.basis == "rate":
         yield say("trust_work", "rate")
+
+
+def reloaded(one: Reloads, name: str) -> str:
+    """What it cost the config called ``name`` that its server loaded the model in turn."""
+    times = {part: number(getattr(one, f"{part}_s")) for part in ("each", "run", "wall")}
+    loads = counted(one.loads, "time")
+    return say("trust_reloads", "some", name=name, loads=loads, runs=str(one.runs), **times)
 
 
 def _reason(code: str, n: int) -> str:

@@ -17,7 +17,7 @@ from tandembench.report.formats import (
     speeds,
 )
 from tandembench.report.hardware import said_hardware
-from tandembench.report.noticed import lengths, noticed
+from tandembench.report.noticed import lengths, noticed, reloaded
 from tandembench.report.words import say
 from tandembench.text import counted, sanitise
 
@@ -359,6 +359,7 @@ def _trust(answer: Answer) -> tuple[str, ...]:
     points.append(_rounds(answer))
     points += lengths(answer)
     points += noticed(answer.validity)
+    points += [reloaded(one, called(answer, one.config_id)) for one in answer.validity.reloads]
     if answer.twin:
         ratio = answer.twin.ratio
         verdict = answer.twin.verdict if ratio else "unmeasured"

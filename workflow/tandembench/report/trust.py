@@ -10,6 +10,7 @@ from tandembench.analysis.findings import Answer
 from tandembench.analysis.groups import Row
 from tandembench.analysis.instrument import Instrument
 from tandembench.analysis.settings import Settings
+from tandembench.analysis.validity import reloads
 from tandembench.report.details import Details
 from tandembench.report.formats import bounded, interval, listed, number, percent
 from tandembench.report.hardware import said_hardware
@@ -42,6 +43,7 @@ def trust(
         *_hardware(answers),
         *([] if details.failures else [say("failure", "none", runs=str(len(runs)))]),
         *_cold(runs),
+        *_reloads(runs),
         *_settings(details.settings, nowhere),
         *_instrument(details.instrument),
         *([say("one_session", "yes")] if runs["session"].nunique() == 1 else []),
@@ -118,6 +120,15 @@ def _hardware(answers: Sequence[Answer]) -> list[str]:
 def _cold(runs: pd.DataFrame) -> list[str]:
     cold = int(runs.loc[runs["valid"], "cold"].fillna(value=False).astype(bool).sum())
     return [say("cold", "some", cold=counted(cold, "run"))] if cold else []
+
+
+def _reloads(runs: pd.DataFrame) -> list[str]:
+    each = reloads(runs)
+    if not each:
+        return []
+    seconds = float(runs.loc[runs["valid"], "reload_s"].sum())
+    places = {"loads": counted(sum(one.loads for one in each), "time"), "seconds": number(seconds)}
+    return [say("reloads", "some", runs=str(sum(one.runs for one in each)), **places)]
 
 
 def _settings(settings: Settings, nowhere: bool) -> list[str]:

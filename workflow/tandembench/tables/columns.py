@@ -87,7 +87,10 @@ _TYPES["samples"] = pa.list_(pa.struct([_field(column) for column in _SAMPLE]))
 # A metric that is no number says so in place of its unit.
 _KIND_OF_UNIT: dict[str, Kind] = {"boolean": "boolean", "string": "text"}
 
-FLAGS = "what was noticed and voids nothing: loop_lag, prefix_cache, clock_set; between commas"
+FLAGS = (
+    "what was noticed and voids nothing: loop_lag, prefix_cache, clock_set; reload: the server "
+    "loaded the model with other options than another agent of the run had it load; between commas"
+)
 KEYS = (
     Column("session", "text", "", "label under which the block was measured", True),
     Column("comparison", "text", "", "the configs that are measured side by side", True),
@@ -167,7 +170,14 @@ EXECUTION = (
     ),
     Column("slept_s", "number", "s", "how long the machine slept meanwhile"),
     Column("clock_set_s", "number", "s", "by how much the wall clock was set meanwhile"),
-    Column("cold", "boolean", "", "the server loaded the model inside this execution"),
+    Column(
+        "cold",
+        "boolean",
+        "",
+        "the server loaded the model inside this execution, not for other options of another agent "
+        "(flag reload): it says a load time above the lowest gap (a factor of 2 or more; below 0.1 "
+        "s none) between its load times of that model, in the block or the imported data",
+    ),
     Column("flags", "text", "", FLAGS),
     Column("invalid", "text", "", "reason code of a complete execution that gives no number"),
     Column("error", "text", "", "reason code; null if complete"),
@@ -232,6 +242,13 @@ EXECUTIONS = (
     ),
     Column("rest_s", "number", "s", "duration_s less first_token_s and decode_s"),
     Column("queue_s", "number", "s", "waits for a slot of the server, summed; null in solos"),
+    Column(
+        "reload_s",
+        "number",
+        "s",
+        "loading the model anew with other options than another agent's, without the wait for that "
+        "agent; null in solos",
+    ),
     Column("overlap_s", "number", "s", "decoding while another agent decodes; null in solos"),
     Column("alone_s", "number", "s", "decoding while no other agent does; null in solos"),
     Column(
@@ -276,6 +293,8 @@ RUNS = (
     Column("foreign_cores", "number", "cores", "CPU that others used during the run"),
     Column("disturbed", "boolean", "", "others used more than 0.1 cores in this round"),
     Column("server_memory_bytes", "integer", "bytes", "memory of the config's servers together"),
+    Column("reloads", "integer", "loads", "loads of the model for other options of another agent"),
+    Column("reload_s", "number", "s", "what those took, without waits for the other agent"),
     # Metrics of a run declare their unit and description beside their formulas.
     *(
         Column(

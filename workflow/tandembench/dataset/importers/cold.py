@@ -2,14 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 from tandembench.dataset.importers.source import SourceRun
+from tandembench.measure.loads import gap, limit_s
 
-# A loaded model answers a server's question whether it is there; loads differ from that by more.
-_GAP = 2.0
-# Times below say nothing: a server's bookkeeping differs by any factor there.
-_FLOOR_S = 0.1
 # Where no gap parts them, all are of one kind: loads if half of them take longer.
 _LOAD_S = 1.0
 
@@ -36,11 +32,10 @@ def cold_limits(
 
 
 def _limit(times: Sequence[float]) -> tuple[float, str]:
-    """The middle, on the log scale, of the widest gap between load times, and the words for it."""
-    known = sorted(max(time, _FLOOR_S) for time in times)
-    low, high = max(pairwise(known), key=lambda pair: pair[1] / pair[0], default=(1.0, 1.0))
-    if high / low >= _GAP:
-        return math.sqrt(low * high), f"no load time lies between {low:.3g} and {high:.3g} s"
-    all_load = known[len(known) // 2] > _LOAD_S
+    """The limit between load times, and the words for it."""
+    ends = gap(times)
+    if ends:
+        return limit_s(times), f"no load time lies between {ends[0]:.3g} and {ends[1]:.3g} s"
+    all_load = sorted(times)[len(times) // 2] > _LOAD_S
     span = f"{min(times):.3g} to {max(times):.3g} s"
     return (0.0 if all_load else math.inf), f"load times have no gap ({span})"

@@ -12,11 +12,10 @@ from tandembench.dataset.versions import is_name
 from tandembench.metrics import (
     IMBALANCE_PARTS,
     Timing,
-    decode_overlap,
     execution_metrics,
     run_metrics,
-    service_order,
 )
+from tandembench.steps import decode_overlap, service_order
 from tandembench.study.spec import digest
 from tandembench.tables.columns import EXECUTIONS, STUDY_RUNS
 from tandembench.tables.parquet import as_table
