@@ -386,6 +386,7 @@ def _row(
         "model_gpu_bytes": None,
         "prompt_words": 40,
         "nonce_policy": "shared",
+        "process_unknown": None,
         "slept_s": 0.0,
         "clock_set_s": 0.0,
         "cold": False,
