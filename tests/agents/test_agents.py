@@ -183,7 +183,7 @@ LINK = AGENTS / "README.md"
             (lambda odd, content=content: odd.write_bytes(content), words)
             for content, words in (
                 (b"caf\xe9", "not UTF-8 text"),
-                (b"a\x00b", "not a text file"),
+                (b"a\x00b", "not UTF-8 text"),
                 (b"x" * (prompts.MAX_FILE_BYTES + 1), "over 1,000,000 bytes"),
             )
         ),
