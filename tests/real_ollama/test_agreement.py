@@ -15,7 +15,7 @@ import pytest
 from checkouts import calibrated, copy_checkout, snakemake, tandembench
 from processes import until
 
-BLOCKS = 4
+BLOCKS = 6
 STUDY = """
 name: {name}
 repetitions: {blocks}
@@ -107,8 +107,6 @@ def test_the_same_comparison_says_the_same_on_all_three(
             )
     rows = {name: row_of(answer, "dual") for name, answer in answers.items()}
     assert all(answer["hardware"]["verdict"] == "equal" for answer in answers.values())
-    if any(answer["disturbed"] > answer["rounds"] / 2 for answer in answers.values()):
-        pytest.skip("other work disturbed most rounds: nothing can be said of equal hardware")
     assert not {"better", "worse"} <= {row["verdict"] for row in rows.values()}
     for one in rows.values():
         assert one["high"] / one["low"] < 4  # else it could not fail

@@ -119,7 +119,9 @@ def test_a_server_that_is_killed_costs_its_runs_alone(
     with measuring(checkout) as workflow:
         marked(mark, victim)[0].send_signal(signal.SIGKILL)
         rows = measured(checkout, workflow)
-    runs = rows[(rows["mode"] == "concurrent") & ~rows["twin"] & rows["valid"]]
+    # rounds after those planned repeat what other work disturbed
+    planned = rows[(rows["mode"] == "concurrent") & (rows["round"] <= 2)]
+    runs = planned[~planned["twin"] & planned["valid"]]
     assert set(runs.groupby("config_id")["round"].nunique()) == {2}, rows
     # Ollama starts a runner again by itself, when it is asked again
     assert not rows["valid"].all() or victim == "--model "

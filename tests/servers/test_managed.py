@@ -90,7 +90,8 @@ def test_servers_have_their_settings_and_nothing_of_the_users_but_the_models(
                     assert one["OLLAMA_MODELS"] == "/somewhere"
                     assert one["GOMP_SPINCOUNT"]
                     assert "OLLAMA_CONTEXT_LENGTH" not in one
-                return psutil.Process().children(recursive=True)
+                families = [(one.parent(), *one.children(recursive=True)) for one in serves()]
+                return [*serves(), *filter(None, chain(*families))]
 
     started = asyncio.run(block())
     assert started
