@@ -160,3 +160,22 @@ def test_where_chunks_are_no_tokens_a_servers_duration_counts_if_it_can_be(
 ) -> None:
     step = Step(0.0, chunk_s[0], chunk_s[-1], 2.0, tokens, chunk_s, decode_s=decode_s)
     assert step.decoding == known
+
+
+@pytest.mark.parametrize(("tokens", "known"), [(100, True), (102, True), (103, False)])
+def test_one_token_in_fifty_need_not_show(tokens: int, known: bool) -> None:
+    """It was a part of a letter."""
+    stamps = tuple(n / 100 for n in range(1, 101))
+    step = Step(0.0, stamps[0], stamps[-1], 1.0, tokens, stamps)
+    assert (step.decoding is not None) == known
+    assert step.first_chunk == ("token" if known else "bundle")
+
+
+@pytest.mark.parametrize(("first", "together"), [("burst", 0.0), ("token", 0.01)])
+def test_of_chunks_that_come_at_once_nobody_saw_the_first_token(
+    first: str, together: float
+) -> None:
+    """Whatever the server counts with each of them."""
+    stamps = (0.5, 0.5 + together, 0.8, 0.9)
+    step = Step(0.0, stamps[0], stamps[-1], 1.0, 4, stamps, chunk_tokens=(1, 2, 3, 4))
+    assert step.first_chunk == first
