@@ -33,13 +33,15 @@ def _each(file: str, tests: str, changes: Mapping[str, str]) -> tuple[Mutant, ..
     return tuple(Mutant(file, snippet, other, tests) for snippet, other in changes.items())
 
 
-INJECTED = "tests/measure/test_validity.py"
+INJECTED, LOADS = "tests/measure/test_validity.py", "tests/measure/test_loads.py"
 _BLOCK, _KEEPER, _VALIDITY = (f"measure/{name}.py" for name in ("block", "keeper", "validity"))
 MUTANTS = (
     Mutant(_VALIDITY, "(one.slept_s or 0.0) > SLEPT_S", "False", f"{INJECTED} -k slept"),
     Mutant(_VALIDITY, "if around.restarted:", "if False:", f"{INJECTED} -k restarted"),
-    Mutant(_VALIDITY, "one.load_s > COLD_LOAD_S and", "False and", f"{INJECTED} -k says_of"),
-    Mutant(_VALIDITY, "COLD_LOAD_S = 0.25", "COLD_LOAD_S = 0.5", f"{INJECTED} -k says_of"),
+    Mutant(_VALIDITY, 'around.load == "cold"', "False", LOADS),
+    Mutant("measure/loads.py", "pair[1] >= _FACTOR * pair[0]", "False", LOADS),
+    Mutant("measure/loads.py", "max(time, FLOOR_S)", "time", LOADS),
+    Mutant(_KEEPER, '"reload" if len(keys) > 1 else "cold"', '"cold"', LOADS),
     Mutant(_VALIDITY, "prompt < words", "prompt < 0", f"{INJECTED} -k says_of"),
     Mutant(
         _VALIDITY, "full = prompt + answer > num_ctx + 1", "full = False", f"{INJECTED} -k says_of"
