@@ -171,11 +171,16 @@ def test_one_token_in_fifty_need_not_show(tokens: int, known: bool) -> None:
     assert step.first_chunk == ("token" if known else "bundle")
 
 
-@pytest.mark.parametrize(("first", "together"), [("burst", 0.0), ("token", 0.01)])
+@pytest.mark.parametrize(
+    ("together", "first", "basis"), [(0.0, "burst", "server"), (0.01, "token", "arrival")]
+)
 def test_of_chunks_that_come_at_once_nobody_saw_the_first_token(
-    first: str, together: float
+    together: float, first: str, basis: str
 ) -> None:
-    """Whatever the server counts with each of them."""
+    """Whatever the server counts with each of them; how long it decoded, it knows better."""
     stamps = (0.5, 0.5 + together, 0.8, 0.9)
-    step = Step(0.0, stamps[0], stamps[-1], 1.0, 4, stamps, chunk_tokens=(1, 2, 3, 4))
+    counts = (1, 2, 3, 4)
+    step = Step(0.0, stamps[0], stamps[-1], 1.0, 4, stamps, decode_s=0.5, chunk_tokens=counts)
     assert step.first_chunk == first
+    assert step.decoding is not None
+    assert step.decoding.basis == basis

@@ -59,3 +59,13 @@ def test_lines_end_as_they_like(step: int) -> None:
     pieces = [text[at : at + step] for at in range(0, len(text), step)]
     made = [one for piece in pieces for one in framing.feed(piece, 0)] + [*framing.close(0)]
     assert [one.data for one in made] == [b"{}", b"[1]", b"2"]
+
+
+def test_lines_of_an_event_that_never_ends_count_as_waiting() -> None:
+    """They are held in memory, however short each of them is."""
+    framing = ServerSentEvents()
+    for read in range(100):
+        assert not list(framing.feed(b"data: 0123456789\n", read))
+    assert framing.waiting == 1000
+    assert len(list(framing.feed(b"\n", 100))) == 1
+    assert framing.waiting == 0
