@@ -193,6 +193,7 @@ MUTANTS = (
         {
             "if answer_tokens is None or not known or": "if answer_tokens is None or",
             "if rise and": "if",
+            "rise and known[-1] <= answer_tokens else": "rise else",
             "if tokens < chunks:": "if False:",
             "if tokens > max_tokens:": "if False:",
             "if tokens > chunks and tokens > _MAX_RATE": "if tokens > _MAX_RATE",
