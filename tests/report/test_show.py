@@ -52,7 +52,10 @@ def test_programs_get_the_same(folder: Path) -> None:
     assert json.loads(named[1]) == content
 
 
-def test_what_is_left_out_or_noticed_stands_on_the_first_screen(tmp_path: Path) -> None:
+def test_what_is_left_out_or_noticed_stands_on_the_first_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")  # a narrow screen shows what matters most
     made = blocks(4, 2)
     changed = {
         (0, "dual"): {"invalid": "cold"},

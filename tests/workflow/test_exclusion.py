@@ -18,8 +18,8 @@ CONFIGS = [
     f"id: crowd-{name}, topology: single, options: {{num_ctx: {num_ctx}}}"
     for name, num_ctx in (("a", 2048), ("b", 3072), ("c", 4096), ("d", 5120))
 ]
-# Warm-up, solos and the run: both agents ask once in each.
-REQUESTS_OF_A_BLOCK = 6
+# Warm-up, solos and the run: both agents ask once in each, and the warm server once more.
+REQUESTS_OF_A_BLOCK = 7
 Requests = list[Request]
 
 
