@@ -56,6 +56,7 @@ def test_what_is_left_out_or_noticed_stands_on_the_first_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")  # a narrow screen shows what matters most
+    monkeypatch.chdir(tmp_path)  # where no report lies, whose line would take a place
     made = blocks(4, 2)
     changed = {
         (0, "dual"): {"invalid": "cold"},
