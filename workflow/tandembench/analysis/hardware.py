@@ -82,12 +82,12 @@ def _judged(table: pd.DataFrame) -> Iterator[Hardware]:
         yield Hardware("equal", "gpu", engine)
     if {"all", "none"} <= by_place.keys() and table["options_asked"].map(_layers).nunique() == 1:
         yield Hardware("unequal", "gpu", engine, by_place["all"], by_place["none"])
-    told = sorted((one for one in shares if one.threads), key=lambda one: one.threads or 0)
-    if told and told[0].threads != told[-1].threads:
+    known = sorted((one for one in shares if one.threads), key=lambda one: one.threads or 0)
+    if known and known[0].threads != known[-1].threads:
         most = max(len(one.endpoints) for one in shares)
-        total = max((told[0].threads or 0) // most, 1) * most if engine != "openai" else None
-        yield Hardware("unequal", "threads", engine, told[-1], told[0], total)
-    if len(told) == len(shares):
+        total = max((known[0].threads or 0) // most, 1) * most if engine != "openai" else None
+        yield Hardware("unequal", "threads", engine, known[-1], known[0], total)
+    if len(known) == len(shares):
         yield Hardware("equal", "threads", engine)
     for many, one in permutations(shares, 2):
         fewer = len(one.endpoints) < len(many.endpoints)

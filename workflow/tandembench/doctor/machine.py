@@ -120,8 +120,8 @@ def _size(size: float) -> str:
 def _hardware() -> Seen:
     machine = fingerprint()
     names = ("cpu", "architecture", "system", "kernel")
-    told = " ".join(str(machine[name]) for name in names if machine[name])
-    return "ok", f"{told}, {machine['cores']} cores; Python {machine['python']}", None
+    described = " ".join(str(machine[name]) for name in names if machine[name])
+    return "ok", f"{described}, {machine['cores']} cores; Python {machine['python']}", None
 
 
 def _packages() -> Seen:
@@ -219,15 +219,15 @@ def _gpu() -> Seen:
     try:
         handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
         names = ", ".join(map(pynvml.nvmlDeviceGetName, handles))
-        told = f"{names or 'none'}; NVIDIA's driver {pynvml.nvmlSystemGetDriverVersion()}"
+        described = f"{names or 'none'}; NVIDIA's driver {pynvml.nvmlSystemGetDriverVersion()}"
     finally:
         pynvml.nvmlShutdown()
     with open_gpus() as sampled:
         samples = sampled()
-    told += "".join(f"; {_size(one['memory_bytes'] or 0)} in use" for one in samples)
+    described += "".join(f"; {_size(one['memory_bytes'] or 0)} in use" for one in samples)
     if slowed := throttled(samples):
-        return "warning", f"{told}; slowed down by {slowed}", "let it cool down"
-    return "ok", told, None
+        return "warning", f"{described}; slowed down by {slowed}", "let it cool down"
+    return "ok", described, None
 
 
 def _clock() -> Seen:

@@ -85,8 +85,8 @@ def _readable(study_file: str, session: str, state: State) -> tuple[Row, Plan | 
         return refusal("study", error, state), None
     blocks = plan.run_files()
     missing = sum(not Path(file).exists() for file in blocks)
-    told = f"{study_file}: {counted(len(plan.study.configs), 'config')}, {missing} of "
-    return Row("study", "ok", f"{told}{counted(len(blocks), 'block')} to measure", None), plan
+    what = f"{study_file}: {counted(len(plan.study.configs), 'config')}, {missing} of "
+    return Row("study", "ok", f"{what}{counted(len(blocks), 'block')} to measure", None), plan
 
 
 def _locked(plan: Plan) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _started(plan: Plan) -> list[Row]:
             return "ok", f"xllamacpp {lock['version']}", None
         path = program()
         # At a port where nobody listens it speaks of itself.
-        told = subprocess.run(  # noqa: S603 - the user's own Ollama, no shell
+        done = subprocess.run(  # noqa: S603 - the user's own Ollama, no shell
             [path, "--version"],
             env={**os.environ, "OLLAMA_HOST": "127.0.0.1:1"},
             capture_output=True,
@@ -185,7 +185,7 @@ def _started(plan: Plan) -> list[Row]:
             check=False,
             timeout=_PATIENCE_S,
         )
-        said = _OLLAMA_VERSION.findall(told.stdout + told.stderr)
+        said = _OLLAMA_VERSION.findall(done.stdout + done.stderr)
         return _version(Instance(path, said[-1] if said else None, {}, "", ""), "ollama", lock)
 
     def model(name: str) -> Seen:
@@ -233,13 +233,13 @@ def _threads(plan: Plan) -> Seen:
             for config in plan.study.configs
             if all(url in launched and launched[url].threads for url in config.servers)
         }
-        told = ", ".join(f"{sum(each)} in {topology}" for topology, each in seen.items())
+        totals = ", ".join(f"{sum(each)} in {topology}" for topology, each in seen.items())
         if len({sum(each) for each in seen.values()}) > 1 and plan.study.engine == "ollama":
             total = max(len(each) for each in seen.values())
             total *= max(1, cores() // total)
             fix = f"write threads_total: {total} into {plan.file}"
-            return "warning", f"{told}: not the same hardware", fix
-        return "ok", f"the servers' own: {told or 'not known before a model runs'}", None
+            return "warning", f"{totals}: not the same hardware", fix
+        return "ok", f"the servers' own: {totals or 'not known before a model runs'}", None
     servers = max(len(place) for place in places)
     threads = max(sum(one.threads for one in place) for place in places)
     what = f"{threads} in a config, on {counted(cores(), 'core')}"

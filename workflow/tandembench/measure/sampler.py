@@ -102,8 +102,8 @@ def watch(asked: int, output: TextIO) -> None:
                     families = {
                         name: Family(*one, look_s=_LOOK_S) for name, one in order["servers"].items()
                     }
-                    own = {"client": os.getppid(), "telemetry": os.getpid()}
-                    families |= {name: Family(pid, alone=True) for name, pid in own.items()}
+                    clients = {"client": os.getppid(), "telemetry": os.getpid()}
+                    families |= {name: Family(pid, alone=True) for name, pid in clients.items()}
                     before.pop("others", None)  # whose they are has changed
                 continue
             now_ns = time.monotonic_ns()

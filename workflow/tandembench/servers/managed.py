@@ -70,7 +70,11 @@ async def running(
         created: set[str] = set()  # all servers of imported models have one store
         for one in wanted:
             try:
-                place = replace(one, urls=tuple(urls(one, processes[one.key], log)))
+                place = replace(
+                    one,
+                    urls=tuple(urls(one, processes[one.key], log)),
+                    num_thread=one.settings[0].threads,  # the same in all servers of a config
+                )
                 for settings, url in zip(place.settings, place.urls, strict=True):
                     here = replace(await ollama.instance(client, url), advice=_ADVICE)
                     for model in settings.models:

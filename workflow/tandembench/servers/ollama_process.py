@@ -61,13 +61,13 @@ def _url(server: "subprocess.Popen[bytes]") -> str | None:
     return None
 
 
-def _told(*_: object) -> NoReturn:
+def _stop(*_: object) -> NoReturn:
     sys.exit(0)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _told)
+    signal.signal(signal.SIGTERM, _stop)
     adopt_orphans()
     die_with(int(sys.argv[1]), signal.SIGTERM)
     code = _run(json.loads(sys.argv[2])["program"])

@@ -56,14 +56,8 @@ async def _standing(spec: RunSpec, client: Client, place: Deployment | ServerFau
     if not place.settings:
         return servers
     return [
-        replace(
-            one,
-            slots=set_.slots,
-            threads=set_.threads,
-            wait_policy=set_.wait_policy,
-            num_thread=set_.threads,
-        )
-        for one, set_ in zip(servers, place.settings, strict=True)
+        replace(one, slots=settings.slots, wait_policy=settings.wait_policy)
+        for one, settings in zip(servers, place.settings, strict=True)
     ]
 
 
