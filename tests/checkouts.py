@@ -68,15 +68,17 @@ def planned(folder: Path, study: str, *arguments: str) -> list[str]:
 
 
 def attached_study(name: str, urls: Sequence[str], *entries: str, **top: object) -> str:
-    """A study of chimera_homo on one running server, or on more, whose answers have 5 tokens.
+    """A study of chimera_homo on running servers, or none, whose answers have 5 tokens by default.
 
     The first of ``urls`` serves topologies of one server, the last two serve dual. ``entries`` are
     what its configs say; one that ends in a colon is the next phase's name.
     """
-    keys = {"name": name, "repetitions": 1, "engine": "ollama", "model": "tiny", **top}
-    dual = f", dual: [{', '.join(urls[-2:])}]" if len(urls) > 1 else ""
-    lines = [f"{key}: {value}" for key, value in keys.items()]
-    lines += [f"servers: {{single: [{urls[0]}]{dual}}}", "work: {policy: fixed, tokens: 5}"]
+    keys = {"name": name, "repetitions": 1, "engine": "ollama", "model": "tiny"}
+    keys["work"] = "{policy: fixed, tokens: 5}"
+    if urls:
+        dual = f", dual: [{', '.join(urls[-2:])}]" if len(urls) > 1 else ""
+        keys["servers"] = f"{{single: [{urls[0]}]{dual}}}"
+    lines = [f"{key}: {value}" for key, value in {**keys, **top}.items()]
     lines += ["agents:", "  collector: {task: inventory, steps: [collector.j2]}"]
     lines += ["  insight: {task: figures, steps: [insight.j2]}", "phases:"]
     for entry in entries if entries[0].endswith(":") else ("only:", *entries):

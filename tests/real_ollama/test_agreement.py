@@ -12,28 +12,10 @@ from pathlib import Path
 from socket import create_connection, socket
 
 import pytest
-from checkouts import calibrated, copy_checkout, snakemake, tandembench
+from checkouts import attached_study, calibrated, copy_checkout, snakemake, tandembench
 from processes import until
 
 BLOCKS = 6
-STUDY = """
-name: {name}
-repetitions: {blocks}
-rounds: 2
-threads_total: 2
-telemetry: false
-baselines: []
-{engine}
-model: smollm2-135m-instruct-q4_1
-work: {{policy: fixed, tokens: 16}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  only:
-    configs:
-      - {{scenario: chimera_homo, axes: {{topology: [serial, dual]}}, options: {{num_ctx: 512}}}}
-"""
 
 
 @contextmanager
@@ -75,14 +57,20 @@ def test_the_same_comparison_says_the_same_on_all_three(
     with ExitStack() as stack:
         store = (folder / "resources/models/ollama").resolve()
         urls = [stack.enter_context(running(store, tmp_path / f"{n}.log")) for n in range(3)]
-        engines = {
-            "embedded": "engine: embedded",
-            "started": "engine: ollama",
-            "running": f"engine: ollama\nservers: {{dual: [{urls[0]}, {urls[1]}],"
-            f" single: [{urls[2]}]}}",
+        engines: dict[str, tuple[str, list[str]]] = {
+            "embedded": ("embedded", []),
+            "started": ("ollama", []),
+            "running": ("ollama", urls),
         }
-        for name, engine in engines.items():
-            text = STUDY.format(name=name, engine=engine, blocks=BLOCKS)
+        for name, (engine, places) in engines.items():
+            text = attached_study(
+                name,
+                places,
+                "axes: {topology: [serial, dual]}, options: {num_ctx: 512}",
+                **{"engine": engine, "model": "smollm2-135m-instruct-q4_1", "baselines": "[]"},
+                **{"repetitions": BLOCKS, "rounds": 2, "threads_total": 2, "telemetry": "false"},
+                work="{policy: fixed, tokens: 16}",
+            )
             (folder / f"config/{name}.yaml").write_text(text)
             calibrated(folder, name)
         locked = tandembench(folder, "servers", "lock", "config/started.yaml", "--write")

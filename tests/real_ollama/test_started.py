@@ -11,29 +11,18 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from checkouts import command, copy_checkout, edit, tandembench
+from checkouts import attached_study, command, copy_checkout, edit, tandembench
 from processes import until
 
 from tandembench.project import open_plan
 
 FILE = "config/mine.yaml"
-STUDY = """
-name: mine
-repetitions: 1
-rounds: {rounds}
-engine: ollama
-model: smollm2-135m-instruct-q4_1
-servers: {servers}
-telemetry: false
-work: {{policy: fixed, tokens: 8}}
-agents:
-  collector: {{task: inventory, steps: [collector.j2]}}
-  insight: {{task: figures, steps: [insight.j2]}}
-phases:
-  only:
-    configs:
-      - {{scenario: chimera_homo, axes: {{topology: [serial, dual]}}, options: {{num_ctx: 512}}}}
-"""
+
+
+def a_study(**changes: object) -> str:
+    keys = {"rounds": 2, "model": "smollm2-135m-instruct-q4_1", "telemetry": "false", **changes}
+    axes = "axes: {topology: [serial, dual]}, options: {num_ctx: 512}"
+    return attached_study("mine", [], axes, work="{policy: fixed, tokens: 8}", **keys)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +30,7 @@ def locked(repository: Path, model_file: Path, tmp_path_factory: pytest.TempPath
     """The lock with the entry of this Ollama, which the command makes."""
     assert model_file.exists()
     folder = copy_checkout(repository, tmp_path_factory.mktemp("lock") / "checkout")
-    (folder / FILE).write_text(STUDY.format(rounds=1, servers="together"))
+    (folder / FILE).write_text(a_study())
     done = tandembench(folder, "servers", "lock", FILE, "--write")
     assert done.returncode == 0, done.stderr
     return (folder / "config/servers.lock.yaml").read_text()
@@ -79,7 +68,7 @@ def marked(mark: str, what: str = "") -> list[psutil.Process]:
 @contextmanager
 def measuring(folder: Path, **changes: object) -> Iterator["subprocess.Popen[str]"]:
     """A snakemake that measures a block, from its first run on or from when it ended."""
-    (folder / FILE).write_text(STUDY.format(**{"rounds": 2, "servers": "together"} | changes))
+    (folder / FILE).write_text(a_study(**changes))
     (target,) = open_plan(FILE, root=folder).run_files()
     go = f"snakemake --cores 1 {target} --configfile {FILE}"
     with command(folder, go, process_group=0) as workflow:
