@@ -55,10 +55,8 @@ class Keeper:
     @property
     def driver(self) -> Driver:
         """The protocol of the block."""
-        driver, wanted = (
-            DRIVERS[self.spec.engine, self.spec.protocol],
-            self.spec.lock.get("request"),
-        )
+        driver = DRIVERS[self.spec.engine, self.spec.protocol]
+        wanted = self.spec.lock.get("request")
         return worded(driver, wanted) if wanted else driver
 
     def said(self, server: Server, agent: AgentSpec) -> Effective:
