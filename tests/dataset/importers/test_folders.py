@@ -122,6 +122,7 @@ def test_a_gap_in_load_times_tells_which_were_loads(
     ((made, _),) = import_runs(RUST, tmp_path / "in", "x", None, tmp_path, None, above_s)
     dataset = load_dataset(made.folder)
     assert [int(table["cold"].sum()) for table in (dataset.runs, dataset.executions)] == [cold] * 2
+    assert dataset.runs["valid"].all()  # nobody declared them to be warm
 
 
 def test_options_are_those_of_the_file_whatever_its_folder_is_called(tmp_path: Path) -> None:
